@@ -1,0 +1,153 @@
+"""The Python interface: run methods by name, evaluate a model in hand, read records back."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mlcvbench import assembly
+from mlcvbench.config import RunConfig, TimeProfile, usable_cores
+from mlcvbench.overrides import plan
+from mlcvbench.records.schema import Record
+from mlcvbench.records.store import Store
+from mlcvbench.request import text
+from mlcvbench.sweep import run_sweep
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+
+def run(*settings: str, **keys: Any) -> list[Record]:
+    """Run methods by name, each in a fresh process, and return their records in the order of the request.
+
+    The settings are those of `mlcvbench run`: `run("task=digits", "model.k=3")` or
+    `run(task="digits", model=["knn", "majority"], **{"model.k": 3})`; a list sweeps. What is stored with `status=ok`
+    under the same key is not run again. Raises MlcvbenchError for a wrong request; a failed run is a record with
+    `status` other than `ok`.
+    """
+    request = plan([*settings, *(f"{key}={_swept(value)}" for key, value in keys.items())])
+    store = Store(request.out)
+    return list(run_sweep(request.configs, store).records)
+
+
+def evaluate(  # noqa: PLR0913 - keyword-only settings of a public function
+    model: Any,
+    task: str = "classification",
+    *,
+    name: str | None = None,
+    preprocess: Any = None,
+    device: str = "cpu",
+    batch: int = 64,
+    limit: int | None = None,
+    intervals: bool = True,
+    time: TimeProfile = "quick",
+    out: str | Path | None = None,
+    **data: Any,
+) -> Record:
+    """Score and time a model in hand: any `nn.Module`, any function from images to class scores, any `Model`.
+
+    Runs in this process, so its record says `isolated=False` and is never published. `task`: a task kind, a definition
+    or a YAML file. `preprocess`: from uint8 images (B, H, W) or (B, H, W, 3) to the model's input. `data`: `data.*`
+    settings, as in `evaluate(net, "fashion-mnist", root="data")`. `out`: a folder to keep the record in.
+    Exceptions of the model reach the caller; PredictionError when its output breaks the contract.
+    """
+    from mlcvbench import live, runner
+
+    config = _live_config(task, data, device=device, batch=batch, limit=limit, intervals=intervals, time=time)
+    loaded = assembly.load_data(config)
+    wrapped = live.wrap(model, loaded.problem, assembly.device_of(config), name, preprocess)
+    config = replace(config, model=wrapped.info.name)
+    with _kept_in_eval_mode(model):
+        if out is None:
+            with tempfile.TemporaryDirectory(prefix="mlcvbench-") as folder:
+                return runner.evaluate_live(config, Path(folder), wrapped)
+        store = Store(Path(out))
+        store.ensure_writable()
+        pending = store.begin(wrapped.info.name)
+        record = runner.evaluate_live(config, pending.folder, wrapped)
+        return store.load(store.commit(pending, record).name)
+
+
+def load_records(runs: str | Path) -> list[Record]:
+    """Return the readable records of a folder of runs; RecordError when a record is damaged."""
+    from mlcvbench.errors import RecordError
+
+    records, problems = Store(Path(runs)).records()
+    if problems:
+        raise RecordError(str(problems[0]))
+    return [record for record, _ in records]
+
+
+def to_frame(records: Iterable[Record]) -> DataFrame:
+    """Return records as a pandas DataFrame, a row a run, in SI units: metrics with `_low` and `_high`, costs, settings.
+
+    `model.*` and `fit.*` columns hold the settings; what was not measured is missing.
+    """
+    import pandas as pd
+
+    return pd.DataFrame([_frame_row(record) for record in records])
+
+
+def _frame_row(record: Record) -> dict[str, Any]:
+    timing = record.latency.get("end_to_end")
+    row: dict[str, Any] = {
+        "run_id": record.run_id,
+        "definition": record.task.definition,
+        "model": record.model.name,
+        "seed": record.seed,
+        "status": record.status,
+    }
+    for name, metric in record.metrics.items():
+        row |= {name: metric.value, f"{name}_low": metric.low, f"{name}_high": metric.high}
+    row |= {
+        "latency_p50": timing.p50 if timing else None,
+        "images_per_s": record.throughput.images_per_s,
+        "macs": record.operations.macs,
+        "parameters": record.parameters.trainable if record.parameters else None,
+        "fitted_bytes": record.parameters.bytes if record.parameters else None,
+        "host_peak": record.memory.host_peak,
+        "fit_seconds": record.fit.seconds,
+        "env_class": record.env_class,
+    }
+    row |= {f"model.{name}": value for name, value in record.model.params.items()}
+    return row | {f"fit.{name}": value for name, value in (record.config.get("fit") or {}).items()}
+
+
+def _live_config(task: str, data: dict[str, Any], **given: Any) -> RunConfig:
+    settings = [f"task={task}", *(f"data.{key}={text(value)}" for key, value in data.items())]
+    (config,) = plan(settings, outside="live").configs
+    return replace(
+        config,
+        device=given["device"],
+        batch_size=given["batch"],
+        limit=given["limit"],
+        intervals=given["intervals"],
+        time=given["time"],
+        threads=_threads_here(),
+        given=tuple(f"data.{key}" for key in data),
+    )
+
+
+@contextmanager
+def _kept_in_eval_mode(model: Any) -> Iterator[None]:
+    training = getattr(model, "training", None)
+    try:
+        yield
+    finally:
+        if training is True and hasattr(model, "train"):
+            model.train()
+
+
+def _threads_here() -> int:
+    """Return the threads a model in this process computes with; they were fixed before we were asked."""
+    torch = sys.modules.get("torch")
+    return int(torch.get_num_threads()) if torch is not None else usable_cores()
+
+
+def _swept(value: Any) -> str:
+    return ",".join(text(item) for item in value) if isinstance(value, list) else text(value)

@@ -1,0 +1,150 @@
+"""From a resolved configuration to the things a run needs: task, data, model. Used by runs, probes and re-scoring."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mlcvbench.config import RunConfig
+from mlcvbench.contract import Device, JoinedSplit, LoadedData, Model, Problem, Scorer, Split, Task
+from mlcvbench.contract.scoring import iter_names
+from mlcvbench.errors import DataError, PluginError, RequestError, UnknownNameError
+from mlcvbench.registry import get_registry
+from mlcvbench.spec_checks import untaken_parameter
+from mlcvbench.specs import DatasetSpec, ModelSpec, load_target
+
+THREAD_VARIABLES = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class FitData:
+    """What fit gets: `val` is None when the model does not use it, and then its samples are part of `train`."""
+
+    train: Split | None
+    val: Split | None
+
+
+def task_of(config: RunConfig) -> Task:
+    """Return the task implementation of the run's kind."""
+    return task_of_kind(config.definition.kind)
+
+
+def task_of_kind(kind: str) -> Task:
+    """Return the implementation of a task kind."""
+    task: Task = load_target(get_registry().task(kind).spec.target)()
+    return task
+
+
+def scorer_of(task: Task, protocol: str, metrics: Collection[str], problem: Problem) -> Scorer:
+    """Return the scorer of a definition; UnknownNameError when the task has no such protocol or it no such metric."""
+    scorer = task.scorer(protocol, problem)
+    known = iter_names(scorer.metrics)
+    for name in metrics:
+        if name not in known:
+            raise UnknownNameError("metric", name, known)
+    return scorer
+
+
+def model_spec(config: RunConfig) -> ModelSpec:
+    """Return the spec of the run's model."""
+    return get_registry().model(config.model, config.definition.kind).spec
+
+
+def load_data(config: RunConfig) -> LoadedData:
+    """Load the run's data set; the test split is cut to the first `limit` samples. DataError says what is wrong."""
+    entry = get_registry().dataset(config.definition.dataset, config.definition.kind)
+    data = read_data(entry.spec, task_of(config), config.data_params, config.data_seed)
+    test = data.splits["test"]
+    if config.limit is None or config.limit >= len(test):
+        return data
+    cut = {**data.splits, "test": test.take(np.arange(config.limit))}
+    return replace(data, splits=cut, whole=data.fingerprint())
+
+
+def read_data(spec: DatasetSpec, task: Task, params: Mapping[str, Any], data_seed: int) -> LoadedData:
+    """Load a data set and check that it is what it says it is; DataError says what is wrong."""
+    data: LoadedData = load_target(spec.target)(dict(params), data_seed)
+    if data.name != spec.name:
+        raise DataError(f"data set {spec.name!r}: its loader gives data named {data.name!r}; the names must be equal.")
+    if "test" not in data.splits:
+        raise DataError(f"data set {data.name!r} has no test split; got {', '.join(sorted(data.splits)) or 'none'}.")
+    test = data.splits["test"]
+    if len(np.unique(test.ids)) != len(test):
+        raise DataError(f"data set {data.name!r}: the ids of the test split are not unique.")
+    task.check_data(data)
+    return data
+
+
+def refuse_ragged(data: LoadedData, spec: ModelSpec) -> None:
+    """Refuse images of unequal size for a model that would be fitted and wants one size.
+
+    A model without a fit is asked image by image, so it may still answer.
+    """
+    fits = getattr(load_target(spec.target), "fit", None) is not Model.fit
+    if fits and not spec.ragged and any(split.ragged for split in data.splits.values()):
+        raise DataError(
+            f"model {spec.name!r} needs images of one size, and those of data set {data.name!r} differ; "
+            "set data.size=[H,W] to resize them."
+        )
+
+
+def fit_data(data: LoadedData, spec: ModelSpec) -> FitData:
+    """Return train and val as the model wants them: val is merged into train for a model that does not use it."""
+    train, val = data.splits.get("train"), data.splits.get("val")
+    if spec.uses_val or val is None or train is None:
+        return FitData(train, val if spec.uses_val else None)
+    return FitData(JoinedSplit([train, val], "train+val"), None)
+
+
+def resolve_device(name: str) -> str:
+    """Return `cpu` or `cuda` for `cpu`, `cuda` or `auto`; RequestError when CUDA is asked for and absent."""
+    if name == "cpu":
+        return "cpu"
+    import torch
+
+    available = torch.cuda.is_available()
+    if name == "cuda" and not available:
+        raise RequestError("device=cuda: no CUDA device is available here; use device=cpu or device=auto.")
+    return "cuda" if available else "cpu"
+
+
+def build_model(config: RunConfig, problem: Problem, weights: Path | None = None) -> Model:
+    """Return the run's model on its device, with the state in the folder `weights` when given."""
+    spec = model_spec(config)
+    made = load_target(spec.target)
+    untaken = untaken_parameter(spec.target, made, spec.params)
+    if untaken:
+        raise PluginError(f"model {spec.name!r}: {untaken}")
+    model: Model = made(problem, **config.model_params)
+    model.to(device_of(config))
+    if weights is not None:
+        model.load(weights)
+    return model
+
+
+def device_of(config: RunConfig) -> Device:
+    """Return the device a run computes on."""
+    kind = resolve_device(config.device)
+    return Device(type=kind, threads=config.threads, precision=config.precision)
+
+
+def thread_environment(threads: int) -> dict[str, str]:
+    """Return the environment variables that fix the thread count of a process before it starts."""
+    return dict.fromkeys(THREAD_VARIABLES, str(threads))
+
+
+def public_params(config: RunConfig) -> dict[str, Any]:
+    """Return the data parameters without paths: a record names no folder of the machine it was made on."""
+    spec = get_registry().dataset(config.definition.dataset, config.definition.kind).spec
+    paths = {param.name for param in spec.params if param.type == "path"}
+    return {name: None if name in paths else value for name, value in config.data_params.items()}

@@ -1,0 +1,120 @@
+"""The child process of one run: `python -m mlcvbench.child CONFIG.json FOLDER [--channel FD] [--parent PID]`.
+
+It writes the run's artifacts into FOLDER and says on the channel, one JSON object a line, how far it is
+(`{"stage", "done", "total"}`) and how it ended (`{"record"}` or `{"failed"}`). Standard output and error belong to the
+method: nothing is read from them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import ctypes
+import os
+import resource
+import signal
+import sys
+import time
+import traceback
+from pathlib import Path
+from typing import Any, NoReturn
+
+from mlcvbench.config import RunConfig
+from mlcvbench.limits import MIB
+from mlcvbench.records.canonical import loads, to_line
+
+PROGRESS_SECONDS = 0.05
+ADDRESS_SPACE_SLACK = 8 * 1024 * MIB
+"""Address space beyond the memory limit on a CPU: libraries reserve far more than they ever touch."""
+_PR_SET_PDEATHSIG = 1
+
+
+class Channel:
+    """Lines of JSON to the parent, over a descriptor of their own."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._stage = ""
+        self._said = 0.0
+
+    def progress(self, stage: str, done: int, total: int) -> None:
+        """Say how far a stage is; at most 20 times a second, but each stage's begin and end always."""
+        now = time.monotonic()
+        if stage == self._stage and done < total and now - self._said < PROGRESS_SECONDS:
+            return
+        self._stage, self._said = stage, now
+        self.send({"stage": stage, "done": done, "total": total})
+
+    def failed(self, error: BaseException) -> None:
+        """Say that the run ended without a record of its own."""
+        self.send(
+            {
+                "failed": {
+                    "type": type(error).__name__,
+                    "message": str(error).strip() or "no message",
+                    "traceback": "".join(traceback.format_exception(error)),
+                }
+            }
+        )
+
+    def send(self, message: dict[str, Any]) -> None:
+        """Write one line, whole."""
+        data = memoryview(to_line(message))
+        while data:
+            data = data[os.write(self._descriptor, data) :]
+
+
+def tie_to_parent(parent: int) -> None:
+    """Have the kernel kill this process when its parent ends; end now if it already has. Linux only."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        if os.getppid() != parent:
+            os._exit(1)
+
+
+def protect_machine(config: RunConfig) -> None:
+    """Write no core files, be the first to go when memory runs out, and bound what one allocation can ask for."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("1000")
+    if config.memory_mb is not None and config.device == "cpu":  # CUDA reserves address space without bound
+        wanted = config.memory_mb * MIB + ADDRESS_SPACE_SLACK
+        _, hard = resource.getrlimit(resource.RLIMIT_AS)
+        bounded = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_AS, (bounded, hard))
+
+
+def run(config: RunConfig, folder: Path, channel: Channel) -> None:
+    """Carry out the run and report its record, or why there is none."""
+    try:
+        from mlcvbench.runner import execute
+
+        record = execute(config, folder, progress=channel.progress)
+        channel.send({"record": record.model_dump()})
+    except BaseException as error:  # noqa: BLE001 - a method may raise SystemExit or worse; the parent records it
+        channel.failed(error)
+
+
+def main(argv: list[str] | None = None) -> NoReturn:
+    """Run what the command line names and leave without the interpreter's clean-up, which a method could hang."""
+    parser = argparse.ArgumentParser(prog="python -m mlcvbench.child")
+    parser.add_argument("config", type=Path)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--channel", type=int, default=1)
+    parser.add_argument("--parent", type=int)
+    given = parser.parse_args(argv)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
+    if given.parent is not None:
+        tie_to_parent(given.parent)
+    config = RunConfig.from_dict(loads(given.config.read_bytes(), given.config))
+    protect_machine(config)
+    run(config, given.folder.absolute(), Channel(given.channel))
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            stream.flush()
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,192 @@
+"""The command line: a table of commands, each imported only when it is called, and the one place errors are caught."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from collections.abc import Sequence
+
+from mlcvbench.errors import MlcvbenchError, did_you_mean
+
+COMMANDS: dict[str, tuple[str, str]] = {
+    "run": ("mlcvbench.cli.run:run", "Run methods on a benchmark and print the leaderboard."),
+    "score": ("mlcvbench.cli.score:score", "Score predictions made elsewhere."),
+    "list": ("mlcvbench.cli.list:list_names", "List tasks, models, data sets and plugins."),
+    "info": ("mlcvbench.cli.info:info", "Show what one name is and which settings it takes."),
+    "profile": ("mlcvbench.cli.profile:profile", "Show a network layer by layer: shapes, parameters, operations."),
+    "show": ("mlcvbench.cli.show:show", "Show a stored run."),
+    "rescore": ("mlcvbench.cli.rescore:rescore", "Compute a run's metrics again from its stored predictions."),
+    "compare": ("mlcvbench.cli.compare:compare", "Compare two runs, sample by sample."),
+    "leaderboard": ("mlcvbench.cli.leaderboard:leaderboard", "Build or verify leaderboards."),
+    "plugin": ("mlcvbench.cli.plugin:plugin", "Start, check and diagnose plugins."),
+}
+"""Command -> (where its click command is, its help line). Help is printed from here, so that it imports nothing."""
+
+HELP = """Usage: mlcvbench COMMAND [ARGS]...
+
+  One bench for all of computer vision.
+
+Commands:
+{commands}
+
+Options:
+  --version  Print the version.
+  --help     Print this, or after a COMMAND its own help.
+
+Start with: mlcvbench run task=classification
+"""
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code: 0 all right, 1 something failed, 2 a wrong request.
+
+    130 after Ctrl-C and 141 when the reader of our output has gone.
+    """
+    # Not `list(...)`: once cli/list.py is imported, that name means the module here.
+    words = [*(sys.argv[1:] if args is None else args)]
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            # A terminal that cannot show a letter gets a question mark, not a traceback.
+            stream.reconfigure(errors="replace")
+    try:
+        code = _dispatch(words)
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except KeyboardInterrupt:
+        _say("interrupted.")
+        return 130
+    except BrokenPipeError:
+        _drop_output()
+        return 141
+    except MlcvbenchError as error:
+        code = _fail(str(error), error.exit_code)
+    except OSError as error:
+        code = _fail(_describe(error), 1)
+    except Exception as error:  # noqa: BLE001 - the last resort: even a bug of ours is one line for a user
+        code = _fail(f"this is a bug in mlcvbench: {type(error).__name__}: {error}", 1)
+        _explain()
+    _warn_of_quarantine(words)
+    return code
+
+
+def help_text() -> str:
+    """Return what `mlcvbench --help` prints."""
+    width = max(map(len, COMMANDS)) + 2
+    return HELP.format(commands="\n".join(f"  {name:<{width}}{line}" for name, (_, line) in COMMANDS.items()))
+
+
+def _dispatch(words: list[str]) -> int:
+    if not words or words[0] in {"--help", "-h", "help"}:
+        print(help_text(), end="")
+        return 0
+    if words[0] == "--version":
+        import mlcvbench
+
+        print(f"mlcvbench {mlcvbench.__version__}")
+        return 0
+    if words[0] == "list" and (request := _plain_list(words[1:])) is not None:
+        from mlcvbench.listing import list_text
+
+        print(list_text(*request))
+        return 0
+    if words[0] not in COMMANDS:
+        return _fail(f"unknown command {words[0]!r}.{did_you_mean(words[0], COMMANDS)}", 2)
+    return _run_click(words[0], words[1:])
+
+
+def _plain_list(words: Sequence[str]) -> tuple[str | None, bool] | None:
+    """Return section and `--json` of a simple `list`; None when click has to explain or to complain.
+
+    Importing click costs more than all the rest of a listing.
+    """
+    names = [word for word in words if word != "--json"]
+    if len(names) > 1 or any(name.startswith("-") for name in names):
+        return None
+    return names[0] if names else None, "--json" in words
+
+
+def _run_click(name: str, words: list[str]) -> int:
+    """Call a command; click's own complaints come out in the form of ours."""
+    from importlib import import_module
+
+    import click
+
+    module, _, attribute = COMMANDS[name][0].partition(":")
+    command: click.Command = getattr(import_module(module), attribute)
+    try:
+        # Not `command.main(...)`: it would handle interrupts and broken pipes its own way before we see them.
+        with command.make_context(f"mlcvbench {name}", words) as context:
+            result = command.invoke(context)
+    except click.exceptions.Exit as stop:
+        return stop.exit_code
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+    except click.Abort:
+        raise KeyboardInterrupt from None
+    except getattr(click.exceptions, "NoArgsIsHelpError", ()) as error:
+        click.echo(error.format_message(), err=True)
+        return 2
+    except click.ClickException as error:
+        where = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else f"mlcvbench {name}"
+        message = error.format_message()
+        end = "" if message.endswith((".", "?")) else "."
+        return _fail(f"{message[:1].lower()}{message[1:]}{end} Try '{where} --help'.", 2)
+    return result if isinstance(result, int) else 0
+
+
+def _say(line: str) -> None:
+    try:
+        print(f"mlcvbench: {' '.join(line.split())}", file=sys.stderr, flush=True)
+    except OSError:
+        _drop_output()
+
+
+def _fail(message: str, code: int) -> int:
+    if sys.stdout is not None:
+        try:
+            sys.stdout.flush()
+        except OSError:
+            _drop_output()
+    _say(f"error: {message}")
+    return code
+
+
+def _describe(error: OSError) -> str:
+    reason = error.strerror or str(error)
+    if error.filename is not None:
+        return f"{error.filename}: {reason}."
+    if error.errno in NO_ROOM:
+        _drop_output()
+        return f"cannot write the output: {reason}."
+    return f"{reason}."
+
+
+def _explain() -> None:
+    """Print the traceback of a bug when `MLCVBENCH_TRACEBACK` is set, else say how to see it."""
+    if os.environ.get("MLCVBENCH_TRACEBACK"):
+        import traceback
+
+        traceback.print_exc()
+    else:
+        _say("set MLCVBENCH_TRACEBACK=1 to see where, and please report it.")
+
+
+def _drop_output() -> None:
+    """Point stdout at nothing, so that the interpreter's own flush at exit cannot fail again."""
+    if sys.stdout is not None:
+        try:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        except (OSError, ValueError):
+            sys.stdout = None
+
+
+def _warn_of_quarantine(words: list[str]) -> None:
+    registry = sys.modules.get("mlcvbench.registry")
+    loaded = registry.loaded_registry() if registry is not None else None
+    if loaded is None or not loaded.quarantined or words[:2] == ["plugin", "doctor"]:
+        return
+    names = sorted({broken.plugin for broken in loaded.quarantined})
+    count = "1 plugin" if len(names) == 1 else f"{len(names)} plugins"
+    _say(f"warning: {count} cannot be used: {', '.join(names)}. See: mlcvbench plugin doctor")

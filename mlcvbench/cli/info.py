@@ -1,0 +1,165 @@
+"""`mlcvbench info NAME`: what a model, a data set, a task or a definition is, and the settings it takes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any, NamedTuple
+
+import click
+
+from mlcvbench.errors import UnknownNameError
+from mlcvbench.listing import columns, shown
+from mlcvbench.registry import Entry, Registry, get_registry
+from mlcvbench.settings import wanted
+from mlcvbench.specs import DatasetSpec, ModelSpec, Param
+
+WIDTH = 80
+
+
+class Card(NamedTuple):
+    """One thing that was asked for: `what` it is, its spec, who provides it and how it was named."""
+
+    what: str
+    spec: Any
+    provider: str
+    reference: str
+
+
+@click.command("info")
+@click.argument("name")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def info(name: str, as_json: bool) -> None:
+    """Show a model, data set, task or definition: what it is, its settings and where it comes from."""
+    registry = get_registry()
+    cards = find(name, registry)
+    if not cards:
+        raise UnknownNameError("name", name, _all_names(registry))
+    if as_json:
+        import json
+
+        plain = [{"what": card.what, "provider": card.provider, **asdict(card.spec)} for card in cards]
+        click.echo(json.dumps(plain, indent=2, ensure_ascii=False))
+        return
+    click.echo("\n\n".join(_text(card, registry) for card in cards))
+
+
+def find(name: str, registry: Registry) -> list[Card]:
+    """Return everything of that name, or the definition in a YAML file: a model and a data set may share a name."""
+    from mlcvbench.definition_files import SUFFIXES, definition_names
+    from mlcvbench.definitions import load_definition
+
+    if name.endswith(SUFFIXES):
+        return [Card("definition", load_definition(name, registry), f"the file {name}", name)]
+    cards = [_card("task", e) for e in registry.tasks() if e.spec.name == name]
+    models = [e for e in registry.models() if e.spec.name == name]
+    if not models and any(e.spec.name.endswith(":") and name.startswith(e.spec.name) for e in registry.models()):
+        models = [registry.model(name)]
+    cards += [_card("model", e) for e in models]
+    cards += [_card("data set", e) for e in registry.datasets() if e.spec.name == name]
+    for kind, names in definition_names(registry).items():
+        if name in names:
+            cards.append(_card("definition", registry.task(kind), load_definition(name, registry)))
+    return cards
+
+
+def _card(what: str, entry: Entry[Any], spec: Any = None) -> Card:
+    origin, found = entry.origin, spec or entry.spec
+    return Card(what, found, f"plugin {origin.plugin}, {origin.distribution} {origin.version}", found.name)
+
+
+def _all_names(registry: Registry) -> list[str]:
+    from mlcvbench.definition_files import definition_names
+
+    entries: list[Entry[Any]] = [*registry.tasks(), *registry.models(), *registry.datasets()]
+    return [*(e.spec.name for e in entries), *(n for names in definition_names(registry).values() for n in names)]
+
+
+def _text(card: Card, registry: Registry) -> str:
+    spec = card.spec
+    lines = [f"{card.what} {shown(spec.name)}", *columns([("", spec.summary)], WIDTH, 0)]
+    facts = _FACTS[card.what](spec, registry)
+    if card.what == "definition":
+        facts.append(("run it", f"mlcvbench run task={card.reference}"))
+    lines += columns([(label, text) for label, text in [*facts, ("from", card.provider)] if text], WIDTH)
+    if isinstance(spec, ModelSpec):
+        lines += _settings("model", spec.params) + _settings("fit", spec.fit)
+    elif isinstance(spec, DatasetSpec):
+        lines += _settings("data", spec.params)
+    return "\n".join(lines)
+
+
+def _settings(place: str, params: Sequence[Param]) -> list[str]:
+    if not params:
+        return []
+    rows = []
+    for param in params:
+        state = "required" if param.required else "not set" if param.default is None else f"default {_plain(param)}"
+        rows.append((f"{place}.{param.name}", f"{wanted(param)}; {state}{f' ({param.help})' if param.help else ''}"))
+    return ["", "fit settings" if place == "fit" else "settings", *columns(rows, WIDTH)]
+
+
+def _plain(param: Param) -> str:
+    from mlcvbench.request import text
+
+    return repr(param.default) if param.default == "" else text(param.default)
+
+
+def _model_facts(spec: ModelSpec, _: Registry) -> list[tuple[str, str]]:
+    extras = [
+        "chooses on a validation split" if spec.uses_val else "",
+        "takes images of unequal size" if spec.ragged else "",
+    ]
+    return [
+        ("tasks", ", ".join(spec.kinds)),
+        ("needs", ", ".join(spec.needs)),
+        ("also", ", ".join(filter(None, extras))),
+        ("family", spec.family),
+        ("reference", spec.reference),
+        ("year", str(spec.year or "")),
+        ("licence", spec.licence),
+        ("run it", f"mlcvbench run task={spec.kinds[0]} model={shown(spec.name)}"),
+    ]
+
+
+def _dataset_facts(spec: DatasetSpec, _: Registry) -> list[tuple[str, str]]:
+    return [
+        ("tasks", ", ".join(spec.kinds)),
+        ("provides", ", ".join(spec.provides)),
+        ("reference", spec.reference),
+        ("licence", spec.licence),
+        ("run it", f"mlcvbench run task={spec.kinds[0]} data={spec.name}"),
+    ]
+
+
+def _task_facts(spec: Any, registry: Registry) -> list[tuple[str, str]]:
+    from mlcvbench.definition_files import definition_names
+
+    return [
+        ("default", spec.default),
+        ("definitions", ", ".join(definition_names(registry)[spec.name])),
+        ("models", ", ".join(shown(e.spec.name) for e in registry.models(spec.name))),
+        ("data sets", ", ".join(e.spec.name for e in registry.datasets(spec.name))),
+        ("reference", spec.reference),
+        ("run it", f"mlcvbench run task={spec.name}"),
+    ]
+
+
+def _definition_facts(spec: Any, _: Registry) -> list[tuple[str, str]]:
+    return [
+        ("title", spec.title),
+        ("task", spec.kind),
+        ("data set", " ".join([spec.dataset, *(f"{key}={value}" for key, value in spec.data.items())])),
+        ("protocol", spec.protocol),
+        ("metrics", ", ".join(spec.metrics)),
+        ("models", ", ".join(spec.models)),
+        ("fit budget", f"{spec.fit_budget:g} s" if spec.fit_budget is not None else ""),
+    ]
+
+
+_FACTS: dict[str, Any] = {
+    "model": _model_facts,
+    "data set": _dataset_facts,
+    "task": _task_facts,
+    "definition": _definition_facts,
+}

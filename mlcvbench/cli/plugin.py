@@ -1,0 +1,138 @@
+"""`mlcvbench plugin new|check|doctor`: start a plugin, check it, and see why one cannot be used."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from mlcvbench.errors import CheckFailedError, MlcvbenchError, OverrideError
+
+if TYPE_CHECKING:
+    from mlcvbench.registry import Entry, Registry
+    from mlcvbench.testing.subjects import Report
+
+_MARKS = {True: "ok", False: "FAILED", None: "skipped"}
+
+
+@click.group("plugin")
+def plugin() -> None:
+    """Start, check and diagnose plugins."""
+
+
+@plugin.command("new", short_help="Write an installable package with one working method.")
+@click.argument("name")
+@click.option("--into", default=".", metavar="DIR", help="Folder to write it in; the working folder by default.")
+def new(name: str, into: str) -> None:
+    """Write an installable package with one working method NAME and its tests."""
+    from mlcvbench.scaffold import write_plugin
+
+    folder = write_plugin(name, Path(into))
+    files = sorted(path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
+    click.echo("\n".join([f"wrote {folder}", *(f"  {file}" for file in files)]))
+    for line in _taken(name):
+        click.echo(line, err=True)
+    click.echo(f"next: pip install -e {folder} && mlcvbench plugin check {folder}")
+
+
+def _taken(name: str) -> Iterator[str]:
+    """Warn of an installed model or plugin of the new name: the later one would be set aside."""
+    from mlcvbench.registry import get_registry
+    from mlcvbench.scaffold import short_name
+
+    short, registry = short_name(name), get_registry()
+    for entry in registry.models():
+        if entry.spec.name == short:
+            yield f"warning: plugin {entry.origin.plugin!r} has a model {short!r} already; give yours another name."
+    if any(origin.plugin == short for origin in registry.plugins):
+        yield f"warning: a plugin {short!r} is installed already; give the entry point in pyproject.toml another name."
+
+
+@plugin.command("check", short_help="Run the conformance kit on a model, a data set or a plugin.")
+@click.argument("reference", metavar="NAME|PATH")
+@click.argument("settings", nargs=-1, metavar="[KEY=VALUE]...")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def check(reference: str, settings: tuple[str, ...], as_json: bool) -> None:
+    """Run the conformance kit on a model, a data set, all that a plugin declares, or a plugin's folder.
+
+    A folder is read as it lies there, installed or not. KEY is model.NAME, fit.NAME or data.NAME. Exit code 1
+    when a check fails.
+    """
+    from mlcvbench.overrides import parse_pairs
+    from mlcvbench.testing.subjects import check_reference
+
+    pairs = dict(parse_pairs(settings))
+    for key in pairs:
+        if not key.startswith(("model.", "fit.", "data.")):
+            raise OverrideError(f"unknown key {key!r}; plugin check takes model.NAME, fit.NAME and data.NAME=VALUE.")
+    reports = check_reference(reference, pairs)
+    if as_json:
+        import json
+        from dataclasses import asdict
+
+        click.echo(json.dumps([asdict(report) for report in reports], indent=2, ensure_ascii=False))
+    else:
+        click.echo("\n\n".join("\n".join(_lines(report)) for report in reports))
+    failed = sum(report.failed for report in reports)
+    if failed:
+        raise CheckFailedError(f"{failed} check{'s' * (failed > 1)} failed for {reference!r}.")
+
+
+def _lines(report: Report) -> Iterator[str]:
+    yield f"{report.what} {report.name}" + (f" ({report.kind})" if report.kind else "")
+    for result in report.results:
+        detail = f": {' '.join(result.detail.split())}" if result.detail else ""
+        yield f"  {_MARKS[result.passed]:<8}{result.name}{detail}"
+
+
+@plugin.command("doctor", short_help="Say which plugins cannot be used, and why.")
+def doctor() -> None:
+    """Say which plugins are installed, which cannot be used and why, and whether what they point to can be imported.
+
+    Exit code 1 when something cannot be used.
+    """
+    import sys
+
+    import mlcvbench
+    from mlcvbench.registry import get_registry
+
+    registry = get_registry()
+    click.echo(f"mlcvbench {mlcvbench.__version__}, Python {sys.version.split()[0]}")
+    problems = 0
+    for origin in registry.plugins:
+        broken = list(_broken_parts(origin.plugin, registry))
+        problems += len(broken)
+        click.echo(f"  {'FAILED' if broken else 'ok':<8}{origin.plugin} ({origin.distribution} {origin.version})")
+        for line in broken:
+            click.echo(f"          {line}")
+    for quarantined in registry.quarantined:
+        problems += 1
+        click.echo(f"  {'FAILED':<8}{quarantined.plugin} ({quarantined.distribution}): {quarantined.reason}")
+        for line in quarantined.traceback.rstrip().splitlines():
+            click.echo(f"          {line}")
+    if problems:
+        raise CheckFailedError(f"{problems} problem{'s' * (problems > 1)} found in the installed plugins.")
+
+
+def _broken_parts(name: str, registry: Registry) -> Iterator[str]:
+    """Yield a line for each target that cannot be imported and each definition that cannot be read."""
+    from mlcvbench.definitions import definition_files, read_definition
+    from mlcvbench.specs import load_target
+
+    entries: list[Entry[Any]] = [*registry.tasks(), *registry.datasets(), *registry.models()]
+    for target in [entry.spec.target for entry in entries if entry.origin.plugin == name]:
+        try:
+            load_target(target)
+        except MlcvbenchError as error:
+            yield str(error)
+        except Exception as error:  # noqa: BLE001 - a stranger's module may raise anything
+            yield f"{target}: importing it raised {type(error).__name__}: {error}"
+    tasks = [e.spec.name for e in registry.tasks() if e.origin.plugin == name]
+    for kind in tasks:
+        for path in definition_files(registry)[kind].values():
+            try:
+                read_definition(path, registry)
+            except MlcvbenchError as error:
+                yield str(error)

@@ -1,0 +1,189 @@
+"""`mlcvbench profile`: the per-layer table of a network."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from mlcvbench.errors import OverrideError, RequestError
+
+if TYPE_CHECKING:
+    from mlcvbench.measure.conventions import Convention, Row
+
+KEYS = {
+    "model": "a method of `mlcvbench list models`, torchvision:NAME or timm:NAME",
+    "input": "channels x height x width of one image",
+    "batch": "images a minibatch",
+    "classes": "outputs of the network",
+    "convention": "standard, table or notes",
+}
+DEFAULTS = {"input": "3x224x224", "batch": "128", "classes": "1000", "convention": "standard"}
+CONVENTIONS = ("standard", "table", "notes")
+MAX_SIDE = 8192
+NAME_WIDTH = 21
+
+
+@click.command("profile")
+@click.argument("settings", nargs=-1, metavar="model=NAME [KEY=VALUE]...")
+@click.option("--json", "as_json", is_flag=True, help="Print rows with exact numbers as JSON.")
+@click.option("--csv", "as_csv", is_flag=True, help="Print rows as CSV.")
+def profile(settings: tuple[str, ...], as_json: bool, as_csv: bool) -> None:
+    """Print a network's layers: structure, activations, parameters, FLOPs and memory.
+
+    KEYs: input=3x224x224 batch=128 classes=1000 convention=standard|table|notes.
+    """
+    request = _request(settings)
+    rows = _rows(request)
+    if as_json:
+        click.echo(json.dumps(_document(request, rows), indent=2))
+    elif as_csv:
+        _print_csv(request, rows)
+    elif request["convention"] == "standard":
+        click.echo("\n".join(_standard_lines(request, rows)))
+    else:
+        click.echo("\n".join(_lecture_lines(request, rows)))
+
+
+def _request(settings: Sequence[str]) -> dict[str, Any]:
+    """Read and check the keys. OverrideError says what is wrong with which."""
+    from mlcvbench.errors import UnknownNameError
+    from mlcvbench.overrides import parse_pairs
+
+    given = dict(parse_pairs(settings))
+    for key in given:
+        if key not in KEYS:
+            raise UnknownNameError("key", key, KEYS)
+    if "model" not in given:
+        raise OverrideError("no model given: say model=NAME, such as model=torchvision:vgg16.")
+    values = {**DEFAULTS, **given}
+    if values["convention"] not in CONVENTIONS:
+        raise OverrideError(f"convention={values['convention']}: wanted standard, table or notes.")
+    return {
+        **values,
+        "input": _sides(values["input"]),
+        "batch": _number("batch", values["batch"]),
+        "classes": _number("classes", values["classes"]),
+    }
+
+
+def _sides(text: str) -> tuple[int, int, int]:
+    """Read `3x224x224`."""
+    match = re.fullmatch(r"(\d{1,4})x(\d{1,5})x(\d{1,5})", text)
+    sides = tuple(int(side) for side in match.groups()) if match else ()
+    if len(sides) != 3 or not all(1 <= side <= MAX_SIDE for side in sides):
+        raise OverrideError(f"input={text}: wanted CxHxW with sides from 1 to {MAX_SIDE}, such as 3x224x224.")
+    return sides[0], sides[1], sides[2]
+
+
+def _number(key: str, text: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,6}", text) or int(text) < 1:
+        raise OverrideError(f"{key}={text}: wanted a whole number from 1 to 999999.")
+    return int(text)
+
+
+def _rows(request: dict[str, Any]) -> list[Row]:
+    """Build the network, send one image through it and account for its layers."""
+    from mlcvbench.errors import MlcvbenchError
+    from mlcvbench.measure.conventions import account
+    from mlcvbench.measure.layers import tabulate
+    from mlcvbench.measure.networks import build_network, run_quietly
+
+    name, image = request["model"], request["input"]
+    sides = "x".join(map(str, image))
+    try:
+        network = build_network(name, image, request["classes"])
+        layers = tabulate(network.module, run_quietly(network), image)
+    except MlcvbenchError:
+        raise
+    except Exception as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+        raise RequestError(f"model {name!r} cannot run on input {sides}: {reason}.") from error
+    convention: Convention = request["convention"]
+    return account(layers, convention, request["batch"])
+
+
+def _document(request: dict[str, Any], rows: Sequence[Row]) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    return {**request, "input": list(request["input"]), "rows": [asdict(row) for row in rows]}
+
+
+def _print_csv(request: dict[str, Any], rows: Sequence[Row]) -> None:
+    import csv
+    import io
+
+    from mlcvbench.measure.conventions import COLUMNS
+
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for row in rows:
+        writer.writerow(row.printed() if request["convention"] == "notes" else row.cells())
+    click.echo(text.getvalue(), nl=False)
+
+
+def _standard_lines(request: dict[str, Any], rows: Sequence[Row]) -> list[str]:
+    """Lay the table out in 80 columns, with rounded numbers."""
+    lines = [_standard_line("layer", "k/s/p", "output", "activ.", "params", "FLOPs", "act.B", "par.B")]
+    for row in rows:
+        structure = "/".join((row.kernel_hw, row.stride, row.padding)) if row.kernel_hw else ""
+        numbers = (row.activations, row.params, row.flops, row.activation_bytes, row.parameter_bytes)
+        lines.append(_standard_line(_short(row.layer), structure, row.shape, *(_human(number) for number in numbers)))
+    return [*lines, "", *_footer(request, rows)]
+
+
+def _standard_line(*cells: str) -> str:
+    widths = (8, 12, 7, 7, 7, 7, 7)
+    name, *rest = cells
+    return f"{name:{NAME_WIDTH}}" + "".join(f"{cell:>{width}}" for cell, width in zip(rest, widths, strict=True))
+
+
+def _footer(request: dict[str, Any], rows: Sequence[Row]) -> list[str]:
+    """Say what the numbers mean, and the exact totals."""
+    total = rows[-1]
+    sides = "x".join(map(str, request["input"]))
+    return [
+        f"{request['model']}, input {sides}:",
+        f"{total.params:,} parameters, {total.macs:,} MACs an image.",
+        f"FLOPs = 2 MACs, bytes of float32 values; for a minibatch of {request['batch']}.",
+    ]
+
+
+def _lecture_lines(request: dict[str, Any], rows: Sequence[Row]) -> list[str]:
+    """Lay the lecture's table out: thousands of parameters, millions of FLOPs, MiB."""
+    from mlcvbench.measure.conventions import PRINTED_DIGITS
+
+    def line(cells: Sequence[str]) -> str:
+        widths = (5, 3, 3, 3, 5, 7, 10, 8, 11, 9, 8)
+        name, *rest = cells
+        return f"{name:8}" + "".join(f"{cell:>{width}}" for cell, width in zip(rest, widths, strict=True))
+
+    lines = [line(("layer", "kern", "k", "s", "p", "out", "chan", "activ.", "par K", "FLOPs M", "act MiB", "par MiB"))]
+    for row in rows:
+        cells = row.printed() if request["convention"] == "notes" else row.cells(PRINTED_DIGITS)
+        lines.append(line([*cells[:8], *cells[10:]]))
+    return [
+        *lines,
+        "",
+        f"{request['model']}, minibatch of {request['batch']}, float32:",
+        "activations with gradient, parameters with gradient and momentum;",
+        "pools count one operation a window element.",
+    ]
+
+
+def _short(name: str) -> str:
+    """Cut a long module path at its beginning, where paths are alike."""
+    return name if len(name) < NAME_WIDTH else "…" + name[-(NAME_WIDTH - 2) :]
+
+
+def _human(number: float) -> str:
+    """Write a number in at most 6 letters: 0, 999, 22.2K, 3.21M, 1.98T."""
+    for unit in ("", "K", "M", "G"):
+        if abs(number) < 999.5:
+            return f"{number:.3g}{unit}" if unit else f"{number:.0f}"
+        number /= 1000
+    return f"{number:.3g}T" if number < 999.5 else f"{number:.0f}T"

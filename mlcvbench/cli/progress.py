@@ -1,0 +1,89 @@
+"""Progress of a sweep on standard error: one line that is rewritten on a terminal, one line a run elsewhere."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import time
+from types import TracebackType
+from typing import TYPE_CHECKING, TextIO
+
+if TYPE_CHECKING:
+    from mlcvbench.sweep import SweepEvent
+
+REDRAW_SECONDS = 0.1
+
+
+class Reporter:
+    """Shows sweep events; call it with each. Standard output stays free for results."""
+
+    def __init__(self, *, quiet: bool = False, stream: TextIO | None = None) -> None:
+        self._quiet = quiet
+        self._stream = sys.stderr if stream is None else stream
+        self._live = not quiet and self._stream.isatty()
+        self._drawn = False
+        self._last = 0.0
+
+    def __enter__(self) -> Reporter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._clear()
+
+    def __call__(self, event: SweepEvent) -> None:
+        """Show one event."""
+        if event.kind == "progress":
+            self._redraw(event)
+            return
+        line = _line(event)
+        if line is None or (self._quiet and event.kind not in {"failed", "interrupted"}):
+            return
+        self._clear()
+        self._write(f"{line}\n")
+
+    def _redraw(self, event: SweepEvent) -> None:
+        now = time.monotonic()
+        if not self._live or now - self._last < REDRAW_SECONDS:
+            return
+        self._last = now
+        share = f" {event.done / event.steps:4.0%}" if event.steps > 1 else ""
+        text = f"{_head(event)}{event.stage}{share}"
+        width = shutil.get_terminal_size().columns - 1
+        self._write(f"\r\x1b[2K{text[:width]}")
+        self._drawn = True
+
+    def _clear(self) -> None:
+        if self._drawn:
+            self._write("\r\x1b[2K")
+            self._drawn = False
+
+    def _write(self, text: str) -> None:
+        try:
+            self._stream.write(text)
+            self._stream.flush()
+        except OSError:
+            self._quiet, self._live = True, False  # nobody is listening; the runs go on
+
+
+def _head(event: SweepEvent) -> str:
+    config = event.config
+    return f"[{event.index + 1}/{event.total}] {config.model} seed {config.seed}: "
+
+
+def _line(event: SweepEvent) -> str | None:
+    """Return the line that an event leaves behind, None when it leaves none."""
+    if event.kind in {"note", "interrupted", "held"}:
+        return event.message
+    record = event.record
+    if event.kind == "skipped":
+        return f"{_head(event)}already stored"
+    if record is None:
+        return None
+    if event.kind == "failed":
+        error = record.error
+        said = f"{error.stage}: {error.message}" if error else "no reason given"
+        return f"{_head(event)}{record.status}, {said}"
+    seconds = sum(record.stage_seconds.values())
+    return f"{_head(event)}ok in {seconds:.0f} s"

@@ -1,0 +1,93 @@
+"""`mlcvbench run`: fit, score, time and count methods on a task, then the leaderboard."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from mlcvbench.leaderboard.boards import Board
+    from mlcvbench.overrides import Plan
+    from mlcvbench.records.store import Store
+    from mlcvbench.sweep import SweepResult
+
+SITE_FOLDER = "_board"
+
+
+@click.command("run")
+@click.argument("settings", nargs=-1, required=True)
+@click.option("--dry-run", is_flag=True, help="Print the resolved runs and start nothing.")
+@click.option("--json", "as_json", is_flag=True, help="Print the records as JSON instead of the leaderboard.")
+@click.option("--quiet", is_flag=True, help="Say nothing about progress.")
+def run(settings: tuple[str, ...], dry_run: bool, as_json: bool, quiet: bool) -> None:
+    """Fit, score, time and count methods on a task, then print the leaderboard.
+
+    SETTINGS are key=value, commas sweep: task=digits model=knn,small_cnn seed=0,1,2 knn.k=5 out=runs.
+    Keys: task model data seed out device threads precision weights limit shards batch timeout memory intervals
+    time=off|quick|standard|publish, and model.*, fit.*, data.* as `mlcvbench info NAME` lists them.
+    What is stored with status ok under the same key is not run again.
+    """
+    from mlcvbench.overrides import plan
+
+    request = plan(settings)
+    if dry_run:
+        click.echo(_plan_text(request, as_json))
+        return
+    from mlcvbench.cli.progress import Reporter
+    from mlcvbench.records.store import Store
+    from mlcvbench.sweep import run_sweep
+
+    store = Store(request.out)
+    store.ensure_writable()
+    with Reporter(quiet=quiet) as reporter:
+        result = run_sweep(request.configs, store, on_event=reporter)
+    if as_json:
+        click.echo(json.dumps([record.model_dump(mode="json") for record in result.records], indent=2))
+    else:
+        _show(result, store)
+    if result.interrupted is not None:
+        click.echo(result.summary, err=True)
+    sys.exit(result.exit_code)
+
+
+def _plan_text(request: Plan, as_json: bool) -> str:
+    from mlcvbench.request import command_of
+
+    if as_json:
+        return json.dumps([config.to_dict() for config in request.configs], indent=2)
+    lines = [f"{len(request.configs)} run{'s' * (len(request.configs) != 1)} into {request.out}:"]
+    lines += [f"  {command_of(config)}" for config in request.configs]
+    return "\n".join(lines)
+
+
+def _show(result: SweepResult, store: Store) -> None:
+    """Print the boards of this request's definitions, what failed, and where everything lies."""
+    from mlcvbench.leaderboard.build import build_boards
+    from mlcvbench.leaderboard.table import render_terminal
+
+    names = {record.run_id for record in result.records}
+    if not names:
+        return
+    built = build_boards(store.root, store.root / SITE_FOLDER)
+    for board in built.boards:
+        if names & _run_ids(board):
+            click.echo(render_terminal(board))
+    click.echo(f"records  {_shown(store.root)}\nboard    {_shown(store.root / SITE_FOLDER / 'site' / 'index.html')}")
+
+
+def _run_ids(board: Board) -> set[str]:
+    """Return the runs behind a board, ranked or not."""
+    ranked = {entry.record.run_id for row in board.rows for entry in row.runs}
+    return ranked | {row.entry.record.run_id for row in board.unranked}
+
+
+def _shown(path: Path) -> str:
+    """Return a path relative to the working folder when it lies below it."""
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)

@@ -1,0 +1,49 @@
+"""`mlcvbench score`: a record for predictions made elsewhere, by any framework."""
+
+from __future__ import annotations
+
+import click
+
+
+@click.command("score")
+@click.argument("settings", nargs=-1, required=True)
+@click.option("--json", "as_json", is_flag=True, help="Print the record as JSON.")
+def score(settings: tuple[str, ...], as_json: bool) -> None:
+    """Score predictions made elsewhere and store a record of them.
+
+    SETTINGS: task=TASK predictions=FILE as=NAME, and data.*, limit, intervals, out as in `mlcvbench run`;
+    for tables of pair values also value=distance|similarity.
+    """
+    from pathlib import Path
+
+    from mlcvbench.errors import DataError, OverrideError
+    from mlcvbench.outside import score_file
+    from mlcvbench.overrides import parse_pairs, plan
+    from mlcvbench.records.display import to_text
+    from mlcvbench.records.store import Store
+    from mlcvbench.specs import NAME_PATTERN
+
+    pairs = dict(parse_pairs(settings))
+    own = {key: pairs.pop(key, None) for key in ("predictions", "as", "value")}
+    path, name = own["predictions"], own["as"]
+    if not path:
+        raise OverrideError("score needs predictions=FILE, the predictions to score.")
+    if not name or not NAME_PATTERN.fullmatch(name):
+        raise OverrideError("score needs as=NAME: letters, digits and . _ + : -, at most 100.")
+    for key in ("model", "time", "seed", "weights", "select"):
+        if key in pairs:
+            raise OverrideError(f"key {key!r} has no effect on score: the predictions are there already.")
+    if not Path(path).exists():
+        raise DataError(f"predictions={path}: no such file or folder.")
+    request = plan([f"{key}={value}" for key, value in pairs.items()], outside=name)
+    store = Store(request.out)
+    store.ensure_writable()
+    pending = store.begin(name)
+    try:
+        options = {"value": own["value"]} if own["value"] else {}
+        record = score_file(request.configs[0], name, Path(path), options, pending.folder)
+        folder = store.commit(pending, record)
+    except BaseException:
+        store.discard(pending)
+        raise
+    click.echo(record.model_dump_json(indent=2) if as_json else f"{to_text(record)}\n\nrecord: {folder}")

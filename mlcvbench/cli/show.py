@@ -1,0 +1,23 @@
+"""`mlcvbench show RUN`: one stored run, for a person."""
+
+from __future__ import annotations
+
+import click
+
+
+@click.command("show")
+@click.argument("run")
+@click.option("--json", "as_json", is_flag=True, help="Print the record itself.")
+@click.option("--traceback", is_flag=True, help="Print the traceback of a failed run.")
+def show(run: str, as_json: bool, traceback: bool) -> None:
+    """Show a stored run: RUN is its folder, or its id (or the unique start of it) in runs/."""
+    from mlcvbench.cli.runs import open_run
+    from mlcvbench.records.display import to_text
+
+    record, _ = open_run(run)
+    if as_json:
+        click.echo(record.model_dump_json(indent=2))
+        return
+    click.echo(to_text(record))
+    if traceback and record.error is not None and record.error.traceback:
+        click.echo("\n" + record.error.traceback.rstrip())

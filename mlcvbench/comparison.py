@@ -1,0 +1,104 @@
+"""Compare two stored runs: paired differences of their metrics over the shared bootstrap resamples."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from mlcvbench import stats
+from mlcvbench.contract import Array
+from mlcvbench.errors import RequestError
+from mlcvbench.records.schema import Record
+from mlcvbench.scoring import REPLICATES_FILE
+
+
+@dataclass(frozen=True, slots=True)
+class MetricDifference:
+    """Second minus first; `low`, `high` bound the difference at 95 %, None without replicates."""
+
+    name: str
+    first: float | None
+    second: float | None
+    difference: float | None
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """`gain`: the change of the primary metric, positive when the second run is better."""
+
+    first: str
+    second: str
+    primary: str
+    gain: float | None
+    metrics: tuple[MetricDifference, ...]
+    latency_ratio: float | None
+    latency_note: str
+
+
+def compare_runs(first: tuple[Record, Path], second: tuple[Record, Path]) -> Comparison:
+    """Compare two runs of one protocol on the same data; RequestError when they cannot be compared."""
+    (a, a_folder), (b, b_folder) = first, second
+    _check_comparable(a, b)
+    a_replicates, b_replicates = _replicates(a_folder), _replicates(b_folder)
+    metrics = [
+        _difference(name, a, b, a_replicates.get(name), b_replicates.get(name))
+        for name in a.metrics
+        if name in b.metrics
+    ]
+    primary = a.primary_metric or next(iter(a.metrics))
+    change = next((d.difference for d in metrics if d.name == primary), None)
+    sign = 1.0 if a.metrics[primary].higher_is_better else -1.0
+    ratio, note = _latency(a, b)
+    return Comparison(
+        first=a.run_id,
+        second=b.run_id,
+        primary=primary,
+        gain=None if change is None else sign * change,
+        metrics=tuple(metrics),
+        latency_ratio=ratio,
+        latency_note=note,
+    )
+
+
+def _replicates(folder: Path) -> dict[str, Array]:
+    path = folder / REPLICATES_FILE
+    return dict(stats.load_replicates(path)) if path.is_file() else {}
+
+
+def _check_comparable(a: Record, b: Record) -> None:
+    for record in (a, b):
+        if record.status != "ok" or record.dataset is None:
+            raise RequestError(f"run {record.run_id!r} has status {record.status!r}, so there is nothing to compare.")
+    if a.task.protocol_id != b.task.protocol_id:
+        raise RequestError(
+            f"runs of different protocols cannot be compared: {a.task.protocol_id!r} and {b.task.protocol_id!r}."
+        )
+    if a.dataset is not None and b.dataset is not None and a.dataset.fingerprint != b.dataset.fingerprint:
+        raise RequestError(
+            f"runs on different data cannot be compared: fingerprints {a.dataset.fingerprint[:12]} "
+            f"and {b.dataset.fingerprint[:12]}."
+        )
+
+
+def _difference(
+    name: str, a: Record, b: Record, a_replicates: Array | None, b_replicates: Array | None
+) -> MetricDifference:
+    x, y = a.metrics[name].value, b.metrics[name].value
+    low = high = None
+    if a_replicates is not None and b_replicates is not None:
+        low, high = stats.interval(b_replicates - a_replicates)
+    return MetricDifference(name, x, y, None if x is None or y is None else y - x, low, high)
+
+
+def _latency(a: Record, b: Record) -> tuple[float | None, str]:
+    x, y = a.latency.get("end_to_end"), b.latency.get("end_to_end")
+    if x is None or y is None or not x.median or not y.median:
+        return None, "latency: not measured in both runs"
+    if a.env_class != b.env_class:
+        return None, f"latency: not comparable ({a.env_class} against {b.env_class})"
+    if a.latency["end_to_end"].interval != "prediction-95" or y.interval != "prediction-95":
+        return y.median / x.median, "latency: within one process each; use time=publish for an interval"
+    apart = bool((y.low or 0) > (x.high or 0) or (x.low or 0) > (y.high or 0))
+    return y.median / x.median, f"latency: {'distinguishable' if apart else 'not distinguishable'} between processes"

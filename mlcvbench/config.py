@@ -1,0 +1,77 @@
+"""A resolved run: everything that one child process needs to know, as plain data."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+TimeProfile = Literal["off", "quick", "standard", "publish"]
+
+
+def usable_cores() -> int:
+    """Return the number of cores this process may use; the default of `threads`."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """A benchmark: what is asked, on which data, scored how. `file`: base name of a YAML file of one's own."""
+
+    name: str
+    kind: str
+    summary: str
+    dataset: str
+    protocol: str
+    data: dict[str, Any] = field(default_factory=dict)
+    metrics: tuple[str, ...] = ()
+    models: tuple[str, ...] = ()
+    fit_budget: float | None = None
+    title: str = ""
+    version: int = 1
+    file: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunConfig:
+    """One run. `model_params`, `fit`, `data_params` are complete: defaults are filled in from the specs.
+
+    `limit`: score only the first so many test samples. `seconds`, `memory_mb`: limits of the child process.
+    `given`: the `model.*`, `fit.*` and `data.*` keys that the request named, for display.
+    """
+
+    definition: Definition
+    model: str
+    model_params: dict[str, Any] = field(default_factory=dict)
+    fit: dict[str, Any] = field(default_factory=dict)
+    data_params: dict[str, Any] = field(default_factory=dict)
+    seed: int = 0
+    data_seed: int = 0
+    device: str = "cpu"
+    threads: int = 1
+    precision: str = "float32"
+    weights: str | None = None
+    limit: int | None = None
+    shards: int = 1
+    batch_size: int = 64
+    intervals: bool = True
+    time: TimeProfile = "quick"
+    seconds: float = 3600.0
+    memory_mb: int | None = None
+    given: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain data, ready for JSON."""
+        return asdict(self)
+
+    @staticmethod
+    def from_dict(data: dict[str, Any]) -> RunConfig:
+        """Rebuild what `to_dict` gave, also after a round trip through JSON."""
+        definition = dict(data["definition"])
+        for name in ("metrics", "models"):
+            definition[name] = tuple(definition[name])
+        rest = {name: value for name, value in data.items() if name != "definition"}
+        rest["given"] = tuple(rest.get("given", ()))
+        return RunConfig(definition=Definition(**definition), **rest)

@@ -1,0 +1,51 @@
+"""What crosses the borders between the bench, tasks and plugins: batches, splits, models, scorers, task kinds."""
+
+from mlcvbench.contract.batch import Array, Batch, Column, Predictions, Sample, Targets
+from mlcvbench.contract.data_checks import check_inputs, check_labels
+from mlcvbench.contract.model import (
+    Device,
+    FitContext,
+    FitReport,
+    Model,
+    Operations,
+    ParameterCounts,
+)
+from mlcvbench.contract.problem import InputSpec, Problem
+from mlcvbench.contract.scoring import MetricSpec, Scorer, Table, Values
+from mlcvbench.contract.split import ArraySplit, JoinedSplit, LoadedData, Split, SubSplit, fingerprint_columns
+from mlcvbench.contract.task import External, Plot, Task, check_array
+from mlcvbench.contract.torch_model import TorchModel
+
+__all__ = [
+    "Array",
+    "ArraySplit",
+    "Batch",
+    "Column",
+    "Device",
+    "External",
+    "FitContext",
+    "FitReport",
+    "InputSpec",
+    "JoinedSplit",
+    "LoadedData",
+    "MetricSpec",
+    "Model",
+    "Operations",
+    "ParameterCounts",
+    "Plot",
+    "Predictions",
+    "Problem",
+    "Sample",
+    "Scorer",
+    "Split",
+    "SubSplit",
+    "Table",
+    "Targets",
+    "Task",
+    "TorchModel",
+    "Values",
+    "check_array",
+    "check_inputs",
+    "check_labels",
+    "fingerprint_columns",
+]

@@ -1,0 +1,128 @@
+"""Models: three stages from a batch to predictions, and a fit before them. Framework-neutral."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mlcvbench.contract.batch import Batch, Predictions
+from mlcvbench.contract.problem import Problem
+from mlcvbench.contract.split import Split
+from mlcvbench.fields import names_fields
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """Where a model computes: `type` is `cpu` or `cuda`, `precision` `float32`, `float16` or `bfloat16` (autocast)."""
+
+    type: str = "cpu"
+    index: int = 0
+    threads: int = 1
+    precision: str = "float32"
+
+
+def _no_progress(done: int, total: int) -> None:
+    """Ignore progress; the default of a context outside a run."""
+
+
+@dataclass(frozen=True, slots=True)
+class FitContext:
+    """What fit gets besides data. All randomness must come from `seed`; nothing is written outside `checkpoints`.
+
+    `settings`: the `fit.*` values, typed and completed with the spec's defaults. `budget`: seconds, None = no limit.
+    """
+
+    seed: int
+    device: Device
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    checkpoints: Path | None = None
+    budget: float | None = None
+    progress: Callable[[int, int], None] = _no_progress
+
+
+@names_fields
+@dataclass(frozen=True, slots=True)
+class FitReport:
+    """What a fit did: epochs run (None when it has none) and a history of columns of equal length, such as loss."""
+
+    epochs: int | None = None
+    history: Mapping[str, list[float]] = field(default_factory=dict)
+
+
+@names_fields
+@dataclass(frozen=True, slots=True)
+class ParameterCounts:
+    """Learned numbers by kind, and the fitted size in bytes (weights, stored samples, code books, trees)."""
+
+    trainable: int = 0
+    frozen: int = 0
+    buffers: int = 0
+    bytes: int = 0
+
+
+@names_fields
+@dataclass(frozen=True, slots=True)
+class Operations:
+    """Operations of one sample. `macs` None with a `reason` when the method has none or they cannot be counted.
+
+    `other_ops` names what is no multiply-add, e.g. {"absolute_difference": 1_437_000}.
+    """
+
+    macs: int | None
+    other_ops: Mapping[str, int] = field(default_factory=dict)
+    reason: str | None = None
+
+
+class Model(ABC):
+    """A method. Predict runs in three stages, timed apart:
+
+    `preprocess(batch)` ends with the inputs on the device; `forward(inputs)` goes from device to device;
+    `postprocess(outputs, batch)` returns numpy predictions in the original image frame, including the copy to the host.
+    A model must give the same predictions whatever the batch size, and never change the batch it is given.
+    """
+
+    def __init__(self, problem: Problem, **params: Any) -> None:
+        self.problem = problem
+        self.params = params
+        self.device = Device()
+
+    def to(self, device: Device) -> None:
+        """Prepare to compute on `device`; called before fit, load and predict."""
+        self.device = device
+
+    def fit(self, train: Split, val: Split | None, ctx: FitContext) -> FitReport | None:
+        """Learn from `train` (and choose on `val`); the default learns nothing."""
+        return None
+
+    def preprocess(self, batch: Batch) -> Any:
+        """Return what `forward` needs, on the device; the default hands the batch's inputs through."""
+        return batch.inputs
+
+    @abstractmethod
+    def forward(self, inputs: Any) -> Any:
+        """Compute outputs from inputs, on the device."""
+
+    @abstractmethod
+    def postprocess(self, outputs: Any, batch: Batch) -> Predictions:
+        """Return the task kind's prediction columns as numpy arrays, one entry a sample of `batch`."""
+
+    def predict(self, batch: Batch) -> Predictions:
+        """Run the three stages."""
+        return self.postprocess(self.forward(self.preprocess(batch)), batch)
+
+    def operations(self, inputs: Any) -> Operations | None:
+        """Return analytic counts a sample for preprocessed `inputs`, or None to have the forward traced."""
+        return None
+
+    def parameters(self) -> ParameterCounts:
+        """Return the size of what was fitted."""
+        return ParameterCounts()
+
+    def save(self, folder: Path) -> None:
+        """Write the fitted state into the empty `folder`: safetensors and JSON only."""
+
+    def load(self, folder: Path) -> None:
+        """Read back what `save` wrote."""

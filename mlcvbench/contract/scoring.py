@@ -1,0 +1,103 @@
+"""Scoring: a scorer turns predictions into a table of rows, and the table, with weights, into metric values.
+
+That one form gives streaming, sharding, bootstrap intervals, drill-down and re-scoring.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from mlcvbench.contract.batch import Array, Predictions, Targets
+
+
+@dataclass(frozen=True, slots=True)
+class MetricSpec:
+    """One number a scorer gives. `unit` is `fraction`, `nat`, `px`, `m` or `1`; `provenance` says how exact it is:
+
+    `reference-identical`, `reference-tolerance` or `extension`.
+    """
+
+    name: str
+    summary: str
+    unit: str = "fraction"
+    higher_is_better: bool = True
+    provenance: str = "reference-identical"
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Named columns of equal length with an integer `unit` column: the index of the sample (or pair) of each row.
+
+    Rows may be ragged over units (a row a detection). `rank` orders rows inside a unit when present.
+    """
+
+    columns: Mapping[str, Array]
+
+    def __len__(self) -> int:
+        return len(self.columns["unit"])
+
+    def __getitem__(self, name: str) -> Array:
+        return self.columns[name]
+
+    @staticmethod
+    def concatenate(tables: Sequence[Table]) -> Table:
+        """Join tables and sort them by (unit, rank), so that any sharding gives the same table."""
+        columns = {name: np.concatenate([table[name] for table in tables]) for name in tables[0].columns}
+        keys = [columns["rank"]] if "rank" in columns else []
+        order = np.lexsort([*keys, columns["unit"]])
+        if np.array_equal(order, np.arange(len(order))):
+            return Table(columns)
+        return Table({name: column[order] for name, column in columns.items()})
+
+
+Values = dict[str, float | None]
+
+
+class Scorer(ABC):
+    """One protocol of a task kind. `metrics` lists what it gives, the primary metric first."""
+
+    protocol_id: str
+    metrics: tuple[MetricSpec, ...]
+
+    @abstractmethod
+    def rows(self, predictions: Predictions, targets: Targets, units: Array) -> Table:
+        """Return the rows of some samples; `units` (B,) are their indices in the split."""
+
+    @abstractmethod
+    def summarise(self, table: Table, weights: Array | None = None) -> Values:
+        """Return every metric. `weights`: float64 (U,), a weight per unit (None = all one); None = undefined."""
+
+    def summarise_many(self, table: Table, weights: Array) -> dict[str, Array]:
+        """Return every metric under each row of `weights` (R, U) as float64 (R,), NaN where undefined."""
+        values = [self.summarise(table, row) for row in weights]
+        return {
+            metric.name: np.array(
+                [np.nan if v[metric.name] is None else v[metric.name] for v in values], dtype=np.float64
+            )
+            for metric in self.metrics
+        }
+
+    def undefined(self, table: Table) -> dict[str, str]:
+        """Return the metrics that these rows leave undefined, each with the reason; the default knows none."""
+        return {}
+
+    def unit_groups(self, groups: Array, targets: Targets) -> Array:
+        """Return the bootstrap group of each unit; by default a unit is a sample."""
+        return groups
+
+    def reference(self, predictions: Predictions, targets: Targets) -> Values | None:
+        """Return the official engine's values when it, not `summarise`, gives the headline; None otherwise."""
+        return None
+
+    def primary(self) -> MetricSpec:
+        """Return the metric a board is sorted by."""
+        return self.metrics[0]
+
+
+def iter_names(metrics: Iterable[MetricSpec]) -> tuple[str, ...]:
+    """Return metric names in order."""
+    return tuple(metric.name for metric in metrics)

@@ -1,0 +1,237 @@
+"""Splits: an ordered, fingerprinted set of samples. Models see inputs; targets go to fit and the scorer only."""
+
+from __future__ import annotations
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from mlcvbench.contract.batch import Array, Batch, Column, Targets, join, take
+from mlcvbench.contract.problem import Problem
+
+
+class Split(ABC):
+    """An ordered set of samples with targets.
+
+    `ids`: unicode array (N,), unique. `groups`: array (N,), the bootstrap unit of each sample (default the id).
+    """
+
+    name: str
+    ids: Array
+    groups: Array
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @abstractmethod
+    def read(self, index: Sequence[int] | Array | slice) -> tuple[Batch, Targets]:
+        """Return the samples at `index` with their targets. DataError names a file that cannot be read."""
+
+    @abstractmethod
+    def targets(self) -> Targets:
+        """Return what the scorer compares with, for the whole split, without reading inputs."""
+
+    @abstractmethod
+    def fingerprint(self) -> str:
+        """Return a sha256 hex digest of ids, inputs and targets: equal data, equal digest."""
+
+    @property
+    def ragged(self) -> bool:
+        """True when inputs may differ in size, so that batches hold lists."""
+        return False
+
+    def inputs(self, size: int, indices: Array | None = None) -> Iterator[Batch]:
+        """Yield batches without targets: fixed consecutive blocks of `size` (of `indices`, when given)."""
+        for batch, _ in self.batches(size, indices):
+            yield batch
+
+    def batches(self, size: int, indices: Array | None = None) -> Iterator[tuple[Batch, Targets]]:
+        """Yield batches with targets: consecutive blocks of `size`, in the order of `indices` when given."""
+        total = len(self) if indices is None else len(indices)
+        for start in range(0, total, size):
+            block = slice(start, min(start + size, total))
+            yield self.read(block if indices is None else indices[block])
+
+    def arrays(self) -> tuple[dict[str, Array], dict[str, Array]]:
+        """Return all inputs and targets as arrays (N, ...). DataError when the inputs differ in size."""
+        from mlcvbench.errors import DataError
+
+        batch, targets = self.read(slice(0, len(self)))
+        for kind, column in batch.inputs.items():
+            if isinstance(column, list):
+                raise DataError(
+                    f"split {self.name!r}: the {kind} inputs differ in size, so they do not form one array; "
+                    "set data.size=[H,W] to resize them."
+                )
+        return (
+            {kind: np.asarray(column) for kind, column in batch.inputs.items()},
+            {name: np.asarray(column) for name, column in targets.items()},
+        )
+
+    def take(self, indices: Sequence[int] | Array, name: str | None = None) -> Split:
+        """Return the sub-split at `indices`, in that order."""
+        return SubSplit(self, np.asarray(indices, dtype=np.int64), name or self.name)
+
+
+class ArraySplit(Split):
+    """A split held in memory as columns."""
+
+    def __init__(
+        self,
+        name: str,
+        inputs: Mapping[str, Column],
+        targets: Targets,
+        ids: Array | Sequence[str] | None = None,
+        groups: Array | None = None,
+        meta: Mapping[str, Column] | None = None,
+    ) -> None:
+        count = len(next(iter(inputs.values())))
+        self.name = name
+        self.ids = np.array([f"{index:05d}" for index in range(count)]) if ids is None else np.asarray(ids)
+        self.groups = self.ids if groups is None else np.asarray(groups)
+        self._inputs, self._targets, self._meta = dict(inputs), dict(targets), dict(meta or {})
+        self._digest: str | None = None
+
+    @property
+    def ragged(self) -> bool:
+        return any(isinstance(column, list) for column in self._inputs.values())
+
+    def read(self, index: Sequence[int] | Array | slice) -> tuple[Batch, Targets]:
+        ids = self.ids[index if isinstance(index, slice) else np.asarray(index, dtype=np.int64)]
+        batch = Batch(
+            ids=ids,
+            inputs={kind: take(column, index) for kind, column in self._inputs.items()},
+            meta={name: take(column, index) for name, column in self._meta.items()},
+        )
+        return batch, {name: take(column, index) for name, column in self._targets.items()}
+
+    def inputs(self, size: int, indices: Array | None = None) -> Iterator[Batch]:
+        if indices is not None or self._meta:
+            yield from super().inputs(size, indices)
+            return
+        for start in range(0, len(self), size):  # no index arithmetic and no targets: the loop that is measured
+            block = slice(start, start + size)
+            yield Batch(self.ids[block], {kind: column[block] for kind, column in self._inputs.items()})
+
+    def targets(self) -> Targets:
+        return self._targets
+
+    def fingerprint(self) -> str:
+        if self._digest is None:
+            self._digest = fingerprint_columns(self.ids, {**self._inputs, **self._meta}, self._targets)
+        return self._digest
+
+
+class SubSplit(Split):
+    """Chosen samples of another split, in a chosen order."""
+
+    def __init__(self, parent: Split, indices: Array, name: str) -> None:
+        self.name, self._parent, self._indices = name, parent, indices
+        self.ids, self.groups = parent.ids[indices], parent.groups[indices]
+
+    @property
+    def ragged(self) -> bool:
+        return self._parent.ragged
+
+    def read(self, index: Sequence[int] | Array | slice) -> tuple[Batch, Targets]:
+        chosen = self._indices[index if isinstance(index, slice) else np.asarray(index, dtype=np.int64)]
+        return self._parent.read(chosen)
+
+    def targets(self) -> Targets:
+        return {name: take(column, self._indices) for name, column in self._parent.targets().items()}
+
+    def fingerprint(self) -> str:
+        digest = hashlib.sha256(self._parent.fingerprint().encode())
+        digest.update(self._indices.astype("<i8").tobytes())
+        return digest.hexdigest()
+
+
+class JoinedSplit(Split):
+    """Several splits one after the other, as when validation data are merged into training data."""
+
+    def __init__(self, parts: Sequence[Split], name: str) -> None:
+        self.name, self._parts = name, tuple(parts)
+        self.ids = np.concatenate([part.ids for part in parts])
+        self.groups = np.concatenate([part.groups for part in parts])
+        self._starts = np.cumsum([0] + [len(part) for part in parts])
+
+    @property
+    def ragged(self) -> bool:
+        return any(part.ragged for part in self._parts)
+
+    def read(self, index: Sequence[int] | Array | slice) -> tuple[Batch, Targets]:
+        wanted = np.arange(len(self))[index] if isinstance(index, slice) else np.asarray(index, dtype=np.int64)
+        owner = np.searchsorted(self._starts, wanted, side="right") - 1
+        pieces = []
+        for number in np.unique(owner):
+            places = np.flatnonzero(owner == number)
+            pieces.append((places, *self._parts[number].read(wanted[places] - self._starts[number])))
+        back = np.argsort(np.concatenate([places for places, _, _ in pieces]), kind="stable")
+        first_batch, first_targets = pieces[0][1], pieces[0][2]
+        batch = Batch(
+            ids=np.concatenate([piece.ids for _, piece, _ in pieces])[back],
+            inputs={k: take(join([piece.inputs[k] for _, piece, _ in pieces]), back) for k in first_batch.inputs},
+            meta={k: take(join([piece.meta[k] for _, piece, _ in pieces]), back) for k in first_batch.meta},
+        )
+        return batch, {k: take(join([targets[k] for _, _, targets in pieces]), back) for k in first_targets}
+
+    def targets(self) -> Targets:
+        parts = [part.targets() for part in self._parts]
+        return {name: join([targets[name] for targets in parts]) for name in parts[0]}
+
+    def fingerprint(self) -> str:
+        return hashlib.sha256("".join(part.fingerprint() for part in self._parts).encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedData:
+    """What a data set's `load` returns: its problem and its splits: `test` always, `train` and `val` if it has them."""
+
+    name: str
+    version: str
+    problem: Problem
+    splits: Mapping[str, Split]
+    whole: str | None = None
+    """The fingerprint before a split was cut, kept so that a limited run still says which data it is part of."""
+
+    def fingerprint(self) -> str:
+        """Return one digest over all splits as they were loaded."""
+        return self.whole or self.fingerprint_of(self.splits)
+
+    def fingerprint_of(self, names: Iterable[str]) -> str:
+        """Return one digest over the named splits that exist, in the order of their names."""
+        digest = hashlib.sha256()
+        for name in sorted(set(names) & set(self.splits)):
+            digest.update(f"{name}:{self.splits[name].fingerprint()};".encode())
+        return digest.hexdigest()
+
+
+def fingerprint_columns(ids: Array, *groups: Mapping[str, Column]) -> str:
+    """Return the sha256 of ids and named columns; dtype and shape are part of it, byte order is not.
+
+    >>> fingerprint_columns(np.array(["a"]), {"x": np.array([1], ">i4")}) == fingerprint_columns(
+    ...     np.array(["a"]), {"x": np.array([1], "<i4")})
+    True
+    """
+    digest = hashlib.sha256("\n".join(map(str, ids)).encode())
+    for columns in groups:
+        for name in sorted(columns):
+            column = columns[name]
+            for value in column if isinstance(column, list) else [column]:
+                _digest_value(digest, name, value)
+    return digest.hexdigest()
+
+
+def _digest_value(digest: Any, name: str, value: Any) -> None:
+    array = np.ascontiguousarray(value)
+    if array.dtype.kind in "OU":
+        digest.update(f"\n{name}:str:{array.shape}\n".encode())
+        digest.update("\n".join(map(str, array.ravel())).encode())
+        return
+    little = array.astype(array.dtype.newbyteorder("<"), copy=False)
+    digest.update(f"\n{name}:{little.dtype.str}:{array.shape}\n".encode())
+    digest.update(little.data.cast("B") if little.size else b"")

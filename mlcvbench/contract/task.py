@@ -1,0 +1,131 @@
+"""Task kinds: what a prediction looks like, how it is checked, stored, read from files and scored."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mlcvbench.contract.batch import Array, Predictions, Targets, join
+from mlcvbench.contract.data_checks import check_inputs
+from mlcvbench.contract.problem import Problem
+from mlcvbench.contract.scoring import Scorer, Table
+from mlcvbench.contract.split import LoadedData, Split
+from mlcvbench.errors import PredictionError
+
+
+@dataclass(frozen=True, slots=True)
+class Plot:
+    """A picture of a record: file name inside `plots/`, a title and the text that says what it shows."""
+
+    file: str
+    title: str
+    alt: str
+
+
+@dataclass(frozen=True, slots=True)
+class External:
+    """Predictions read from somebody's file: the columns, aligned with the split, and what was read.
+
+    `protocol`: the id to score them under when the file cannot support the definition's (labels without scores).
+    """
+
+    predictions: Predictions
+    source: str
+    protocol: str | None = None
+
+
+class Task(ABC):
+    """One task kind. Stateless: a run asks it for the parts it needs."""
+
+    kind: str
+    extension: str = ".npz"
+
+    @abstractmethod
+    def scorer(self, protocol: str, problem: Problem) -> Scorer:
+        """Return the scorer of a protocol id; UnknownNameError lists the known ones."""
+
+    @abstractmethod
+    def protocols(self) -> tuple[str, ...]:
+        """Return the protocol ids this task knows."""
+
+    @abstractmethod
+    def check(self, predictions: Predictions, ids: Array, problem: Problem) -> Predictions:
+        """Check one batch of predictions and return it quantised to its storage type.
+
+        PredictionError names the sample, the field, what was wanted and what was got.
+        """
+
+    def check_data(self, data: LoadedData) -> None:
+        """Refuse a data set that contradicts its own problem, before anything runs on it. It reads two samples a split.
+
+        DataError names the split, the sample, what was wanted and what was got. The default compares inputs with
+        `problem.inputs`; a task kind adds what its targets must keep.
+        """
+        check_inputs(data)
+
+    def merge(self, parts: Sequence[Predictions]) -> Predictions:
+        """Join the checked predictions of consecutive batches."""
+        return {name: join([part[name] for part in parts]) for name in parts[0]}
+
+    @abstractmethod
+    def save(self, predictions: Predictions, ids: Array, folder: Path) -> Path:
+        """Write `predictions.*` into `folder` and return its path. Equal predictions give equal bytes."""
+
+    @abstractmethod
+    def load(self, path: Path, split_ids: Array, problem: Problem) -> Predictions:
+        """Read what `save` wrote, checked as if a model had just produced it."""
+
+    @abstractmethod
+    def read_external(self, path: Path, split: Split, problem: Problem, settings: Mapping[str, Any]) -> External:
+        """Read predictions made elsewhere (`mlcvbench score`); DataError names the file and the line or field."""
+
+    def plot(
+        self, folder: Path, predictions: Predictions, targets: Targets, split: Split, problem: Problem, table: Table
+    ) -> list[Plot]:
+        """Draw what people of the task look at into `folder`; the default draws nothing."""
+        return []
+
+
+def check_array(
+    predictions: Predictions,
+    name: str,
+    ids: Array,
+    shape: tuple[int | None, ...],
+    kinds: str = "f",
+    dtype: str = "float32",
+) -> Array:
+    """Return column `name` as a fresh contiguous array of `dtype`, or raise a PredictionError saying what is wrong.
+
+    `shape`: per-sample shape, None = any size; `kinds`: accepted numpy dtype kinds; floats must be finite.
+    """
+    wanted = f"{dtype} ({', '.join(['B', *('any' if n is None else str(n) for n in shape)])})"
+    if not isinstance(predictions, dict):
+        raise PredictionError(f"predictions: wanted a dict of arrays, got {type(predictions).__name__}.")
+    if name not in predictions:
+        raise PredictionError(
+            f"predictions have no field {name!r}; got {', '.join(sorted(map(str, predictions))) or 'nothing'}."
+        )
+    value = predictions[name]
+    if not isinstance(value, np.ndarray):
+        raise PredictionError(f"field {name!r}: wanted a numpy array {wanted}, got {type(value).__name__}.")
+    if value.dtype.kind not in kinds:
+        raise PredictionError(f"field {name!r}: wanted {wanted}, got dtype {value.dtype}.")
+    if len(value.shape) != len(shape) + 1 or any(
+        w is not None and w != g for w, g in zip(shape, value.shape[1:], strict=True)
+    ):
+        raise PredictionError(f"field {name!r}: wanted {wanted}, got shape {value.shape}.")
+    if len(value) != len(ids):
+        raise PredictionError(f"field {name!r}: wanted {len(ids)} samples, got {len(value)}.")
+    stored = np.array(value, dtype=dtype, order="C")
+    if stored.dtype.kind == "f" and not np.isfinite(stored).all():
+        row = int(np.flatnonzero(~np.isfinite(stored).reshape(len(stored), -1).all(axis=1))[0])
+        bad = stored[row].ravel()
+        raise PredictionError(
+            f"field {name!r}, sample {str(ids[row])!r}: wanted finite numbers, got {bad[~np.isfinite(bad)][0]}."
+        )
+    return stored

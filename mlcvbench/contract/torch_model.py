@@ -1,0 +1,135 @@
+"""TorchModel: give it an `nn.Module`; device, eval, autocast, inference mode, counting and saving come with it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mlcvbench.contract.batch import Batch, Predictions
+from mlcvbench.contract.model import Device, Model, ParameterCounts
+from mlcvbench.contract.problem import Problem
+from mlcvbench.errors import DataError, RecordError
+from mlcvbench.limits import MAX_WEIGHT_HEADER_BYTES, MAX_WEIGHT_TENSORS
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+WEIGHTS_FILE = "weights.safetensors"
+
+
+class TorchModel(Model):
+    """A model around one `nn.Module`, which subclasses return from `build`.
+
+    The default `preprocess` turns uint8 images (B, H, W) or (B, H, W, 3) into float32 (B, C, H, W) in [0, 1] on the
+    device; the default `postprocess` returns the outputs (B, C) as classification `scores`.
+    """
+
+    def __init__(self, problem: Problem, **params: Any) -> None:
+        super().__init__(problem, **params)
+        self._module: nn.Module | None = None
+
+    def build(self) -> nn.Module:
+        """Return the network for `self.problem` and `self.params`, with freshly initialised weights."""
+        raise TypeError(f"{type(self).__name__} must override build() or set .module.")
+
+    @property
+    def module(self) -> nn.Module:
+        """The network, built on first use."""
+        if self._module is None:
+            self._module = self.build().to(self.torch_device)
+        return self._module
+
+    @module.setter
+    def module(self, module: nn.Module) -> None:
+        self._module = module
+
+    @property
+    def torch_device(self) -> torch.device:
+        """The torch device to compute on."""
+        import torch
+
+        return torch.device("cuda", self.device.index) if self.device.type == "cuda" else torch.device("cpu")
+
+    def to(self, device: Device) -> None:
+        super().to(device)
+        if self._module is not None:
+            self._module.to(self.torch_device)
+
+    def preprocess(self, batch: Batch) -> torch.Tensor:
+        import torch
+
+        images = batch.inputs["image"]
+        if isinstance(images, list):
+            raise DataError(f"{type(self).__name__} needs images of one size; set data.size=[H,W] to resize them.")
+        tensor = torch.from_numpy(images if images.flags.c_contiguous else np.ascontiguousarray(images))
+        if self.device.type != "cpu":
+            tensor = tensor.to(self.torch_device, non_blocking=True)  # (B, H, W[, 3])
+        channels_first = tensor.unsqueeze(1) if tensor.ndim == 3 else tensor.permute(0, 3, 1, 2)
+        return channels_first.to(torch.float32).div_(255.0)  # (B, C, H, W)
+
+    def forward(self, inputs: Any) -> Any:
+        import torch
+
+        module = self.module
+        if module.training:
+            module.eval()
+        with torch.inference_mode():
+            if self.device.precision == "float32":
+                return module(inputs)
+            with torch.autocast(self.device.type, dtype=getattr(torch, self.device.precision)):
+                return module(inputs)
+
+    def postprocess(self, outputs: Any, batch: Batch) -> Predictions:
+        return {"scores": outputs.float().cpu().numpy()}
+
+    def parameters(self) -> ParameterCounts:
+        tensors = list(self.module.parameters())
+        buffers = list(self.module.buffers())
+        return ParameterCounts(
+            trainable=sum(p.numel() for p in tensors if p.requires_grad),
+            frozen=sum(p.numel() for p in tensors if not p.requires_grad),
+            buffers=sum(b.numel() for b in buffers),
+            bytes=sum(t.numel() * t.element_size() for t in [*tensors, *buffers]),
+        )
+
+    def save(self, folder: Path) -> None:
+        from safetensors.torch import save_file
+
+        state = {name: tensor.detach().contiguous().cpu() for name, tensor in self.module.state_dict().items()}
+        save_file(state, str(folder / WEIGHTS_FILE))
+
+    def load(self, folder: Path) -> None:
+        from safetensors.torch import load_file
+
+        path = folder / WEIGHTS_FILE
+        check_weights_header(path)
+        state = load_file(str(path))
+        expected = self.module.state_dict()
+        for name, tensor in expected.items():
+            if name not in state or state[name].shape != tensor.shape:
+                got = tuple(state[name].shape) if name in state else "nothing"
+                raise RecordError(f"{path.name}: tensor {name!r}: wanted shape {tuple(tensor.shape)}, got {got}.")
+        self.module.load_state_dict(state)
+        self.module.to(self.torch_device)
+
+
+def check_weights_header(path: Path) -> None:
+    """Refuse a safetensors file whose header is larger or fuller than any of ours, before the library reads it."""
+    import orjson
+
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        if length > MAX_WEIGHT_HEADER_BYTES or length > size - 8:
+            raise RecordError(
+                f"{path.name}: its header claims {length} bytes of {size}; the most is {MAX_WEIGHT_HEADER_BYTES}."
+            )
+        try:
+            header = orjson.loads(file.read(length))
+        except orjson.JSONDecodeError as error:
+            raise RecordError(f"{path.name}: its header is not JSON ({error}).") from None
+    if not isinstance(header, dict) or len(header) > MAX_WEIGHT_TENSORS:
+        raise RecordError(f"{path.name}: wanted at most {MAX_WEIGHT_TENSORS} named tensors in the header.")

@@ -1,0 +1,39 @@
+"""Child process: read and check one data set, print its fingerprint as a line of JSON; `-m mlcvbench.describe_data`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+from mlcvbench.errors import MlcvbenchError
+
+
+def describe(request: dict[str, Any]) -> dict[str, Any]:
+    """Return name, version, fingerprint and split sizes of a data set request, once data and scoring are sound."""
+    from mlcvbench import assembly
+    from mlcvbench.registry import get_registry
+
+    spec = get_registry().dataset(request["dataset"], request["kind"]).spec
+    task = assembly.task_of_kind(request["kind"])
+    data = assembly.read_data(spec, task, request["params"], request["data_seed"])
+    assembly.scorer_of(task, request["protocol"], request["metrics"], data.problem)
+    sizes = {name: len(split) for name, split in data.splits.items()}
+    return {"name": data.name, "version": data.version, "fingerprint": data.fingerprint(), "sizes": sizes}
+
+
+def main() -> int:
+    """Answer the request on standard input."""
+    request = json.load(sys.stdin)
+    try:
+        answer = describe(request)
+    except MlcvbenchError as error:
+        answer = {"error": str(error), "exit_code": error.exit_code}
+    except MemoryError:
+        answer = {"error": f"data set {request['dataset']!r} does not fit into memory.", "exit_code": 1}
+    sys.stdout.write(json.dumps(answer) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

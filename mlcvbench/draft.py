@@ -1,0 +1,192 @@
+"""The record in the making: what each stage found out so far, so that a failing run still says all it knows."""
+
+from __future__ import annotations
+
+import secrets
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import mlcvbench
+from mlcvbench import assembly
+from mlcvbench.config import RunConfig
+from mlcvbench.contract import LoadedData, Scorer
+from mlcvbench.fitting import Fitted
+from mlcvbench.records.schema import (
+    DatasetInfo,
+    EnvironmentInfo,
+    ErrorInfo,
+    FitInfo,
+    ModelInfo,
+    ParametersInfo,
+    Record,
+    Status,
+    TaskInfo,
+    WeightsInfo,
+)
+from mlcvbench.records.store import run_name
+from mlcvbench.registry import get_registry
+from mlcvbench.request import command_of
+from mlcvbench.run_key import compute_group_key, compute_run_key, source_hash
+
+UNKNOWN_FINGERPRINT = "0" * 64
+
+
+class Draft:
+    """Parts of a record by field name, the stage that is running and how to report progress.
+
+    `outsider` describes a model that no plugin provides: a live one, or one of which only predictions are known.
+    """
+
+    def __init__(
+        self,
+        config: RunConfig,
+        report: Callable[[str, int, int], None],
+        *,
+        isolated: bool = True,
+        outsider: ModelInfo | None = None,
+    ) -> None:
+        self.config = config
+        self.outsider = outsider
+        self.command = ""
+        self.report = report
+        self.current = "resolve"
+        self.status: Status = "ok"
+        self.parts: dict[str, Any] = {"isolated": isolated, "partial": config.limit is not None}
+        self.fingerprint = UNKNOWN_FINGERPRINT
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Name the stage that runs now and keep how long it took."""
+        self.current = name
+        self.report(name, 0, 1)
+        start = time.perf_counter()
+        yield
+        self.seconds[name] = time.perf_counter() - start
+        self.report(name, 1, 1)
+
+    def resolved(self, data: LoadedData, scorer: Scorer) -> None:
+        """Note the data, the protocol and the machine."""
+        from mlcvbench.measure.environment import describe, env_class
+
+        test = data.splits["test"]
+        self.fingerprint = data.fingerprint()
+        entry = get_registry().dataset(self.config.definition.dataset, self.config.definition.kind)
+        environment = describe(assembly.device_of(self.config))
+        self.parts |= {
+            "dataset": DatasetInfo(
+                name=data.name,
+                version=data.version,
+                split="test",
+                fingerprint=test.fingerprint(),
+                n=len(test),
+                params=assembly.public_params(self.config),
+                licence=entry.spec.licence,
+            ),
+            "primary_metric": scorer.primary().name,
+            "environment": environment,
+            "env_class": env_class(environment),
+        }
+
+    def fitted(self, fitted: Fitted) -> None:
+        """Note what was fitted, at what cost, and how large it is."""
+        self.parts |= {
+            "fit": fitted.info,
+            "parameters": ParametersInfo(**asdict(fitted.model.parameters())),
+            "model": self._model(fitted.weights_info),
+        }
+
+    def note_gpu(self, seen: dict[str, Any]) -> None:
+        """Keep what the GPU did while it was timed: clocks, temperature, power, throttling."""
+        if seen:
+            environment: EnvironmentInfo = self.parts["environment"]
+            self.parts["environment"] = environment.model_copy(update={"extra": {**environment.extra, "timing": seen}})
+
+    def fail(self, status: Status, error: BaseException) -> None:
+        """Turn the record into one of a failed run."""
+        self.status = status
+        text = "".join(traceback.format_exception(error))
+        self.parts["error"] = ErrorInfo(
+            stage=self.current,
+            type=type(error).__name__,
+            message=scrub(str(error).strip() or "no message"),
+            traceback=scrub(text),
+            limit=f"{self.config.memory_mb} MB" if status == "oom" and self.config.memory_mb else None,
+        )
+
+    def record(self) -> Record:
+        """Return the record of what is known now."""
+        config = self.config
+        parts = {"model": self._model(WeightsInfo(source="none")), "environment": EnvironmentInfo(), **self.parts}
+        parts.setdefault("fit", FitInfo())
+        key = compute_run_key(config, self.fingerprint)
+        return Record(
+            mlcvbench_version=mlcvbench.__version__,
+            run_id=run_name(config.definition.name, config.model, config.seed, key),
+            run_key=key,
+            group_key=compute_group_key(config, self.fingerprint),
+            nonce=secrets.token_hex(8),
+            created_utc=datetime.now(UTC).isoformat(timespec="seconds"),
+            status=self.status,
+            task=TaskInfo(
+                kind=config.definition.kind,
+                definition=config.definition.name,
+                protocol_id=config.definition.protocol,
+                title=config.definition.title,
+            ),
+            config=public_config(config),
+            command=self.command or command_of(config),
+            seed=config.seed,
+            stage_seconds={name: round(value, 3) for name, value in self.seconds.items()},
+            **parts,
+        )
+
+    def _model(self, weights: WeightsInfo) -> ModelInfo:
+        if self.outsider is not None:
+            return self.outsider
+        entry = get_registry().model(self.config.model, self.config.definition.kind)
+        return ModelInfo(
+            name=self.config.model,
+            plugin=entry.origin.plugin,
+            plugin_version=entry.origin.version,
+            source_hash=source_hash(entry.origin.package),
+            family=entry.spec.family,
+            params=dict(self.config.model_params),
+            weights=weights,
+            summary=entry.spec.summary,
+            reference=entry.spec.reference,
+            year=entry.spec.year,
+        )
+
+
+def public_config(config: RunConfig) -> dict[str, Any]:
+    """Return the configuration as a record shows it: without paths of the machine."""
+    plain = config.to_dict()
+    plain["data_params"] = assembly.public_params(config)
+    hidden = {name for name, value in plain["data_params"].items() if value is None}
+    plain["definition"]["data"] = {
+        name: None if name in hidden else value for name, value in plain["definition"]["data"].items()
+    }
+    plain["weights"] = Path(config.weights).name if config.weights else None
+    return plain
+
+
+def scrub(text: str) -> str:
+    """Take the home folder, the working folder and the interpreter's folder out of a message.
+
+    >>> scrub("no such file: " + str(Path.cwd() / "a.txt"))
+    'no such file: ./a.txt'
+    """
+    import sys
+
+    places = {str(Path.cwd()): ".", str(Path(sys.prefix)): "$PREFIX", str(Path.home()): "~"}
+    for place, short in sorted(places.items(), key=lambda item: -len(item[0])):
+        if len(place) > 1:
+            text = text.replace(place, short)
+    return text

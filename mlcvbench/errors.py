@@ -1,0 +1,105 @@
+"""Every error a user of mlcvbench can meet. Each message is one sentence: the thing, got, wanted, what to do.
+
+MlcvbenchError                 base; caught once, at the command line
+├── RequestError               the request cannot be carried out as written (exit 2)
+│   ├── UnknownNameError       no task, model, data set, metric or key of that name
+│   ├── OverrideError          a key=value argument is malformed, ineffective or of the wrong type
+│   ├── DefinitionError        a benchmark definition (YAML) is not valid
+│   └── MissingExtraError      an optional dependency is not installed
+├── PluginError                a plugin cannot be loaded or breaks the hook contract (exit 2)
+├── DataError                  a data set or file from outside is missing, damaged or lying (exit 2)
+├── StoreError                 the output folder or the cache cannot be used (exit 2)
+├── RecordError                a stored record or artifact is damaged, changed or from the future (exit 2)
+├── PredictionError            a model's output breaks the contract (the run fails, exit 1)
+└── CheckFailedError           a check found something: verify, rescore, compare, plugin check (exit 1)
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class MlcvbenchError(Exception):
+    """Base of all errors that mlcvbench raises on purpose; `exit_code` is what the command line returns."""
+
+    exit_code = 2
+
+
+class RequestError(MlcvbenchError):
+    """The request cannot be carried out as written."""
+
+
+class UnknownNameError(RequestError):
+    """A name is not known; the message offers the nearest ones."""
+
+    def __init__(self, what: str, name: str, known: Iterable[str]) -> None:
+        self.what, self.name = what, name
+        hint = did_you_mean(name, known)
+        if hint.endswith("...") and what.rpartition(" ")[2] in {"task", "model", "set", "name"}:
+            hint += " `mlcvbench list` shows all."
+        super().__init__(f"unknown {what} {name!r}.{hint}")
+
+
+class OverrideError(RequestError):
+    """A key=value argument is malformed, unknown, ineffective, given twice or of the wrong type."""
+
+
+class DefinitionError(RequestError):
+    """A benchmark definition is not valid; the message names file and line."""
+
+
+class MissingExtraError(RequestError):
+    """An optional dependency is needed and not installed; the message names the extra."""
+
+    def __init__(self, what: str, package: str, extra: str) -> None:
+        super().__init__(f"{what} needs {package!r}, which is not installed. Run: pip install 'mlcvbench[{extra}]'")
+
+
+class PluginError(MlcvbenchError):
+    """A plugin cannot be loaded, or what its hooks return is not usable."""
+
+
+class DataError(MlcvbenchError):
+    """A data set or a file from outside is missing, damaged or contradicts itself."""
+
+
+class StoreError(MlcvbenchError):
+    """The output folder or the cache cannot be written or read."""
+
+
+class RecordError(MlcvbenchError):
+    """A stored record or one of its artifacts is damaged, was changed, or has a newer schema."""
+
+
+class PredictionError(MlcvbenchError):
+    """A model's predictions break the contract: wrong field, shape, type, value or count."""
+
+    exit_code = 1
+
+
+class CheckFailedError(MlcvbenchError):
+    """A check that was asked for found a difference."""
+
+    exit_code = 1
+
+
+def did_you_mean(name: str, known: Iterable[str], most: int = 3) -> str:
+    """Return ` Did you mean 'a', 'b' or 'c'?` for the nearest names, or the known names when none is near.
+
+    >>> did_you_mean("resnt18", ["resnet18", "vgg16"])
+    " Did you mean 'resnet18'?"
+    >>> did_you_mean("zzz", [])
+    ''
+    >>> did_you_mean("zzz", "abcdefghij")
+    ' Known: a, b, c, d, e, f, g, h, ...'
+    """
+    names = sorted(set(known))
+    near = difflib.get_close_matches(name, names, n=most, cutoff=0.5)
+    if near:
+        quoted = [repr(n) for n in near]
+        listed = quoted[0] if len(quoted) == 1 else f"{', '.join(quoted[:-1])} or {quoted[-1]}"
+        return f" Did you mean {listed}?"
+    if not names:
+        return ""
+    return f" Known: {', '.join(names[:8])}{', ...' if len(names) > 8 else '.'}"

@@ -1,0 +1,286 @@
+"""One run in one fresh child: start it, watch it, and turn whatever happens into a stored record.
+
+The child has its own session (a Ctrl-C never reaches it), a channel of its own (its standard output is the method's),
+a limit in seconds and one in memory. A crash, a hang or an exit without a result costs that run only.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from mlcvbench import cache
+from mlcvbench.config import RunConfig
+from mlcvbench.errors import RecordError
+from mlcvbench.interrupts import deferred
+from mlcvbench.limits import MAX_RECORD_BYTES, MIB
+from mlcvbench.processes import Ending, end_tree, kernel_oom_kills, reap, tree_memory, wait_for
+from mlcvbench.records.canonical import dumps, loads, read_record, to_record
+from mlcvbench.records.durable import remove_tree, storing
+from mlcvbench.records.store import Pending, Store, run_name
+from mlcvbench.run_key import run_key
+from mlcvbench.runlog import LOG_FILE, RunLog
+
+if TYPE_CHECKING:
+    from mlcvbench.records.schema import Record, Status
+
+Progress = Callable[[str, int, int], None]
+
+POLL_SECONDS = 0.1
+OUTSIDE_SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+"""What somebody sends, as against what a crash raises."""
+OOM_TYPES = ("MemoryError", "OutOfMemoryError")
+OOM_PHRASES = ("DefaultCPUAllocator", "CUDA out of memory", "Insufficient memory")
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of a child: its record, or why there is none. `stage` is the last one it named."""
+
+    status: Status
+    stage: str
+    record: dict[str, Any] | None = None
+    type: str = ""
+    message: str = ""
+    traceback: str | None = None
+    signal: str | None = None
+    limit: str | None = None
+    peak_memory: int | None = None
+
+
+def _silent(stage: str, done: int, total: int) -> None:
+    """Report nothing."""
+
+
+def submit_child(config: RunConfig, store: Store, progress: Progress = _silent) -> Record:
+    """Carry out one run in a fresh child process, store it and return its record, whatever became of it.
+
+    Raises StoreError when it cannot be stored, and `Interrupted`: then the child is ended and nothing is stored.
+    """
+    name = run_name(config.definition.name, config.model, config.seed, run_key(config))
+    pending = store.begin(name)
+    try:
+        log = RunLog(pending.folder / LOG_FILE)
+        outcome = _run_child(config, pending, log, progress)
+        with deferred():
+            log.close()
+            record = _record_of(config, outcome)
+            if record.status != "ok":
+                _keep_only_log(pending.folder)
+            return read_record(store.commit(pending, record))
+    except BaseException:
+        store.discard(pending)
+        raise
+
+
+def child_environment(config: RunConfig) -> dict[str, str]:
+    """Return the environment of a child: threads as configured, and nothing that makes two machines differ."""
+    from mlcvbench.assembly import thread_environment
+
+    environment = {**os.environ, **thread_environment(config.threads)}
+    environment |= {
+        cache.VARIABLE: str(cache.cache_dir()),
+        "MPLBACKEND": "Agg",
+        "PYTHONFAULTHANDLER": "1",
+        "PYTHONHASHSEED": "0",
+        "PYTHONSAFEPATH": "1",  # a file random.py in the working folder must not be imported
+        "PYTHONUNBUFFERED": "1",
+        "PYTHONUTF8": "1",
+    }
+    if config.device != "cpu":
+        environment.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # torch's deterministic mode asks for it
+    return environment
+
+
+class _Reader:
+    """Reads the child's channel: an unlinked file, so that neither side can block the other."""
+
+    def __init__(self, file: IO[bytes], progress: Progress) -> None:
+        self._descriptor = file.fileno()
+        self._progress = progress
+        self._offset = 0
+        self._rest = b""
+        self.stage = "start"
+        self.record: dict[str, Any] | None = None
+        self.failed: dict[str, Any] | None = None
+
+    def read(self) -> None:
+        """Take in what the child has said since the last call."""
+        for message in self._messages():
+            if "stage" in message:
+                self.stage = str(message["stage"])
+                self._progress(self.stage, int(message.get("done", 0)), int(message.get("total", 0)))
+            elif isinstance(message.get("record"), dict):
+                self.record = message["record"]
+            elif isinstance(message.get("failed"), dict):
+                self.failed = message["failed"]
+
+    def _messages(self) -> Iterator[dict[str, Any]]:
+        while data := os.pread(self._descriptor, MAX_RECORD_BYTES, self._offset):
+            self._offset += len(data)
+            *lines, self._rest = (self._rest + data).split(b"\n")
+            for line in lines:
+                try:
+                    yield loads(line, Path("the child's channel"))
+                except RecordError:  # a method that found the descriptor and wrote to it
+                    continue
+
+
+def _run_child(config: RunConfig, pending: Pending, log: RunLog, progress: Progress) -> Outcome:
+    root = pending.folder.parent
+    with _unlinked_file(root, dumps(config.to_dict())) as request, _unlinked_file(root) as channel:
+        oom_kills = kernel_oom_kills()
+        with deferred():  # an interrupt between fork and return would lose the child
+            process = _start(config, pending.folder, request.fileno(), channel.fileno(), log)
+        reader = _Reader(channel, progress)
+        try:
+            stopped = _watch(process, config, reader, log)
+        except BaseException:
+            end_tree(process)
+            reap(process)
+            raise
+        ending = reap(process)
+        reader.read()
+        if stopped is not None:
+            return replace(stopped, stage=reader.stage)
+        return _outcome(config, reader, ending, log, kernel_oom_kills() > oom_kills)
+
+
+def _unlinked_file(folder: Path, data: bytes = b"") -> IO[bytes]:
+    """Return an open file without a name on the store's disk, holding `data`; no crash can leave it behind."""
+    with storing(folder):
+        file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - the caller closes it
+        file.write(data)
+        file.flush()
+        file.seek(0)
+    return file
+
+
+def _start(config: RunConfig, folder: Path, request: int, channel: int, log: RunLog) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-P", "-m", "mlcvbench.child", f"/dev/fd/{request}", str(folder)]
+    return subprocess.Popen(
+        [*command, "--channel", str(channel), "--parent", str(os.getpid())],
+        stdin=subprocess.DEVNULL,
+        stdout=log.file,
+        stderr=log.file,
+        pass_fds=(request, channel),
+        start_new_session=True,
+        env=child_environment(config),
+    )
+
+
+def _watch(process: subprocess.Popen[bytes], config: RunConfig, reader: _Reader, log: RunLog) -> Outcome | None:
+    """Wait for the child's end; when it passes a limit, end it and return that outcome."""
+    deadline = time.monotonic() + config.seconds
+    limit = None if config.memory_mb is None else config.memory_mb * MIB
+    peak = 0
+    while not wait_for(process, min(POLL_SECONDS, deadline - time.monotonic())):
+        reader.read()
+        log.trim()
+        if limit is not None:
+            peak = max(peak, tree_memory(process.pid, limit))
+            if peak > limit:
+                end_tree(process, grace=0)
+                return _out_of_memory(config, f"the run used {peak / MIB:.0f} MB", peak)
+        if time.monotonic() >= deadline:
+            end_tree(process)
+            limit_text = f"{config.seconds:g} s"
+            message = f"the run took longer than its limit of {limit_text}; give it more with timeout=SECONDS."
+            return Outcome("timeout", reader.stage, type="Timeout", message=message, limit=limit_text)
+    return None
+
+
+def _outcome(config: RunConfig, reader: _Reader, ending: Ending, log: RunLog, kernel_oom: bool) -> Outcome:
+    """Say what came of a child that ended by itself, or by a signal that was not ours."""
+    stage = reader.stage
+    if reader.record is not None:
+        return Outcome("ok", stage, record=reader.record, peak_memory=ending.peak_memory)
+    if reader.failed is not None:
+        kind, message, text = (str(reader.failed.get(name, "")) for name in ("type", "message", "traceback"))
+        if _means_oom(kind, message):
+            return _out_of_memory(config, message, ending.peak_memory, stage)
+        return Outcome("error", stage, type=kind, message=message, traceback=text)
+    if ending.code >= 0:
+        message = f"the process ended with exit code {ending.code} and without a result."
+        return Outcome("error", stage, type="NoResult", message=message, traceback=log.ending() or None)
+    name = _signal_name(-ending.code)
+    if -ending.code == signal.SIGKILL and kernel_oom:
+        reason = "the kernel ended the process for lack of memory"
+        return replace(_out_of_memory(config, reason, ending.peak_memory, stage), signal=name)
+    status: Status = "killed" if -ending.code in OUTSIDE_SIGNALS else "error"
+    message = f"the process was ended by {name}." if status == "killed" else f"the process crashed with {name}."
+    return Outcome(status, stage, type="Killed" if status == "killed" else "Crash", message=message,
+                   traceback=log.ending() or None, signal=name)  # fmt: skip
+
+
+def _out_of_memory(config: RunConfig, what: str, peak: int, stage: str = "") -> Outcome:
+    limit = f"{config.memory_mb} MB" if config.memory_mb is not None else None
+    advice = f"its limit is {limit}; give it more with memory=MB." if limit else "it has no limit of its own."
+    return Outcome(
+        "oom", stage, type="OutOfMemory", message=f"{what.rstrip('.')}; {advice}", limit=limit, peak_memory=peak
+    )
+
+
+def _means_oom(kind: str, message: str) -> bool:
+    return kind in OOM_TYPES or any(phrase in message for phrase in OOM_PHRASES)
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+def _record_of(config: RunConfig, outcome: Outcome) -> Record:
+    """Return the record of an outcome: the child's own where it holds, else one that says why there is none."""
+    if outcome.record is None:
+        return _failed_record(config, outcome)
+    try:
+        record = to_record(outcome.record, Path("the child's record"))
+    except RecordError as error:
+        return _failed_record(config, Outcome("error", "record", type="RecordError", message=str(error)))
+    if record.error is None or record.status == "ok":
+        return record
+    if record.status != "oom" and not _means_oom(record.error.type, record.error.message):
+        return record
+    limit = f"{config.memory_mb} MB" if config.memory_mb is not None else None
+    detailed = record.error.model_copy(update={"limit": limit, "peak_memory": outcome.peak_memory})
+    return record.model_copy(update={"status": "oom", "error": detailed})
+
+
+def _failed_record(config: RunConfig, outcome: Outcome) -> Record:
+    from mlcvbench.draft import Draft, scrub
+    from mlcvbench.records.schema import ErrorInfo
+    from mlcvbench.run_key import describe_data
+
+    draft = Draft(config, _silent)
+    draft.fingerprint = describe_data(config)["fingerprint"]
+    draft.status = outcome.status
+    draft.parts["error"] = ErrorInfo(
+        stage=outcome.stage,
+        type=outcome.type,
+        message=scrub(outcome.message),
+        traceback=scrub(outcome.traceback) if outcome.traceback else None,
+        signal=outcome.signal,
+        limit=outcome.limit,
+        peak_memory=outcome.peak_memory,
+    )
+    return draft.record()
+
+
+def _keep_only_log(folder: Path) -> None:
+    """Remove what a failed run had written so far: half an artifact is worth less than none."""
+    for path in folder.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            remove_tree(path)
+        elif path.name != LOG_FILE:
+            path.unlink()

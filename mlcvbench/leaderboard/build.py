@@ -1,0 +1,125 @@
+"""`leaderboard build`: from a folder of runs to files per board and one static site. Same records, same bytes."""
+
+from __future__ import annotations
+
+import gc
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import orjson
+
+from mlcvbench.errors import StoreError
+from mlcvbench.leaderboard import export
+from mlcvbench.leaderboard.boards import Board, boards_of
+from mlcvbench.leaderboard.report import read_report
+
+SITE = "site"
+MARKER = Path("assets", "board.js")
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """What a build made: boards, the files written below `out`, and the runs that could not be read, a line each."""
+
+    boards: tuple[Board, ...]
+    files: tuple[Path, ...]
+    problems: tuple[str, ...]
+
+
+def build_boards(runs: Path, out: Path, *, site: bool = True) -> Built:
+    """Write board.md, .csv, .json and .tex of each board, and the site unless `site` is false, into `out`.
+
+    StoreError when `runs` is no folder, holds no run, or `out` cannot be written.
+    """
+    from mlcvbench.records.durable import storing
+
+    with _collector_off():
+        boards, problems = read_boards(runs)
+        with storing(out):
+            out.mkdir(parents=True, exist_ok=True)
+            files = [path for board in boards for path in write_tables(board, out, site=site)]
+            if site:
+                files += _replace_site(boards, out)
+    return Built(tuple(boards), tuple(files), tuple(problems))
+
+
+@contextmanager
+def _collector_off() -> Iterator[None]:
+    """Switch the cycle collector off: walking 10,000 records, which hold no cycles, over and over takes seconds."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
+def read_boards(runs: Path) -> tuple[list[Board], list[str]]:
+    """Return the boards of a runs folder, and a line for each run that cannot be read."""
+    from mlcvbench.leaderboard.reading import read_runs
+
+    if not runs.is_dir():
+        raise StoreError(
+            f"no folder {str(runs)!r}: wanted the folder of runs that `mlcvbench run` wrote; give runs=DIR."
+        )
+    pairs, found = read_runs(runs)
+    problems = [f"{problem.path.name}: {problem.message}" for problem in found]
+    if not pairs:
+        damaged = f"; {len(problems)} cannot be read" if problems else ""
+        raise StoreError(f"{str(runs)!r} holds no run that can be read{damaged}; give runs=DIR or run something first.")
+    report = read_report(runs)
+    return boards_of(pairs, recomputed=report.recomputed, refuted=report.refuted), problems
+
+
+def table_files(board: Board, picture: str | None = None) -> dict[str, str]:
+    """Return the content of each table file of a board by its extension."""
+    return {
+        "md": export.to_markdown(board, picture),
+        "csv": export.to_csv(board),
+        "json": orjson.dumps(export.to_json(board), option=orjson.OPT_INDENT_2).decode() + "\n",
+        "tex": export.to_latex(board),
+    }
+
+
+def write_tables(board: Board, out: Path, *, site: bool = True) -> list[Path]:
+    """Write the table files of a board into `out` and return their paths."""
+    picture = f"{SITE}/data/{board.slug}.svg" if site and board.timed else None
+    written = []
+    for extension, text in table_files(board, picture).items():
+        path = out / f"{board.slug}.{extension}"
+        replace_text(path, text)
+        written.append(path)
+    return written
+
+
+def replace_text(path: Path, text: str) -> None:
+    """Write text so that a reader sees the old file or the new one, never half."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        temporary.write_text(text, encoding="utf-8", newline="\n")
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _replace_site(boards: list[Board], out: Path) -> list[Path]:
+    """Build the site beside the old one and swap them; refuse to remove a folder that is not a site of ours."""
+    from mlcvbench.leaderboard.site import write_site
+    from mlcvbench.records.durable import remove_tree
+
+    final, fresh, old = out / SITE, out / f".{SITE}-{os.getpid()}", out / f".{SITE}-old-{os.getpid()}"
+    if final.exists() and not (final / MARKER).is_file() and any(final.iterdir()):
+        raise StoreError(f"{str(final)!r} exists and is not a board site; move it away or choose another out=DIR.")
+    try:
+        write_site(boards, fresh)
+        if final.exists():
+            final.rename(old)
+        fresh.rename(final)
+    finally:
+        remove_tree(fresh)
+        remove_tree(old)
+    return [path for path in sorted(final.rglob("*")) if path.is_file()]

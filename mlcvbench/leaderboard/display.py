@@ -1,0 +1,125 @@
+"""Numbers and sentences as people read them: percent, milliseconds, SI prefixes, one sentence that answers."""
+
+from __future__ import annotations
+
+from math import floor, log10
+
+from mlcvbench.leaderboard.boards import Board
+from mlcvbench.leaderboard.rows import Cell, Row
+
+DASH = "-"
+UNIT_TITLES = {"fraction": "%", "nat": "nat", "px": "px", "m": "m", "1": ""}
+
+
+def significant(value: float, digits: int = 3) -> str:
+    """Return a number with so many significant digits and no exponent.
+
+    >>> significant(0.012345), significant(123.456), significant(0.0), significant(99999)
+    ('0.0123', '123', '0', '99999')
+    """
+    if value == 0:
+        return "0"
+    decimals = digits - 1 - floor(log10(abs(value)))
+    return f"{value:.{max(0, decimals)}f}"
+
+
+def prefixed(value: float) -> str:
+    """Return a count with an SI prefix.
+
+    >>> prefixed(61_800), prefixed(17_563_828_224), prefixed(12)
+    ('61.8 k', '17.6 G', '12')
+    """
+    for factor, prefix in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if abs(value) >= factor:
+            return f"{significant(value / factor)} {prefix}"
+    return f"{value:.0f}"
+
+
+def score(value: float, unit: str) -> str:
+    """Return a metric value as shown: fractions in percent with two decimals, anything else with four digits.
+
+    >>> score(0.98534, "fraction"), score(0.0512345, "nat")
+    ('98.53', '0.05123')
+    """
+    return f"{100 * value:.2f}" if unit == "fraction" else significant(value, 4)
+
+
+def half_width(cell: Cell, unit: str) -> str:
+    """Return half the interval, with the digits of `score`; empty where there is none."""
+    if cell.low is None or cell.high is None:
+        return ""
+    half = (cell.high - cell.low) / 2
+    return f"{100 * half:.2f}" if unit == "fraction" else significant(half, 2)
+
+
+def metric_title(name: str, unit: str) -> str:
+    """Return a column title.
+
+    >>> metric_title("top1", "fraction"), metric_title("epe", "px")
+    ('top1 %', 'epe px')
+    """
+    return f"{name} {UNIT_TITLES.get(unit, unit)}".strip()
+
+
+def cost(name: str, value: float) -> str:
+    """Return a cost as shown; see `COST_TITLES` for its unit."""
+    if name in ("p50", "p99"):
+        return significant(value * 1e3)
+    if name in ("macs", "flops", "params"):
+        return prefixed(value)
+    if name in ("peak_bytes", "size_bytes"):
+        return significant(value / 1e6)
+    if name == "fit_s":
+        return significant(value) if value >= 1e-3 else "<0.001"
+    return f"{value:.0f}" if name == "year" else significant(value)
+
+
+COST_TITLES = {
+    "p50": "p50 ms",
+    "p99": "p99 ms",
+    "images_per_s": "images/s",
+    "macs": "MACs",
+    "flops": "FLOPs",
+    "params": "params",
+    "size_bytes": "size MB",
+    "peak_bytes": "peak MB",
+    "energy": "J/image",
+    "fit_s": "fit s",
+    "year": "year",
+}
+
+
+def rank_text(row: Row) -> str:
+    """Return a rank interval: `1`, `2-4`, or a dash for a row that has none."""
+    if row.rank_low is None:
+        return DASH
+    return str(row.rank_low) if row.rank_low == row.rank_high else f"{row.rank_low}-{row.rank_high}"
+
+
+def answer(board: Board) -> str:
+    """Return the sentence that answers: who is first, how many share it, and which of them is fastest."""
+    rows = board.rows
+    if not rows:
+        return "No run can be ranked yet."
+    unit = board.metrics[board.primary].unit
+    leaders = [row for row in rows if row.band == 0]
+    if not leaders:
+        return f"{rows[0].name} has the best {board.primary}; without intervals nothing says by how much."
+    total = f"{len(rows)} model{'s' if len(rows) > 1 else ''}"
+    if len(leaders) == 1:
+        best = leaders[0]
+        return f"{best.name} is first of {total}: {_figures(board, best, unit)}."
+    text = f"{len(leaders)} of {total} share first place (their rank intervals reach 1)."
+    here = [row for row in leaders if row.env_class == board.hardware[0][0] and row.costs["p50"].value is not None]
+    if not here:
+        return text
+    fastest = min(here, key=lambda row: (row.costs["p50"].value or 0.0, row.key))
+    return f"{text} The fastest of them is {fastest.name}: {_figures(board, fastest, unit)}."
+
+
+def _figures(board: Board, row: Row, unit: str) -> str:
+    cell, fast = row.metrics[board.primary], row.costs["p50"].value
+    half = half_width(cell, unit)
+    value = score(cell.value or 0.0, unit) + (f" ± {half}" if half else "")
+    said = f"{board.primary} {value}{' %' if unit == 'fraction' else ''}"
+    return f"{said}, {cost('p50', fast)} ms an image" if fast is not None else said

@@ -1,0 +1,226 @@
+"""A board as files: CSV (every column), JSON (promised stable), Markdown and LaTeX. Strangers' text is defused."""
+
+from __future__ import annotations
+
+import csv
+import io
+from typing import Any
+
+from mlcvbench.leaderboard.boards import Board
+from mlcvbench.leaderboard.columns import Column, columns_of
+from mlcvbench.leaderboard.display import DASH, answer, half_width, rank_text
+from mlcvbench.leaderboard.rows import Row
+from mlcvbench.leaderboard.table import plain
+
+BOARD_SCHEMA = 1
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+LONGEST_REASON = 300
+_MARKDOWN = str.maketrans({"&": "&amp;", "<": "&lt;", **{c: f"\\{c}" for c in "\\`*[]|~"}})
+_LATEX = str.maketrans(
+    {
+        "\\": r"\textbackslash{}",
+        "~": r"\textasciitilde{}",
+        "^": r"\textasciicircum{}",
+        **{c: f"\\{c}" for c in "&%$#_{}"},
+    }
+)
+
+
+def to_csv(board: Board) -> str:
+    """Return every ranked row with every column; units stand in the header, interval ends apart."""
+    columns = columns_of(board)
+    header = ["model", "config", "family", "rank_low", "rank_high", "band"]
+    for column in columns:
+        unit = f" [{column.unit}]" if column.unit not in ("", "1") else ""
+        header += [f"{column.key}{unit}"]
+        if _has_interval(column, board):
+            header += [f"{column.key}_low{unit}", f"{column.key}_high{unit}"]
+    header += ["hardware", "env_class", "trust", "pareto", "seeds", "flags", "plugin", "plugin_version", "date", "runs"]
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow([csv_text(name) for name in header])
+    for row in board.rows:
+        cells: list[Any] = [csv_text(row.model), csv_text(row.config), csv_text(row.family)]
+        cells += [row.rank_low, row.rank_high, row.band]
+        for column in columns:
+            cell = column.cell(row)
+            cells += [cell.value]
+            cells += [cell.low, cell.high] if _has_interval(column, board) else []
+        texts = [row.hardware, row.env_class, row.trust, "front" if row.front else "", _joined(row.seeds)]
+        texts += ["; ".join(row.flags), row.record.model.plugin, row.record.model.plugin_version]
+        texts += [row_date(row), _joined(entry.record.run_id for entry in row.runs)]
+        writer.writerow([*cells, *map(csv_text, texts)])
+    return out.getvalue()
+
+
+def csv_text(text: str) -> str:
+    """Return text that no spreadsheet takes for a formula (OWASP ASVS 1.2.10).
+
+    >>> csv_text("=1+1"), csv_text("knn")
+    ("'=1+1", 'knn')
+    """
+    return f"'{plain(text)}" if text.startswith(FORMULA_STARTS) else plain(text)
+
+
+def to_json(board: Board) -> dict[str, Any]:
+    """Return the board as plain data; the keys are promised stable within `schema_version`."""
+    columns = columns_of(board)
+    return {
+        "schema_version": BOARD_SCHEMA,
+        "board": {
+            "slug": board.slug,
+            "title": board.title,
+            "kind": board.kind,
+            "definition": board.definition,
+            "protocol_id": board.protocol_id,
+            "dataset": board.dataset.model_dump() if board.dataset else None,
+            "primary": board.primary,
+            "rank_method": board.rank_method,
+            "date": board.date,
+            "answer": answer(board),
+        },
+        "columns": [
+            {"key": c.key, "title": c.title, "unit": c.unit, "better": c.better, "about": c.about} for c in columns
+        ],
+        "rows": [_row_json(row, columns) for row in board.rows],
+        "unranked": [
+            {
+                "run": row.entry.record.run_id,
+                "model": row.entry.record.model.name,
+                "config": row.config,
+                "seed": row.entry.record.seed,
+                "state": row.state,
+                "reason": row.reason,
+                "date": row.entry.record.created_utc[:10],
+            }
+            for row in board.unranked
+        ],
+    }
+
+
+def _row_json(row: Row, columns: list[Column]) -> dict[str, Any]:
+    cells = {column.key: column.cell(row) for column in columns}
+    return {
+        "model": row.model,
+        "config": row.config,
+        "family": row.family,
+        "rank": [row.rank_low, row.rank_high],
+        "band": row.band,
+        "values": {
+            key: {"value": c.value, "low": c.low, "high": c.high, "reason": c.reason} for key, c in cells.items()
+        },
+        "hardware": row.hardware,
+        "env_class": row.env_class,
+        "trust": row.trust,
+        "pareto": row.front,
+        "flags": list(row.flags),
+        "seeds": list(row.seeds),
+        "plugin": row.record.model.plugin,
+        "plugin_version": row.record.model.plugin_version,
+        "date": row_date(row),
+        "runs": [entry.record.run_id for entry in row.runs],
+    }
+
+
+MARKDOWN_COSTS = ("p50", "macs", "params", "peak_bytes", "fit_s")
+
+
+def to_markdown(board: Board, picture: str | None = None) -> str:
+    """Return the board as a Markdown page; `picture` is the path of its scatter."""
+    columns = [c for c in columns_of(board) if c.key == board.primary or c.key in MARKDOWN_COSTS]
+    lines = [f"# {md_text(board.title)}", "", md_text(answer(board)), "", _markdown_facts(board), ""]
+    if picture:
+        lines += [f"![{md_text(board.primary)} against the time of one image]({picture})", ""]
+    if board.rows:
+        lines += ["| rank | model | " + " | ".join(md_text(c.title) for c in columns) + " | trust |"]
+        lines += ["| ---: | :--- | " + " | ".join("---:" for _ in columns) + " | :--- |"]
+        for row in board.rows:
+            shown = " | ".join(shown_cell(board, row, column) for column in columns)
+            mark = " ◆" if row.front else ""
+            lines.append(f"| {rank_text(row)} | {md_text(row.name)}{mark} | {shown} | {row.trust} |")
+        lines += ["", "± is half the 95 % interval. Rank: all the ranks a row can have, all pairs tested together."]
+        lines += ["Rows that share first place are not separated. ◆: on the Pareto front of score and p50.", ""]
+    if board.unranked:
+        lines += ["## Not ranked", "", "| model | seed | why |", "| :--- | ---: | :--- |"]
+        for item in board.unranked:
+            name = f"{item.entry.record.model.name} {item.config}".strip()
+            lines.append(f"| {md_text(name)} | {item.entry.record.seed} | {md_text(shortened(item.reason))} |")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _markdown_facts(board: Board) -> str:
+    data = f"{board.dataset.name} {board.dataset.version}, {board.dataset.n:,} samples" if board.dataset else "unknown"
+    machines = "; ".join(label for _, label in board.hardware) or "none"
+    return (
+        f"Protocol `{md_code(board.protocol_id)}` · data {md_text(data)} · hardware {md_text(machines)} · "
+        f"newest run {board.date}"
+    )
+
+
+def shown_cell(board: Board, row: Row, column: Column) -> str:
+    """Return a cell as text: `98.53 ± 0.24` for a metric, the bare number for a cost, a dash for null."""
+    cell = column.cell(row)
+    if cell.value is None:
+        return DASH
+    half = half_width(cell, board.metrics[column.key].unit) if column.key in board.metrics else ""
+    return f"{column.show(cell.value)} ± {half}" if half else column.show(cell.value)
+
+
+def md_text(text: str) -> str:
+    r"""Return text as Markdown shows it literally, on one line.
+
+    >>> md_text("a|b <img> [x](y)")
+    'a\\|b &lt;img> \\[x\\](y)'
+    """
+    return plain(text).translate(_MARKDOWN)
+
+
+def md_code(text: str) -> str:
+    """Return text fit for a Markdown code span inside a table."""
+    return plain(text).replace("`", "'").replace("|", "\\|")
+
+
+def to_latex(board: Board) -> str:
+    """Return the ranked rows as a LaTeX table (booktabs)."""
+    columns = [c for c in columns_of(board) if c.key == board.primary or c.key in MARKDOWN_COSTS]
+    lines = [
+        f"% {tex_text(board.title)}, {tex_text(board.protocol_id)}, newest run {board.date}",
+        r"\begin{tabular}{rl" + "r" * len(columns) + "}",
+        r"\toprule",
+        " & ".join(["rank", "model", *(tex_text(c.title) for c in columns)]) + r" \\",
+        r"\midrule",
+    ]
+    for index, row in enumerate(board.rows):
+        if index and row.band != board.rows[index - 1].band:
+            lines.append(r"\addlinespace")
+        shown = [tex_text(shown_cell(board, row, c)).replace("±", r"$\pm$") for c in columns]
+        lines.append(" & ".join([rank_text(row).replace("-", "--"), tex_text(row.name), *shown]) + r" \\")
+    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", ""])
+
+
+def tex_text(text: str) -> str:
+    r"""Return text as LaTeX shows it literally.
+
+    >>> print(tex_text("small_cnn 5%"))
+    small\_cnn 5\%
+    """
+    return plain(text).translate(_LATEX)
+
+
+def shortened(text: str, most: int = LONGEST_REASON) -> str:
+    """Return text cut to `most` characters."""
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
+def row_date(row: Row) -> str:
+    """Return the day of the row's newest run, ISO."""
+    return max(entry.record.created_utc for entry in row.runs)[:10]
+
+
+def _has_interval(column: Column, board: Board) -> bool:
+    return column.key in board.metrics or column.key == "p50"
+
+
+def _joined(values: Any) -> str:
+    return " ".join(str(value) for value in values)

@@ -1,0 +1,148 @@
+"""The board in a terminal of 80 columns, plain text."""
+
+from __future__ import annotations
+
+import textwrap
+
+from mlcvbench.leaderboard.boards import Board
+from mlcvbench.leaderboard.display import COST_TITLES, DASH, answer, cost, half_width, metric_title, rank_text, score
+from mlcvbench.leaderboard.rows import Row
+
+COSTS = ("p50", "macs", "params", "peak_bytes", "fit_s")
+FIXED_COLUMNS = 3
+SHORTEST_NAME = 12
+UNRANKED_SHOWN = 10
+
+
+def render_terminal(board: Board, width: int = 80) -> str:
+    """Return the board as plain text no wider than `width` columns: ranked rows, then what is not ranked and why.
+
+    A row of dots parts the tie bands.
+    """
+    unit = board.metrics[board.primary].unit if board.primary else ""
+    header = ["rank", "model", metric_title(board.primary, unit), *(COST_TITLES[name] for name in COSTS)]
+    cells = [_cells(board, row, unit) for row in board.rows]
+    lines = [*_wrapped(f"{plain(board.title)} · {_data(board)} · {board.protocol_id}", width)]
+    if cells:
+        names = [(plain(row.model), plain(row.config)) for row in board.rows]
+        widths = _widths(header, cells, [f"{model} {config}".strip() for model, config in names], width)
+        header, cells = header[: len(widths)], [line[: len(widths)] for line in cells]
+        lines += ["", _line(header, widths), _line(["-" * w for w in widths], widths)]
+        for index, line in enumerate(cells):
+            if index and board.rows[index].band != board.rows[index - 1].band:
+                lines.append("·" * (sum(widths) + len(widths) - 1))
+            first, *rest = _name_lines(*names[index], widths[1])
+            lines.append(_line([line[0], first, *line[2:]], widths))
+            lines += [" " * (widths[0] + 1) + more for more in rest]
+    lines += ["", *_wrapped(answer(board), width)]
+    if cells:
+        lines += _wrapped(_legend(board), width)
+    lines += _unranked(board, width)
+    return "\n".join(line.rstrip() for line in lines) + "\n"
+
+
+def plain(text: str) -> str:
+    r"""Return text without control characters, so that no message of a stranger drives the terminal.
+
+    >>> plain("a\x1b[2Jb")
+    'a?[2Jb'
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else " " if c in "\n\t" else "?" for c in text)
+
+
+def _data(board: Board) -> str:
+    if board.dataset is None:
+        return "data not read"
+    return f"{board.dataset.name}, {board.dataset.n:,} sample{'s' * (board.dataset.n != 1)}"
+
+
+def _cells(board: Board, row: Row, unit: str) -> list[str]:
+    cell = row.metrics[board.primary]
+    half = half_width(cell, unit)
+    value = score(cell.value, unit) if cell.value is not None else DASH
+    known = [row.costs[name].value for name in COSTS]
+    costs = [DASH if value is None else cost(name, value) for name, value in zip(COSTS, known, strict=True)]
+    return [rank_text(row), plain(row.model), f"{value} ±{half}" if half else value, *costs]
+
+
+def _widths(header: list[str], cells: list[list[str]], names: list[str], width: int) -> list[int]:
+    """Return the widths of as many columns as fit: the model's name gives way first, then costs from the right."""
+    widths = [max(len(line[column]) for line in [header, *cells]) for column in range(len(header))]
+    widths[1] = max(len(header[1]), *map(len, names))
+    least = min(SHORTEST_NAME, widths[1])
+    while len(widths) > FIXED_COLUMNS and sum(widths) - widths[1] + least + len(widths) - 1 > width:
+        widths.pop()
+    widths[1] = max(least, min(widths[1], width - (sum(widths) - widths[1] + len(widths) - 1)))
+    return widths
+
+
+def _name_lines(model: str, config: str, width: int) -> list[str]:
+    """Return model and configuration as lines of at most `width`: every setting keeps its value, whatever is cut.
+
+    >>> _name_lines("nearest_prototype", "prototypes=16", 20)
+    ['nearest_prototype', '  prototypes=16']
+    """
+    if len(model) + 1 + len(config) <= width:
+        return [f"{model} {config}".strip()]
+    lines, room = [_shortened(model, width)], width - 2
+    for setting in filter(None, config.split(", ")):
+        part = _shortened(setting, room)
+        if len(lines) > 1 and len(lines[-1]) + 2 + len(part) <= width:
+            lines[-1] += f", {part}"
+        else:
+            lines.append(f"  {part}")
+    return lines
+
+
+def _shortened(text: str, width: int) -> str:
+    """Return text no longer than `width`, its middle left out; the end says more than the beginning.
+
+    >>> _shortened("prototypes=16", 10)
+    'prot…es=16'
+    """
+    if len(text) <= width:
+        return text
+    head = (width - 1) // 2
+    return f"{text[:head]}…{text[len(text) - (width - 1 - head) :]}"
+
+
+def _line(cells: list[str], widths: list[int]) -> str:
+    shown = []
+    for index, (cell, width) in enumerate(zip(cells, widths, strict=True)):
+        text = cell if len(cell) <= width else cell[: width - 1] + "…"
+        shown.append(text.ljust(width) if index == 1 else text.rjust(width))
+    return " ".join(shown)
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    return textwrap.wrap(text, width) or [""]
+
+
+def _legend(board: Board) -> str:
+    kinds = {
+        latency.interval
+        for row in board.rows
+        for entry in row.runs
+        if (latency := entry.record.latency.get("end_to_end")) is not None and latency.interval
+    }
+    timing = "between processes" if kinds == {"prediction-95"} else "within one process"
+    machines = board.hardware
+    place = machines[0][1] if len(machines) == 1 else f"{len(machines)} kinds of hardware"
+    return (
+        f"± 95 %; rank: all the ranks a row can have; dots part the tie bands, the faster first inside one. "
+        f"p50: end to end, batch 1, {timing}, {place}. -: not measured."
+    )
+
+
+def _unranked(board: Board, width: int) -> list[str]:
+    if not board.unranked:
+        return []
+    lines = ["", f"not ranked ({len(board.unranked)}):"]
+    for row in board.unranked[:UNRANKED_SHOWN]:
+        name = f"{row.entry.record.model.name} {row.config}".strip()
+        said = f"  {plain(name)} seed {row.entry.record.seed}: {plain(row.reason)}"
+        lines += textwrap.wrap(said, width, subsequent_indent="    ", max_lines=3, placeholder=" …")
+    hidden = len(board.unranked) - UNRANKED_SHOWN
+    return [*lines, f"  and {hidden} more"] if hidden > 0 else lines

@@ -1,0 +1,165 @@
+"""`leaderboard verify`: every run checked from its bytes up, and the built tables compared with what they should be.
+
+Checks by id: `record` (readable, schema), `artifact` (sha256), `metrics` (recomputed bit for bit from the stored
+predictions), `table` (a built file equals what its records give). Each says the file, what was got and wanted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from mlcvbench.errors import MlcvbenchError
+from mlcvbench.leaderboard.boards import boards_of
+from mlcvbench.leaderboard.build import SITE, table_files
+from mlcvbench.leaderboard.report import Report, read_report, record_digest, write_report
+from mlcvbench.records.schema import Record
+
+ARCHIVED = ("predictions.", "rows.", "latency.", "log.")
+"""Artifacts that a published folder may leave out: they are large, and their sha256 stays in the record."""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One check: its id, the file, what was got and wanted. `note`: why it could not be made, which is no failure."""
+
+    id: str
+    file: str
+    passed: bool
+    got: str = ""
+    wanted: str = ""
+    note: str = ""
+
+    def __str__(self) -> str:
+        if self.passed:
+            return f"{'note' if self.note else 'ok'}  {self.id}: {self.file}{f': {self.note}' if self.note else ''}"
+        return f"FAIL  {self.id}: {self.file}: got {self.got}, wanted {self.wanted}"
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """All checks of a folder of runs, and the ids of the runs whose metrics were recomputed."""
+
+    checks: tuple[Check, ...]
+    recomputed: tuple[str, ...]
+    runs: int
+
+    @property
+    def errors(self) -> list[Check]:
+        """The checks that failed."""
+        return [check for check in self.checks if not check.passed]
+
+    def summary(self) -> str:
+        """Return one line for people."""
+        failed = len(self.errors)
+        return (
+            f"{self.runs} runs, {len(self.checks)} checks, {failed} failed; "
+            f"{len(self.recomputed)} runs recomputed bit for bit."
+        )
+
+    def plain(self) -> dict[str, Any]:
+        """Return everything as JSON types."""
+        return {"checks": [asdict(c) for c in self.checks], "recomputed": list(self.recomputed), "runs": self.runs}
+
+
+def verify_runs(runs: Path, out: Path, data: Mapping[str, Any] | None = None) -> Verified:
+    """Check every run in `runs`, write the verdicts beside them and compare the tables in `out` where there are any.
+
+    `data`: `data.*` paths of data sets, which records do not hold.
+    """
+    from mlcvbench.errors import StoreError
+    from mlcvbench.records.durable import storing
+    from mlcvbench.records.store import Store
+
+    if not runs.is_dir():
+        raise StoreError(
+            f"no folder {str(runs)!r}: wanted the folder of runs that `mlcvbench run` wrote; give runs=DIR."
+        )
+    store = Store(runs)
+    pairs, problems = store.records()
+    checks = [Check("record", problem.path.name, False, problem.message, "a readable record") for problem in problems]
+    verdicts: dict[str, dict[str, str]] = {}
+    for record, folder in pairs:
+        found = [Check("record", record.run_id, True), *_artifacts(record, folder)]
+        found += _metrics(record, folder, data) if record.status == "ok" else []
+        checks += found
+        verdicts[record.run_id] = _verdict(found, folder)
+    built_with = read_report(runs)
+    with storing(runs):
+        write_report(runs, verdicts)
+    checks += _tables(pairs, (built_with, read_report(runs)), out)
+    recomputed = tuple(run for run, verdict in verdicts.items() if verdict["verdict"] == "recomputed")
+    return Verified(tuple(checks), recomputed, len(pairs) + len(problems))
+
+
+def _verdict(checks: Sequence[Check], folder: Path) -> dict[str, str]:
+    failed = next((check for check in checks if not check.passed), None)
+    made = any(check.id == "metrics" and not check.note for check in checks)
+    verdict = "failed" if failed else "recomputed" if made else "checked"
+    reason = f"{failed.id} {failed.file}" if failed else ""
+    return {"record": record_digest(folder) or "", "verdict": verdict, "reason": reason}
+
+
+def _artifacts(record: Record, folder: Path) -> list[Check]:
+    """Recompute the hash of each artifact; a large one may be archived elsewhere."""
+    from mlcvbench.records.durable import sha256_of
+
+    checks = []
+    for name, wanted in sorted(record.artifacts.items()):
+        path, label = folder / name, f"{record.run_id}/{name}"
+        if path.is_file() and not path.is_symlink():
+            got = sha256_of(path)
+            checks.append(Check("artifact", label, got == wanted, f"sha256 {got[:12]}", f"sha256 {wanted[:12]}"))
+        elif name.startswith(ARCHIVED) and not path.is_symlink():
+            checks.append(Check("artifact", label, True, note="not stored here; its sha256 is in the record"))
+        else:
+            checks.append(Check("artifact", label, False, "no file", f"sha256 {wanted[:12]}"))
+    return checks
+
+
+def _metrics(record: Record, folder: Path, data: Mapping[str, Any] | None) -> list[Check]:
+    """Recompute every metric, interval and replicate from the stored predictions."""
+    from mlcvbench.rescoring import recompute
+
+    label = f"{record.run_id}/record.json"
+    if not any(name.startswith("predictions.") and (folder / name).is_file() for name in record.artifacts):
+        return [Check("metrics", label, True, note="not recomputed: its predictions are not stored here")]
+    try:
+        result = recompute(record, folder, data)
+    except MlcvbenchError as error:
+        return [Check("metrics", label, False, str(error), "metrics recomputed from the stored predictions")]
+    except (TypeError, ValueError, KeyError, AttributeError) as error:  # a record whose config is not one
+        said = f"{type(error).__name__}: {error}"
+        return [Check("metrics", label, False, said, "a config from which the run can be rebuilt")]
+    wrong = [Check("metrics", f"{label} {d.file}", False, d.got, d.wanted) for d in result.differences]
+    return wrong or [Check("metrics", label, True)]
+
+
+def _tables(pairs: Sequence[tuple[Record, Path]], reports: tuple[Report, Report], out: Path) -> list[Check]:
+    """Compare the tables in `out` with those the records give; a table that was never built is not checked.
+
+    A table may show the trust of before this verification or of after it.
+    """
+    checks = []
+    before, after = (_contents(pairs, report, out) for report in reports)
+    for name in sorted({*before, *after}):
+        path = out / name
+        if path.is_file():
+            found = path.read_text(encoding="utf-8", errors="replace")
+            same = found in (before.get(name), after.get(name))
+            stale = same and found != after.get(name)
+            note = "shows the trust of before this verification; build again" if stale else ""
+            checks.append(Check("table", name, same, "another text", "what the records give; build again", note))
+    return checks
+
+
+def _contents(pairs: Sequence[tuple[Record, Path]], report: Report, out: Path) -> dict[str, str]:
+    """Return the text of each table file by name."""
+    contents: dict[str, str] = {}
+    for board in boards_of(pairs, recomputed=report.recomputed, refuted=report.refuted) if pairs else []:
+        picture = f"{SITE}/data/{board.slug}.svg"
+        files = table_files(board, picture if (out / picture).is_file() else None)
+        contents |= {f"{board.slug}.{extension}": text for extension, text in files.items()}
+    return contents

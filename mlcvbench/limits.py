@@ -1,0 +1,33 @@
+"""Every bound on what we read or run, in one place."""
+
+from __future__ import annotations
+
+MIB = 2**20
+
+MAX_PIXELS = 50_000_000
+"""Pixels of one decoded image."""
+MAX_IMAGE_BYTES = 256 * MIB
+IMAGE_FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM")
+"""What Pillow may try; formats with a history of holes (EPS, FITS ...) stay out."""
+
+MAX_YAML_BYTES = 256 * 1024
+MAX_YAML_DEPTH = 50
+
+MAX_IDX_DIMENSIONS = 4
+MAX_ARRAY_BYTES = 16 * 1024 * MIB
+"""Uncompressed bytes of one array file (IDX, npz) that a data set or a prediction file may hold."""
+MAX_CSV_FIELD = 100_000
+
+MAX_RECORD_BYTES = 16 * MIB
+MAX_WEIGHT_HEADER_BYTES = 1 * MIB
+MAX_WEIGHT_TENSORS = 10_000
+
+MAX_LOG_HALF = 512 * 1024
+"""A run's log keeps its first and last half MiB."""
+
+RUN_SECONDS = 3600.0
+"""Default limit of one run; `timeout=` changes it."""
+KILL_GRACE_SECONDS = 1.5
+MAX_NAME = 100
+MAX_RUNS = 10_000
+"""Runs one request may ask for."""

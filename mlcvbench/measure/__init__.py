@@ -1,0 +1,94 @@
+"""What a method costs: operations, time, memory, and on which machine; the protocol is in each module's docstring.
+
+`operations` counts, `latency` times (`publish` in fresh processes), `memory` weighs, `layers` tabulates a network,
+`environment` describes the machine, `yardstick` says whether it was quiet and `checks` whether the timing was honest.
+The functions here are what a run calls, in order.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mlcvbench.config import RunConfig
+from mlcvbench.contract import Array, Batch, Model, Predictions, Problem, Split, Task
+from mlcvbench.records.schema import (
+    CheckInfo,
+    LatencyInfo,
+    MemoryInfo,
+    OperationsInfo,
+    ThroughputInfo,
+    YardstickInfo,
+)
+
+LIVE_REASON = "a model given live cannot be rebuilt in a fresh process"
+
+
+@dataclass(frozen=True, slots=True)
+class TimingResult:
+    """Latency by stage, throughput, the yardstick around them, raw samples (int64 ns) and what the GPU did."""
+
+    latency: dict[str, LatencyInfo]
+    throughput: ThroughputInfo
+    yardstick: YardstickInfo
+    samples: dict[str, Array]
+    gpu: dict[str, Any] = field(default_factory=dict)
+
+
+def count_operations(model: Model, batch: Batch, samples: int = 1) -> OperationsInfo:
+    """Count the operations of one sample; see `operations.count`."""
+    from mlcvbench.measure import operations
+
+    return operations.count(model, batch, samples)
+
+
+def measure_memory(config: RunConfig, weights: Path | None) -> MemoryInfo:
+    """Measure peak memory in a fresh process; null for a live model (`weights` None)."""
+    from mlcvbench.measure import memory
+
+    return MemoryInfo(reason=LIVE_REASON) if weights is None else memory.measure(config, weights)
+
+
+def measure_time(config: RunConfig, model: Model, split: Split, weights: Path | None) -> TimingResult:
+    """Time the model as `config.time` says, between two readings of the yardstick.
+
+    `publish` rebuilds the model from `weights` in five fresh processes; where that cannot be done, or another process
+    holds the GPU, latency is null and says why.
+    """
+    from mlcvbench.measure import latency, yardstick
+
+    before = yardstick.run()
+    profile = latency.profile_named(config.time)
+    if profile.processes == 1:
+        result = latency.measure(model, split, profile)
+    else:
+        result = _publish(config, model, split, weights, profile)
+    return TimingResult(
+        result.latency, result.throughput, yardstick.compare(before, yardstick.run()), result.samples, result.gpu
+    )
+
+
+def _publish(config: RunConfig, model: Model, split: Split, weights: Path | None, profile: Any) -> Any:
+    from mlcvbench.measure import latency, publish
+    from mlcvbench.measure.isolated import ProbeFailedError
+    from mlcvbench.measure.throughput import measure_throughput
+
+    reason = LIVE_REASON if weights is None else latency.device_is_shared(model)
+    if reason is not None or weights is None:
+        return latency.refused(reason or LIVE_REASON)
+    try:
+        processes = publish.time_fresh_processes(config, weights, profile)
+    except ProbeFailedError as error:
+        return latency.refused(str(error))
+    throughput = measure_throughput(model, split, seconds=profile.seconds / 6, sync=latency.synchroniser(model))
+    return latency.combine(processes, throughput)
+
+
+def check_honesty(
+    model: Model, split: Split, predictions: Predictions, task: Task, problem: Problem, batch_size: int
+) -> dict[str, CheckInfo]:
+    """Make the honesty checks; see `checks.honesty`."""
+    from mlcvbench.measure import checks
+
+    return checks.honesty(model, split, predictions, task, problem, batch_size)

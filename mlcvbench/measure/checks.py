@@ -1,0 +1,175 @@
+"""Honesty checks: the timed model is the scored model, and its speed is not a trick. Shown on the row of a board."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from mlcvbench.contract import Batch, Model, Predictions, Problem, Split, Task
+from mlcvbench.contract.batch import Array, Column, take
+from mlcvbench.records.schema import CheckInfo
+
+SAMPLES = 64
+RELATIVE, DECISIONS = 1e-4, 0.999
+REPLAYED, REPLAYS, FASTER = 8, 5, 1.2
+LEAST_ATTEMPTS, MOST_ATTEMPTS, ATTEMPT_NS = 3, 20, 5_000_000_000
+"""A failing replay check is repeated this often at least, and on for five seconds: a busy machine is no cache."""
+
+Clock = Callable[[], int]
+
+
+def honesty(
+    model: Model,
+    split: Split,
+    accuracy_predictions: Predictions,
+    task: Task,
+    problem: Problem,
+    batch_size: int = 64,
+    *,
+    clock: Clock = time.perf_counter_ns,
+) -> dict[str, CheckInfo]:
+    """Make all checks on the first min(64, n) samples; `batch_size` is that of the accuracy pass.
+
+    `timed_equals_scored`: the stages give bit for bit what was scored. `deterministic`: so does a second pass.
+    `batch_invariant`: batches of one agree within 1e-4 and decide alike on 99.9 %. `no_replay_cache`: a sample seen
+    before is not answered faster.
+    """
+    count = min(SAMPLES, len(split))
+    blocks = list(split.inputs(batch_size, _whole_blocks(count, batch_size, len(split))))
+    first = _first(_predict(model, blocks, task, problem), count)
+    second = _first(_predict(model, blocks, task, problem), count)
+    singles = list(split.inputs(1, np.arange(count)))
+    alone = _predict(model, singles, task, problem)
+    scored = _first(accuracy_predictions, count)
+    return {
+        "timed_equals_scored": _identical(first, scored, "the timed stages", "the accuracy pass"),
+        "deterministic": _identical(second, first, "a second pass", "the first"),
+        "batch_invariant": agree(alone, first),
+        "no_replay_cache": no_replay_cache(model, singles, clock=clock),
+    }
+
+
+def _whole_blocks(count: int, size: int, total: int) -> Array:
+    """Return the indices of the accuracy pass's blocks that hold the first `count` samples."""
+    return np.arange(min(total, -(-count // size) * size))
+
+
+def _predict(model: Model, batches: Sequence[Batch], task: Task, problem: Problem) -> Predictions:
+    """Predict by the three stages, checked and quantised as the scored predictions were."""
+    parts = []
+    for batch in batches:
+        raw = model.postprocess(model.forward(model.preprocess(batch)), batch)
+        parts.append(task.check(raw, batch.ids, problem))
+    return task.merge(parts)
+
+
+def _first(predictions: Predictions, count: int) -> Predictions:
+    return {name: take(column, slice(0, count)) for name, column in predictions.items()}
+
+
+def _identical(got: Predictions, wanted: Predictions, who: str, whom: str) -> CheckInfo:
+    """Compare bit for bit."""
+    total = 0
+    for name in sorted(wanted):
+        rows = _differing_rows(got[name], wanted[name])
+        if rows:
+            return CheckInfo(
+                passed=False, detail=f"{who} and {whom} differ in {name!r} on {rows} of {len(wanted[name])}"
+            )
+        total = len(wanted[name])
+    return CheckInfo(passed=True, detail=f"identical on {total} samples")
+
+
+def _differing_rows(got: Column, wanted: Column) -> int:
+    return sum(not _equal(left, right) for left, right in zip(got, wanted, strict=True))
+
+
+def _equal(left: Any, right: Any) -> bool:
+    """Tell whether two predictions of one sample are the same, whatever they are made of."""
+    if isinstance(left, np.ndarray) or isinstance(right, np.ndarray):
+        return np.array_equal(np.asarray(left), np.asarray(right))
+    return bool(left == right)
+
+
+def agree(alone: Predictions, together: Predictions) -> CheckInfo:
+    """Compare batches of one with larger ones: numbers within 1e-4 (relative and absolute), decisions on 99.9 %.
+
+    The decision of a sample is the argmax of its `scores` where it has one row of them, else every integer it holds.
+    """
+    worst, decided, total = 0.0, 0, 0
+    for name in sorted(together):
+        for left, right in zip(alone[name], together[name], strict=True):
+            one, other = np.asarray(left), np.asarray(right)
+            if one.shape != other.shape:
+                return CheckInfo(
+                    passed=False, detail=f"{name!r} has shape {one.shape} alone and {other.shape} in a batch"
+                )
+            total += 1
+            decided += _same_decision(name, one, other)
+            if other.dtype.kind == "f" and other.size:
+                gap = np.abs(one - other) / (1.0 + np.abs(other))
+                worst = max(worst, float(gap.max()))
+    share = decided / total if total else 1.0
+    passed = worst <= RELATIVE and share >= DECISIONS
+    return CheckInfo(passed=passed, detail=f"largest difference {worst:.1e}, {100 * share:.1f} % of decisions equal")
+
+
+def _same_decision(name: str, one: Array, other: Array) -> bool:
+    if name == "scores" and one.ndim == 1 and one.size:
+        return bool(np.argmax(one) == np.argmax(other))
+    return other.dtype.kind == "f" or np.array_equal(one, other)
+
+
+def no_replay_cache(model: Model, singles: Sequence[Batch], *, clock: Clock = time.perf_counter_ns) -> CheckInfo:
+    """Check that five replays of a sample are not faster than 1/1.2 of its first call (median over 8 samples).
+
+    Image samples are inverted first, each attempt differently, so that a cache filled by the accuracy pass does not
+    hide. A real cache shows at every attempt, noise does not: the best attempt counts.
+    """
+    if len(singles) < 2:
+        return CheckInfo(passed=None, detail="needs two samples")
+    best, begin = float("inf"), clock()
+    width = min(REPLAYED, len(singles))
+    for attempt in range(MOST_ATTEMPTS):
+        chosen = [singles[(attempt * width + index) % len(singles)] for index in range(width)]
+        best = min(best, statistics.median(_speed_up(model, chosen, attempt, clock)))
+        if best <= FASTER or (attempt + 1 >= LEAST_ATTEMPTS and clock() - begin >= ATTEMPT_NS):
+            break
+    return CheckInfo(passed=best <= FASTER, detail=f"replayed samples run at {best:.2f} x the speed of new ones")
+
+
+def _speed_up(model: Model, chosen: Sequence[Batch], attempt: int, clock: Clock) -> list[float]:
+    """Return first / median replay for each sample; another sample runs in between to level the caches."""
+    ratios = []
+    spacer = chosen[-1]
+    for batch in chosen:
+        unseen = _unseen(batch, attempt)
+        _timed(model, spacer, clock)
+        first = _timed(model, unseen, clock)
+        replays = [_timed(model, unseen, clock) for _ in range(REPLAYS)]
+        ratios.append(first / max(statistics.median(replays), 1))
+        spacer = batch
+    return ratios
+
+
+def _unseen(batch: Batch, attempt: int) -> Batch:
+    """Return the batch with 8-bit inputs inverted, each attempt differently; other inputs stay as they are."""
+    mask = np.uint8(255 - attempt)
+    inputs: dict[str, Column] = {}
+    for kind, column in batch.inputs.items():
+        values = [np.asarray(value) for value in column]
+        turned = [value ^ mask if value.dtype == np.uint8 else value for value in values]
+        inputs[kind] = turned if isinstance(column, list) else np.stack(turned)
+    return replace(batch, inputs=inputs)
+
+
+def _timed(model: Model, batch: Batch, clock: Clock) -> int:
+    """Return the nanoseconds of one predict, which ends with the copy to the host and so needs no synchronisation."""
+    start = clock()
+    model.predict(batch)
+    return clock() - start

@@ -1,0 +1,56 @@
+"""Score predictions made elsewhere: a full record without costs, from anybody's file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from mlcvbench import assembly, runner, scoring
+from mlcvbench.config import RunConfig
+from mlcvbench.contract import External
+from mlcvbench.draft import Draft
+from mlcvbench.records.schema import FitInfo, MemoryInfo, ModelInfo, OperationsInfo, Record
+from mlcvbench.request import score_command_of
+
+NOT_MEASURED = "only predictions are known"
+
+
+def score_file(config: RunConfig, name: str, path: Path, settings: Mapping[str, Any], folder: Path) -> Record:
+    """Score the predictions in `path` as model `name`, write the artifacts into `folder` and return the record.
+
+    DataError names the file and what is wrong with it; nothing is scored then.
+    """
+    config = replace(config, model=name, model_params={}, fit={}, time="off")
+    info = ModelInfo(name=name, plugin="(predictions)", plugin_version="", summary=f"predictions read from {path.name}")
+    draft = Draft(config, runner.silent, outsider=info)
+    draft.command = score_command_of(config, path.name)
+    with draft.stage("resolve"):
+        task = assembly.task_of(config)
+        data = assembly.load_data(config)
+        test = data.splits["test"]
+        assembly.scorer_of(task, config.definition.protocol, config.definition.metrics, data.problem)
+        external: External = task.read_external(path, test, data.problem, settings)
+        protocol = external.protocol or config.definition.protocol
+        config = draft.config = replace(config, definition=replace(config.definition, protocol=protocol))
+        scorer = task.scorer(protocol, data.problem)
+        draft.resolved(data, scorer)
+    with draft.stage("score"):
+        task.save(external.predictions, test.ids, folder)
+        scored = scoring.score(scorer, external.predictions, test)
+        draft.parts["metrics"] = scored.metrics()
+    if config.intervals:
+        with draft.stage("replicates"):
+            scored = scoring.with_replicates(scored, test)
+            draft.parts |= {"metrics": scored.metrics(), "intervals": scoring.interval_info()}
+    scoring.write_scored(scored, folder)
+    with draft.stage("plots"):
+        draft.parts["plots"] = runner.draw(task, folder / "plots", external.predictions, scored, test, data.problem)
+    draft.parts |= {
+        "operations": OperationsInfo(reason=NOT_MEASURED),
+        "memory": MemoryInfo(reason=NOT_MEASURED),
+        "fit": FitInfo(),
+        "env_class": "",
+    }
+    return draft.record()

@@ -1,0 +1,128 @@
+"""Watching and ending the process tree of a run."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import subprocess
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mlcvbench.limits import KILL_GRACE_SECONDS
+
+_FALLBACK_POLL = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a process ended: its exit code (negative: the signal that ended it) and its peak resident bytes."""
+
+    code: int
+    peak_memory: int
+
+
+def wait_for(process: subprocess.Popen[bytes], seconds: float) -> bool:
+    """Wait until the process has ended, at most `seconds`; it is not reaped, so its group keeps its number."""
+    if hasattr(os, "pidfd_open"):
+        descriptor = os.pidfd_open(process.pid)
+        try:
+            ready, _, _ = select.select([descriptor], [], [], max(seconds, 0.0))
+        finally:
+            os.close(descriptor)
+        return bool(ready)
+    deadline = time.monotonic() + seconds
+    while os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is None:
+        if time.monotonic() >= deadline:
+            return False
+        time.sleep(_FALLBACK_POLL)
+    return True
+
+
+def end_tree(process: subprocess.Popen[bytes], grace: float = KILL_GRACE_SECONDS) -> None:
+    """Ask the process's group to end and, after `grace` seconds or an interrupt, kill it and all its descendants."""
+    family = _descendants(process.pid)
+    try:
+        if grace > 0:
+            _signal_group(process.pid, signal.SIGTERM)
+            wait_for(process, grace)
+    finally:
+        family += _descendants(process.pid)
+        _signal_group(process.pid, signal.SIGKILL)
+        for pid, started in family:  # those that made sessions of their own
+            _kill_same(pid, started)
+
+
+def reap(process: subprocess.Popen[bytes]) -> Ending:
+    """Collect an ended process after killing what is left of its group."""
+    while not wait_for(process, 60.0):
+        pass
+    _signal_group(process.pid, signal.SIGKILL)
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    return Ending(process.returncode, usage.ru_maxrss * 1024)
+
+
+def tree_memory(pid: int, limit: int) -> int:
+    """Return the resident bytes of a process and its descendants.
+
+    Pages that forked processes share are counted once each; only when that sum passes `limit` is the costlier
+    proportional share asked for.
+    """
+    import psutil
+
+    try:
+        root = psutil.Process(pid)
+        family = [root, *root.children(recursive=True)]
+    except psutil.Error:
+        return 0
+    resident = _sum(family, "memory_info", "rss")
+    if resident <= limit or len(family) == 1:
+        return resident
+    return min(resident, _sum(family, "memory_full_info", "pss")) or resident
+
+
+def kernel_oom_kills() -> int:
+    """Return how many processes the kernel has ended for lack of memory since boot; 0 where it does not say."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/vmstat").read_text().splitlines():
+            if line.startswith("oom_kill "):
+                return int(line.split()[1])
+    return 0
+
+
+def _signal_group(group: int, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(group, number)
+
+
+def _descendants(pid: int) -> list[tuple[int, float]]:
+    import psutil
+
+    try:
+        return [(p.pid, p.create_time()) for p in psutil.Process(pid).children(recursive=True)]
+    except psutil.Error:
+        return []
+
+
+def _kill_same(pid: int, started: float) -> None:
+    """Kill `pid` unless its number now belongs to a process that started at another time."""
+    import psutil
+
+    with contextlib.suppress(psutil.Error):
+        process = psutil.Process(pid)
+        if process.create_time() == started:
+            process.kill()
+
+
+def _sum(family: Sequence[object], method: str, field: str) -> int:
+    import psutil
+
+    total = 0
+    for process in family:
+        with contextlib.suppress(psutil.Error):
+            total += int(getattr(getattr(process, method)(), field))
+    return total

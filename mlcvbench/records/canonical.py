@@ -1,0 +1,222 @@
+"""Records as JSON: one canonical form to write, and a reader that trusts nothing.
+
+Written: keys sorted, two spaces, UTF-8, numbers finite (checked first: the library writes NaN as null in silence).
+Read: size before bytes, then syntax and depth, then the schema version, migrations, and the schema itself.
+`python -m mlcvbench.records.canonical docs/record.schema.json` writes the JSON schema of the present version.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from mlcvbench.errors import RecordError
+from mlcvbench.limits import MAX_RECORD_BYTES
+
+if TYPE_CHECKING:
+    from mlcvbench.records.schema import Record
+
+RECORD_FILE = "record.json"
+SCHEMA_VERSION = 1
+"""The version this code writes; `schema.SCHEMA_VERSION` is pinned to it by a test, so that reading is cheap."""
+STATUSES = ("ok", "error", "timeout", "oom", "killed")
+MAX_DEPTH = 100
+
+Plain = dict[str, Any]
+MIGRATIONS: dict[int, Callable[[Plain], Plain]] = {}
+"""From schema version n to n + 1. Every version ever released stays readable through this table."""
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+:-]{0,99}")
+
+
+def dumps(data: Mapping[str, Any]) -> bytes:
+    r"""Return the canonical JSON of `data`; RecordError names the first field that JSON cannot hold.
+
+    >>> dumps({"b": (1, 2.5), "a": None})
+    b'{\n  "a": null,\n  "b": [\n    1,\n    2.5\n  ]\n}\n'
+    """
+    import orjson
+
+    return _dump(data, orjson.OPT_SORT_KEYS | orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+
+
+def to_line(data: Mapping[str, Any]) -> bytes:
+    """Return `data` as one line of JSON, with the checks of `dumps`."""
+    import orjson
+
+    return _dump(data, orjson.OPT_APPEND_NEWLINE)
+
+
+def to_json(record: Record) -> bytes:
+    """Return the canonical JSON of a record."""
+    return dumps(record.model_dump())
+
+
+def loads(data: bytes, where: Path) -> Plain:
+    """Return the JSON object in `data`; RecordError says what is wrong with `where`, the file it came from."""
+    import orjson
+
+    if len(data) > MAX_RECORD_BYTES:
+        raise RecordError(_too_large(where, len(data)))
+    try:
+        value = orjson.loads(data)
+    except orjson.JSONDecodeError as error:
+        raise RecordError(f"{str(where)!r} is not valid JSON: {error}.") from None
+    if not isinstance(value, dict):
+        raise RecordError(f"{str(where)!r}: wanted a JSON object, got {type(value).__name__}.")
+    return value
+
+
+def read_raw(path: Path) -> Plain:
+    """Return a record as plain data of the present schema version, with the checks that need no schema.
+
+    `path` is a run's folder or its `record.json`. Checked: size, syntax, version, and that the fields which name
+    files, rows and pages (run id, keys, status, names, artifacts) have the form that readers rely on.
+    """
+    file = path / RECORD_FILE if path.is_dir() else path
+    raw = migrate(loads(_read_bytes(file), file), file)
+    wrong = _broken_field(raw)
+    if wrong:
+        raise RecordError(f"{str(file)!r}: {wrong}.")
+    return raw
+
+
+def read_record(path: Path) -> Record:
+    """Return the record in a run's folder (or `record.json`), checked against the whole schema."""
+    file = path / RECORD_FILE if path.is_dir() else path
+    return to_record(read_raw(path), file)
+
+
+def to_record(raw: Plain, where: Path) -> Record:
+    """Check plain data of the present version against the schema; RecordError names `where` and the first fault."""
+    from pydantic import ValidationError
+
+    from mlcvbench.records.schema import Record
+
+    try:
+        return Record.model_validate(raw)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False)[0]
+        field = ".".join(map(str, first["loc"])) or "record"
+        raise RecordError(f"{str(where)!r}: field {field!r}: {first['msg']}.") from None
+
+
+def migrate(raw: Plain, where: Path) -> Plain:
+    """Bring plain data of any older schema version to the present one; refuse one from the future."""
+    version = raw.get("schema_version")
+    if type(version) is not int or version < 1:
+        raise RecordError(f"{str(where)!r}: field 'schema_version': wanted a positive integer, got {version!r}.")
+    if version > SCHEMA_VERSION:
+        raise RecordError(
+            f"{str(where)!r} has schema version {version}; this mlcvbench reads up to {SCHEMA_VERSION}. "
+            "Update mlcvbench."
+        )
+    while version < SCHEMA_VERSION:
+        raw = MIGRATIONS[version](raw)
+        version += 1
+    return raw
+
+
+def inside(name: str) -> bool:
+    r"""Return whether `name` is a relative POSIX path that stays inside its folder.
+
+    >>> [inside(n) for n in ("plots/a.png", "../a", "/a", "a/../../b", "", "a\\b")]
+    [True, False, False, False, False, False]
+    """
+    parts = PurePosixPath(name).parts
+    return bool(parts) and not name.startswith("/") and ".." not in parts and "\\" not in name and "\0" not in name
+
+
+def schema_json() -> bytes:
+    """Return the JSON schema of a record, for `docs/record.schema.json`."""
+    from mlcvbench.records.schema import Record
+
+    return dumps({"$schema": "https://json-schema.org/draft/2020-12/schema", **Record.model_json_schema()})
+
+
+def _dump(data: Mapping[str, Any], option: int) -> bytes:
+    import orjson
+
+    try:
+        return orjson.dumps(_plain(data, "", 0), option=option)
+    except TypeError as error:  # an integer beyond 64 bits is all that is left to refuse
+        raise RecordError(f"a record cannot be written as JSON: {error}.") from None
+
+
+def _read_bytes(file: Path) -> bytes:
+    try:
+        size = file.stat().st_size
+        if size > MAX_RECORD_BYTES:
+            raise RecordError(_too_large(file, size))
+        return file.read_bytes()
+    except OSError as error:
+        raise RecordError(f"cannot read {str(file)!r}: {error.strerror}.") from None
+
+
+def _too_large(where: Path, size: int) -> str:
+    return f"{str(where)!r} has {size} bytes; a record has at most {MAX_RECORD_BYTES}."
+
+
+def _broken_field(raw: Plain) -> str | None:
+    """Return what is wrong with the fields every reader relies on, or None."""
+    task, model = raw.get("task"), raw.get("model")
+    names = {
+        "run_id": raw.get("run_id"),
+        "task.kind": task.get("kind") if isinstance(task, dict) else None,
+        "task.definition": task.get("definition") if isinstance(task, dict) else None,
+        "model.name": model.get("name") if isinstance(model, dict) else None,
+    }
+    for field, value in names.items():
+        if not isinstance(value, str) or not _NAME.fullmatch(value):
+            return f"field {field!r}: wanted a name of letters, digits and ._+:-, got {_short(value)}"
+    for field in ("run_key", "group_key"):
+        if not _is_digest(raw.get(field)):
+            return f"field {field!r}: wanted 64 hexadecimal digits, got {_short(raw.get(field))}"
+    if raw.get("status") not in STATUSES:
+        return f"field 'status': wanted one of {', '.join(STATUSES)}, got {_short(raw.get('status'))}"
+    artifacts = raw.get("artifacts", {})
+    if not isinstance(artifacts, dict):
+        return f"field 'artifacts': wanted an object, got {_short(artifacts)}"
+    for name, digest in artifacts.items():
+        if not inside(name) or not _is_digest(digest):
+            return f"field 'artifacts': wanted a path inside the run's folder and its sha256, got {_short(name)}"
+    return None
+
+
+def _is_digest(value: object) -> bool:
+    return isinstance(value, str) and len(value) == 64 and not value.strip("0123456789abcdef")
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def _plain(value: Any, where: str, depth: int) -> Any:
+    """Return `value` as JSON types; text that is not UTF-8 is escaped, so that a failure can always be recorded."""
+    if depth > MAX_DEPTH:
+        raise RecordError(f"record field {where[:80]!r} is nested deeper than {MAX_DEPTH} levels.")
+    if value is None or isinstance(value, bool | int):
+        return value
+    if isinstance(value, str):
+        return value if value.isascii() else value.encode("utf-8", "backslashreplace").decode()
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise RecordError(f"record field {where!r}: wanted a finite number, got {float(value)}.")
+        return float(value)  # a numpy float64 is a float, but not to the JSON library
+    if isinstance(value, Mapping):
+        return {str(_plain(str(key), where, depth)): _plain(v, f"{where}.{key}".lstrip("."), depth + 1)
+                for key, v in value.items()}  # fmt: skip
+    if isinstance(value, list | tuple):
+        return [_plain(item, f"{where}.{index}", depth + 1) for index, item in enumerate(value)]
+    if isinstance(value, Path):
+        return _plain(str(value), where, depth)
+    raise RecordError(f"record field {where!r}: wanted plain data, got {type(value).__name__}.")
+
+
+if __name__ == "__main__":
+    Path(sys.argv[1]).write_bytes(schema_json())

@@ -1,0 +1,158 @@
+"""Show a record to a person: as lines of at most 80 columns, and as a small table in a notebook."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterator
+
+from mlcvbench.records.schema import Metric, Record
+
+Row = tuple[str, str, str]
+STAGES = ("end_to_end", "preprocess", "forward", "postprocess")
+
+
+def seconds(value: float | None) -> str:
+    """Return a time in the unit that reads best.
+
+    >>> seconds(0.00187), seconds(12.5), seconds(2.5e-6), seconds(None)
+    ('1.87 ms', '12.5 s', '2.5 us', '-')
+    """
+    if value is None:
+        return "-"
+    for unit, scale in (("s", 1.0), ("ms", 1e-3), ("us", 1e-6)):
+        if abs(value) >= scale:
+            return f"{value / scale:.3g} {unit}" if abs(value) < 1000 * scale else f"{value / scale:.0f} {unit}"
+    return f"{value * 1e9:.3g} ns"
+
+
+def count(value: float | None) -> str:
+    """Return a large number with its SI prefix.
+
+    >>> count(17_563_828_224), count(650), count(None)
+    ('17.6 G', '650', '-')
+    """
+    if value is None:
+        return "-"
+    for prefix, scale in (("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if abs(value) >= scale:
+            return f"{value / scale:.3g} {prefix}"
+    return f"{value:g}"
+
+
+def size(value: int | None) -> str:
+    """Return bytes in the unit that reads best.
+
+    >>> size(47_040_000), size(None)
+    ('47 MB', '-')
+    """
+    return "-" if value is None else f"{count(value)}B" if value >= 1000 else f"{value} B"
+
+
+def metric_value(metric: Metric) -> str:
+    """Return a metric with its interval, fractions in percent.
+
+    >>> metric_value(Metric(value=0.9712, low=0.96, high=0.98))
+    '97.12 %  [96.00, 98.00]'
+    """
+    if metric.value is None:
+        return f"- ({metric.reason or 'undefined'})"
+    scale, unit, digits = (100, " %", 2) if metric.unit == "fraction" else (1, f" {metric.unit}", 4)
+    shown = f"{metric.value * scale:.{digits}f}{unit if metric.unit != '1' else ''}"
+    if metric.low is None or metric.high is None:
+        return shown
+    return f"{shown}  [{metric.low * scale:.{digits}f}, {metric.high * scale:.{digits}f}]"
+
+
+def rows(record: Record) -> Iterator[Row]:
+    """Yield (section, name, value) of what a person wants to see of a record."""
+    yield "run", "id", record.run_id
+    yield "run", "status", record.status + (" (partial)" if record.partial else "")
+    yield (
+        "run",
+        "model",
+        f"{record.model.name} ({record.model.plugin} {record.model.plugin_version})".replace(" )", ")"),
+    )
+    dataset = record.dataset
+    if dataset is not None:
+        yield "run", "data", f"{dataset.name}/{dataset.split}, n = {dataset.n}, {dataset.fingerprint[:12]}"
+    yield "run", "protocol", record.task.protocol_id
+    yield "run", "seed", str(record.seed)
+    yield "run", "trust", record.trust + (f", contaminated: {record.contaminated}" if record.contaminated else "")
+    if record.error is not None:
+        yield "error", record.error.stage, record.error.message
+    for name in metric_order(record):
+        yield "metrics", name, metric_value(record.metrics[name])
+    yield from _cost_rows(record)
+    for name, check in record.checks.items():
+        yield "checks", name, {True: "passed", False: "FAILED", None: "not made"}[check.passed] + f": {check.detail}"
+    yield "machine", "class", record.env_class or "-"
+    yield "command", "", record.command
+
+
+def metric_order(record: Record) -> list[str]:
+    """Return the metric names as the benchmark lists them, the primary first; JSON keeps no order."""
+    listed = [record.primary_metric, *record.config.get("definition", {}).get("metrics", ())]
+    wanted = [name for name in listed if name in record.metrics]
+    return list(dict.fromkeys([*wanted, *record.metrics]))
+
+
+def _stage_place(stage: str) -> tuple[int, str]:
+    return (STAGES.index(stage) if stage in STAGES else len(STAGES), stage)
+
+
+def _cost_rows(record: Record) -> Iterator[Row]:
+    for stage in sorted(record.latency, key=_stage_place):
+        timing = record.latency[stage]
+        processes = f"{timing.processes} process{'es' * (timing.processes > 1)}"
+        tail = f"p99 {seconds(timing.p99)}, n = {timing.n}, {processes}"
+        yield "latency", f"{stage}, batch {timing.batch}", f"{seconds(timing.median)} (median), {tail}"
+    if record.throughput.images_per_s is not None:
+        rate = f"{record.throughput.images_per_s:,.0f} images/s at batch {record.throughput.batch}"
+        yield "cost", "throughput", rate
+    operations = record.operations
+    yield "cost", "MACs / FLOPs", _operations(operations.macs, operations.flops, operations.reason)
+    for name, number in operations.other_ops.items():
+        yield "cost", name, count(number)
+    if record.parameters is not None:
+        parameters = record.parameters
+        yield "cost", "parameters", f"{parameters.trainable:,} trainable, {size(parameters.bytes)} fitted"
+    peak = record.memory.host_peak
+    yield "cost", "memory (host peak)", size(peak) if peak is not None else f"- ({record.memory.reason or 'off'})"
+    if record.memory.device_peak_allocated is not None:
+        yield "cost", "memory (device peak)", size(record.memory.device_peak_allocated)
+    cached = ", from the cache" if record.fit.cached else ""
+    yield "cost", "fit", seconds(record.fit.seconds) + cached
+
+
+def _operations(macs: int | None, flops: int | None, reason: str | None) -> str:
+    return f"{count(macs)} / {count(flops)}" if macs is not None else f"- ({reason or 'not counted'})"
+
+
+def to_text(record: Record, width: int = 80) -> str:
+    """Return the record as text, long values wrapped at `width` columns."""
+    import textwrap
+
+    lines: list[str] = []
+    section = ""
+    for part, name, value in rows(record):
+        if part != section:
+            lines += ["", part] if lines else [part]
+            section = part
+        head = f"  {name:<24}" if name else "  "
+        wrapped = textwrap.wrap(value, width - len(head), break_on_hyphens=False) or [""]
+        lines.append(head + wrapped[0])
+        lines += [" " * len(head) + more for more in wrapped[1:]]
+    return "\n".join(lines)
+
+
+def to_html(record: Record) -> str:
+    """Return the record as an HTML table for a notebook; every value is escaped."""
+    body, section = [], ""
+    for part, name, value in rows(record):
+        head = f"<th rowspan='1' style='text-align:left'>{html.escape(part if part != section else '')}</th>"
+        section = part
+        cells = (
+            f"<td style='text-align:left'>{html.escape(name)}</td><td style='text-align:left'>{html.escape(value)}</td>"
+        )
+        body.append(f"<tr>{head}{cells}</tr>")
+    return f"<table>{''.join(body)}</table>"

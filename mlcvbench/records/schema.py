@@ -1,0 +1,264 @@
+"""The record of a run, schema version 1. SI units (seconds, bytes), fractions 0-1; not measured = null with a reason.
+
+A record is data that strangers read: no host name, user name or absolute path is ever in it.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+SCHEMA_VERSION = 1
+NAME = r"^[A-Za-z0-9][A-Za-z0-9._+:-]{0,99}$"
+SHA256 = r"^[0-9a-f]{64}$"
+
+Status = Literal["ok", "error", "timeout", "oom", "killed"]
+Trust = Literal["reported", "recomputed", "rerun"]
+
+
+class Part(BaseModel):
+    """Base of every part of a record: unknown fields are refused, numbers are finite."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, frozen=True, ser_json_inf_nan="null")
+
+
+class TaskInfo(Part):
+    kind: str = Field(pattern=NAME)
+    definition: str = Field(pattern=NAME)
+    protocol_id: str
+    title: str = ""
+
+
+class DatasetInfo(Part):
+    name: str = Field(pattern=NAME)
+    version: str
+    split: str
+    fingerprint: str = Field(pattern=SHA256)
+    n: int = Field(ge=0)
+    params: dict[str, Any] = {}
+    licence: str = ""
+
+
+class WeightsInfo(Part):
+    """`source`: `fitted`, `file` or `none`; `trained_on` names data sets and splits."""
+
+    source: str
+    sha256: str | None = None
+    trained_on: tuple[str, ...] = ()
+    licence: str | None = None
+
+
+class ModelInfo(Part):
+    name: str = Field(pattern=NAME)
+    plugin: str
+    plugin_version: str
+    source_hash: str | None = None
+    family: str = ""
+    params: dict[str, Any] = {}
+    weights: WeightsInfo = WeightsInfo(source="none")
+    summary: str = ""
+    reference: str = ""
+    year: int | None = None
+
+
+class Metric(Part):
+    """`low`, `high`: the percentile 95 % bootstrap interval; null when intervals were off or undefined."""
+
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+    unit: str = "fraction"
+    higher_is_better: bool = True
+    provenance: str = "reference-identical"
+    reason: str | None = None
+
+
+class OperationsInfo(Part):
+    """Operations of one sample; 1 MAC = 2 FLOPs. `method`: traced, analytic or null with `reason`."""
+
+    macs: int | None = None
+    flops: int | None = None
+    other_ops: dict[str, int] = {}
+    method: Literal["traced", "analytic"] | None = None
+    tool: str | None = None
+    coverage: float | None = None
+    uncounted: dict[str, int] = {}
+    spread: float | None = None
+    samples: int | None = None
+    reason: str | None = None
+
+
+class ParametersInfo(Part):
+    trainable: int = 0
+    frozen: int = 0
+    buffers: int = 0
+    bytes: int = 0
+
+
+class MemoryInfo(Part):
+    """Bytes. `host_peak`: resident peak of predicting over a baseline taken after import and load."""
+
+    host_baseline: int | None = None
+    host_peak: int | None = None
+    host_high_water: int | None = None
+    device_peak_allocated: int | None = None
+    device_peak_reserved: int | None = None
+    device_process: int | None = None
+    sampled_every: float | None = None
+    reason: str | None = None
+
+
+class LatencyInfo(Part):
+    """Seconds of one stage at one batch size. A percentile is null when the count does not support it (measurement 3).
+
+    `low`, `high` with `interval` = `prediction-95` (between processes) or `within-process`.
+    """
+
+    batch: int = 1
+    n: int
+    processes: int = 1
+    median: float | None = None
+    mean: float | None = None
+    std: float | None = None
+    low: float | None = None
+    high: float | None = None
+    interval: str | None = None
+    p50: float | None = None
+    p90: float | None = None
+    p95: float | None = None
+    p99: float | None = None
+    p999: float | None = None
+    min: float | None = None
+    process_medians: tuple[float, ...] = ()
+    clock: str = "perf_counter_ns"
+    host_bound: bool | None = None
+    dropped: int = 0
+    converged: bool = True
+    reason: str | None = None
+
+
+class ThroughputInfo(Part):
+    """`curve`: images a second at each batch size tried; `batch` and `images_per_s` are the best."""
+
+    batch: int | None = None
+    images_per_s: float | None = None
+    curve: dict[str, float] = {}
+    reason: str | None = None
+
+
+class FitInfo(Part):
+    """What fitting took. `cached`: the weights came from the cache and the figures are of the original fit."""
+
+    seconds: float | None = None
+    epochs: int | None = None
+    cached: bool = False
+    peak_memory: int | None = None
+    train_samples: int | None = None
+    val_samples: int | None = None
+    history: dict[str, list[float]] = {}
+
+
+class YardstickInfo(Part):
+    """A fixed matmul + convolution job before and after the timing; seconds."""
+
+    before: float | None = None
+    after: float | None = None
+    deviation: float | None = None
+    noisy: bool | None = None
+    reason: str | None = None
+
+
+class CheckInfo(Part):
+    """An honesty check: `passed` is null when it could not be made, with the reason in `detail`."""
+
+    passed: bool | None
+    detail: str = ""
+
+
+class EnvironmentInfo(Part):
+    """The machine and the software, without names of hosts or people."""
+
+    cpu: str | None = None
+    cores: int | None = None
+    gpu: str | None = None
+    gpu_driver: str | None = None
+    memory_bytes: int | None = None
+    os: str | None = None
+    python: str | None = None
+    threads: int | None = None
+    device: str = "cpu"
+    precision: str = "float32"
+    packages: dict[str, str] = {}
+    extra: dict[str, Any] = {}
+
+
+class PlotInfo(Part):
+    file: str
+    title: str
+    alt: str
+
+
+class ErrorInfo(Part):
+    """Why a run has no result: the stage, one sentence, and the traceback where there is one."""
+
+    stage: str
+    type: str
+    message: str
+    traceback: str | None = None
+    signal: str | None = None
+    limit: str | None = None
+    peak_memory: int | None = None
+
+
+class Retraction(Part):
+    date: str
+    reason: str
+
+
+class Record(Part):
+    """One run, whole. See architecture section 5 for the life of the folder it lies in."""
+
+    schema_version: int = SCHEMA_VERSION
+    mlcvbench_version: str
+    run_id: str = Field(pattern=NAME)
+    run_key: str = Field(pattern=SHA256)
+    group_key: str = Field(pattern=SHA256)
+    nonce: str
+    created_utc: str
+    status: Status
+    partial: bool = False
+    isolated: bool = True
+    contaminated: str | None = None
+    task: TaskInfo
+    dataset: DatasetInfo | None = None
+    model: ModelInfo
+    config: dict[str, Any]
+    command: str
+    seed: int = 0
+    metrics: dict[str, Metric] = {}
+    primary_metric: str | None = None
+    intervals: dict[str, Any] = {}
+    operations: OperationsInfo = OperationsInfo()
+    parameters: ParametersInfo | None = None
+    memory: MemoryInfo = MemoryInfo()
+    latency: dict[str, LatencyInfo] = {}
+    throughput: ThroughputInfo = ThroughputInfo()
+    fit: FitInfo = FitInfo()
+    yardstick: YardstickInfo = YardstickInfo()
+    checks: dict[str, CheckInfo] = {}
+    environment: EnvironmentInfo = EnvironmentInfo()
+    env_class: str = ""
+    stage_seconds: dict[str, float] = {}
+    trust: Trust = "reported"
+    plots: tuple[PlotInfo, ...] = ()
+    artifacts: dict[str, str] = {}
+    predictions_sha256: str | None = None
+    retraction: Retraction | None = None
+    error: ErrorInfo | None = None
+
+    def _repr_html_(self) -> str:
+        """Show the record in a notebook."""
+        from mlcvbench.records.display import to_html
+
+        return to_html(self)

@@ -1,0 +1,91 @@
+"""The command that asks for a run: what a record names so that anybody can run it again."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Collection
+from typing import Any
+
+from mlcvbench.config import RunConfig
+from mlcvbench.run_keys import RUN_KEYS
+
+ALWAYS = ("seed", "threads")
+"""Keys a command always states: they differ between people and machines."""
+UNSTATED = ("weights", "timeout", "memory")
+"""Keys that are paths, or that bound a run without changing its result."""
+
+
+def command_of(config: RunConfig) -> str:
+    """Return a command line that resolves to `config`. Paths are shown as `DIR`, for a record holds none."""
+    words = ["mlcvbench", "run", *task_words(config), f"model={config.model}"]
+    words += [f"{key}={text(value)}" for key, value in sorted(given_settings(config).items())]
+    words += _run_settings(config, UNSTATED, ALWAYS)
+    if config.weights:
+        words.append("weights=PATH")
+    return " ".join(shlex.quote(word) for word in words)
+
+
+def score_command_of(config: RunConfig, file: str) -> str:
+    """Return the command line that scores the predictions in `file`, its bare name."""
+    words = ["mlcvbench", "score", *task_words(config), f"predictions={file}", f"as={config.model}"]
+    words += [f"{key}={text(value)}" for key, value in sorted(given_settings(config).items())]
+    words += _run_settings(config, (*UNSTATED, "time", "seed", "threads"), ())
+    return " ".join(shlex.quote(word) for word in words)
+
+
+def _run_settings(config: RunConfig, unstated: Collection[str], always: Collection[str]) -> list[str]:
+    words = []
+    for name, key in RUN_KEYS.items():
+        value = getattr(config, key.field)
+        if name not in unstated and (name in always or value != key.param.default):
+            words.append(f"{name}={text(value)}")
+    return words
+
+
+def task_words(config: RunConfig) -> list[str]:
+    """Return what `task=` must say, and `data=` where the request put the definition on other data.
+
+    A definition that is not installed is a YAML file, named as it was when it was read.
+    """
+    from mlcvbench.definitions import TASK_MARK, definition_names
+    from mlcvbench.registry import get_registry
+
+    name, changed, _ = config.definition.name.partition(TASK_MARK)
+    installed = definition_names(get_registry()).get(config.definition.kind, [])
+    words = [f"task={name if name in installed else config.definition.file or f'{name}.yaml'}"]
+    return [*words, f"data={config.definition.dataset}"] if changed else words
+
+
+def given_settings(config: RunConfig) -> dict[str, Any]:
+    """Return the `model.*`, `fit.*` and `data.*` settings that the request named, with their values."""
+    places = {"model": config.model_params, "fit": config.fit, "data": config.data_params}
+    paths = path_parameters(config)
+    settings: dict[str, Any] = {}
+    for key in config.given:
+        place, _, name = key.partition(".")
+        if place == config.model:
+            place = "model"
+        if name in places.get(place, {}):
+            settings[f"{place}.{name}"] = "DIR" if place == "data" and name in paths else places[place][name]
+    return settings
+
+
+def path_parameters(config: RunConfig) -> set[str]:
+    """Return the names of the data settings that are paths."""
+    from mlcvbench.registry import get_registry
+
+    spec = get_registry().dataset(config.definition.dataset, config.definition.kind).spec
+    return {param.name for param in spec.params if param.type == "path"}
+
+
+def text(value: Any) -> str:
+    """Return a value as the command line takes it.
+
+    >>> text([64, 64]), text(True), text(0.5)
+    ('[64,64]', 'true', '0.5')
+    """
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, list | tuple):
+        return "[" + ",".join(text(item) for item in value) + "]"
+    return str(value)

@@ -1,0 +1,120 @@
+"""Recompute a record's metrics from its stored predictions, bit for bit. Used by `rescore` and board checks."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mlcvbench import assembly, scoring, stats
+from mlcvbench.config import RunConfig
+from mlcvbench.contract import Array
+from mlcvbench.errors import RecordError, RequestError
+from mlcvbench.records.schema import Record
+from mlcvbench.request import path_parameters
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One thing that does not come out as the record says. `wanted` is recorded, `got` recomputed."""
+
+    check: str
+    file: str
+    wanted: str
+    got: str
+
+    def __str__(self) -> str:
+        return f"{self.check}: {self.file}: wanted {self.wanted}, got {self.got}"
+
+
+@dataclass(frozen=True, slots=True)
+class Recomputed:
+    """Metric values and replicates from the stored predictions, and where they differ from the record."""
+
+    values: dict[str, float | None]
+    replicates: Mapping[str, Array]
+    differences: tuple[Difference, ...]
+
+
+def config_of(record: Record, data: Mapping[str, Any] | None = None) -> RunConfig:
+    """Return the configuration a record was made with; paths, which it does not hold, come from `data`.
+
+    RequestError names a path that is missing.
+    """
+    config = RunConfig.from_dict(record.config)
+    given = dict(data or {})
+    params = {**config.data_params, **given}
+    said = {*config.given, *(f"data.{name}" for name in config.definition.data)}
+    for name in sorted(path_parameters(config)):
+        if params.get(name) is None and f"data.{name}" in said:
+            raise RequestError(f"record {record.run_id!r} does not say where its data lie; give data.{name}=DIR.")
+    return replace(config, data_params=params)
+
+
+def recompute(record: Record, folder: Path, data: Mapping[str, Any] | None = None) -> Recomputed:
+    """Score the predictions stored in `folder` again and compare every metric and interval with the record.
+
+    RecordError when the record has no predictions or was made on other data.
+    """
+    config = config_of(record, data)
+    if record.status != "ok" or record.dataset is None:
+        raise RecordError(f"record {record.run_id!r} has status {record.status!r}, so it has no metrics to recompute.")
+    loaded = assembly.load_data(config)
+    test = loaded.splits["test"]
+    if test.fingerprint() != record.dataset.fingerprint:
+        raise RecordError(
+            f"record {record.run_id!r} was scored on data with fingerprint {record.dataset.fingerprint[:12]}, "
+            f"but {loaded.name!r} has {test.fingerprint()[:12]} here."
+        )
+    task = assembly.task_of(config)
+    scorer = task.scorer(config.definition.protocol, loaded.problem)
+    path = predictions_file(record, folder)
+    predictions = task.load(path, test.ids, loaded.problem)
+    scored = scoring.score(scorer, predictions, test)
+    if record.intervals:
+        scored = scoring.with_replicates(scored, test)
+    differences = [*_file_differences(record, path), *_metric_differences(record, scored.metrics())]
+    differences += _replicate_differences(folder / scoring.REPLICATES_FILE, scored.replicates)
+    return Recomputed(scored.values, scored.replicates, tuple(differences))
+
+
+def predictions_file(record: Record, folder: Path) -> Path:
+    """Return the stored predictions; RecordError when there are none."""
+    names = sorted(name for name in record.artifacts if name.startswith("predictions."))
+    for name in names:
+        if (folder / name).is_file():
+            return folder / name
+    raise RecordError(f"record {record.run_id!r}: its predictions are not beside it.")
+
+
+def _file_differences(record: Record, path: Path) -> list[Difference]:
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    wanted = record.artifacts[path.name]
+    return [] if digest == wanted else [Difference("sha256", path.name, wanted[:12], digest[:12])]
+
+
+def _metric_differences(record: Record, metrics: Mapping[str, Any]) -> list[Difference]:
+    found = []
+    for name in sorted(set(metrics) | set(record.metrics)):
+        for part in ("value", "low", "high"):
+            wanted = getattr(record.metrics.get(name), part, None)
+            got = getattr(metrics.get(name), part, None)
+            if wanted != got:
+                label = name if part == "value" else f"{name}.{part}"
+                found.append(Difference("metric", label, repr(wanted), repr(got)))
+    return found
+
+
+def _replicate_differences(path: Path, replicates: Mapping[str, Array]) -> list[Difference]:
+    if not replicates or not path.is_file():
+        return []
+    stored = stats.load_replicates(path)
+    return [
+        Difference("replicates", f"{path.name}:{name}", "equal arrays", "different ones")
+        for name, values in replicates.items()
+        if name not in stored or not np.array_equal(stored[name], values, equal_nan=True)
+    ]

@@ -1,0 +1,47 @@
+"""The keys that every run takes, whatever is run: `seed`, `device`, `limit` ... with their types and bounds."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from mlcvbench.config import usable_cores
+from mlcvbench.limits import RUN_SECONDS
+from mlcvbench.specs import Param
+
+
+class RunKey(NamedTuple):
+    """A key that every run takes: its type, the field of RunConfig it sets and whether commas sweep it."""
+
+    param: Param
+    field: str
+    sweeps: bool = True
+
+
+RUN_KEYS: dict[str, RunKey] = {
+    key.param.name: key
+    for key in (
+        RunKey(Param("seed", "int", 0, "seed of fit and predict", low=0, high=2**32 - 1), "seed"),
+        RunKey(Param("data.seed", "int", 0, "seed of rendered data and of splits", low=0, high=2**32 - 1), "data_seed"),
+        RunKey(Param("device", "str", "cpu", "where to compute", choices=("cpu", "cuda", "auto")), "device"),
+        RunKey(
+            Param("threads", "int", usable_cores(), "CPU threads of a run; default all cores", low=1, high=1024),
+            "threads",
+        ),
+        RunKey(
+            Param("precision", "str", "float32", "of the forward", choices=("float32", "float16", "bfloat16")),
+            "precision",
+        ),
+        RunKey(Param("weights", "path", None, "folder of fitted weights to use instead of fitting"), "weights"),
+        RunKey(Param("limit", "int", None, "score only the first N samples (marked partial)", low=1), "limit"),
+        RunKey(Param("batch", "int", 64, "samples a batch while predicting", low=1, high=65536), "batch_size"),
+        RunKey(Param("shards", "int", 1, "parts the test split is predicted in", low=1, high=4096), "shards", False),
+        RunKey(Param("intervals", "bool", True, "bootstrap intervals"), "intervals", False),
+        RunKey(
+            Param("time", "str", "quick", "timing profile", choices=("off", "quick", "standard", "publish")),
+            "time",
+            False,
+        ),
+        RunKey(Param("timeout", "float", RUN_SECONDS, "seconds a run may take", low=0.001), "seconds", False),
+        RunKey(Param("memory", "int", None, "MB a run may use", low=1), "memory_mb", False),
+    )
+}

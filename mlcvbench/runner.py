@@ -1,0 +1,181 @@
+"""One run as a straight line: resolve, fit, predict, score, replicates, operations, memory, latency, plots, record.
+
+Each stage is one function; accuracy, operations, memory and latency are separate passes. A failing stage ends the run
+with a record that names it; nothing here raises but an interrupt.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mlcvbench import assembly, scoring
+from mlcvbench.config import RunConfig
+from mlcvbench.contract import Array, Batch, Model, Predictions, Problem, Split, Task
+from mlcvbench.draft import Draft
+from mlcvbench.errors import PredictionError
+from mlcvbench.fitting import Fitted, Progress, obtain_model
+from mlcvbench.npz import write_npz
+from mlcvbench.records.schema import ModelInfo, PlotInfo, Record
+
+LATENCY_FILE = "latency.npz"
+PROGRESS_SECONDS = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """A model that exists already, and how a record describes it."""
+
+    model: Model
+    info: ModelInfo
+
+
+def silent(stage: str, done: int, total: int) -> None:
+    """Report nothing."""
+
+
+def execute(config: RunConfig, folder: Path, *, progress: Progress = silent) -> Record:
+    """Carry out one run, write its artifacts into the empty `folder` and return its record."""
+    draft = Draft(config, progress)
+    try:
+        _run(config, folder, draft)
+    except MemoryError as error:
+        draft.fail("oom", error)
+    except Exception as error:  # noqa: BLE001 - a plugin may raise anything; the record keeps it
+        draft.fail("error", error)
+    return draft.record()
+
+
+def evaluate_live(config: RunConfig, folder: Path, live: Live) -> Record:
+    """Carry out one run of a live model in this process; what goes wrong is raised."""
+    draft = Draft(config, silent, isolated=False, outsider=live.info)
+    _run(config, folder, draft, live.model)
+    return draft.record()
+
+
+def _run(config: RunConfig, folder: Path, draft: Draft, live: Model | None = None) -> None:
+    with draft.stage("resolve"):
+        task = assembly.task_of(config)
+        data = assembly.load_data(config)
+        test = data.splits["test"]
+        if live is None and config.weights is None:
+            assembly.refuse_ragged(data, assembly.model_spec(config))
+        definition = config.definition
+        scorer = assembly.scorer_of(task, definition.protocol, definition.metrics, data.problem)
+        draft.resolved(data, scorer)
+    with draft.stage("fit"):
+        fitted = obtain_model(config, data, draft.report, live)
+        draft.fitted(fitted)
+    size = batch_size(config, test, fitted)
+    with draft.stage("predict"):
+        predictions = predict(fitted.model, test, task, data.problem, size, shards=config.shards, progress=draft.report)
+        task.save(predictions, test.ids, folder)
+    with draft.stage("score"):
+        scored = scoring.score(scorer, predictions, test, shards=config.shards)
+        draft.parts["metrics"] = scored.metrics()
+    if config.intervals:
+        with draft.stage("replicates"):
+            scored = scoring.with_replicates(scored, test)
+            draft.parts |= {"metrics": scored.metrics(), "intervals": scoring.interval_info()}
+    scoring.write_scored(scored, folder)
+    measure_costs(config, folder, draft, Measured(fitted, task, data.problem, test, predictions, size))
+    with draft.stage("plots"):
+        draft.parts["plots"] = draw(task, folder / "plots", predictions, scored, test, data.problem)
+
+
+def batch_size(config: RunConfig, split: Split, fitted: Fitted) -> int:
+    """Return the batch size of the accuracy pass: 1 for ragged data unless the model takes lists."""
+    return 1 if split.ragged and not fitted.ragged else config.batch_size
+
+
+def predict(
+    model: Model,
+    split: Split,
+    task: Task,
+    problem: Problem,
+    size: int,
+    *,
+    shards: int = 1,
+    progress: Progress = silent,
+) -> Predictions:
+    """Return checked, quantised predictions for the whole split.
+
+    Batches are fixed consecutive blocks; a shard is a run of whole blocks, so any number of shards gives the same bits.
+    """
+    parts: list[Predictions] = []
+    said = time.monotonic()
+    for indices in shard_indices(len(split), size, shards):
+        for batch in split.inputs(size, indices):
+            parts.append(checked(model.predict(batch), batch, task, problem))
+            if time.monotonic() - said > PROGRESS_SECONDS:
+                said = time.monotonic()
+                progress("predict", min(len(parts) * size, len(split)), len(split))
+    if not parts:
+        raise PredictionError(f"split {split.name!r} has no samples, so there is nothing to predict.")
+    return task.merge(parts)
+
+
+def checked(raw: Any, batch: Batch, task: Task, problem: Problem) -> Predictions:
+    """Return one batch of predictions checked and quantised."""
+    return task.check(raw, batch.ids, problem)
+
+
+def shard_indices(count: int, size: int, shards: int) -> list[Array | None]:
+    """Return the sample indices of each shard in whole blocks; [None] means all, without an index array.
+
+    >>> [part.tolist() for part in shard_indices(5, 2, 2)]
+    [[0, 1, 2, 3], [4]]
+    """
+    if shards == 1:
+        return [None]
+    blocks = np.array_split(np.arange(-(-count // size)), shards)
+    return [np.arange(part[0] * size, min((part[-1] + 1) * size, count)) for part in blocks if len(part)]
+
+
+def draw(
+    task: Task, folder: Path, predictions: Predictions, scored: scoring.Scored, split: Split, problem: Problem
+) -> tuple[PlotInfo, ...]:
+    """Let the task draw into `folder` and describe what it drew."""
+    folder.mkdir()
+    plots = task.plot(folder, predictions, scored.targets, split, problem, scored.table)
+    if not plots:
+        folder.rmdir()
+    return tuple(PlotInfo(file=plot.file, title=plot.title, alt=plot.alt) for plot in plots)
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What the cost passes work on: the fitted model, and the accuracy pass they must agree with."""
+
+    fitted: Fitted
+    task: Task
+    problem: Problem
+    test: Split
+    predictions: Predictions
+    batch: int
+
+
+def measure_costs(config: RunConfig, folder: Path, draft: Draft, subject: Measured) -> None:
+    """Count operations; then, unless `time=off`, measure memory and latency and make the honesty checks."""
+    from mlcvbench import measure
+
+    model, test = subject.fitted.model, subject.test
+    with draft.stage("operations"):
+        draft.parts["operations"] = measure.count_operations(model, next(iter(test.inputs(1))))
+    if config.time == "off":
+        return
+    with draft.stage("memory"):
+        draft.parts["memory"] = measure.measure_memory(config, subject.fitted.weights)
+    with draft.stage("latency"):
+        result = measure.measure_time(config, model, test, subject.fitted.weights)
+        draft.parts |= {"latency": result.latency, "throughput": result.throughput, "yardstick": result.yardstick}
+        draft.note_gpu(result.gpu)
+        write_npz(folder / LATENCY_FILE, result.samples)
+    with draft.stage("checks"):
+        draft.parts["checks"] = measure.check_honesty(
+            model, test, subject.predictions, subject.task, subject.problem, subject.batch
+        )

@@ -1,0 +1,123 @@
+"""The scoring of a run: table, headline values, replicates. One path for runs, outside files and rescoring."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mlcvbench import stats
+from mlcvbench.contract import Array, Predictions, Scorer, Split, Table, Targets, Values
+from mlcvbench.contract.batch import take
+from mlcvbench.npz import write_npz
+from mlcvbench.records.schema import Metric
+
+REPLICATES_FILE = "replicates.npz"
+ROWS_FILE = "rows.parquet"
+DISAGREES = "the scorer's own value differs from the reference engine's, so no interval is given"
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """Predictions scored: every unit's rows, the headline values, and the replicates once they are drawn.
+
+    `disputed`: metrics whose table value is not the reference engine's; the engine's is the headline.
+    """
+
+    scorer: Scorer
+    table: Table
+    targets: Targets
+    values: Values
+    disputed: frozenset[str] = frozenset()
+    replicates: Mapping[str, Array] = field(default_factory=dict)
+
+    def metrics(self) -> dict[str, Metric]:
+        """Return the record's metrics, with intervals where replicates are drawn and nothing is in dispute."""
+        reasons = self.scorer.undefined(self.table)
+        metrics = {}
+        for spec in self.scorer.metrics:
+            value = self.values[spec.name]
+            low = high = None
+            if spec.name in self.replicates:
+                low, high = stats.interval(self.replicates[spec.name])
+            metrics[spec.name] = Metric(
+                value=value,
+                low=low,
+                high=high,
+                unit=spec.unit,
+                higher_is_better=spec.higher_is_better,
+                provenance=spec.provenance,
+                reason=self._reason(spec.name, value, reasons),
+            )
+        return metrics
+
+    def _reason(self, name: str, value: float | None, reasons: Mapping[str, str]) -> str | None:
+        if value is None:
+            return reasons.get(name, "undefined for these data")
+        return DISAGREES if name in self.disputed else None
+
+
+def score(scorer: Scorer, predictions: Predictions, split: Split, *, shards: int = 1) -> Scored:
+    """Score predictions for a whole split; any number of shards gives the same bits."""
+    targets = split.targets()
+    table = tabulate(scorer, predictions, targets, len(split), shards=shards)
+    values = scorer.summarise(table)
+    official = scorer.reference(predictions, targets)
+    if official is None:
+        return Scored(scorer, table, targets, values)
+    disputed = frozenset(name for name, value in official.items() if values[name] != value)
+    return Scored(scorer, table, targets, {**values, **official}, disputed)
+
+
+def with_replicates(scored: Scored, split: Split) -> Scored:
+    """Draw the bootstrap replicates, seeded by data and protocol, so that boards can subtract them."""
+    scorer = scored.scorer
+    replicates = stats.replicates(
+        scorer,
+        scored.table,
+        scorer.unit_groups(split.groups, scored.targets),
+        seed=stats.seed_from(split.fingerprint(), scorer.protocol_id),
+    )
+    kept = {name: values for name, values in replicates.items() if name not in scored.disputed}
+    return replace(scored, replicates=kept)
+
+
+def interval_info() -> dict[str, Any]:
+    """Return how the record's intervals were made."""
+    return {"method": "percentile bootstrap", "level": stats.LEVEL, "replicates": stats.REPLICATES}
+
+
+def write_scored(scored: Scored, folder: Path) -> None:
+    """Write the rows as parquet and the replicates as npz; equal scores give equal bytes."""
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    columns = {name: _arrow(column) for name, column in scored.table.columns.items()}
+    parquet.write_table(pa.table(columns), folder / ROWS_FILE)
+    if scored.replicates:
+        write_npz(folder / REPLICATES_FILE, dict(scored.replicates))
+
+
+def tabulate(scorer: Scorer, predictions: Predictions, targets: Targets, count: int, *, shards: int = 1) -> Table:
+    """Return the sorted rows of all `count` samples, the same for any number of shards."""
+    if shards == 1:
+        return Table.concatenate([scorer.rows(predictions, targets, np.arange(count))])
+    tables = []
+    for units in np.array_split(np.arange(count), min(shards, count)):
+        part = {name: take(column, units) for name, column in predictions.items()}
+        tables.append(scorer.rows(part, {name: take(column, units) for name, column in targets.items()}, units))
+    return Table.concatenate(tables)
+
+
+def _arrow(column: Array) -> Any:
+    """Return a flat column of numbers as a pyarrow array; `pa.array` would import pandas, a second in every run."""
+    import pyarrow as pa
+
+    plain = np.ascontiguousarray(column)
+    if plain.ndim != 1 or plain.dtype.kind not in "biuf":
+        return pa.array(column)
+    data = np.packbits(plain, bitorder="little") if plain.dtype.kind == "b" else plain
+    return pa.Array.from_buffers(pa.from_numpy_dtype(plain.dtype), len(plain), [None, pa.py_buffer(data)])

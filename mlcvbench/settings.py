@@ -1,0 +1,182 @@
+"""Typed settings: turns the text of `model.k=5` (or of a YAML value) into what a spec's Param declares."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from mlcvbench.errors import OverrideError
+from mlcvbench.specs import Param
+
+_INT = re.compile(r"[+-]?(0|[1-9][0-9]{0,17})")
+_FLOAT = re.compile(r"[+-]?([0-9]{1,40}(\.[0-9]{0,40})?|\.[0-9]{1,40})([eE][+-]?[0-9]{1,3})?")
+_BOOLS = {"true": True, "false": False, "on": True, "off": False, "yes": True, "no": False}
+_WANTED = {
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "str": "a text",
+    "path": "a path",
+    "ints": "a list of whole numbers like [64,64]",
+    "floats": "a list of numbers like [0.5,0.5]",
+}
+
+
+def parse_setting(param: Param, text: str, key: str) -> Any:
+    """Return `text` as the value that `param` declares; OverrideError is one sentence beginning with `key`."""
+    if not text:
+        raise OverrideError(f"{key}: the value is empty; wanted {wanted(param)}.")
+    value = _PARSERS[param.type](text)
+    if value is None:
+        raise OverrideError(f"{key}={text}: wanted {wanted(param)}.")
+    return check_value(param, value, f"{key}={text}")
+
+
+def check_value(param: Param, value: Any, what: str) -> Any:
+    """Return a typed value after checking type, bounds and choices; lists come back as `list`, paths absolute.
+
+    OverrideError begins with `what`.
+    """
+    if not _IS[param.type](value):
+        raise OverrideError(f"{what}: wanted {wanted(param)}, got {value!r}.")
+    for number in value if isinstance(value, list | tuple) else [value]:
+        too_low = param.low is not None and isinstance(number, int | float) and number < param.low
+        too_high = param.high is not None and isinstance(number, int | float) and number > param.high
+        if too_low or too_high:
+            raise OverrideError(f"{what}: wanted {wanted(param)}.")
+    if param.length is not None and len(value) != param.length:
+        raise OverrideError(f"{what}: wanted {wanted(param)}.")
+    plain: Any = list(value) if isinstance(value, tuple) else value
+    if param.type in {"float", "floats"}:
+        plain = [float(v) for v in plain] if isinstance(plain, list) else float(plain)
+    if param.choices and plain not in [list(c) if isinstance(c, tuple) else c for c in param.choices]:
+        raise OverrideError(f"{what}: wanted {wanted(param)}.")
+    return plain
+
+
+def wanted(param: Param) -> str:
+    """Return what a parameter accepts, in words.
+
+    >>> wanted(Param("k", "int", 5, low=1))
+    'a whole number of at least 1'
+    """
+    if param.choices:
+        *rest, last = [_show(choice) for choice in param.choices]
+        return f"one of {', '.join(rest)} or {last}" if rest else last
+    base = _WANTED[param.type]
+    if param.length is not None:
+        kind = "whole numbers" if param.type == "ints" else "numbers"
+        base = f"exactly {param.length} {kind} like [{','.join(['64'] * param.length)}]"
+    if param.low is not None and param.high is not None:
+        return f"{base} from {_show(param.low)} to {_show(param.high)}"
+    if param.low is not None:
+        return f"{base} of at least {_show(param.low)}"
+    if param.high is not None:
+        return f"{base} of at most {_show(param.high)}"
+    return base
+
+
+def complete(params: Sequence[Param], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return all declared settings: what was given, else the default. Missing required ones are the caller's."""
+    return {param.name: given.get(param.name, _plain(param.default)) for param in params}
+
+
+def split_commas(text: str) -> list[str]:
+    """Split at commas outside brackets; OverrideError when the brackets do not pair up.
+
+    >>> split_commas("[64,64],[32,32]")
+    ['[64,64]', '[32,32]']
+    """
+    parts, depth = [""], 0
+    for letter in text:
+        depth += (letter == "[") - (letter == "]")
+        if depth < 0:
+            break
+        if letter == "," and depth == 0:
+            parts.append("")
+        else:
+            parts[-1] += letter
+    if depth:
+        raise OverrideError(f"{text}: the brackets do not pair up.")
+    return parts
+
+
+def absolute(path: str) -> str:
+    """Return a path that does not depend on the working folder; `~` is the home folder.
+
+    >>> absolute("/data/../mnist")
+    '/mnist'
+    """
+    return os.path.abspath(os.path.expanduser(path))  # noqa: PTH100, PTH111 - lexical: symlinks stay as they were given
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _show(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
+        return str(int(value))
+    return str(value)
+
+
+def _parse_int(text: str) -> int | None:
+    return int(text) if _INT.fullmatch(text) else None
+
+
+def _parse_float(text: str) -> float | None:
+    if not _FLOAT.fullmatch(text):
+        return None
+    value = float(text)
+    return value if math.isfinite(value) else None
+
+
+def _parse_list(text: str, parse: Any) -> list[Any] | None:
+    if not (text.startswith("[") and text.endswith("]")):
+        return None
+    inside = text[1:-1].strip()
+    values = [parse(part.strip()) for part in inside.split(",")] if inside else []
+    return None if None in values else values
+
+
+def _parse_text(text: str) -> str:
+    """Return the text; brackets around a comma only protected it from being read as a sweep."""
+    return text[1:-1] if text.startswith("[") and text.endswith("]") and "," in text else text
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _is_int(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_text(value: Any) -> bool:
+    """Say whether a value is one line of text: no control character, so that it can stand in a name or a message."""
+    return isinstance(value, str) and value.isprintable()
+
+
+_PARSERS: dict[str, Any] = {
+    "int": _parse_int,
+    "float": _parse_float,
+    "bool": lambda text: _BOOLS.get(text.lower()),
+    "str": _parse_text,
+    "path": lambda text: absolute(_parse_text(text)),
+    "ints": lambda text: _parse_list(text, _parse_int),
+    "floats": lambda text: _parse_list(text, _parse_float),
+}
+_IS: dict[str, Any] = {
+    "int": _is_int,
+    "float": _is_number,
+    "bool": lambda value: isinstance(value, bool),
+    "str": _is_text,
+    "path": _is_text,
+    "ints": lambda value: isinstance(value, list | tuple) and all(map(_is_int, value)),
+    "floats": lambda value: isinstance(value, list | tuple) and all(map(_is_number, value)),
+}

@@ -1,0 +1,120 @@
+"""What a plugin declares about itself: frozen data, read without importing the code it points to.
+
+A spec names its implementation as `"package.module:attribute"`; `load_target` imports it on first use. Importing a
+plugin package to read its specs must therefore cost no torch, numpy, scikit-learn, OpenCV or pandas.
+"""
+
+from __future__ import annotations
+
+import importlib
+import re
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from mlcvbench.errors import PluginError
+from mlcvbench.fields import names_fields
+
+NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+:-]{0,99}")
+ParamType = Literal["int", "float", "bool", "str", "path", "ints", "floats"]
+INPUT_KINDS = ("image", "left", "right", "depth", "frames")
+TASK_KINDS = ("classification", "detection", "segmentation", "verification", "depth")
+
+
+@names_fields
+@dataclass(frozen=True, slots=True)
+class Param:
+    """One typed setting of a model, a fit or a data set, as it is written in `model.k=5`.
+
+    `default=None` means "not set" (the implementation decides); `required` means the user must give it.
+    `low` and `high` are inclusive bounds; `choices` lists the allowed values; `length` is how many numbers a list
+    must have.
+    """
+
+    name: str
+    type: ParamType
+    default: Any = None
+    help: str = ""
+    choices: tuple[Any, ...] = ()
+    low: float | None = None
+    high: float | None = None
+    required: bool = False
+    length: int | None = None
+
+
+@names_fields
+@dataclass(frozen=True, slots=True)
+class ModelSpec:
+    """A method that can be run.
+
+    `kinds` are the task kinds it answers, `needs` the input kinds it reads, `params` its `model.*` settings and
+    `fit` the `fit.*` settings it honours. `uses_val`: fit wants a validation split (otherwise it is merged into
+    train). `ragged`: predict accepts lists of images of unequal size. `family` groups rows on a board.
+    """
+
+    name: str
+    kinds: tuple[str, ...]
+    target: str
+    summary: str
+    needs: tuple[str, ...] = ("image",)
+    params: tuple[Param, ...] = ()
+    fit: tuple[Param, ...] = ()
+    uses_val: bool = False
+    ragged: bool = False
+    family: str = ""
+    reference: str = ""
+    licence: str = ""
+    year: int | None = None
+
+
+@names_fields
+@dataclass(frozen=True, slots=True)
+class DatasetSpec:
+    """A data set: `provides` are the input kinds of its samples, `params` its `data.*` settings."""
+
+    name: str
+    kinds: tuple[str, ...]
+    target: str
+    summary: str
+    provides: tuple[str, ...] = ("image",)
+    params: tuple[Param, ...] = ()
+    reference: str = ""
+    licence: str = ""
+
+
+@names_fields
+@dataclass(frozen=True, slots=True)
+class TaskSpec:
+    """A task kind: its implementation, the folder of its definitions and the one that `task=KIND` means."""
+
+    name: str
+    target: str
+    summary: str
+    default: str
+    definitions: str = "definitions"
+    package: str = ""
+    reference: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a registered spec came from; filled in by the registry."""
+
+    plugin: str
+    distribution: str
+    version: str
+    package: str = field(default="")
+
+
+def load_target(target: str) -> Any:
+    """Import `"package.module:attribute"` and return the attribute; PluginError says what is missing."""
+    module_name, _, attribute = target.partition(":")
+    try:
+        module = importlib.import_module(module_name)
+    except ImportError as error:
+        raise PluginError(f"cannot import {module_name!r}, the target of a plugin: {error}.") from error
+    try:
+        return getattr(module, attribute)
+    except AttributeError:
+        raise PluginError(
+            f"module {module_name!r} has no attribute {attribute!r}, named by a plugin's target."
+        ) from None

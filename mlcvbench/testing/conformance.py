@@ -1,0 +1,333 @@
+"""Checks that a model keeps the contract, on toy data, each with a line saying what was wrong."""
+
+from __future__ import annotations
+
+import random
+import sys
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from copy import deepcopy
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mlcvbench.assembly import fit_data
+from mlcvbench.contract import (
+    Batch,
+    Device,
+    FitContext,
+    FitReport,
+    LoadedData,
+    Model,
+    Operations,
+    ParameterCounts,
+    Predictions,
+    Problem,
+    Split,
+    Task,
+    fingerprint_columns,
+)
+from mlcvbench.errors import CheckFailedError, MlcvbenchError
+from mlcvbench.registry import Registry, get_registry
+from mlcvbench.settings import complete
+from mlcvbench.spec_checks import check_kinds, check_spec, untaken_parameter
+from mlcvbench.specs import ModelSpec, load_target
+from mlcvbench.testing.compare import differing_decision, largest_difference, same_bytes
+from mlcvbench.testing.imports import heavy_imports
+from mlcvbench.testing.results import CheckResult, run_check
+from mlcvbench.testing.toy import installed_data, odd_pixels, toy_data
+
+STATE_SUFFIXES = (".safetensors", ".json")
+ODD_SHAPES = {"1x1 images": (1, 1), "images of 9x31": (9, 31), "colour images": (28, 28, 3)}
+TOLERANCE = 1e-4
+
+
+def assert_conforms(model: ModelSpec | str, kind: str, **given: Any) -> None:
+    """Raise AssertionError that lists the failed checks of `check_model`, for use in a plugin's own tests."""
+    failed = [result for result in check_model(model, kind, **given) if result.passed is False]
+    assert not failed, "\n" + "\n".join(f"{result.name}: {result.detail}" for result in failed)
+
+
+def check_model(
+    model: ModelSpec | str,
+    kind: str,
+    *,
+    params: Mapping[str, Any] | None = None,
+    data: LoadedData | None = None,
+    fit: Mapping[str, Any] | None = None,
+    registry: Registry | None = None,
+) -> list[CheckResult]:
+    """Return the result of every check of one model for one task kind.
+
+    `params`, `fit`: settings where the defaults are not wanted, or required. `data`: splits to use instead of the
+    kit's toy data. For a task kind that the kit has none for, the beginning of an installed data set is used.
+    """
+    known = registry or get_registry()
+    spec = known.model(model, kind).spec if isinstance(model, str) else model
+    kit = _Kit(spec, kind, _Given(dict(params or {}), dict(fit or {}), data), known)
+    results = [run_check("spec", kit.spec_is_sane), run_check("import cost", kit.import_is_cheap)]
+    if results[0].passed is False:
+        return results
+    if kit.data is None:
+        return [*results, CheckResult("behaviour", None, f"not checked: nothing provides data for task kind {kind!r}.")]
+    for name, check in kit.behaviour():
+        if results[-1].name == "predictions" and kit.contract_broken:
+            return [*results, *_skipped(kit, after="predictions")]
+        results.append(run_check(name, check))
+        if name == "fit" and results[-1].passed is False:
+            return [*results, *_skipped(kit, after="fit")]
+    return results
+
+
+def _skipped(kit: _Kit, after: str) -> list[CheckResult]:
+    """Name the checks that build on a failed one: one cause is one failure."""
+    names = [name for name, _ in kit.behaviour()]
+    alone = "costs" if after == "predictions" else ""
+    later = [name for name in names[names.index(after) + 1 :] if name != alone]
+    skipped = [CheckResult(name, None, f"not made, because {after} failed.") for name in later]
+    return [*skipped, run_check(alone, kit.states_costs)] if alone else skipped
+
+
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """What the caller chose: `model.*` and `fit.*` settings, and data instead of the kit's own."""
+
+    params: dict[str, Any]
+    fit: dict[str, Any]
+    data: LoadedData | None
+
+
+class _Kit:
+    """One model under test."""
+
+    def __init__(self, spec: ModelSpec, kind: str, given: _Given, registry: Registry) -> None:
+        self.spec, self.kind, self.registry = spec, kind, registry
+        self.params, self.fit_settings = given.params, given.fit
+        toys = toy_data(kind) if given.data is None else None
+        self.has_toys = toys is not None
+        self.data = given.data or toys or installed_data(kind, spec.needs, registry)
+        self.model: Model | None = None
+        self.contract_broken = False
+
+    @property
+    def test(self) -> Split:
+        assert self.data is not None
+        return self.data.splits["test"]
+
+    @property
+    def task(self) -> Task:
+        task: Task = load_target(self.registry.task(self.kind).spec.target)()
+        return task
+
+    @property
+    def fitted(self) -> Model:
+        assert self.model is not None
+        return self.model
+
+    def behaviour(self) -> Iterator[tuple[str, Callable[[], str | None]]]:
+        """Yield the checks that need data, in the order in which one builds on another."""
+        yield "fit", self.fits
+        yield "predictions", self.predicts
+        yield "empty batch", self.takes_an_empty_batch
+        yield "odd pixels", self.takes_odd_pixels
+        if self.has_toys:
+            for name, shape in ODD_SHAPES.items():
+                yield name, lambda shape=shape: self.takes_shape(shape)  # type: ignore[misc]
+        if self.spec.ragged:
+            yield "images of unequal size", self.takes_ragged
+        yield "batch size", self.ignores_batch_size
+        yield "determinism", self.is_deterministic
+        yield "input untouched", self.leaves_input_alone
+        yield "save and load", self.survives_save_and_load
+        yield "costs", self.states_costs
+
+    # What is declared
+
+    def spec_is_sane(self) -> str | None:
+        check_spec(self.spec)
+        check_kinds(self.spec, [entry.spec.name for entry in self.registry.tasks()])
+        if self.kind not in self.spec.kinds:
+            return f"the spec does not list task kind {self.kind!r}."
+        missing = [p.name for p in self.spec.params if p.required and p.name not in self.params]
+        if missing:
+            return f"the parameters {', '.join(missing)} are required; pass params= to check the model."
+        refused = untaken_parameter(self.spec.target, load_target(self.spec.target), self.spec.params)
+        if refused:
+            return refused
+        if self.data is not None:
+            self.build(self.data.problem)
+        return None
+
+    def import_is_cheap(self) -> str | None:
+        found = heavy_imports(self.spec.target.partition(":")[0].partition(".")[0])
+        return f"importing the package to read its specs imports {', '.join(found)}." if found else None
+
+    # What it does
+
+    def fits(self) -> str | None:
+        assert self.data is not None
+        train = self.data.splits.get("train")
+        before = _digest(train)
+        _disturb_global_randomness(1)
+        self.model = self.fit(self.data)
+        if _digest(train) != before:
+            return "fit changed the training data."
+        return None
+
+    def predicts(self) -> str | None:
+        batch = self.batch()
+        self.contract_broken = True
+        checked = self.task.check(self.fitted.predict(batch), batch.ids, self.fitted.problem)
+        self.contract_broken = False
+        again = self.task.check(self.fitted.predict(batch), batch.ids, self.fitted.problem)
+        return None if same_bytes(checked, again) else "the same batch twice gives different predictions."
+
+    def takes_an_empty_batch(self) -> str | None:
+        batch, _ = self.test.read(slice(0, 0))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # numpy's, of a mean over nothing; the columns decide
+            self.task.check(self.fitted.predict(batch), batch.ids, self.fitted.problem)
+        return None
+
+    def takes_odd_pixels(self) -> str | None:
+        batch = self.batch()
+        for name, odd in odd_pixels(batch).items():
+            try:
+                self.task.check(self.fitted.predict(odd), batch.ids, self.fitted.problem)
+            except Exception as error:  # noqa: BLE001 - a stranger's code may raise anything
+                return f"{name}: {type(error).__name__}: {error}"
+        return None
+
+    def takes_shape(self, shape: tuple[int, ...]) -> str | None:
+        """Pass when the model works on such a data set, or refuses it with an error of ours."""
+        data = toy_data(self.kind, shape)
+        assert data is not None
+        try:
+            model = self.fit(data)
+            batch, _ = data.splits["test"].read(slice(0, None))
+            self.task.check(model.predict(batch), batch.ids, data.problem)
+        except MlcvbenchError as error:
+            return None if str(error).strip() else "it is refused without a message."
+        return None
+
+    def takes_ragged(self) -> str | None:
+        batch = self.batch()
+        inputs = {
+            kind: [np.ascontiguousarray(column[i][: max(1, len(column[i]) - i)]) for i in range(len(batch))]
+            for kind, column in batch.inputs.items()
+        }
+        self.task.check(self.fitted.predict(replace(batch, inputs=inputs)), batch.ids, self.fitted.problem)
+        return None
+
+    def ignores_batch_size(self) -> str | None:
+        task, problem = self.task, self.fitted.problem
+        whole = self.predict_all(self.fitted)
+        parts = [task.check(self.fitted.predict(b), b.ids, problem) for b in self.test.inputs(1)]
+        single = task.merge(parts)
+        difference = largest_difference(whole, single)
+        if difference > TOLERANCE:
+            return f"batches of 1 and of {len(self.test)} differ by {difference:.2g}; the most is {TOLERANCE:g}."
+        index = differing_decision(self.kind, whole, single, TOLERANCE)
+        return None if index is None else f"batches of 1 and of {len(self.test)} decide differently on sample {index}."
+
+    def is_deterministic(self) -> str | None:
+        assert self.data is not None
+        _disturb_global_randomness(2)
+        again = self.fit(self.data)
+        if same_bytes(self.predict_all(self.fitted), self.predict_all(again)):
+            return None
+        return "fitting twice with one seed gives different predictions; take all randomness from ctx.seed."
+
+    def leaves_input_alone(self) -> str | None:
+        batch = self.batch()
+        before = deepcopy(batch)
+        predictions = self.fitted.predict(batch)
+        for kind, column in batch.inputs.items():
+            if not np.array_equal(np.asarray(column), np.asarray(before.inputs[kind])):
+                return f"predict changed the input {kind!r}."
+        kept = deepcopy(predictions)
+        self.fitted.predict(self.batch(reverse=True))
+        return None if same_bytes(kept, predictions) else "a later predict changed predictions returned earlier."
+
+    def survives_save_and_load(self) -> str | None:
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            self.fitted.save(folder)
+            strange = [p.name for p in sorted(folder.rglob("*")) if p.is_file() and p.suffix not in STATE_SUFFIXES]
+            if strange:
+                return f"save wrote {strange[0]!r}; only safetensors and JSON are allowed."
+            wrote = any(folder.iterdir())
+            copy = self.build(self.fitted.problem)
+            try:
+                copy.load(folder)
+                if same_bytes(self.predict_all(self.fitted), self.predict_all(copy)):
+                    return None
+            except Exception:
+                if wrote:
+                    raise
+        if not wrote:
+            return "save wrote nothing; write what was fitted in save() and read it back in load()."
+        return "a model loaded from what was saved predicts differently."
+
+    def states_costs(self) -> str | None:
+        counts: object = self.fitted.parameters()
+        if not isinstance(counts, ParameterCounts):
+            return f"parameters() must return ParameterCounts, got {type(counts).__name__}."
+        stated: object = self.fitted.operations(self.fitted.preprocess(self.batch()))
+        if stated is not None and not isinstance(stated, Operations):
+            return f"operations() must return Operations or None, got {type(stated).__name__}."
+        if isinstance(stated, Operations) and stated.macs is None and not stated.reason:
+            return "operations() gives no macs and no reason why."
+        return None
+
+    # Parts of the checks
+
+    def build(self, problem: Problem) -> Model:
+        made: object = load_target(self.spec.target)(problem, **complete(self.spec.params, self.params))
+        if not isinstance(made, Model):
+            raise CheckFailedError(f"{self.spec.target} must give a mlcvbench.Model, got {type(made).__name__}.")
+        made.to(Device())
+        return made
+
+    def fit(self, data: LoadedData) -> Model:
+        model = self.build(data.problem)
+        parts = fit_data(data, self.spec)
+        if type(model).fit is Model.fit:
+            return model
+        if parts.train is None:
+            raise CheckFailedError(f"data set {data.name!r} has no training split to fit on.")
+        settings = complete(self.spec.fit, self.fit_settings)
+        if "epochs" not in self.fit_settings and isinstance(settings.get("epochs"), int):
+            settings["epochs"] = min(settings["epochs"], 2)
+        report: object = model.fit(parts.train, parts.val, FitContext(seed=0, device=Device(), settings=settings))
+        if report is not None and not isinstance(report, FitReport):
+            raise CheckFailedError(f"fit() must return a FitReport or None, got {type(report).__name__}.")
+        return model
+
+    def batch(self, *, reverse: bool = False) -> Batch:
+        index = np.arange(len(self.test))
+        batch, _ = self.test.read(index[::-1] if reverse else index)
+        return batch
+
+    def predict_all(self, model: Model) -> Predictions:
+        batch = self.batch()
+        return self.task.check(model.predict(batch), batch.ids, model.problem)
+
+
+def _digest(split: Split | None) -> str:
+    """Return the fingerprint of what a split holds now, past any that it remembers."""
+    if split is None:
+        return ""
+    batch, targets = split.read(np.arange(len(split)))
+    return fingerprint_columns(batch.ids, batch.inputs, targets)
+
+
+def _disturb_global_randomness(seed: int) -> None:
+    """Put the global generators into a state of their own, so that a fit that draws from them is found out."""
+    random.seed(seed)
+    np.random.seed(seed)  # noqa: NPY002 - the global generator is what is tested
+    if "torch" in sys.modules:
+        sys.modules["torch"].manual_seed(seed)

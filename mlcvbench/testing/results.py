@@ -1,0 +1,28 @@
+"""One check and its result."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class CheckResult:
+    """One check: its name, whether it passed (None: it could not be made), and what was found."""
+
+    name: str
+    passed: bool | None
+    detail: str = ""
+
+
+def run_check(name: str, check: Callable[[], str | None]) -> CheckResult:
+    """Make one check: it passes by returning None, fails by returning a sentence or raising anything."""
+    try:
+        problem = check()
+    except Exception as error:  # noqa: BLE001 - a stranger's code may raise anything
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        place = f" ({Path(where.filename).name}:{where.lineno})"
+        problem = f"{type(error).__name__}: {str(error) or 'no message'}{place}"
+    return CheckResult(name, problem is None, problem or "")

@@ -1,0 +1,48 @@
+"""Baselines: the floor of each task kind, which every method must clear."""
+
+from __future__ import annotations
+
+from mlcvbench.hookspecs import hookimpl
+from mlcvbench.specs import ModelSpec, Param
+
+
+@hookimpl
+def mlcvbench_models() -> list[ModelSpec]:
+    """Return the baselines."""
+    return [
+        ModelSpec(
+            name="majority",
+            kinds=("classification",),
+            target="mlcvbench_baselines.majority:Majority",
+            summary="Answers every image with the class frequencies of the training set; sees no pixel.",
+            ragged=True,
+            family="baseline",
+            reference="The zero-rule classifier; scikit-learn's DummyClassifier(strategy='prior').",
+        ),
+        ModelSpec(
+            name="constant_depth",
+            kinds=("depth",),
+            target="mlcvbench_baselines.constant_depth:constant_depth",
+            summary="Answers every pixel with one number: a given one, the middle of the search range, or a median.",
+            needs=(),
+            params=(
+                Param("value", "float", low=0, help="pixels of disparity or metres; default: the range or the median"),
+            ),
+            ragged=True,
+            family="baseline",
+            reference="The best constant; no image is looked at.",
+        ),
+        ModelSpec(
+            name="pixel_distance",
+            kinds=("verification",),
+            target="mlcvbench_baselines.pixel_distance:PixelDistance",
+            summary="Compares two images by their shrunk grey pixels.",
+            params=(
+                Param("side", "int", default=32, low=2, high=512, help="pixels a side after shrinking"),
+                Param("distance", "str", default="cosine", choices=("cosine", "l2", "l1"), help="how pixels compare"),
+            ),
+            ragged=True,
+            family="baseline",
+            reference="Turk and Pentland, Eigenfaces for recognition, 1991, before the projection",
+        ),
+    ]

@@ -1,0 +1,92 @@
+"""The certified Euclidean search of `euclidean.py` in torch, for a GPU. Imports torch: load it lazily.
+
+The selection differs: a top-k of k + SPARE values replaces the maxima of groups. When the last of them is below
+t - 2e, every candidate is among them; otherwise the query is searched in full in float64.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from mlcvbench.contract import Array
+
+SPARE = 27
+TILE_BYTES = 2**30
+UNIT = 2.0**-24
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceQueries:
+    """Queries on the device: `pixels` uint8 (B, D); `lifted` float32 (B, D + 1): shifted, with a one at the end."""
+
+    pixels: torch.Tensor
+    lifted: torch.Tensor
+
+
+class DeviceIndex:
+    """The training images, uint8 (N, D), on a torch device; keeps 4 N (D + 1) bytes beside them."""
+
+    def __init__(self, images: Array, k: int, device: torch.device) -> None:
+        self.k, self.device = k, device
+        self.images = torch.from_numpy(np.require(images, requirements=["C", "W"])).to(device)
+        self.shift = torch.round(self.images.sum(dim=0, dtype=torch.float64) / len(images)).float()  # (D,)
+        shifted = self.images.float() - self.shift
+        norms = shifted.double().square().sum(dim=1)  # exact: integers
+        self._lifted = torch.cat([shifted, norms[:, None].float() * -0.5], dim=1)
+        self._largest = float(norms.max())
+        widest = max(len(images), (k + SPARE) * images.shape[1])
+        self.tile = max(1, min(1024, TILE_BYTES // (4 * widest)))
+
+    def prepare(self, pixels: Array) -> DeviceQueries:
+        """Return uint8 queries (B, D) with their lift, on the device."""
+        moved = torch.from_numpy(np.require(pixels, requirements=["C", "W"])).to(self.device)
+        ones = torch.ones((len(moved), 1), device=self.device)
+        return DeviceQueries(moved, torch.cat([moved.float() - self.shift, ones], dim=1))
+
+    def search(self, queries: DeviceQueries) -> torch.Tensor:
+        """Return the k nearest training indices, int64 (B, k), nearest first, on the device."""
+        found = torch.empty((len(queries.pixels), self.k), dtype=torch.int64, device=self.device)
+        for start in range(0, len(found), self.tile):
+            rows = slice(start, start + self.tile)
+            found[rows] = self._search_tile(queries.pixels[rows], queries.lifted[rows])
+        return found
+
+    def error_bound(self, lifted: torch.Tensor) -> torch.Tensor:
+        """Return e of `euclidean.py` for each query, float64 (B,)."""
+        terms = (lifted.shape[1] + 1) * UNIT
+        largest = torch.tensor(self._largest, dtype=torch.float64, device=self.device)
+        norms = lifted[:, :-1].double().square().sum(dim=1).sqrt()
+        return (norms * largest.sqrt() + largest / 2) * (terms / (1 - terms))
+
+    def _search_tile(self, queries: torch.Tensor, lifted: torch.Tensor) -> torch.Tensor:
+        count = len(self.images)
+        listed = min(self.k + SPARE, count)
+        values, columns = (lifted @ self._lifted.T).topk(listed, dim=1)  # (B, k + SPARE), largest first
+        least = values[:, self.k - 1].double() - 2 * self.error_bound(lifted)
+        certain = values[:, -1].double() < least if listed < count else torch.ones_like(least, dtype=torch.bool)
+        differences = self.images[columns].int() - queries[:, None].int()  # (B, k + SPARE, D)
+        found = self._nearest(differences.square().sum(dim=2, dtype=torch.int64), columns)
+        if not bool(certain.all()):
+            found[~certain] = self._search_full(queries[~certain])
+        return found
+
+    def _nearest(self, distances: torch.Tensor, columns: torch.Tensor) -> torch.Tensor:
+        """Return the k columns of smallest (distance, index)."""
+        order = (distances * len(self.images) + columns).topk(self.k, dim=1, largest=False).indices
+        return columns.gather(1, order)
+
+    def _search_full(self, queries: torch.Tensor) -> torch.Tensor:
+        columns = torch.arange(len(self.images), device=self.device)
+        found = []
+        for start in range(0, len(queries), 64):
+            wide = queries[start : start + 64].double() - self.shift
+            parts = []
+            for first in range(0, len(self.images), 4096):
+                images = self.images[first : first + 4096].double() - self.shift
+                norms = wide.square().sum(1)[:, None] + images.square().sum(1)
+                parts.append(norms - 2 * wide @ images.T)  # exact: integers below 2^53
+            found.append(self._nearest(torch.cat(parts, dim=1).long(), columns.expand(len(wide), -1)))
+        return torch.cat(found)

@@ -1,0 +1,114 @@
+"""Softmax regression: s = W x + b, minimising mean cross-entropy + lambda/2 |W|^2; the bias is not penalised."""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import TYPE_CHECKING
+
+from mlcvbench.contract import FitContext, FitReport, Split, TorchModel
+from mlcvbench.errors import DataError
+from mlcvbench_linear import FULL_BATCH, LINEAR_SOFTMAX_FIT
+from mlcvbench_training.loop import DivergedError, examples_of, scaled, train_network
+from mlcvbench_training.seeding import seeded
+from mlcvbench_training.settings import Settings
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+CONVERGED = 1e-5
+"""L-BFGS stops when no entry of the gradient is larger."""
+STEP = 10
+"""Iterations between two looks at the budget."""
+
+
+class LinearSoftmax(TorchModel):
+    """Fit on pixels standardised with the training set's mean and deviation, which are then folded into W and b.
+
+    The default, L-BFGS on the whole training set from W = 0, goes to the one minimum of this convex problem, whatever
+    the seed; `fit.epochs` bounds its passes over the data, `fit.weight_decay` is lambda, and lr, batch and schedule
+    mean nothing to it. Any other `fit.optimizer` runs the training loop on mini-batches.
+    """
+
+    def build(self) -> nn.Module:
+        from torch import nn
+
+        return nn.Sequential(nn.Flatten(), self._linear())
+
+    def _linear(self) -> nn.Linear:
+        from torch import nn
+
+        features = 1
+        for side in self.problem.inputs["image"].shape:
+            if side is None:
+                raise DataError("linear_softmax needs images of one size; set data.size=[H,W] to resize them.")
+            features *= side
+        return nn.Linear(features, len(self.problem.classes))
+
+    def fit(self, train: Split, val: Split | None, ctx: FitContext) -> FitReport:
+        from torch import nn
+
+        from mlcvbench_linear.standardise import Standardise
+
+        examples = examples_of(train, self.torch_device)
+        settings = Settings.of(ctx.settings, LINEAR_SOFTMAX_FIT)
+        with seeded(ctx.seed, self.torch_device):
+            linear = self._linear().to(self.torch_device)
+        standardise, flatten = Standardise(examples), nn.Flatten()
+        if settings.optimizer == FULL_BATCH:
+            inputs = standardise(scaled(examples.images).flatten(1)).double()  # (N, D)
+            report = minimise(linear.double(), inputs, examples.labels, settings, ctx)
+        else:
+            held_out = None if val is None else examples_of(val, self.torch_device)
+            report = train_network(nn.Sequential(flatten, standardise, linear), examples, settings, ctx, held_out)
+        standardise.fold_into(linear)
+        self.module = nn.Sequential(flatten, linear.float()).eval()
+        return report
+
+
+def minimise(
+    linear: nn.Linear, inputs: torch.Tensor, labels: torch.Tensor, settings: Settings, ctx: FitContext
+) -> FitReport:
+    """Minimise the penalised mean cross-entropy over `linear` in place by full-batch L-BFGS with a Wolfe line search.
+
+    `inputs` float64 (N, D), `labels` int64 (N,), `linear` float64: in float32 the line search stalls before the
+    minimum. An epoch of the report is one evaluation of the loss and its gradient.
+    """
+    import torch
+    from torch.nn import functional
+
+    for parameter in linear.parameters():
+        torch.nn.init.zeros_(parameter)
+    optimizer = torch.optim.LBFGS(
+        linear.parameters(),
+        max_iter=STEP,
+        history_size=20,
+        tolerance_grad=CONVERGED,
+        tolerance_change=0.0,
+        line_search_fn="strong_wolfe",
+    )
+    history: dict[str, list[float]] = {"loss": [], "train_accuracy": []}
+
+    def objective() -> torch.Tensor:
+        optimizer.zero_grad()
+        logits = linear(inputs)
+        loss = functional.cross_entropy(logits, labels, label_smoothing=settings.label_smoothing)
+        loss = loss + settings.weight_decay / 2 * linear.weight.square().sum()
+        loss.backward()  # type: ignore[no-untyped-call]
+        history["loss"].append(loss.item())
+        history["train_accuracy"].append(float((logits.argmax(1) == labels).float().mean()))
+        return loss
+
+    started = time.monotonic()
+    while len(history["loss"]) < settings.epochs:
+        optimizer.param_groups[0]["max_eval"] = settings.epochs - len(history["loss"])
+        optimizer.step(objective)  # type: ignore[no-untyped-call]
+        if not math.isfinite(history["loss"][-1]):
+            raise DivergedError(f"linear_softmax: the loss is {history['loss'][-1]}; set a smaller fit.weight_decay.")
+        ctx.progress(min(len(history["loss"]), settings.epochs), settings.epochs)
+        gradients = [parameter.grad for parameter in linear.parameters() if parameter.grad is not None]
+        converged = max(float(gradient.abs().max()) for gradient in gradients) <= CONVERGED
+        if converged or (ctx.budget is not None and time.monotonic() - started > ctx.budget):
+            break
+    return FitReport(epochs=len(history["loss"]), history=history)

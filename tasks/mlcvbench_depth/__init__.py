@@ -1,0 +1,57 @@
+"""Depth from one image or from a stereo pair. Hooks only; the code behind the targets is imported on first use."""
+
+from __future__ import annotations
+
+from mlcvbench.hookspecs import hookimpl
+from mlcvbench.specs import DatasetSpec, Param, TaskSpec
+
+_ROOT = Param("root", "path", required=True, help="folder with the images and the truth")
+_SCALE = "what 16-bit PNG values of the truth are divided by"
+
+
+@hookimpl
+def mlcvbench_tasks() -> list[TaskSpec]:
+    """Return the task kind."""
+    return [
+        TaskSpec(
+            name="depth",
+            target="mlcvbench_depth.task:DepthTask",
+            summary="Measure how far every pixel is: disparity of a stereo pair, or depth from one image.",
+            default="motorcycle",
+            package="mlcvbench_depth",
+        )
+    ]
+
+
+@hookimpl
+def mlcvbench_datasets() -> list[DatasetSpec]:
+    """Return the data sets: an embedded stereo pair, and folders of PFM, 16-bit PNG or npz truth."""
+    disparities = Param("disparities", "int", default=64, low=16, high=1024, help="search range told to the methods")
+    return [
+        DatasetSpec(
+            name="motorcycle",
+            kinds=("depth",),
+            target="mlcvbench_depth.motorcycle:load_motorcycle",
+            summary="The Middlebury 2014 motorcycle at a quarter of its size (scikit-image): one real stereo pair.",
+            provides=("left", "right"),
+            params=(disparities,),
+            reference="Scharstein et al., High-resolution stereo datasets with subpixel-accurate truth, GCPR 2014",
+            licence="CC0-1.0",
+        ),
+        DatasetSpec(
+            name="stereo-folder",
+            kinds=("depth",),
+            target="mlcvbench_depth.folders:load_stereo_folder",
+            summary="Pairs in left/ and right/ and truth in disparity/ by equal names: PFM, 16-bit PNG, npz or npy.",
+            provides=("left", "right"),
+            params=(_ROOT, Param("scale", "float", default=256.0, low=1e-3, help=_SCALE), disparities),
+        ),
+        DatasetSpec(
+            name="depth-folder",
+            kinds=("depth",),
+            target="mlcvbench_depth.folders:load_depth_folder",
+            summary="Images in images/ and truth in metres in depth/ by equal names: PFM, 16-bit PNG, npz or npy.",
+            provides=("image",),
+            params=(_ROOT, Param("scale", "float", default=256.0, low=1e-3, help=f"{_SCALE} to give metres")),
+        ),
+    ]

@@ -1,0 +1,144 @@
+"""Files of measurements: PFM, 16-bit PNG and npz. Sizes are compared with the file before anything is allocated."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+
+from mlcvbench.contract import Array
+from mlcvbench.errors import DataError
+from mlcvbench.limits import MAX_PIXELS
+from mlcvbench.npz import open_npz
+from mlcvbench.rasters import read_raster
+
+SUFFIXES = (".pfm", ".png", ".npz", ".npy")
+KITTI_SCALE = 256.0
+_MAX_HEADER_LINE = 64
+
+
+def read_map(path: Path, field: str, scale: float = KITTI_SCALE) -> Array:
+    """Return the float32 map (H, W) of a file as it is written, by its ending.
+
+    `.pfm`: one channel. `.png`: 16 bits, divided by `scale`; 8 bits are refused. `.npz`: array `field`, or the only
+    one; `.npy`: the array; floats (H, W). What 0, inf and NaN mean is the caller's business.
+    DataError names the file.
+    """
+    suffix = path.suffix.lower()
+    readers: dict[str, Callable[[], Array]] = {
+        ".pfm": lambda: read_pfm(path),
+        ".png": lambda: read_png16(path, scale),
+        ".npz": lambda: _read_npz(path, field),
+        ".npy": lambda: _read_npy(path),
+    }
+    if suffix not in readers:
+        raise DataError(f"{path}: wanted a file ending in {', '.join(SUFFIXES)}.")
+    return readers[suffix]()
+
+
+def read_pfm(path: Path) -> Array:
+    """Return a one-channel PFM as float32 (H, W), top row first.
+
+    The header is `Pf`, width and height, and a scale whose sign is the byte order (negative = little endian). Its
+    size is not applied: the files of Middlebury 2014 say -0.003922 and mean pixels. The data must fill the file.
+    """
+    try:
+        with path.open("rb") as file:
+            width, height, order = _read_pfm_header(file, path)
+            held = os.fstat(file.fileno()).st_size - file.tell()
+            if held != 4 * width * height:
+                raise DataError(
+                    f"{path}: its header says {width} x {height} pixels = {4 * width * height} bytes of data, "
+                    f"but the file holds {held}."
+                )
+            data = np.frombuffer(file.read(held), dtype=f"{order}f4")
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file.") from None
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror}).") from None
+    if data.size != width * height:
+        raise DataError(f"{path}: became shorter while it was read.")
+    return np.ascontiguousarray(data.reshape(height, width)[::-1], dtype=np.float32)
+
+
+def _read_pfm_header(file: IO[bytes], path: Path) -> tuple[int, int, str]:
+    """Return width, height and byte order."""
+    lines = [file.readline(_MAX_HEADER_LINE) for _ in range(3)]
+    kind, size, scale = (line.strip() for line in lines)
+    if kind == b"PF":
+        raise DataError(f"{path}: wanted a PFM with one channel (Pf), got three (PF).")
+    if kind != b"Pf" or not all(line.endswith(b"\n") for line in lines):
+        raise DataError(f"{path}: wanted a PFM file that begins with Pf, size and scale, got {lines[0][:8]!r}.")
+    numbers = size.split()
+    if len(numbers) != 2 or not all(number.isdigit() and len(number) <= 9 for number in numbers):
+        raise DataError(f"{path}: wanted width and height in the second line, got {size[:40]!r}.")
+    width, height = map(int, numbers)
+    if not 0 < width * height <= MAX_PIXELS:
+        raise DataError(f"{path}: has {width} x {height} pixels; wanted 1 to {MAX_PIXELS} in all.")
+    try:
+        factor = float(scale)
+    except ValueError:
+        factor = math.nan
+    if not math.isfinite(factor) or factor == 0:
+        raise DataError(
+            f"{path}: wanted a scale that is not 0 in the third line (its sign is the byte order), got {scale[:40]!r}."
+        )
+    return width, height, "<" if factor < 0 else ">"
+
+
+def read_png16(path: Path, scale: float) -> Array:
+    """Return a 16-bit PNG divided by `scale` as float32 (H, W)."""
+    values = read_raster(path)
+    if values.dtype != np.uint16:
+        raise DataError(f"{path}: wanted a 16-bit PNG, got 8 bits; measurements do not fit into 256 steps.")
+    return (values / scale).astype(np.float32)
+
+
+def _read_npz(path: Path, field: str) -> Array:
+    with open_npz(path) as file:
+        names = list(file.headers)
+        name = field if field in file.headers else names[0]
+        if field not in file.headers and len(names) != 1:
+            raise DataError(
+                f"{path}: wanted an array {field!r} or a single one, got {', '.join(sorted(names)) or 'none'}."
+            )
+        header = file.headers[name]
+        _check_floats(path, header.dtype, header.shape)
+        return file.read(name).astype(np.float32)
+
+
+def _read_npy(path: Path) -> Array:
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file.") from None
+    except (OSError, ValueError, EOFError) as error:
+        raise DataError(f"{path}: is no npy file of numbers or is damaged ({error}).") from None
+    _check_floats(path, array.dtype, array.shape)
+    return np.array(array, dtype=np.float32, order="C")
+
+
+def _check_floats(path: Path, dtype: np.dtype[np.generic], shape: tuple[int, ...]) -> None:
+    if dtype.kind != "f" or len(shape) != 2 or not 0 < math.prod(shape) <= MAX_PIXELS:
+        raise DataError(f"{path}: wanted floats (H, W) of at most {MAX_PIXELS} pixels, got {dtype} {shape}.")
+
+
+def as_truth(values: Array, path: Path) -> Array:
+    """Return measured values with 0 = unknown; inf and NaN mean unknown too. DataError for negative ones."""
+    known = np.where(np.isfinite(values), values, np.float32(0))
+    if known.min() < 0:
+        raise DataError(f"{path}: wanted positive numbers, 0 or inf for unknown, got {known.min()}.")
+    return known
+
+
+def as_estimate(values: Array, path: Path) -> Array:
+    """Return estimates with 0 = none; inf means none too. DataError for negative ones and NaN."""
+    known = np.where(np.isposinf(values), np.float32(0), values)
+    if not known.min() >= 0:
+        bad = known[~(known >= 0)][0]
+        raise DataError(f"{path}: wanted numbers from 0 upwards, 0 or inf for no estimate, got {bad}.")
+    return known

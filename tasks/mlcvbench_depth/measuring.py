@@ -1,0 +1,142 @@
+"""What is measured in one image: errors of disparity, errors of depth; each map is gone through once.
+
+The known pixels are gathered first; everything after works on them alone, in float32 as the usual code does, and sums
+in float64.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from mlcvbench.contract import Array
+from mlcvbench.errors import PredictionError
+from mlcvbench_depth.quantise import STEPS
+
+BAD_PIXELS = (0.5, 1.0, 2.0, 3.0)
+D1_PIXELS, D1_SHARE = 3.0, 0.05
+DELTA = 1.25
+NEAREST = 1e-3
+"""Metres; nearer truth is not scored, nearer estimates are set to it."""
+
+
+class StereoCounts(NamedTuple):
+    """One image: pixels with truth, of these with an estimate, and over the latter: sum of errors, pixels in error."""
+
+    known: int
+    estimated: int
+    error: float
+    bad: tuple[int, ...]
+    d1: int
+
+
+def measure_disparity(truth: Array, estimate: Array) -> StereoCounts:
+    """Return the counts of one image.
+
+    Args:
+        truth: float32 (H, W) px, 0 = unknown.
+        estimate: uint16 (H, W) in 1/256 px or float32 in px, 0 = none.
+
+    >>> measure_disparity(np.float32([[10, 10, 0, 100]]), np.uint16([[2560, 0, 9, 25600 - 1024]]))
+    StereoCounts(known=3, estimated=2, error=4.0, bad=(1, 1, 1, 1), d1=0)
+
+    """
+    _check_size(truth, estimate, "disparity")
+    place = np.flatnonzero(truth > 0)
+    wanted, got = truth.ravel()[place], estimate.ravel()[place]
+    known = len(wanted)
+    has = got != 0
+    estimated = int(np.count_nonzero(has))
+    if estimated < known:
+        kept = np.flatnonzero(has)
+        wanted, got = wanted[kept], got[kept]
+    error = np.multiply(got, np.float32(1 / STEPS), dtype=np.float32) if got.dtype == np.uint16 else got.copy()
+    np.subtract(error, wanted, out=error)
+    np.abs(error, out=error)
+    bad = tuple(int(np.count_nonzero(error > limit)) for limit in BAD_PIXELS)
+    far = np.flatnonzero(error > D1_PIXELS)
+    d1 = int(np.count_nonzero(error[far] > np.float32(D1_SHARE) * wanted[far]))
+    return StereoCounts(known, estimated, float(error.sum(dtype=np.float64)), bad, d1)
+
+
+class DepthErrors(NamedTuple):
+    """One image: the scored pixels, and its errors over them (NaN when there are none)."""
+
+    pixels: int
+    abs_rel: float = np.nan
+    sq_rel: float = np.nan
+    rmse: float = np.nan
+    rmse_log: float = np.nan
+    silog: float = np.nan
+    log10: float = np.nan
+    delta1: float = np.nan
+    delta2: float = np.nan
+    delta3: float = np.nan
+
+
+def measure_depth(
+    truth: Array, estimate: Array, *, window: tuple[slice, slice], cap: float, median_scale: bool
+) -> DepthErrors:
+    """Return the errors of one image over the pixels of `window` with `NEAREST` < truth < `cap`.
+
+    Args:
+        truth: float32 (H, W) metres, 0 = unknown.
+        estimate: float32 (H, W) metres.
+        window: rows and columns that are scored.
+        cap: metres; estimates are clipped to [`NEAREST`, `cap`], after scaling.
+        median_scale: multiply the estimate by median(truth) / median(estimate) over the scored pixels first.
+
+    """
+    _check_size(truth, estimate, "depth")
+    truth, estimate = truth[window], estimate[window]
+    place = np.flatnonzero(truth > NEAREST)
+    wanted, got = truth.ravel()[place], estimate.ravel()[place]
+    if len(wanted) and wanted.max() >= cap:
+        near = np.flatnonzero(wanted < cap)
+        wanted, got = wanted[near], got[near]
+    count = len(wanted)
+    if not count:
+        return DepthErrors(0)
+    if median_scale:
+        middle = np.median(got)
+        if not middle > 0:
+            raise PredictionError("field 'depth': the median estimate is 0, so it cannot be scaled to the truth's.")
+        got *= np.float32(np.median(wanted) / middle)
+    np.clip(got, np.float32(NEAREST), np.float32(cap), out=got)
+    ratio = got / wanted
+    got -= wanted  # the differences from here on
+    relative = got / wanted
+    logarithm = np.log(ratio)
+    square_log = _dot(logarithm, logarithm) / count
+    mean_log = float(logarithm.sum(dtype=np.float64)) / count
+    inside = [_between(ratio, DELTA**power) / count for power in (1, 2, 3)]
+    np.abs(logarithm, out=logarithm)
+    return DepthErrors(
+        count,
+        abs_rel=float(np.abs(relative).sum(dtype=np.float64)) / count,
+        sq_rel=_dot(relative, got) / count,
+        rmse=float(np.sqrt(_dot(got, got) / count)),
+        rmse_log=float(np.sqrt(square_log)),
+        silog=float(np.sqrt(max(0.0, square_log - mean_log**2))),
+        log10=float(logarithm.sum(dtype=np.float64)) / count / float(np.log(10)),
+        delta1=inside[0],
+        delta2=inside[1],
+        delta3=inside[2],
+    )
+
+
+def _dot(one: Array, other: Array) -> float:
+    """Return the sum, in float64, of the products in float32."""
+    return float((one * other).sum(dtype=np.float64))
+
+
+def _between(ratio: Array, limit: float) -> int:
+    """Count max(ratio, 1 / ratio) < limit."""
+    return int(np.count_nonzero(ratio < np.float32(limit)) - np.count_nonzero(ratio <= np.float32(1 / limit)))
+
+
+def _check_size(truth: Array, estimate: Array, field: str) -> None:
+    if truth.shape != estimate.shape:
+        wanted, got = (" x ".join(map(str, one.shape)) for one in (truth, estimate))
+        raise PredictionError(f"field {field!r}: wanted {wanted} pixels like the truth, got {got}.")

@@ -1,0 +1,188 @@
+"""Pictures of a depth record: maps beside their truth with errors, and how the errors are distributed.
+
+Drawn with matplotlib's Agg canvas and its default style, without dates or versions in the file, so that equal results
+give equal bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from mlcvbench.contract import Array, Plot, Predictions, Split, Table, Targets
+from mlcvbench.errors import DataError
+from mlcvbench_depth.measuring import DELTA
+from mlcvbench_depth.quantise import STEPS
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+SHOWN = 3
+"""So many of the worst and so many of the best images."""
+SIDE = 640
+"""Longest side of a drawn map, pixels."""
+CURVE_IMAGES = 50
+CURVE_PIXELS = 200_000
+INK, ACCENT, UNKNOWN, HOLE = "#1f2933", "#2166ac", "#d9dde2", "#111418"
+NAME_LENGTH = 40
+
+
+def draw(folder: Path, predictions: Predictions, targets: Targets, split: Split, table: Table) -> list[Plot]:
+    """Write the pictures as PNG into `folder` and return what they are; maps are read one at a time."""
+    import matplotlib.style
+
+    field = "disparity" if "disparity" in targets else "depth"
+    quality = _error_of(table)
+    units = table["unit"][~np.isnan(quality)]
+    if not len(units):
+        return []
+    folder.mkdir(parents=True, exist_ok=True)
+    order = units[np.argsort(-quality[~np.isnan(quality)], kind="stable")]
+    worst, best = order[:SHOWN], order[::-1][: max(0, min(SHOWN, len(order) - SHOWN))]
+    shown = _Shown(field, predictions, targets, split, dict(zip(table["unit"].tolist(), quality.tolist(), strict=True)))
+    drawn: list[Plot] = []
+    with matplotlib.style.context("default"):
+        for chosen, file, title in ((worst, "worst.png", "Worst images"), (best, "best.png", "Best images")):
+            if len(chosen):
+                name = title if len(order) > 1 else "The image"
+                drawn.append(_save(*shown.draw(chosen.tolist()), folder, file, name))
+        drawn.append(_save(*draw_errors(field, predictions, targets, units), folder, "errors.png", "Errors"))
+    return drawn
+
+
+def _error_of(table: Table) -> Array:
+    """Return the error of each image by which they are sorted: share over 2 px (holes count), or abs_rel."""
+    if "abs_rel" in table.columns:
+        return table["abs_rel"]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        share: Array = (table["bad_2"] + table["known"] - table["estimated"]) / table["known"]
+    return share
+
+
+def errors_of(field: str, truth: Array, estimate: Array) -> Array:
+    """Return float32 (H, W): |error| in px, or max(p / t, t / p) - 1; NaN where unknown, inf where not estimated."""
+    pixels = _to_pixels(estimate)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        error = np.abs(pixels - truth) if field == "disparity" else np.maximum(pixels / truth, truth / pixels) - 1
+    error[pixels <= 0] = np.inf
+    error[truth <= 0] = np.nan
+    return error
+
+
+def draw_errors(field: str, predictions: Predictions, targets: Targets, units: Array) -> tuple[Figure, str]:
+    """Draw the share of known pixels whose error is larger than a threshold, over the threshold."""
+    chosen = units[:: max(1, len(units) // CURVE_IMAGES)].tolist()
+    errors = []
+    for unit in chosen:
+        error = errors_of(field, targets[field][unit], predictions[field][unit])
+        known = error[~np.isnan(error)]
+        errors.append(known[:: max(1, len(known) * len(chosen) // CURVE_PIXELS)])
+    values = np.sort(np.concatenate(errors))
+    limits = np.geomspace(0.05, 64, 200) if field == "disparity" else np.geomspace(0.005, 4, 200)
+    share = 1 - np.searchsorted(values, limits, side="right") / len(values)
+    holes = float(np.isinf(values).mean())
+    figure = _figure(5.6, 3.8)
+    axes = figure.subplots()
+    axes.plot(limits, share, color=ACCENT, linewidth=1.6)
+    axes.set(xscale="log", ylim=(0, 1), ylabel="share of known pixels")
+    marks = (0.5, 1, 2, 3) if field == "disparity" else tuple(DELTA**k - 1 for k in (1, 2, 3))
+    names = ("0.5", "1", "2", "3") if field == "disparity" else ("\u03b41", "\u03b42", "\u03b43")
+    for mark, name in zip(marks, names, strict=True):
+        axes.axvline(mark, color=INK, linewidth=0.6, linestyle=":")
+        axes.text(mark, 1.01, name, ha="center", va="bottom", fontsize=7, color=INK)
+    if holes:
+        axes.axhline(holes, color=INK, linewidth=0.8, linestyle="--")
+        axes.text(limits[0], holes + 0.01, f"no estimate: {holes:.1%}", fontsize=7, color=INK)
+    unit = "error larger than, pixels" if field == "disparity" else "factor - 1 larger than"
+    axes.set_xlabel(unit)
+    axes.spines[["top", "right"]].set_visible(False)
+    middle = float(np.median(values))
+    said = f"{middle:.3g}" if np.isfinite(middle) else "no estimate"
+    return figure, f"Share of known pixels whose error exceeds a threshold; the median error is {said}."
+
+
+class _Shown:
+    """What is drawn of an image: itself, the truth, the estimate on the same scale, and where it errs."""
+
+    def __init__(
+        self, field: str, predictions: Predictions, targets: Targets, split: Split, error: Mapping[int, float]
+    ) -> None:
+        self._field, self._predictions, self._targets = field, predictions, targets
+        self._split, self._error = split, error
+
+    def draw(self, units: Sequence[int]) -> tuple[Figure, str]:
+        """Draw one row an image."""
+        figure = _figure(13, 2.9 * len(units), layout="compressed")
+        grid = figure.subplots(len(units), 4, squeeze=False)
+        for row, unit in zip(grid, units, strict=True):
+            self._draw_row(figure, row, unit)
+        kind = "share of pixels over 2 px" if self._field == "disparity" else "mean relative error"
+        values = ", ".join(f"{self._error[unit]:.3f}" for unit in units)
+        return figure, f"Image, measured {self._field}, estimate and error; {kind}: {values}."
+
+    def _draw_row(self, figure: Figure, row: Any, unit: int) -> None:
+        truth, estimate = self._targets[self._field][unit], self._predictions[self._field][unit]
+        step = max(1, -(-max(truth.shape) // SIDE))
+        error = errors_of(self._field, truth, estimate)[::step, ::step]
+        truth, guess = truth[::step, ::step], _to_pixels(estimate)[::step, ::step]
+        image = self._image(unit, step)
+        name = str(self._split.ids[unit])
+        row[0].set_title(name[-NAME_LENGTH:], fontsize=8, color=INK, parse_math=False)
+        if image is not None:
+            row[0].imshow(image, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+        low, high = np.quantile(truth[truth > 0], [0.01, 0.99]) if (truth > 0).any() else (0.0, 1.0)
+        scale = {"vmin": float(low), "vmax": float(max(high, low + 1e-6)), "interpolation": "nearest"}
+        colors = "turbo" if self._field == "disparity" else "turbo_r"
+        row[1].imshow(np.ma.masked_less_equal(truth, 0), cmap=_palette(colors, UNKNOWN), **scale)
+        shown = row[2].imshow(np.ma.masked_less_equal(guess, 0), cmap=_palette(colors, HOLE), **scale)
+        figure.colorbar(shown, ax=row[2], fraction=0.05, pad=0.02).ax.tick_params(labelsize=6)
+        most = 4.0 if self._field == "disparity" else DELTA**2 - 1
+        red = np.ma.masked_invalid(np.where(np.isinf(error), most, error))
+        wrong = row[3].imshow(red, cmap=_palette("magma", UNKNOWN), vmin=0, vmax=most, interpolation="nearest")
+        figure.colorbar(wrong, ax=row[3], fraction=0.05, pad=0.02).ax.tick_params(labelsize=6)
+        unit_name = "px" if self._field == "disparity" else "m"
+        row[1].set_title(f"measured ({unit_name}), grey: unknown", fontsize=8, color=INK)
+        row[2].set_title(f"estimate ({unit_name}), black: none", fontsize=8, color=INK)
+        row[3].set_title("error (px)" if self._field == "disparity" else "factor - 1", fontsize=8, color=INK)
+        for axes in row:
+            axes.set_axis_off()
+
+    def _image(self, unit: int, step: int) -> Array | None:
+        """Return the (left) image, or None when the split has no images."""
+        try:
+            inputs = self._split.read(np.array([unit]))[0].inputs
+        except DataError:
+            return None
+        column = inputs["left"] if "left" in inputs else inputs["image"]
+        return np.asarray(column[0])[::step, ::step]
+
+
+def _to_pixels(estimate: Array) -> Array:
+    """Return stored estimates as float32 pixels or metres."""
+    if estimate.dtype == np.uint16:
+        return estimate.astype(np.float32) / np.float32(STEPS)
+    return estimate.astype(np.float32)
+
+
+def _palette(name: str, masked: str) -> Any:
+    """Return a colour map that shows masked pixels in a colour of its own."""
+    from matplotlib import colormaps
+
+    return colormaps[name].with_extremes(bad=masked)
+
+
+def _figure(width: float, height: float, layout: Literal["constrained", "compressed"] = "constrained") -> Figure:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout=layout)
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def _save(figure: Figure, alt: str, folder: Path, file: str, title: str) -> Plot:
+    figure.savefig(folder / file, dpi=110, metadata={"Software": None})
+    return Plot(file, title, alt)

@@ -1,0 +1,173 @@
+"""The scorers of depth: stereo by counts of pixels over the data set, monocular by means of image errors."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+
+from mlcvbench.columns import value_name
+from mlcvbench.contract import Array, MetricSpec, Predictions, Scorer, Table, Targets, Values
+from mlcvbench.errors import DataError, PredictionError
+from mlcvbench_depth.measuring import BAD_PIXELS, DepthErrors, measure_depth, measure_disparity
+from mlcvbench_depth.protocols import STEREO_PROTOCOLS, crop_window, parse_mono
+
+TOLERANCE = "reference-tolerance"
+_BAD = tuple(f"bad_{limit:g}".replace(".", "_") for limit in BAD_PIXELS)
+_COUNTS = ("known", "estimated", "error", *_BAD, "d1")
+
+
+class _MapScorer(Scorer):
+    """What both families share: one image at a time, errors that name it, one row an image."""
+
+    field: str
+
+    def summarise(self, table: Table, weights: Array | None = None) -> Values:
+        """Return every metric, None where undefined; the same numbers as `summarise_many` with one row."""
+        size = int(table["unit"].max()) + 1 if len(table) else 0
+        row = np.ones(size) if weights is None else np.asarray(weights, dtype=np.float64)
+        many = self.summarise_many(table, row[None])
+        return {name: None if np.isnan(values[0]) else float(values[0]) for name, values in many.items()}
+
+    def undefined(self, table: Table) -> dict[str, str]:
+        """Return the metrics that these rows leave undefined, each with the reason."""
+        reason = self._nothing(table)
+        return {name: reason for name, value in self.summarise(table).items() if value is None}
+
+    @abstractmethod
+    def _nothing(self, table: Table) -> str:
+        """Return why metrics of these rows are undefined."""
+
+    def _pairs(self, predictions: Predictions, targets: Targets) -> Iterator[tuple[str, Array, Array]]:
+        """Yield what messages call an image, its truth and its estimate."""
+        for source, side in ((predictions, "predictions"), (targets, "targets")):
+            if self.field not in source:
+                error = PredictionError if source is predictions else DataError
+                raise error(f"protocol {self.protocol_id!r} wants {side} of {self.field!r}, got {', '.join(source)}.")
+        estimates = predictions[self.field]
+        for place, (truth, estimate) in enumerate(zip(targets[self.field], estimates, strict=True)):
+            yield value_name(estimates, place), truth, estimate
+
+
+class StereoScorer(_MapScorer):
+    """Protocols `stereo/all@1` and `stereo/holes-bad@1`: pixels with a known disparity, summed over the data set.
+
+    - `density`: share of them that have an estimate.
+    - `epe`: mean |estimate - truth| in pixels over those with an estimate, in both protocols.
+    - `bad_0_5 bad_1 bad_2 bad_3`: share in error by more than so many pixels; `d1`: by over 3 px and 5 % of the truth.
+      `stereo/all@1` takes the share of the pixels with an estimate, `stereo/holes-bad@1` of all known pixels, a pixel
+      without an estimate being in error.
+    """
+
+    field = "disparity"
+
+    def __init__(self, protocol: str) -> None:
+        self.protocol_id = protocol
+        self.holes_are_bad = protocol == STEREO_PROTOCOLS[1]
+        over = "pixels, holes counting as errors" if self.holes_are_bad else "estimated pixels"
+        shares = [
+            MetricSpec(
+                name, f"share of {over} with an error over {limit:g} px", higher_is_better=False, provenance=TOLERANCE
+            )
+            for name, limit in zip(_BAD, BAD_PIXELS, strict=True)
+        ]
+        by_name = {spec.name: spec for spec in shares}
+        self.metrics = (
+            by_name.pop("bad_2"),
+            MetricSpec("epe", "mean error of the estimated pixels", "px", False, TOLERANCE),
+            *by_name.values(),
+            MetricSpec("d1", f"share of {over} with an error over 3 px and 5 %", "fraction", False, TOLERANCE),
+            MetricSpec("density", "share of the known pixels that have an estimate"),
+        )
+
+    def _nothing(self, table: Table) -> str:
+        return "no known pixel has an estimate" if table["known"].any() else "no pixel has a known disparity"
+
+    def rows(self, predictions: Predictions, targets: Targets, units: Array) -> Table:
+        """Return a row an image: unit, known, estimated, error (px, summed), bad_0_5 ... bad_3, d1 (pixels)."""
+        rows = []
+        for name, truth, estimate in self._pairs(predictions, targets):
+            try:
+                counts = measure_disparity(truth, estimate)
+            except PredictionError as error:
+                raise PredictionError(f"{name}: {error}") from None
+            rows.append((counts.known, counts.estimated, counts.error, *counts.bad, counts.d1))
+        columns = np.array(rows, dtype=np.float64).reshape(-1, len(_COUNTS)).T
+        return Table({"unit": np.asarray(units, dtype=np.int64)} | dict(zip(_COUNTS, columns, strict=True)))
+
+    def summarise_many(self, table: Table, weights: Array) -> dict[str, Array]:
+        """Return every metric under each row of `weights` (R, U) as float64 (R,), NaN where undefined."""
+        sums = weights[:, table["unit"]] @ np.stack([table[name] for name in _COUNTS], axis=1)  # (R, counts)
+        total = dict(zip(_COUNTS, sums.T, strict=True))
+        holes = total["known"] - total["estimated"] if self.holes_are_bad else 0.0
+        pixels = total["known"] if self.holes_are_bad else total["estimated"]
+        with np.errstate(invalid="ignore", divide="ignore"):  # nothing known or estimated: 0 / 0 is NaN, undefined
+            many = {name: (total[name] + holes) / pixels for name in (*_BAD, "d1")}
+            many |= {"epe": total["error"] / total["estimated"], "density": total["estimated"] / total["known"]}
+        return {spec.name: many[spec.name] for spec in self.metrics}
+
+
+class MonoScorer(_MapScorer):
+    """Protocols `mono/<crop>/cap<metres>/<scaling>@1`: errors of each image, then their mean over images.
+
+    Scored are the pixels of the crop with 1 mm < truth < cap. `median-scale` multiplies each estimate by
+    median(truth) / median(estimate), `metric` leaves it; then it is clipped to [1 mm, cap]. With p the estimate, t the
+    truth, l = log(p / t) and means over pixels: `abs_rel` = mean |p - t| / t, `sq_rel` = mean (p - t)^2 / t, `rmse` =
+    sqrt mean (p - t)^2, `rmse_log` = sqrt mean l^2, `silog` = sqrt(mean l^2 - (mean l)^2) (KITTI prints 100 times it),
+    `log10` = mean |l| / log 10, `delta_k` = share of max(p / t, t / p) < 1.25^k. An image without a scored pixel has
+    none of them.
+    """
+
+    field = "depth"
+    metrics = (
+        MetricSpec("abs_rel", "mean |p - t| / t", "fraction", False, TOLERANCE),
+        MetricSpec("sq_rel", "mean (p - t)^2 / t", "m", False, TOLERANCE),
+        MetricSpec("rmse", "root of the mean (p - t)^2", "m", False, TOLERANCE),
+        MetricSpec("rmse_log", "root of the mean log(p / t)^2", "1", False, TOLERANCE),
+        MetricSpec("silog", "standard deviation of log(p / t)", "1", False, TOLERANCE),
+        MetricSpec("log10", "mean |log10(p / t)|", "1", False, TOLERANCE),
+        MetricSpec("delta1", "share of pixels within a factor of 1.25", provenance=TOLERANCE),
+        MetricSpec("delta2", "share of pixels within a factor of 1.25^2", provenance=TOLERANCE),
+        MetricSpec("delta3", "share of pixels within a factor of 1.25^3", provenance=TOLERANCE),
+    )
+
+    def __init__(self, protocol: str) -> None:
+        self.protocol_id = protocol
+        self.rules = parse_mono(protocol)
+
+    def _nothing(self, table: Table) -> str:
+        return "no pixel inside crop and cap has a known depth"
+
+    def rows(self, predictions: Predictions, targets: Targets, units: Array) -> Table:
+        """Return a row an image: unit, pixels scored, and each metric of the image (NaN without a scored pixel)."""
+        rows: list[DepthErrors] = []
+        rules = self.rules
+        for name, truth, estimate in self._pairs(predictions, targets):
+            window = crop_window(rules.crop, *truth.shape)
+            try:
+                errors = measure_depth(truth, estimate, window=window, cap=rules.cap, median_scale=rules.median_scale)
+            except PredictionError as error:
+                raise PredictionError(f"{name}: {error}") from None
+            rows.append(errors)
+        columns = np.array(rows, dtype=np.float64).reshape(-1, len(DepthErrors._fields)).T
+        return Table({"unit": np.asarray(units, dtype=np.int64)} | dict(zip(DepthErrors._fields, columns, strict=True)))
+
+    def summarise_many(self, table: Table, weights: Array) -> dict[str, Array]:
+        """Return every metric under each row of `weights` (R, U) as float64 (R,), NaN where undefined."""
+        scored = table["pixels"] > 0
+        chosen = weights[:, table["unit"][scored]]
+        values = np.stack([table[spec.name][scored] for spec in self.metrics], axis=1)  # (images, metrics)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            means = (chosen @ values) / chosen.sum(axis=1, keepdims=True)
+        return dict(zip((spec.name for spec in self.metrics), means.T, strict=True))
+
+
+def scorer_of(protocol: str) -> Scorer:
+    """Return the scorer of a protocol id; UnknownNameError lists the known ones."""
+    return StereoScorer(protocol) if protocol in STEREO_PROTOCOLS else MonoScorer(protocol)
+
+
+def field_of(extra: Mapping[str, object]) -> str:
+    """Return what a problem asks for: `disparity` or `depth`."""
+    return str(extra.get("field", "disparity"))

@@ -1,0 +1,79 @@
+"""The depth task: what a prediction is, how it is checked, stored, read from files and scored."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mlcvbench.contract import Array, External, Plot, Predictions, Problem, Scorer, Split, Table, Targets, Task
+from mlcvbench.errors import PredictionError
+from mlcvbench.stored_maps import stored_field, stored_maps, write_maps
+from mlcvbench_depth.protocols import PROTOCOLS
+from mlcvbench_depth.quantise import DTYPES, FIELDS, STORE
+from mlcvbench_depth.scoring import scorer_of
+
+
+class DepthTask(Task):
+    """How far every pixel is.
+
+    Predictions, one array (H, W) an image in its original size (an array (B, H, W), or a list when sizes differ):
+
+    - `disparity`: pixels of the left image, 0 = no estimate; floats, rounded to 1/256 px and stored as uint16 (float32
+      for maps beyond 255 px), or uint16 in 1/256 px.
+    - `depth`: floats in metres, not negative; stored as float32.
+    """
+
+    kind = "depth"
+
+    def protocols(self) -> tuple[str, ...]:
+        return PROTOCOLS
+
+    def scorer(self, protocol: str, problem: Problem) -> Scorer:
+        return scorer_of(protocol)
+
+    def check(self, predictions: Predictions, ids: Array, problem: Problem) -> Predictions:
+        found = [field for field in FIELDS if isinstance(predictions, dict) and field in predictions]
+        if not found:
+            got = (
+                ", ".join(sorted(map(str, predictions)))
+                if isinstance(predictions, dict)
+                else type(predictions).__name__
+            )
+            raise PredictionError(f"predictions have no field 'disparity' or 'depth'; got {got or 'nothing'}.")
+        checked: Predictions = {}
+        for field in found:
+            maps = predictions[field]
+            if not isinstance(maps, np.ndarray | list) or len(maps) != len(ids):
+                got = f"{len(maps)} maps" if isinstance(maps, np.ndarray | list) else type(maps).__name__
+                raise PredictionError(f"field {field!r}: wanted one map for each of {len(ids)} samples, got {got}.")
+            where = [f"field {field!r}, sample {str(name)!r}" for name in ids]
+            checked[field] = [STORE[field](one, place) for one, place in zip(maps, where, strict=True)]
+        return checked
+
+    def merge(self, parts: Sequence[Predictions]) -> Predictions:
+        return {field: [one for part in parts for one in part[field]] for field in parts[0]}
+
+    def save(self, predictions: Predictions, ids: Array, folder: Path) -> Path:
+        path = folder / f"predictions{self.extension}"
+        field = next(field for field in FIELDS if field in predictions)
+        write_maps(path, field, predictions[field], ids)
+        return path
+
+    def load(self, path: Path, split_ids: Array, problem: Problem) -> Predictions:
+        field = stored_field(path, FIELDS)
+        return {field: stored_maps(path, field, split_ids, DTYPES[field])}
+
+    def read_external(self, path: Path, split: Split, problem: Problem, settings: Mapping[str, Any]) -> External:
+        from mlcvbench_depth.external import read_predictions
+
+        return read_predictions(path, split, problem, settings)
+
+    def plot(
+        self, folder: Path, predictions: Predictions, targets: Targets, split: Split, problem: Problem, table: Table
+    ) -> list[Plot]:
+        from mlcvbench_depth.plots import draw
+
+        return draw(folder, predictions, targets, split, table)

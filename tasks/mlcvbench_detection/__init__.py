@@ -1,0 +1,58 @@
+"""Object detection and instance segmentation. Hooks only; the code behind the targets is imported on first use."""
+
+from __future__ import annotations
+
+from mlcvbench import DatasetSpec, Param, TaskSpec, hookimpl
+
+
+@hookimpl
+def mlcvbench_tasks() -> list[TaskSpec]:
+    """Return the task kind."""
+    return [
+        TaskSpec(
+            name="detection",
+            target="mlcvbench_detection.task:DetectionTask",
+            summary="Find the objects of an image: boxes, classes, scores, and masks where they are asked for.",
+            default="coco",
+            package="mlcvbench_detection",
+        )
+    ]
+
+
+@hookimpl
+def mlcvbench_datasets() -> list[DatasetSpec]:
+    """Return the published formats: COCO annotations and VOC folders."""
+    kinds = ("detection",)
+    return [
+        DatasetSpec(
+            name="coco",
+            kinds=kinds,
+            target="mlcvbench_detection.coco:load_coco",
+            summary="Any COCO annotation file, with its images or, to score stored predictions, without.",
+            params=(
+                Param(
+                    "annotations", "path", required=True, help="annotation file of the test images, instances_*.json"
+                ),
+                Param("images", "path", help="folder of the test images; not needed to score stored predictions"),
+                Param("train", "path", help="annotation file of the training images"),
+                Param("train_images", "path", help="folder of the training images"),
+                Param("masks", "bool", default=False, help="read the masks too, for instance segmentation"),
+            ),
+            reference="Lin et al., Microsoft COCO: Common Objects in Context, ECCV 2014",
+        ),
+        DatasetSpec(
+            name="voc",
+            kinds=kinds,
+            target="mlcvbench_detection.voc:load_voc",
+            summary="PASCAL VOC folders: Annotations/*.xml, ImageSets/Main/*.txt and, to run models, JPEGImages.",
+            params=(
+                Param("root", "path", required=True, help="folder of one year, such as VOCdevkit/VOC2007"),
+                Param(
+                    "split", "str", default="test", help="list in ImageSets/Main that is tested, such as test or val"
+                ),
+                Param("train", "str", help="list to train on, such as trainval"),
+                Param("classes", "str", default="voc", choices=("voc", "all"), help="the 20 of VOC, or all that occur"),
+            ),
+            reference="Everingham et al., The PASCAL Visual Object Classes Challenge, IJCV 2010",
+        ),
+    ]

@@ -1,0 +1,140 @@
+"""COCO annotations: `instances_*.json` with images, annotations and categories."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mlcvbench.contract import Array, InputSpec, LoadedData, Problem, Split
+from mlcvbench.errors import DataError
+from mlcvbench.limits import MAX_PIXELS
+from mlcvbench_detection import json_table
+from mlcvbench_detection.entries import Entries, ObjectEntries, read_columns, read_objects
+from mlcvbench_detection.json_table import NotUniformError, check_size, give_back, read_json, short
+from mlcvbench_detection.masks import read_segmentation
+from mlcvbench_detection.predictions import FARTHEST, RaggedMasks
+from mlcvbench_detection.ragged import Ragged, starts_of
+from mlcvbench_detection.rle import BadMask, Masks
+from mlcvbench_detection.split import DetectionSplit, relative_file
+
+
+def load_coco(params: Mapping[str, Any], data_seed: int) -> LoadedData:  # noqa: ARG001 - a loader's signature
+    """Return the test split of an annotation file, and the training split when its file is given.
+
+    Images come in ascending order of their ids, classes in that of the category ids, as pycocotools takes them. The
+    files fix the splits, so `data_seed` does not change them.
+    """
+    masks = bool(params.get("masks"))
+    test = _read_file(Path(params["annotations"]), masks)
+    splits: dict[str, Split] = {"test": test.split("test", params.get("images"))}
+    if params.get("train"):
+        train = _read_file(Path(params["train"]), masks)
+        if train.classes != test.classes or train.category_ids != test.category_ids:
+            raise DataError(f"{train.path}: its categories are not those of {test.path}.")
+        splits["train"] = train.split("train", params.get("train_images"))
+    extra = {"category_ids": test.category_ids, "masks": masks}
+    problem = Problem("detection", test.classes, {"image": InputSpec((None, None, 3))}, extra)
+    return LoadedData("coco", "1", problem, splits)
+
+
+def _read_file(path: Path, masks: bool) -> _CocoFile:
+    """Return a checked file, by columns when it is large and holds nothing unusual; masks need the objects."""
+    check_size(path, DataError)
+    if not masks and path.stat().st_size > json_table.SMALL:
+        with contextlib.suppress(NotUniformError):
+            file = _CocoFile(path, read_columns(path), masks)
+            give_back()
+            return file
+    return _CocoFile(path, read_objects(path, read_json(path, DataError)), masks)
+
+
+class _CocoFile:
+    """A checked annotation file; DataError names the file, the entry (from 0) and the field."""
+
+    def __init__(self, path: Path, lists: Mapping[str, Entries], masks: bool) -> None:
+        self.path, self._masks = path, masks
+        self._read_categories(lists["categories"])
+        self._read_images(lists["images"])
+        self._read_annotations(lists["annotations"])
+
+    def split(self, name: str, folder: str | None) -> DetectionSplit:
+        """Return the split, its pictures in `folder`."""
+        if folder is not None and not Path(folder).is_dir():
+            raise DataError(f"{folder}: no such folder; wanted the images of {self.path.name}.")
+        return DetectionSplit(
+            name,
+            ids=self._ids.astype(np.str_),
+            targets=self._targets,
+            files=self._files,
+            folder=None if folder is None else Path(folder),
+            classes=self.classes,
+        )
+
+    def _read_categories(self, entries: Entries) -> None:
+        ids = entries.unique_ids()
+        names = entries.texts("name")
+        if not len(ids):
+            raise DataError(f"{self.path}: has no categories.")
+        if len(set(names)) < len(names):
+            row = next(row for row, name in enumerate(names) if name in names[:row])
+            raise DataError(f"{entries.at(row)}.name: {short(names[row])} is the name of another category too.")
+        order = np.argsort(ids)
+        self.category_ids = tuple(ids[order].tolist())
+        self.classes = tuple(names[row] for row in order)
+
+    def _read_images(self, entries: Entries) -> None:
+        ids = entries.unique_ids()
+        if not len(ids):
+            raise DataError(f"{self.path}: has no images.")
+        sides = []
+        for name in ("height", "width"):
+            side = entries.integers(name, None if self._masks else 0)
+            wrong = ((side < 1) | (side > MAX_PIXELS)) & entries.has(name)
+            entries.refuse(wrong, name, f"1 to {MAX_PIXELS} pixels", side)
+            sides.append(side)
+        sizes = np.stack(sides, axis=1)
+        large = sizes.prod(axis=1) > MAX_PIXELS
+        if large.any():
+            row = int(np.argmax(large))
+            raise DataError(f"{entries.at(row)}: {sizes[row, 0]} x {sizes[row, 1]} pixels; the most is {MAX_PIXELS}.")
+        files = entries.texts("file_name", "")
+        for row, file in enumerate(files):
+            if file and not relative_file(file):
+                raise DataError(f"{entries.at(row)}.file_name: {short(file)} is not a path inside the image folder.")
+        order = np.argsort(ids)
+        self._ids, self._sizes, self._files = ids[order], sizes[order], [files[row] for row in order.tolist()]
+
+    def _read_annotations(self, entries: Entries) -> None:
+        ids = entries.unique_ids()
+        unit = entries.places("image_id", self._ids, "image")
+        label = entries.places("category_id", np.array(self.category_ids), "category")
+        area = entries.numbers("area")
+        entries.refuse(~((area >= 0) & (area <= FARTHEST**2)), "area", "a number of square pixels", area)
+        crowd = entries.flags("iscrowd")
+        entries.refuse((crowd != 0) & (crowd != 1), "iscrowd", "0 or 1", crowd)
+        order = np.argsort(unit, kind="stable")
+        starts = starts_of(np.bincount(unit, minlength=len(self._ids)))
+        columns = {
+            "xywh": entries.boxes(),
+            "labels": label,
+            "area": area,
+            "crowd": crowd.astype(bool),
+            "annotation": ids,
+        }
+        self._targets: dict[str, Any] = {name: Ragged(values[order], starts) for name, values in columns.items()}
+        self._targets["size"] = self._sizes
+        if isinstance(entries, ObjectEntries) and self._masks:
+            self._targets["masks"] = RaggedMasks(self._read_masks(entries, unit)[order], starts)
+
+    def _read_masks(self, entries: ObjectEntries, unit: Array) -> Masks:
+        parts = []
+        for row, (entry, size) in enumerate(zip(entries.rows, self._sizes[unit].tolist(), strict=True)):
+            read = read_segmentation(entry.get("segmentation"), *size)
+            if isinstance(read, BadMask):
+                raise DataError(f"{entries.at(row)}.segmentation: {read.reason}.")
+            parts.append(read)
+        return Masks.join(parts)

@@ -1,0 +1,160 @@
+"""Other implementations of COCO's numbers, run on the same checked columns: hotcoco and pycocotools itself."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from mlcvbench.contract import Array, Predictions, Targets
+from mlcvbench_detection.predictions import RaggedMasks
+from mlcvbench_detection.ragged import Ragged, ragged
+from mlcvbench_detection.rle import Masks, encode_text
+
+Engine = Callable[[Predictions, Targets, int, str], "list[float | None]"]
+"""Predictions, targets, number of classes and `bbox` or `segm` to COCO's twelve numbers, None where undefined."""
+
+
+def run_hotcoco(predictions: Predictions, targets: Targets, classes: int, kind: str) -> list[float | None]:
+    """Return the numbers of hotcoco, a Rust port of pycocotools. It takes arrays, so boxes cost no Python object."""
+    import hotcoco
+
+    annotated, images, categories = _frame(targets, classes)
+    segmentation = _objects(_masks(targets)) if kind == "segm" else None
+    truth = hotcoco.COCO.from_arrays(
+        images,
+        categories,
+        annotated.units + 1,
+        annotated.values + 1,
+        ragged(targets, "xywh").values,
+        ids=ragged(targets, "annotation").values,
+        area=ragged(targets, "area").values,
+        iscrowd=ragged(targets, "crowd").values.astype(np.int64),
+        segmentation=segmentation,
+    )
+    masks = _objects(_masks(predictions)) if kind == "segm" else None
+    results = truth.load_res(_rows(predictions), segmentation=masks)
+    if "xywh" not in predictions and len(predictions["scores"].values):
+        area = _masks(predictions).area().astype(np.float64)
+        results.update_anns(ids=np.arange(1, len(area) + 1), area=area)
+    evaluation = hotcoco.COCOeval(truth, results, kind)
+    evaluation.evaluate()
+    evaluation.accumulate()
+    with contextlib.redirect_stdout(io.StringIO()):
+        evaluation.summarize()
+    return _defined(evaluation.stats)
+
+
+def run_pycocotools(predictions: Predictions, targets: Targets, classes: int, kind: str) -> list[float | None]:
+    """Return the numbers of pycocotools, the reference."""
+    from pycocotools.coco import COCO
+    from pycocotools.cocoeval import COCOeval
+
+    with contextlib.redirect_stdout(io.StringIO()):
+        truth, results = COCO(), COCO()
+        _, images, categories = _frame(targets, classes)
+        truth.dataset = {"images": images, "categories": categories, "annotations": _annotations(targets, kind)}
+        truth.createIndex()
+        results.dataset = {"images": images, "categories": categories, "annotations": _results(predictions, kind)}
+        results.createIndex()
+        evaluation = COCOeval(truth, results, kind)
+        evaluation.evaluate()
+        evaluation.accumulate()
+        evaluation.summarize()
+    return _defined(evaluation.stats)
+
+
+ENGINES: Mapping[str, Engine] = {"hotcoco": run_hotcoco, "pycocotools": run_pycocotools}
+"""By name; the first is the default."""
+
+
+def _frame(targets: Targets, classes: int) -> tuple[Ragged, list[dict[str, Any]], list[dict[str, Any]]]:
+    """Return the annotations' labels, the images and the categories; ids count from 1 in the order of the split."""
+    images = [
+        {"id": unit + 1, "height": height, "width": width, "file_name": ""}
+        for unit, (height, width) in enumerate(np.asarray(targets["size"]).tolist())
+    ]
+    return ragged(targets, "labels"), images, [{"id": label + 1, "name": str(label)} for label in range(classes)]
+
+
+def _annotations(targets: Targets, kind: str) -> list[dict[str, Any]]:
+    annotated = ragged(targets, "labels")
+    names = ("annotation", "xywh", "area", "crowd")
+    ids, boxes, area, crowd = (ragged(targets, name).values.tolist() for name in names)
+    masks = _objects(_masks(targets)) if kind == "segm" else [None] * len(ids)
+    return [
+        {
+            "id": ids[row],
+            "image_id": unit + 1,
+            "category_id": label + 1,
+            "bbox": boxes[row],
+            "area": area[row],
+            "iscrowd": int(crowd[row]),
+            "segmentation": masks[row],
+        }
+        for row, (unit, label) in enumerate(zip(annotated.units.tolist(), annotated.values.tolist(), strict=True))
+    ]
+
+
+def _results(predictions: Predictions, kind: str) -> list[dict[str, Any]]:
+    scores = predictions["scores"]
+    boxes = _boxes(predictions)
+    area = boxes[:, 2] * boxes[:, 3] if "xywh" in predictions else _masks(predictions).area()
+    masks = _objects(_masks(predictions)) if kind == "segm" else [None] * len(boxes)
+    return [
+        {
+            "id": row + 1,
+            "image_id": unit + 1,
+            "category_id": label + 1,
+            "score": score,
+            "bbox": box,
+            "area": size,
+            "iscrowd": 0,
+            "segmentation": mask,
+        }
+        for row, (unit, label, score, box, size, mask) in enumerate(
+            zip(
+                scores.units.tolist(),
+                predictions["labels"].values.tolist(),
+                scores.values.tolist(),
+                boxes.tolist(),
+                area.tolist(),
+                masks,
+                strict=True,
+            )
+        )
+    ]
+
+
+def _rows(predictions: Predictions) -> Array:
+    """Return float64 (N, 7): image, x, y, width, height, score, category; ids count from 1."""
+    scores, labels = ragged(predictions, "scores"), ragged(predictions, "labels")
+    columns = [scores.units + 1, _boxes(predictions), scores.values, labels.values + 1]
+    return np.column_stack(columns).astype(np.float64, copy=False)
+
+
+def _boxes(predictions: Predictions) -> Array:
+    """Return the boxes, those of the masks when there are no others."""
+    return ragged(predictions, "xywh").values if "xywh" in predictions else _masks(predictions).boxes()
+
+
+def _masks(columns: Mapping[str, Any]) -> Masks:
+    masks: RaggedMasks = columns["masks"]
+    return masks.values
+
+
+def _objects(masks: Masks) -> list[Any]:
+    """Return COCO's compressed objects of checked masks."""
+    text, starts = encode_text(masks)
+    data, places = text.tobytes(), starts.tolist()
+    return [
+        {"size": size, "counts": data[first:last]}
+        for size, first, last in zip(masks.size.tolist(), places[:-1], places[1:], strict=True)
+    ]
+
+
+def _defined(stats: Any) -> list[float | None]:
+    return [None if value == -1 else float(value) for value in list(stats)[:12]]

@@ -1,0 +1,186 @@
+"""Pictures with the objects that were found, missed and imagined drawn on them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mlcvbench.contract import Array, Plot, Predictions, Problem, Split, Table, Targets
+from mlcvbench_detection.coco_scoring import detected_boxes
+from mlcvbench_detection.curves import Outcomes, best_score, outcomes
+from mlcvbench_detection.predictions import RaggedMasks
+from mlcvbench_detection.ragged import ragged
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+IMAGES = 6
+A_ROW = 3
+TRUE, FALSE, MISSED, WANTED = "#1a9850", "#d73027", "#fdae00", "#ffffff"
+_MOST_BOXES = 60
+"""Boxes of one kind drawn on an image."""
+_LABEL_HEIGHT = 0.06
+"""A box that begins this near to the top of its image, as a share of the height, has its label inside."""
+
+
+def draw_overlays(
+    folder: Path, predictions: Predictions, targets: Targets, split: Split, problem: Problem, table: Table
+) -> list[Plot]:
+    """Draw the images with the most and the fewest errors; nothing when the split has no pictures."""
+    from mlcvbench_detection.plots import save
+
+    if not getattr(split, "has_pictures", True) or not len(table):
+        return []
+    found = outcomes(table)
+    score = best_score(table, found)
+    errors, hits = _tally(table, found, score, len(split))
+    annotated = np.flatnonzero(hits + errors > 0)
+    scene = _Scene(predictions, targets, split, problem.classes, table, found, score)
+    plots = []
+    for file, title, order in (
+        ("worst.png", "Images with the most errors", np.lexsort((annotated, -errors[annotated]))),
+        (
+            "best.png",
+            "Images with the most objects found without error",
+            np.lexsort((-hits[annotated], errors[annotated])),
+        ),
+    ):
+        chosen = annotated[order[:IMAGES]]
+        if len(chosen):
+            figure, alt = scene.figure(chosen)
+            save(figure, folder / file)
+            plots.append(Plot(file, title, alt))
+    return plots
+
+
+def _tally(table: Table, found: Outcomes, score: float, count: int) -> tuple[Array, Array]:
+    """Return errors and hits of each image (U,) when detections from `score` on are shown."""
+    unit = table["unit"]
+    shown = found.false[table["score"][found.false] >= score]
+    late = found.true[table["score"][found.true] < score]  # found, but below the score: missed when shown
+    hits = found.true[table["score"][found.true] >= score]
+    errors = np.bincount(unit[np.concatenate([shown, late, found.missed])], minlength=count)
+    return errors, np.bincount(unit[hits], minlength=count)
+
+
+class _Scene:
+    """Draws images of one record."""
+
+    def __init__(
+        self,
+        predictions: Predictions,
+        targets: Targets,
+        split: Split,
+        classes: Sequence[str],
+        table: Table,
+        found: Outcomes,
+        score: float,
+    ) -> None:
+        self._split, self._classes, self._table = split, classes, table
+        self._found, self._score = found, score
+        self._boxes, self._labels = detected_boxes(predictions), ragged(predictions, "labels")
+        self._wanted, self._wanted_labels = ragged(targets, "xywh"), ragged(targets, "labels")
+        self._masks: RaggedMasks | None = predictions.get("masks")
+
+    def figure(self, units: Array) -> tuple[Figure, str]:
+        """Draw some images in a grid."""
+        from mlcvbench_detection.plots import INK, new_figure
+
+        rows = -(-len(units) // A_ROW)
+        figure = new_figure(11, 3.9 * rows)
+        grid = figure.subplots(rows, A_ROW, squeeze=False).ravel()
+        for axes in grid:
+            axes.set_axis_off()
+        for axes, unit in zip(grid, units.tolist(), strict=False):
+            right, wrong, missed = self._draw(axes, unit)
+            axes.set_title(
+                f"{str(self._split.ids[unit])[-24:]}: {right} found, {wrong} false, {missed} missed",
+                fontsize=8,
+                color=INK,
+            )
+        figure.legend(handles=_legend(), loc="outside lower center", ncols=4, frameon=False, fontsize=8)
+        names = ", ".join(str(self._split.ids[unit]) for unit in units)
+        return figure, f"Images {names[:200]} with annotations and the detections that score {self._score:.3f} or more."
+
+    def _draw(self, axes: Any, unit: int) -> tuple[int, int, int]:
+        image = np.asarray(self._split.read([unit])[0].inputs["image"][0])
+        own = self._table["unit"] == unit
+        true, late = self._shown(self._found.true[own[self._found.true]])
+        false, _ = self._shown(self._found.false[own[self._found.false]])
+        missed = self._found.missed[own[self._found.missed]]
+        height, width = image.shape[:2]
+        axes.imshow(self._shaded(image, unit, true, false), cmap="gray", interpolation="nearest")
+        wanted = self._found.found[own[self._found.found]]
+        self._rectangles(axes, self._wanted[unit], self._table["index"][wanted], WANTED, None, "--")
+        self._rectangles(
+            axes, self._wanted[unit], self._table["index"][missed], MISSED, self._wanted_labels[unit], "--"
+        )
+        self._rectangles(axes, self._boxes[unit], self._table["index"][false], FALSE, self._labels[unit], "-")
+        self._rectangles(axes, self._boxes[unit], self._table["index"][true], TRUE, self._labels[unit], "-")
+        axes.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5))
+        return len(true), len(false), len(missed) + len(late)
+
+    def _shown(self, rows: Array) -> tuple[Array, Array]:
+        """Split detections into those at or above the score and those below."""
+        visible = self._table["score"][rows] >= self._score
+        return rows[visible], rows[~visible]
+
+    def _shaded(self, image: Array, unit: int, true: Array, false: Array) -> Array:
+        """Return the image with the detected masks laid over it."""
+        if self._masks is None:
+            return image
+        picture = (
+            image.astype(np.float64) if image.ndim == 3 else np.repeat(image[:, :, None], 3, axis=2).astype(np.float64)
+        )
+        for rows, color in ((false, FALSE), (true, TRUE)):
+            for index in self._table["index"][rows][:_MOST_BOXES].tolist():
+                inside = self._masks[unit].dense(index)
+                picture[inside] = 0.55 * picture[inside] + 0.45 * _rgb(color)
+        return picture.round().astype(np.uint8)
+
+    def _rectangles(self, axes: Any, boxes: Array, index: Array, color: str, labels: Array | None, style: str) -> None:
+        from matplotlib.patches import Rectangle
+
+        from mlcvbench_detection.plots import short_name
+
+        image_height = max(axes.get_ylim())
+        for place in index[:_MOST_BOXES].tolist():
+            x, y, width, height = boxes[place]
+            under = Rectangle(
+                (x - 0.5, y - 0.5), width, height, fill=False, edgecolor="black", linewidth=2.2, alpha=0.6
+            )
+            axes.add_patch(under)
+            axes.add_patch(
+                Rectangle(
+                    (x - 0.5, y - 0.5), width, height, fill=False, edgecolor=color, linewidth=1.3, linestyle=style
+                )
+            )
+            if labels is not None:
+                axes.text(
+                    max(x, 0),
+                    max(y, 0),
+                    short_name(self._classes[labels[place]]),
+                    fontsize=6,
+                    color="white",
+                    va="bottom" if y > _LABEL_HEIGHT * image_height else "top",
+                    clip_on=True,
+                    bbox={"facecolor": color, "edgecolor": "none", "pad": 0.8, "alpha": 0.9},
+                )
+
+
+def _legend() -> list[Any]:
+    from matplotlib.patches import Patch
+
+    return [
+        Patch(facecolor=TRUE, label="found (detection)"),
+        Patch(facecolor=FALSE, label="false detection"),
+        Patch(facecolor=MISSED, label="missed (annotation)"),
+        Patch(facecolor="none", edgecolor="black", linestyle="--", label="annotation"),
+    ]
+
+
+def _rgb(color: str) -> Array:
+    return np.array([int(color[place : place + 2], 16) for place in (1, 3, 5)], dtype=np.float64)

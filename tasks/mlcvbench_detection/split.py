@@ -1,0 +1,103 @@
+"""Images with annotated objects: annotations in memory, pictures read from disk when a model asks for them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mlcvbench.contract import Array, Batch, Split, Targets
+from mlcvbench.contract.batch import take
+from mlcvbench.errors import DataError
+from mlcvbench.images import read_image
+from mlcvbench_detection.predictions import RaggedMasks
+from mlcvbench_detection.ragged import Ragged
+
+
+class DetectionSplit(Split):
+    """U images and their annotated objects.
+
+    Targets: `xywh` float64 (n, 4), `labels` int64 (n,) an image (`Ragged`), `size` int64 (U, 2) height and width, 0
+    where unknown; COCO adds `area` float64, `crowd` bool, `annotation` int64 (its id) and, when asked for, `masks`
+    (`RaggedMasks`); VOC adds `difficult` bool.
+
+    `files`: the picture of each image relative to `folder`; without `folder` only stored predictions can be scored.
+    The fingerprint is that of ids, classes and annotations, so that results scored without pictures join the same
+    board; a picture is held against the size its annotation states when it is read.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        ids: Array,
+        targets: Mapping[str, Any],
+        files: Sequence[str],
+        folder: Path | None,
+        classes: Sequence[str],
+    ) -> None:
+        self.name, self.ids, self.groups = name, ids, ids
+        self._targets, self._files, self._folder, self._classes = dict(targets), tuple(files), folder, tuple(classes)
+        self._digest: str | None = None
+
+    @property
+    def ragged(self) -> bool:
+        return True
+
+    def read(self, index: Sequence[int] | Array | slice) -> tuple[Batch, Targets]:
+        places = np.arange(len(self))[index if isinstance(index, slice) else np.asarray(index, dtype=np.int64)]
+        images = [self.picture(int(place)) for place in places]
+        meta = {"size": self._targets["size"][places]}
+        return Batch(self.ids[places], {"image": images}, meta), self._taken(places)
+
+    def targets(self) -> Targets:
+        return self._targets
+
+    @property
+    def has_pictures(self) -> bool:
+        """True when a folder of images was given."""
+        return self._folder is not None
+
+    def picture(self, place: int) -> Array:
+        """Return one image as uint8 (H, W, 3); DataError when it is missing or of another size than annotated."""
+        if self._folder is None:
+            raise DataError(f"split {self.name!r} has annotations only: its folder of images is missing.")
+        path = self._folder / self._files[place]
+        image = read_image(path)
+        wanted = self._targets["size"][place].tolist()
+        if wanted[0] and list(image.shape[:2]) != wanted:
+            raise DataError(
+                f"{path}: has {image.shape[0]} x {image.shape[1]} pixels (height x width), but its annotation says "
+                f"{wanted[0]} x {wanted[1]}."
+            )
+        return image
+
+    def fingerprint(self) -> str:
+        if self._digest is None:
+            digest = hashlib.sha256("\n".join([*map(str, self.ids), "", *self._classes]).encode())
+            for name in sorted(self._targets):
+                for array in _flat(self._targets[name]):
+                    little = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
+                    digest.update(f"\n{name}:{little.dtype.str}:{little.shape}\n".encode())
+                    digest.update(little.tobytes())
+            self._digest = digest.hexdigest()
+        return self._digest
+
+    def _taken(self, places: Array) -> Targets:
+        return {name: take(column, places) for name, column in self._targets.items()}
+
+
+def _flat(column: Any) -> list[Array]:
+    if isinstance(column, RaggedMasks):
+        return [column.values.runs, column.values.starts, column.values.size, column.starts]
+    return [column.values, column.starts] if isinstance(column, Ragged) else [column]
+
+
+def relative_file(name: Any) -> bool:
+    """Return whether a file name from outside stays inside its folder."""
+    if not isinstance(name, str) or not name or "\0" in name or "\\" in name or ":" in name or name.startswith("/"):
+        return False  # a colon or a backslash leads elsewhere on Windows
+    return ".." not in name.split("/")

@@ -1,0 +1,82 @@
+"""The detection task: what a prediction is, how it is checked, stored, read from files and scored."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from mlcvbench.contract import (
+    Array,
+    External,
+    Plot,
+    Predictions,
+    Problem,
+    Scorer,
+    Split,
+    Table,
+    Targets,
+    Task,
+)
+from mlcvbench.errors import OverrideError, RecordError, UnknownNameError
+from mlcvbench_detection.coco_scoring import CocoMaskScorer, CocoScorer
+from mlcvbench_detection.predictions import category_ids, check_predictions, join_predictions
+from mlcvbench_detection.results import Wanted, read_results
+from mlcvbench_detection.storage import write_results
+from mlcvbench_detection.voc_scoring import VOC_SCORERS
+
+SCORERS: Mapping[str, Callable[[Problem], Scorer]] = {
+    CocoScorer.protocol_id: CocoScorer,
+    CocoMaskScorer.protocol_id: CocoMaskScorer,
+    **VOC_SCORERS,
+}
+"""The scorer of each protocol id."""
+
+
+class DetectionTask(Task):
+    """Find the objects of an image: their boxes, classes and scores, and their masks for instance segmentation.
+
+    The module `predictions` says what a model returns. Stored and read as COCO results JSON.
+    """
+
+    kind = "detection"
+    extension = ".json"
+
+    def protocols(self) -> tuple[str, ...]:
+        return tuple(SCORERS)
+
+    def scorer(self, protocol: str, problem: Problem) -> Scorer:
+        if protocol not in SCORERS:
+            raise UnknownNameError("detection protocol", protocol, SCORERS)
+        return SCORERS[protocol](problem)
+
+    def check(self, predictions: Predictions, ids: Array, problem: Problem) -> Predictions:
+        return check_predictions(predictions, ids, problem)
+
+    def merge(self, parts: Sequence[Predictions]) -> Predictions:
+        return join_predictions(parts)
+
+    def save(self, predictions: Predictions, ids: Array, folder: Path) -> Path:
+        path = folder / f"predictions{self.extension}"
+        write_results(path, predictions, ids)
+        return path
+
+    def load(self, path: Path, split_ids: Array, problem: Problem) -> Predictions:
+        wanted = Wanted(split_ids, None, category_ids(problem), bool(problem.extra.get("masks")), RecordError)
+        return self.check(read_results(path, wanted), split_ids, problem)
+
+    def read_external(self, path: Path, split: Split, problem: Problem, settings: Mapping[str, Any]) -> External:
+        if settings.get("value") is not None:
+            raise OverrideError("value= has no effect on detection: results JSON says what it holds.")
+        sizes = split.targets()["size"]
+        wanted = Wanted(split.ids, sizes, category_ids(problem), bool(problem.extra.get("masks")))  # type: ignore[arg-type]
+        predictions = read_results(path, wanted)
+        fields = " and ".join(name for name, field in (("boxes", "xywh"), ("masks", "masks")) if field in predictions)
+        return External(predictions, f"{path.name}: {fields}")
+
+    def plot(
+        self, folder: Path, predictions: Predictions, targets: Targets, split: Split, problem: Problem, table: Table
+    ) -> list[Plot]:
+        from mlcvbench_detection.plots import draw
+
+        return draw(folder, predictions, targets, split, problem, table)

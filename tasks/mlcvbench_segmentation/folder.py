@@ -1,0 +1,82 @@
+"""Label-image folders: `images/NAME.jpg` and `labels/NAME.png`, for one split or below `train/`, `val/`, `test/`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mlcvbench.contract import InputSpec, LoadedData, Problem, Split
+from mlcvbench.errors import DataError
+from mlcvbench_segmentation.coding import Coding, read_classes, read_label_map
+from mlcvbench_segmentation.split import LabelSplit
+
+LABEL_SUFFIXES = (".png", ".tif", ".tiff", ".bmp", ".gif")
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".webp", ".ppm", *LABEL_SUFFIXES)
+SPLITS = ("train", "val", "test")
+
+
+def load_label_folder(params: Mapping[str, Any], data_seed: int) -> LoadedData:  # noqa: ARG001 - a loader's signature
+    """Return the splits of a folder; without `test/` its labels are the test split.
+
+    `images/` may be missing when only stored predictions are scored. DataError names what is missing: the folder, the
+    class list, a label or an image without its partner.
+    """
+    root = Path(params["root"])
+    if not root.is_dir():
+        raise DataError(f"data.root={root}: no such folder.")
+    classes = read_classes(Path(params.get("classes") or root / "classes.txt"))
+    ignore = params.get("ignore", 255)
+    coding = _coding(root, params.get("label_map"), classes, None if ignore < 0 else ignore)
+    if (root / "test").is_dir():
+        splits: dict[str, Split] = {
+            name: _read_split(root / name, name, coding) for name in SPLITS if (root / name).is_dir()
+        }
+    else:
+        splits = {"test": _read_split(root, "test", coding)}
+    return LoadedData("label-folder", "1", segmentation_problem(classes, coding), splits)
+
+
+def segmentation_problem(classes: tuple[str, ...], coding: Coding) -> Problem:
+    """Return the problem: images of any size; `extra` tells readers of predictions what file values mean."""
+    extra = {"coding": coding.plain_data()}
+    return Problem("segmentation", classes, {"image": InputSpec((None, None, 3))}, extra)
+
+
+def files_by_id(folder: Path, suffixes: tuple[str, ...]) -> dict[str, Path]:
+    """Return files below `folder` by name without ending, such as `frankfurt/000001`, sorted; DataError on doubles."""
+    found: dict[str, Path] = {}
+    for path in sorted(folder.rglob("*")):
+        if path.suffix.lower() not in suffixes or not path.is_file():
+            continue
+        name = path.relative_to(folder).with_suffix("").as_posix()
+        if name in found:
+            raise DataError(f"{path}: {found[name].name} has the same name; wanted one file for each sample.")
+        found[name] = path
+    return found
+
+
+def _coding(root: Path, given: str | None, classes: tuple[str, ...], ignore: int | None) -> Coding:
+    path = Path(given) if given else root / "label_map.csv"
+    if given or path.is_file():
+        return read_label_map(path, classes, ignore)
+    if ignore is not None and ignore < len(classes):
+        raise DataError(
+            f"data.ignore={ignore} is also the value of class {classes[ignore]!r}; "
+            "say what the values mean with data.label_map=FILE, or set data.ignore=-1."
+        )
+    return Coding.plain(len(classes), ignore)
+
+
+def _read_split(folder: Path, name: str, coding: Coding) -> LabelSplit:
+    labels = files_by_id(folder / "labels", LABEL_SUFFIXES)
+    if not labels:
+        raise DataError(f"{folder / 'labels'}: wanted label images ({', '.join(LABEL_SUFFIXES)}), found none.")
+    if not (folder / "images").is_dir():
+        return LabelSplit(name, list(labels), list(labels.values()), None, coding)
+    images = files_by_id(folder / "images", IMAGE_SUFFIXES)
+    for one, other, missing in ((labels, images, "image"), (images, labels, "label image")):
+        lonely = next((key for key in one if key not in other), None)
+        if lonely is not None:
+            raise DataError(f"{one[lonely]}: has no {missing} of that name in {folder}.")
+    return LabelSplit(name, list(labels), list(labels.values()), [images[key] for key in labels], coding)

@@ -1,0 +1,187 @@
+"""Pictures of a segmentation record: IoU of each class, and the best and worst images beside their labels.
+
+Drawn with matplotlib's Agg canvas and its default style, without dates or versions in the file, so that equal results
+give equal bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mlcvbench.contract import Array, Plot, Predictions, Problem, Split, Table, Targets
+from mlcvbench.errors import DataError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+SHOWN = 3
+"""So many of the best and so many of the worst images."""
+LISTED = 40
+SIDE = 480
+"""Longest side of a drawn image, pixels."""
+BLEND = 0.6
+INK, ACCENT = "#1f2933", "#2166ac"
+IGNORED_COLOR = (224, 224, 224)
+NAME_LENGTH = 18
+
+
+def draw(
+    folder: Path, predictions: Predictions, targets: Targets, split: Split, problem: Problem, table: Table
+) -> list[Plot]:
+    """Write the pictures as PNG into `folder` and return what they are; images are read one at a time."""
+    import matplotlib.style
+
+    if not len(table):
+        return []
+    folder.mkdir(parents=True, exist_ok=True)
+    units, quality = image_iou(table)
+    order = units[np.argsort(quality, kind="stable")]
+    worst, best = order[:SHOWN], order[::-1][: max(0, min(SHOWN, len(order) - SHOWN))]
+    shown = _Shown(
+        predictions, targets, split, problem.classes, dict(zip(units.tolist(), quality.tolist(), strict=True))
+    )
+    drawn: list[Plot] = []
+    with matplotlib.style.context("default"):
+        figure, alt = draw_class_iou(table, problem.classes)
+        drawn.append(_save(figure, folder, "classes.png", "IoU of each class", alt))
+        for chosen, file, title in ((worst, "worst.png", "Worst images"), (best, "best.png", "Best images")):
+            if len(chosen):
+                figure, alt = shown.draw(chosen.tolist(), title.lower())
+                drawn.append(_save(figure, folder, file, title, alt))
+    return drawn
+
+
+def image_iou(table: Table) -> tuple[Array, Array]:
+    """Return the units that have rows and the mean IoU of the classes that occur in each."""
+    iou = table["hit"] / (table["labelled"] + table["predicted"] - table["hit"])
+    units, place = np.unique(table["unit"], return_inverse=True)
+    return units, np.bincount(place, iou) / np.bincount(place)
+
+
+def draw_class_iou(table: Table, classes: Sequence[str]) -> tuple[Figure, str]:
+    """Draw the IoU of each class over the data set as bars; of many classes, the worst."""
+    sums = [np.bincount(table["rank"], table[name], len(classes)) for name in ("hit", "labelled", "predicted")]
+    with np.errstate(invalid="ignore"):
+        iou = sums[0] / (sums[1] + sums[2] - sums[0])
+    order = np.flatnonzero(~np.isnan(iou))
+    what = "classes in order"
+    if len(order) > LISTED:
+        order, what = order[np.argsort(iou[order], kind="stable")[:LISTED]], f"{LISTED} worst of {len(order)} classes"
+    figure = _figure(6.4, 1.0 + 0.24 * len(order))
+    axes = figure.subplots()
+    axes.barh(np.arange(len(order)), iou[order], color=ACCENT, height=0.7)
+    for place, value in enumerate(iou[order].tolist()):
+        axes.text(value + 0.01, place, f"{value:.3f}", va="center", fontsize=7, color=INK)
+    axes.set_yticks(range(len(order)), [_short(classes[index]) for index in order.tolist()], fontsize=8)
+    axes.set(xlim=(0, 1.1), ylim=(len(order) - 0.4, -0.6), xlabel=f"IoU ({what})")
+    axes.tick_params(axis="y", length=0)
+    axes.spines[["top", "right"]].set_visible(False)
+    worst = int(order[np.argmin(iou[order])])
+    return figure, f"IoU of each class; the lowest is {iou[worst]:.3f} for {classes[worst]}."
+
+
+class _Shown:
+    """What is drawn of an image: itself under its labels, under its prediction, and where they differ."""
+
+    def __init__(
+        self, predictions: Predictions, targets: Targets, split: Split, classes: Sequence[str], iou: dict[int, float]
+    ) -> None:
+        self._predictions, self._targets, self._split = predictions, targets, split
+        self._classes, self._iou = classes, iou
+        self._colors = class_colors(len(classes))
+
+    def draw(self, units: Sequence[int], what: str) -> tuple[Figure, str]:
+        """Draw one row an image, with a legend of the classes in it."""
+        figure = _figure(10.5, 2.9 * len(units))
+        grid = figure.subplots(len(units), 3, squeeze=False)
+        seen: set[int] = set()
+        for row, unit in zip(grid, units, strict=True):
+            label, guess = self._targets["label_map"][unit], self._predictions["label_map"][unit]
+            step = max(1, -(-max(label.shape) // SIDE))
+            label, guess = label[::step, ::step], guess[::step, ::step]
+            image = self._image(unit, label.shape, step)
+            wrong = (label != guess) & (label < len(self._classes))
+            seen |= set(np.union1d(label[label < len(self._classes)], guess).tolist())
+            for axes, picture in zip(
+                row, (self._over(image, label), self._over(image, guess), _marked(image, wrong)), strict=True
+            ):
+                axes.imshow(picture, interpolation="nearest")
+                axes.set_axis_off()
+            row[0].set_title(f"{_short(str(self._split.ids[unit]))}: labels", fontsize=8, color=INK)
+            row[1].set_title(f"prediction, mean IoU {self._iou[unit]:.3f}", fontsize=8, color=INK)
+            row[2].set_title("wrong pixels", fontsize=8, color=INK)
+        self._legend(figure, sorted(seen))
+        values = ", ".join(f"{self._iou[unit]:.3f}" for unit in units)
+        return figure, f"The {len(units)} {what} by mean IoU of their classes ({values}): labels, prediction, errors."
+
+    def _image(self, unit: int, shape: tuple[int, ...], step: int) -> Array:
+        """Return the image as grey RGB (H, W, 3) uint8, or white when the split has no images."""
+        try:
+            image = np.asarray(self._split.read(np.array([unit]))[0].inputs["image"][0])[::step, ::step]
+        except DataError:
+            return np.full((*shape, 3), 255, dtype=np.uint8)
+        grey = image if image.ndim == 2 else image.mean(axis=2)
+        return np.repeat(grey[..., None], 3, axis=2).astype(np.uint8)
+
+    def _over(self, image: Array, label_map: Array) -> Array:
+        """Return the label map's colours laid over the image."""
+        known = label_map < len(self._classes)
+        colors = np.where(known[..., None], self._colors[np.where(known, label_map, 0)], IGNORED_COLOR)
+        return (BLEND * colors + (1 - BLEND) * image).astype(np.uint8)
+
+    def _legend(self, figure: Figure, classes: Sequence[int]) -> None:
+        from matplotlib.patches import Patch
+
+        handles: list[Any] = [
+            Patch(color=_hex(self._colors[index]), label=_short(self._classes[index])) for index in classes[:24]
+        ]
+        handles.append(Patch(color=_hex(IGNORED_COLOR), label="not scored"))
+        figure.legend(handles=handles, loc="outside lower center", ncols=7, fontsize=7, frameon=False)
+
+
+def class_colors(classes: int) -> Array:
+    """Return uint8 (C, 3): distinct colours by the golden angle of hue, three levels of lightness, first one dark."""
+    from matplotlib.colors import hsv_to_rgb
+
+    index = np.arange(classes)
+    hue = (index * 0.381966) % 1.0
+    saturation = np.where(index % 2 == 0, 0.85, 0.6)
+    value = np.choose(index % 3, [0.9, 0.7, 1.0])
+    colors: Array = np.round(hsv_to_rgb(np.stack([hue, saturation, value], axis=1)) * 255).astype(np.uint8)
+    colors[0] = (55, 65, 81)
+    return colors
+
+
+def _hex(color: Iterable[int]) -> str:
+    return "#" + "".join(f"{int(level):02x}" for level in color)
+
+
+def _marked(image: Array, wrong: Array) -> Array:
+    """Return the image, pale, with wrong pixels in red."""
+    pale = (255 - (255 - image.astype(np.int64)) // 3).astype(np.uint8)
+    pale[wrong] = (178, 24, 43)
+    return pale
+
+
+def _figure(width: float, height: float) -> Figure:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def _save(figure: Figure, folder: Path, file: str, title: str, alt: str) -> Plot:
+    figure.savefig(folder / file, dpi=110, metadata={"Software": None})
+    return Plot(file, title, alt)
+
+
+def _short(name: str) -> str:
+    """Return a name that fits a label and holds nothing that matplotlib would typeset as mathematics."""
+    plain = name.replace("$", r"\$")
+    return plain if len(plain) <= NAME_LENGTH else plain[: NAME_LENGTH - 1] + "\u2026"

@@ -1,0 +1,200 @@
+"""The scorer of segmentation: intersection over union and its relatives, from pixel counts a (image, class).
+
+All metrics come from counts summed over the data set, as the PASCAL VOC and Cityscapes servers do, never from means of
+image scores; `boundary_f` alone is a mean over images, as its authors define it.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+import numpy as np
+
+from mlcvbench.columns import value_name
+from mlcvbench.contract import Array, MetricSpec, Predictions, Problem, Scorer, Table, Targets, Values
+from mlcvbench.errors import DataError, PredictionError, UnknownNameError
+from mlcvbench_segmentation.boundary import boundary_scores
+from mlcvbench_segmentation.counting import IGNORE, IGNORE_WIDE, count_pixels, ignore_value
+
+BOUNDARY_TOLERANCE = 0.0075
+PROTOCOLS = tuple(
+    f"miou/ignore{ignore}/absent-{absent}{boundary}@1"
+    for ignore in (IGNORE, IGNORE_WIDE, "-none")
+    for absent in ("skip", "zero")
+    for boundary in ("", "/bf0.75")
+)
+_PATTERN = re.compile(r"miou/ignore(\d+|-none)/absent-(skip|zero)(/bf0\.75)?@1")
+_COUNTS = ("hit", "predicted", "labelled")
+
+
+class Protocol(NamedTuple):
+    """What an id says: the ignored value (None: no pixel is ignored), absent classes, whether boundaries count."""
+
+    ignore: int | None
+    absent: str
+    boundary: bool
+
+
+def parse_protocol(protocol: str) -> Protocol:
+    """Return the rules of a protocol id.
+
+    >>> parse_protocol("miou/ignore255/absent-skip@1")
+    Protocol(ignore=255, absent='skip', boundary=False)
+    """
+    if protocol not in PROTOCOLS:
+        raise UnknownNameError("segmentation protocol", protocol, PROTOCOLS)
+    match = _PATTERN.fullmatch(protocol)
+    assert match is not None
+    return Protocol(None if match[1] == "-none" else int(match[1]), match[2], match[3] is not None)
+
+
+class SegmentationScorer(Scorer):
+    """Protocols `miou/ignore<V>/absent-<rule>[/bf0.75]@1`.
+
+    `ignore<V>`: pixels whose label is V are not scored, whatever is predicted there (`ignore-none`: all are scored).
+    With n_ij pixels of label i and prediction j, t_i = sum_j n_ij and p_j = sum_i n_ij:
+
+    - IoU_i = n_ii / (t_i + p_i - n_ii), `miou` their mean over classes;
+    - `pixel_accuracy` = sum_i n_ii / sum_i t_i; `mean_accuracy` = mean over classes of n_ii / t_i;
+    - `fwiou` = sum_i t_i IoU_i / sum_i t_i.
+
+    Absent classes. `absent-skip`: a class with neither label nor prediction has no IoU, one without label no accuracy;
+    they are left out of the means (torchmetrics, mmsegmentation). `absent-zero`: they count as 0, and the means run
+    over all C classes.
+
+    `bf0.75` adds `boundary_f`: F of the boundaries (module `boundary`), tolerance 0.75 % of the image diagonal, mean
+    over the images that have a boundary of the class, then over the classes that have any.
+    """
+
+    def __init__(self, protocol: str, problem: Problem) -> None:
+        self.protocol_id = protocol
+        self.rules = parse_protocol(protocol)
+        self.classes = len(problem.classes)
+        given, wanted = self.rules.ignore, ignore_value(self.classes)
+        if given not in (None, wanted):
+            other = protocol.replace(f"ignore{given}", f"ignore{wanted}")
+            raise DataError(
+                f"protocol {protocol!r} ignores {given}, but label maps of {self.classes} classes hold {wanted} "
+                f"where a pixel is ignored; use {other!r}."
+            )
+        self.class_metrics = iou_names(problem.classes)
+        self.metrics = _specs(self.class_metrics, problem.classes, self.rules)
+
+    def rows(self, predictions: Predictions, targets: Targets, units: Array) -> Table:
+        """Return a row a (image, class that occurs in it): unit, rank = class, hit, predicted, labelled, boundary_f.
+
+        One image is read and counted at a time. PredictionError and DataError name the image.
+        """
+        names, counts, scores = [], [], []
+        labels, predicted_maps = targets["label_map"], predictions["label_map"]
+        for place, (unit, label, predicted) in enumerate(zip(units.tolist(), labels, predicted_maps, strict=True)):
+            try:
+                counted = count_pixels(label, predicted, self.classes, ignore=self.rules.ignore is not None)
+            except PredictionError as error:
+                raise PredictionError(f"{value_name(predicted_maps, place)}: {error}") from None
+            except DataError as error:
+                raise DataError(f"{value_name(labels, place)}: {error}") from None
+            present = np.flatnonzero(counted.any(axis=0))
+            names.append(np.stack([np.full(len(present), unit), present]))
+            counts.append(counted[:, present])
+            if self.rules.boundary:
+                scores.append(boundary_scores(label, predicted, self.classes, BOUNDARY_TOLERANCE)[present])
+        where = np.concatenate([np.empty((2, 0), np.int64), *names], axis=1)
+        counted = np.concatenate([np.empty((3, 0), np.int64), *counts], axis=1)
+        columns = {"unit": where[0], "rank": where[1], **dict(zip(_COUNTS, counted, strict=True))}
+        if self.rules.boundary:
+            columns["boundary_f"] = np.concatenate([np.empty(0), *scores])
+        return Table(columns)
+
+    def summarise(self, table: Table, weights: Array | None = None) -> Values:
+        """Return every metric, None where undefined; the same numbers as `summarise_many` with one row."""
+        size = int(table["unit"].max()) + 1 if len(table) else 0
+        row = np.ones(size) if weights is None else np.asarray(weights, dtype=np.float64)
+        many = self.summarise_many(table, row[None])
+        return {name: None if np.isnan(values[0]) else float(values[0]) for name, values in many.items()}
+
+    def summarise_many(self, table: Table, weights: Array) -> dict[str, Array]:
+        """Return every metric under each row of `weights` (R, U) as float64 (R,): products of weights and counts.
+
+        Counts and weights are whole numbers, so the sums are exact in any order.
+        """
+        hit, predicted, labelled = (self._sums(table, weights, table[name]) for name in _COUNTS)  # (R, C) each
+        total = labelled.sum(axis=1)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            iou = hit / (labelled + predicted - hit)
+            accuracy = hit / labelled
+            many = {
+                "miou": self._mean(iou, total),
+                "pixel_accuracy": hit.sum(axis=1) / total,
+                "mean_accuracy": self._mean(accuracy, total),
+                "fwiou": (labelled * np.nan_to_num(iou)).sum(axis=1) / total,
+            }
+            if self.rules.boundary:
+                many["boundary_f"] = self._boundary(table, weights)
+        return many | dict(zip(self.class_metrics, self._per_class(iou, total).T, strict=True))
+
+    def undefined(self, table: Table) -> dict[str, str]:
+        """Return the metrics that these rows leave undefined, each with the reason."""
+        values = self.summarise(table)
+        missing = [name for name, value in values.items() if value is None]
+        if values["pixel_accuracy"] is None:
+            return dict.fromkeys(missing, "no pixel is scored")
+        absent = "the class is neither labelled nor predicted"
+        return {name: absent if name in self.class_metrics else "no class has a boundary" for name in missing}
+
+    def _sums(self, table: Table, weights: Array, values: Array) -> Array:
+        """Return the weighted sums (R, C) of a column over images."""
+        dense = np.zeros((weights.shape[1], self.classes))
+        dense[table["unit"], table["rank"]] = values
+        sums: Array = weights @ dense
+        return sums
+
+    def _boundary(self, table: Table, weights: Array) -> Array:
+        known = ~np.isnan(table["boundary_f"])
+        sums = self._sums(table, weights, np.where(known, table["boundary_f"], 0.0))
+        counts = self._sums(table, weights, known)
+        return self._mean(sums / counts, counts.sum(axis=1))
+
+    def _per_class(self, iou: Array, total: Array) -> Array:
+        """Return the IoU of each class (R, C); an absent class has none, or 0 under `absent-zero`."""
+        if self.rules.absent == "skip":
+            return iou
+        return np.where(total[:, None] > 0, np.nan_to_num(iou), np.nan)
+
+    def _mean(self, values: Array, total: Array) -> Array:
+        """Return the mean over classes (R,) by the rule for absent ones; NaN when nothing at all is labelled."""
+        if self.rules.absent == "zero":
+            mean: Array = np.nan_to_num(values).mean(axis=1)
+        else:
+            present = np.count_nonzero(~np.isnan(values), axis=1)
+            mean = np.nansum(values, axis=1) / present
+        return np.where(total > 0, mean, np.nan)
+
+
+def iou_names(classes: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the metric name of each class: `iou_` and its name in letters, digits and underscores, kept unique.
+
+    >>> iou_names(("road", "traffic light", "traffic-light"))
+    ('iou_road', 'iou_traffic_light_1', 'iou_traffic_light_2')
+    """
+    plain = [re.sub(r"[^A-Za-z0-9]+", "_", name).strip("_") for name in classes]
+    folded = [name.lower() for name in plain]
+    return tuple(
+        f"iou_{name}" if name and folded.count(name.lower()) == 1 else f"iou_{name}_{index}".replace("__", "_")
+        for index, name in enumerate(plain)
+    )
+
+
+def _specs(class_metrics: tuple[str, ...], classes: tuple[str, ...], rules: Protocol) -> tuple[MetricSpec, ...]:
+    specs = [
+        MetricSpec("miou", "mean over classes of intersection / union, pixels summed over the data set"),
+        MetricSpec("pixel_accuracy", "share of the scored pixels that have the right class"),
+        MetricSpec("mean_accuracy", "mean over classes of the share of their pixels that is found"),
+        MetricSpec("fwiou", "mean IoU weighted by the labelled pixels of each class"),
+    ]
+    if rules.boundary:
+        text = "F of boundary pixels matched within 0.75 % of the diagonal, mean over images, then classes"
+        specs.append(MetricSpec("boundary_f", text, provenance="reference-tolerance"))
+    specs += [MetricSpec(m, f"IoU of class {name}") for m, name in zip(class_metrics, classes, strict=True)]
+    return tuple(specs)

@@ -1,0 +1,86 @@
+"""The segmentation task: what a prediction is, how it is checked, stored, read from files and scored."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mlcvbench.contract import Array, External, Plot, Predictions, Problem, Scorer, Split, Table, Targets, Task
+from mlcvbench.errors import PredictionError
+from mlcvbench.stored_maps import stored_maps, write_maps
+from mlcvbench_segmentation.counting import map_dtype
+from mlcvbench_segmentation.scoring import PROTOCOLS, SegmentationScorer
+
+
+class SegmentationTask(Task):
+    """A class for every pixel.
+
+    Predictions: `label_map`, one integer array (H, W) an image in the size of the original image, values 0..C-1;
+    an array (B, H, W) or a list of arrays when sizes differ. Stored as uint8, or uint16 for more than 255 classes.
+    """
+
+    kind = "segmentation"
+
+    def protocols(self) -> tuple[str, ...]:
+        return PROTOCOLS
+
+    def scorer(self, protocol: str, problem: Problem) -> Scorer:
+        return SegmentationScorer(protocol, problem)
+
+    def check(self, predictions: Predictions, ids: Array, problem: Problem) -> Predictions:
+        if not isinstance(predictions, dict) or "label_map" not in predictions:
+            got = (
+                ", ".join(sorted(map(str, predictions)))
+                if isinstance(predictions, dict)
+                else type(predictions).__name__
+            )
+            raise PredictionError(f"predictions have no field 'label_map'; got {got or 'nothing'}.")
+        maps = predictions["label_map"]
+        if not isinstance(maps, np.ndarray | list) or len(maps) != len(ids):
+            got = f"{len(maps)} maps" if isinstance(maps, np.ndarray | list) else type(maps).__name__
+            raise PredictionError(
+                f"field 'label_map': wanted one array (H, W) for each of {len(ids)} samples, got {got}."
+            )
+        classes = len(problem.classes)
+        return {"label_map": [check_map(one, str(name), classes) for one, name in zip(maps, ids, strict=True)]}
+
+    def merge(self, parts: Any) -> Predictions:
+        return {"label_map": [one for part in parts for one in part["label_map"]]}
+
+    def save(self, predictions: Predictions, ids: Array, folder: Path) -> Path:
+        path = folder / f"predictions{self.extension}"
+        write_maps(path, "label_map", predictions["label_map"], ids)
+        return path
+
+    def load(self, path: Path, split_ids: Array, problem: Problem) -> Predictions:
+        dtype = map_dtype(len(problem.classes)).name
+        return {"label_map": stored_maps(path, "label_map", split_ids, (dtype,))}
+
+    def read_external(self, path: Path, split: Split, problem: Problem, settings: Mapping[str, Any]) -> External:
+        from mlcvbench_segmentation.external import read_predictions
+
+        return read_predictions(path, split, problem, settings)
+
+    def plot(
+        self, folder: Path, predictions: Predictions, targets: Targets, split: Split, problem: Problem, table: Table
+    ) -> list[Plot]:
+        from mlcvbench_segmentation.plots import draw
+
+        return draw(folder, predictions, targets, split, problem, table)
+
+
+def check_map(label_map: Any, name: str, classes: int) -> Array:
+    """Return one predicted label map in its storage type; PredictionError says which sample is wrong, and how."""
+    where = f"field 'label_map', sample {name!r}: "
+    if not isinstance(label_map, np.ndarray) or label_map.dtype.kind not in "iu" or label_map.ndim != 2:
+        got = f"{label_map.dtype} {label_map.shape}" if isinstance(label_map, np.ndarray) else type(label_map).__name__
+        raise PredictionError(f"{where}wanted an integer array (H, W), got {got}.")
+    if label_map.size == 0:
+        raise PredictionError(f"{where}wanted at least one pixel, got shape {label_map.shape}.")
+    low, high = int(label_map.min()), int(label_map.max())
+    if low < 0 or high >= classes:
+        raise PredictionError(f"{where}wanted labels 0 to {classes - 1}, got {low if low < 0 else high}.")
+    return np.array(label_map, dtype=map_dtype(classes), order="C")

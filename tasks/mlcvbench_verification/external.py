@@ -1,0 +1,143 @@
+"""Predictions made elsewhere: npz of embeddings, or CSV of a value a pair."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+
+from mlcvbench.contract import Array, External, Problem, Split, Task
+from mlcvbench.errors import DataError, OverrideError, PredictionError
+from mlcvbench.npz import open_npz
+from mlcvbench_verification.pairs import MAX_TEXT_BYTES, Line, Pairs, read_lines
+from mlcvbench_verification.protocols import GIVEN, PAIRS
+
+VALUES = ("distance", "similarity")
+_PLAIN = re.compile(rb"[0-9eE+\-.\r\n]*")
+
+
+def read_predictions(path: Path, split: Split, problem: Problem, settings: Mapping[str, Any], task: Task) -> External:
+    """Read and align predictions; DataError names the file and the line or field that is wrong.
+
+    - `.npz`: `embedding` (N, D), `distance` (cosine, l2 or l1; default cosine), and `ids` (N,) unless the rows are in
+      the order of the split.
+    - `.csv`, `.txt`: lines `value` in the order of the pairs, or `a,b,value` with names of images in any order;
+      `settings["value"]` says whether they are a `distance` or a `similarity`.
+    """
+    value, suffix = settings.get("value"), path.suffix.lower()
+    if suffix == ".npz":
+        if value is not None:
+            raise OverrideError("key 'value' has no effect on embeddings: their distance is part of the file.")
+        return External(_read_embeddings(path, split, problem, task), "npz of embeddings")
+    if suffix not in (".csv", ".txt"):
+        raise DataError(f"{path}: wanted .npz of embeddings or .csv of values of pairs, got {suffix or 'no ending'}.")
+    if value not in VALUES:
+        raise OverrideError(f"values of pairs need value=distance or value=similarity, got {value or 'nothing'}.")
+    values = _read_values(path, split)
+    family = str(problem.extra.get("pairs", PAIRS))
+    return External(
+        {"similarity": -values if value == "distance" else values}, f"csv of {value}", f"{family}/{GIVEN}@1"
+    )
+
+
+def _read_embeddings(path: Path, split: Split, problem: Problem, task: Task) -> dict[str, Any]:
+    with open_npz(path) as file:
+        if "embedding" not in file.headers:
+            raise DataError(f"{path}: wanted an array 'embedding', got {', '.join(sorted(file.headers)) or 'none'}.")
+        embedding = file.read("embedding")
+        ids = file.read("ids") if "ids" in file.headers else None
+        distance = file.read("distance") if "distance" in file.headers else "cosine"
+    try:
+        if ids is not None:
+            embedding = embedding[_order_of(path, ids, split)]
+        return task.check({"embedding": embedding, "distance": distance}, split.ids, problem)
+    except PredictionError as error:
+        raise DataError(f"{path}: {error}") from None
+
+
+def _order_of(path: Path, ids: Array, split: Split) -> Array:
+    """Return where each sample's row is."""
+    rows = {str(name): row for row, name in enumerate(ids.ravel())}
+    if len(rows) != ids.size:
+        raise DataError(f"{path}: field 'ids': some are given twice.")
+    missing = next((name for name in split.ids.tolist() if name not in rows), None)
+    if missing is not None:
+        raise DataError(f"{path}: field 'ids': sample {missing!r} is missing.")
+    return np.array([rows[name] for name in split.ids.tolist()], dtype=np.int64)
+
+
+def _read_values(path: Path, split: Split) -> Array:
+    pairs = cast("Pairs", split.targets()["pairs"])
+    values = _read_numbers(path, len(pairs))
+    return _read_rows(path, split, pairs) if values is None else values
+
+
+def _read_numbers(path: Path, count: int) -> Array | None:
+    """Return the values of a file that is one finite number a line and nothing else, quickly; None for any other."""
+    if not path.is_file() or path.stat().st_size > MAX_TEXT_BYTES:
+        return None
+    text = path.read_bytes()
+    if text.rstrip().count(b"\n") + 1 != count or not _PLAIN.fullmatch(text):
+        return None
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        try:
+            values = np.fromstring(text, dtype=np.float64, sep=" ")
+        except (ValueError, DeprecationWarning):
+            return None
+    return values if len(values) == count and np.isfinite(values).all() else None
+
+
+def _read_rows(path: Path, split: Split, pairs: Pairs) -> Array:
+    """Return the values in the order of the pairs, row by row, so that an error can name its line."""
+    lines = read_lines(path)
+    if lines and not _is_number(lines[0].text.rpartition(",")[2]):
+        lines = lines[1:]  # a header
+    if len(lines) != len(pairs):
+        raise DataError(f"{path}: wanted {len(pairs)} values, one a pair, got {len(lines)}.")
+    named = bool(lines) and "," in lines[0].text
+    values = np.empty(len(pairs))
+    order = _Order(path, pairs, split) if named else None
+    for place, line in enumerate(lines):
+        name, _, number = line.text.rpartition(",")
+        if not _is_number(number) or (order is None) != (name == ""):
+            form = "a,b,value" if named else "a number"
+            raise DataError(f"{path}, line {line.number}: wanted {form}, got {line.text[:80]!r}.")
+        values[place if order is None else order.place_of(line, name)] = float(number)
+    if not np.isfinite(values).all():
+        bad = int(np.flatnonzero(~np.isfinite(values))[0])
+        raise DataError(f"{path}: pair {bad}: wanted a finite number, got {values[bad]}.")
+    return values
+
+
+class _Order:
+    """Finds the pair that a line names, each once."""
+
+    def __init__(self, path: Path, pairs: Pairs, split: Split) -> None:
+        ids = split.ids.tolist()
+        self._path = path
+        both = zip(pairs.first.tolist(), pairs.second.tolist(), strict=True)
+        self._left = {f"{ids[a]},{ids[b]}": place for place, (a, b) in enumerate(both)}
+
+    def place_of(self, line: Line, name: str) -> int:
+        key = ",".join(cell.strip() for cell in name.split(","))
+        place = self._left.pop(key, None)
+        if place is None:
+            place = self._left.pop(",".join(reversed(key.split(","))), None)
+        if place is None:
+            raise DataError(
+                f"{self._path}, line {line.number}: {key[:120]!r} is no pair of the list, or is given twice."
+            )
+        return place
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return "_" not in text

@@ -1,0 +1,46 @@
+"""Cross-validated accuracy: the threshold of a fold is chosen on the other folds, never on its own pairs.
+
+Candidates are "accept none" and the similarities of the training pairs, a pair being accepted when its similarity is at
+least the threshold. The one with the highest training accuracy counts; among equal ones the highest.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mlcvbench.contract import Array
+
+
+class FoldAccuracy:
+    """Mean accuracy over folds, under weights of the pairs; sorting is done once."""
+
+    def __init__(self, similarity: Array, same: Array, fold: Array) -> None:
+        values, place = np.unique(similarity, return_inverse=True)
+        self._count = len(values)
+        self._step = (len(values) - 1 - place).astype(np.int64)  # 0 = the highest similarity
+        self._sign = np.where(same, 1.0, -1.0)
+        self._folds = [np.flatnonzero(fold == number) for number in np.unique(fold)]
+
+    def mean(self, weights: Array) -> float:
+        """Return the mean over the folds that have weight, NaN with fewer than two.
+
+        Args:
+            weights: float64 (P,), a weight a pair; whole numbers give exact sums.
+
+        """
+        gains, impostors, totals = [], [], []
+        for rows in self._folds:
+            signed = weights[rows] * self._sign[rows]
+            gain = np.bincount(self._step[rows], signed, self._count)
+            gains.append(np.concatenate([[0.0], np.cumsum(gain)]))  # right answers won by accepting down to a value
+            impostors.append(-signed[signed < 0].sum())
+            totals.append(weights[rows].sum())
+        if sum(total > 0 for total in totals) < 2:
+            return float("nan")
+        everything = np.sum(gains, axis=0)
+        right = []
+        for gain, impostor, total in zip(gains, impostors, totals, strict=True):
+            if total > 0:
+                chosen = int(np.argmax(everything - gain))  # the first maximum is the highest threshold
+                right.append((impostor + gain[chosen]) / total)
+        return float(np.mean(right))

@@ -1,0 +1,200 @@
+"""The scorers of verification: pairs of images, and probes looked up in a gallery. Units are images, groups people."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import numpy as np
+
+from mlcvbench.contract import Array, MetricSpec, Predictions, Scorer, Table, Targets, Values
+from mlcvbench.errors import DataError, PredictionError
+from mlcvbench_verification.folds import FoldAccuracy
+from mlcvbench_verification.identification import probe_ranks, roles_of
+from mlcvbench_verification.pairs import NO_FOLD, Pairs
+from mlcvbench_verification.protocols import DECLARED, GIVEN, IDENTIFICATION, LFW, parse_protocol
+from mlcvbench_verification.roc import EXPONENTS, WeightedRoc, roc_numbers
+from mlcvbench_verification.similarity import pair_similarity
+
+IDENTIFICATION_RANKS = (1, 5, 10)
+MANY_PAIRS = 1_000_000
+FEW_REPLICATES = 200
+TOLERANCE = "reference-tolerance"
+_ROC_METRICS = (
+    MetricSpec("auc", "share of (genuine, impostor) combinations with the genuine pair more similar, ties half"),
+    MetricSpec(
+        "eer",
+        "error rate where false accepts and false rejects are equal, ROC points joined by lines",
+        higher_is_better=False,
+    ),
+    *(
+        MetricSpec(
+            f"tar_at_far_1e-{k}", f"genuine pairs accepted at the threshold with at most 1e-{k} of the impostor pairs"
+        )
+        for k in EXPONENTS
+    ),
+)
+
+
+class _WholeScorer(Scorer):
+    """A scorer whose rows need all embeddings: a shard is some units, with the columns of the whole split."""
+
+    whole_columns = True
+
+    def __init__(self, protocol: str) -> None:
+        self.protocol_id = protocol
+        self.rules = parse_protocol(protocol)
+
+    def _distance(self, predictions: Predictions) -> str:
+        """Return how the embeddings are compared; PredictionError when the protocol wants another way."""
+        if "embedding" not in predictions:
+            raise PredictionError(
+                f"protocol {self.protocol_id!r} wants embeddings, got {', '.join(sorted(predictions))}."
+            )
+        declared = np.unique(predictions["distance"])
+        if len(declared) != 1:
+            raise PredictionError(f"field 'distance': wanted one for all samples, got {', '.join(declared.tolist())}.")
+        distance = str(declared[0])
+        if self.rules.by not in (DECLARED, distance):
+            other = self.protocol_id.replace(f"/{self.rules.by}@", f"/{DECLARED}@")
+            raise PredictionError(
+                f"protocol {self.protocol_id!r} compares by {self.rules.by}, but these embeddings are meant for "
+                f"{distance}; use {other!r} to compare each method by its own distance."
+            )
+        return distance
+
+
+class PairScorer(_WholeScorer):
+    """Protocols `lfw/10fold/<by>@1` and `pairs/<by>@1`.
+
+    `<by>`: `cosine`, `l2`, `l1` compare embeddings; `declared` uses the distance each method declares; `given` takes
+    values of pairs made elsewhere. Module `roc` defines auc, eer and tar_at_far; module `folds` the accuracy of
+    `lfw/10fold`, whose threshold is chosen on the training folds.
+
+    Weights are per image; a genuine pair weighs that of its person, an impostor pair the product of both.
+    """
+
+    def __init__(self, protocol: str) -> None:
+        super().__init__(protocol)
+        self.folded = self.rules.family == LFW
+        accuracy = MetricSpec("accuracy_10fold", "mean accuracy over folds, threshold chosen on the other folds")
+        self.metrics = ((accuracy,) if self.folded else ()) + _ROC_METRICS
+
+    def rows(self, predictions: Predictions, targets: Targets, units: Array) -> Table:
+        """Return a row a pair whose first image is among `units`: unit, other, same, fold, similarity."""
+        pairs, identity = cast("Pairs", targets["pairs"]), np.asarray(targets["identity"])
+        similarity = self._given(predictions, len(pairs)) if self.rules.by == GIVEN else None
+        first, second, fold = pairs.first, pairs.second, pairs.fold
+        if len(units) < len(identity):
+            chosen = np.flatnonzero(np.isin(first, units))
+            first, second, fold = first[chosen], second[chosen], fold[chosen]
+            similarity = None if similarity is None else similarity[chosen]
+        if similarity is None:
+            similarity = pair_similarity(predictions["embedding"], first, second, self._distance(predictions))
+        same = identity[first] == identity[second]
+        return Table(
+            {"unit": first.astype(np.int64), "other": second, "same": same, "fold": fold, "similarity": similarity}
+        )
+
+    def summarise(self, table: Table, weights: Array | None = None) -> Values:
+        """Return every metric, None where undefined. DataError for pairs of one kind only."""
+        self._check(table)
+        if weights is None:
+            numbers = roc_numbers(table["similarity"], table["same"])
+            if self.folded:
+                accuracy = FoldAccuracy(table["similarity"], table["same"], table["fold"])
+                numbers["accuracy_10fold"] = accuracy.mean(np.ones(len(table)))
+        else:
+            many = self.summarise_many(table, np.asarray(weights, dtype=np.float64)[None])
+            numbers = {name: float(values[0]) for name, values in many.items()}
+        return {spec.name: None if np.isnan(numbers[spec.name]) else numbers[spec.name] for spec in self.metrics}
+
+    def summarise_many(self, table: Table, weights: Array) -> dict[str, Array]:
+        """Return every metric under each row of `weights` (R, U) as float64 (R,), NaN where undefined."""
+        similarity, same, first, second = table["similarity"], table["same"], table["unit"], table["other"]
+        roc = WeightedRoc(similarity, same, first, second)
+        folds = FoldAccuracy(similarity, same, table["fold"]) if self.folded else None
+        many: dict[str, list[float]] = {spec.name: [] for spec in self.metrics}
+        for row in weights:
+            numbers = roc.numbers(row)
+            if folds is not None:
+                numbers["accuracy_10fold"] = folds.mean(np.where(same, row[first], row[first] * row[second]))
+            for name, values in many.items():
+                values.append(numbers[name])
+        return {name: np.array(values, dtype=np.float64) for name, values in many.items()}
+
+    def undefined(self, table: Table) -> dict[str, str]:
+        """Return the metrics that these rows leave undefined, each with the reason."""
+        rivals = int(np.count_nonzero(~table["same"]))
+        return {
+            f"tar_at_far_1e-{k}": f"{rivals} impostor pairs cannot show a rate of 1e-{k}; wanted {10**k}"
+            for k in EXPONENTS
+            if rivals < 10**k
+        }
+
+    def replicate_count(self, table: Table) -> int | None:
+        """Return how many bootstrap replicates are worth their time: 200 above a million pairs, else the default."""
+        return FEW_REPLICATES if len(table) > MANY_PAIRS else None
+
+    def _given(self, predictions: Predictions, count: int) -> Array:
+        if "similarity" not in predictions:
+            raise PredictionError(
+                f"protocol {self.protocol_id!r} wants values of pairs, got {', '.join(sorted(predictions))}."
+            )
+        values = np.asarray(predictions["similarity"])
+        if len(values) != count:
+            raise PredictionError(f"field 'similarity': wanted {count} values, one a pair, got {len(values)}.")
+        return values
+
+    def _check(self, table: Table) -> None:
+        genuine = int(np.count_nonzero(table["same"]))
+        if genuine in (0, len(table)):
+            kind = "genuine" if genuine else "impostor"
+            raise DataError(f"the pair list has {len(table)} pairs, all of them {kind}; wanted both kinds.")
+        if (self.folded and len(np.unique(table["fold"])) < 2) or (self.folded and (table["fold"] == NO_FOLD).any()):
+            raise DataError(f"protocol {self.protocol_id!r} wants pairs in two folds or more; use the family 'pairs'.")
+
+
+class IdentificationScorer(_WholeScorer):
+    """Protocols `identification/closed-set/<by>@1`: gallery = the first image of each person, probes = the later ones.
+
+    `rank_k`: share of probes whose person is among the k most similar gallery images; among equally similar ones the
+    earlier counts as more similar. People with one image are in the gallery only.
+    """
+
+    metrics = tuple(
+        MetricSpec(f"rank{rank}", f"share of probes whose person is among the {rank} most similar of the gallery")
+        for rank in IDENTIFICATION_RANKS
+    )
+
+    def rows(self, predictions: Predictions, targets: Targets, units: Array) -> Table:
+        """Return a row a probe among `units`: unit, position (0-based rank of its person in the gallery)."""
+        identity = np.asarray(targets["identity"])
+        roles = roles_of(identity)
+        probes = roles.probes[np.isin(roles.probes, units)]
+        embedding, distance = predictions["embedding"], self._distance(predictions)
+        ranks = probe_ranks(embedding, identity, probes, roles.gallery, distance)
+        return Table({"unit": probes.astype(np.int64), "position": ranks})
+
+    def summarise(self, table: Table, weights: Array | None = None) -> Values:
+        """Return every metric. DataError when there is no probe."""
+        if not len(table):
+            raise DataError("no person has two images or more, so there is nobody to look up.")
+        size = int(table["unit"].max()) + 1
+        row = np.ones(size) if weights is None else np.asarray(weights, dtype=np.float64)
+        many = self.summarise_many(table, row[None])
+        return {name: None if np.isnan(values[0]) else float(values[0]) for name, values in many.items()}
+
+    def summarise_many(self, table: Table, weights: Array) -> dict[str, Array]:
+        """Return every metric under each row of `weights` (R, U) as float64 (R,), NaN where undefined."""
+        chosen = weights[:, table["unit"]]
+        found = np.stack([table["position"] < rank for rank in IDENTIFICATION_RANKS], axis=1).astype(np.float64)
+        with np.errstate(invalid="ignore"):
+            shares = (chosen @ found) / chosen.sum(axis=1, keepdims=True)
+        return dict(zip((spec.name for spec in self.metrics), shares.T, strict=True))
+
+
+def scorer_of(protocol: str) -> Scorer:
+    """Return the scorer of a protocol id; UnknownNameError lists the known ones."""
+    make: Any = IdentificationScorer if parse_protocol(protocol).family == IDENTIFICATION else PairScorer
+    scorer: Scorer = make(protocol)
+    return scorer

@@ -1,0 +1,109 @@
+"""A headless Chromium for the pages: from file://, content security policy on, network requests and console watched."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from support.records import failed_record, make_record, write_run
+
+from mlcvbench.leaderboard.build import build_boards
+
+HERE = Path(__file__).parent
+ARGUMENTS = ["--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if HERE in item.path.parents:
+            item.add_marker(pytest.mark.browser)
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """Chromium; without one these tests are skipped, but fail where CI is set."""
+    program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        program = None
+    if program is None:
+        reason = "needs playwright and Chromium"
+        pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=program, args=ARGUMENTS)
+        yield chromium
+        chromium.close()
+
+
+@dataclass
+class Watched:
+    """Opens pages and keeps every request that left the disk, console message and error."""
+
+    browser: object
+    requests: list[str] = field(default_factory=list)
+    messages: list[str] = field(default_factory=list)
+    contexts: list[object] = field(default_factory=list)
+
+    def open(self, url: str, width: int = 1280, height: int = 900, **options):
+        context = self.browser.new_context(viewport={"width": width, "height": height}, **options)
+        self.contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(20_000)
+        page.on("request", lambda r: None if r.url.startswith("file:") else self.requests.append(r.url))
+        page.on("console", lambda message: self.messages.append(message.text))
+        page.on("pageerror", lambda error: self.messages.append(str(error)))
+        page.goto(url)
+        if options.get("java_script_enabled", True) and page.locator("script[src]").count():
+            page.wait_for_selector("html[data-ready='1']")
+        return page
+
+
+@pytest.fixture
+def watched(browser) -> Iterator[Watched]:
+    """Pages in which nothing may go wrong: no request but file://, no console message."""
+    found = Watched(browser)
+    yield found
+    for context in found.contexts:
+        context.close()
+    assert found.requests == []
+    assert found.messages == []
+
+
+def records():
+    """Return records of a lively board: bands, two machines, seeds, missing values, failures."""
+    names = ("knn", "small_cnn", "linear_softmax", "resnet18", "vit_tiny", "random_forest")
+    made = [
+        make_record(
+            names[i % 6],
+            round(0.80 + 0.011 * i + 0.0005 * seed, 4),
+            seed=seed,
+            p50=None if i == 7 else round(1e-4 * 1.6**i, 7),
+            params={"k": i, "width": 1.0},
+            hardware="Other CPU" if i % 5 == 4 else "Test CPU 9000",
+            trust="recomputed" if i % 3 == 0 else "reported",
+        )
+        for i in range(18)
+        for seed in range(3 if i == 1 else 1)
+    ]
+    hostile = "</script><img src=x onerror=\"document.title='owned'\">"
+    return [
+        *made,
+        failed_record(),
+        failed_record("evil", message=hostile),
+        make_record("knn", 0.7, params={"k": hostile}),
+    ]
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The address of a built site with one board, `digits.html`."""
+    root = tmp_path_factory.mktemp("board")
+    for record in records():
+        write_run(root / "runs", record, noise=0.004, shared=0.5, pictures=record.status == "ok")
+    build_boards(root / "runs", root / "out")
+    return (root / "out" / "site").as_uri()

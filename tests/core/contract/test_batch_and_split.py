@@ -1,0 +1,125 @@
+"""Batches and splits: columnar, ordered, fingerprinted."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mlcvbench.contract import ArraySplit, Batch, JoinedSplit, fingerprint_columns
+from mlcvbench.contract.batch import join, take
+from mlcvbench.errors import DataError
+
+
+def split_of(n: int = 5, name: str = "train", offset: int = 0) -> ArraySplit:
+    images = (np.arange(n * 4, dtype=np.uint8) + offset).reshape(n, 2, 2)
+    return ArraySplit(name, {"image": images}, {"label": np.arange(n) + offset}, ids=[f"{name}{i}" for i in range(n)])
+
+
+def test_a_sample_of_a_batch_is_a_view() -> None:
+    batch, _ = split_of().read(slice(0, 3))
+
+    sample = batch[1]
+
+    assert sample.id == "train1"
+    assert np.shares_memory(sample.inputs["image"], batch.inputs["image"])
+
+
+def test_batches_are_fixed_consecutive_blocks_with_a_short_last_one() -> None:
+    sizes = [len(batch) for batch in split_of(5).inputs(2)]
+
+    assert sizes == [2, 2, 1]
+
+
+def test_inputs_carry_no_targets() -> None:
+    batch = next(split_of().inputs(2))
+
+    assert isinstance(batch, Batch)
+    assert set(batch.inputs) == {"image"}
+
+
+def test_batches_follow_given_indices() -> None:
+    labels = [targets["label"].tolist() for _, targets in split_of(5).batches(2, np.array([4, 0, 3]))]
+
+    assert labels == [[4, 0], [3]]
+
+
+def test_a_ragged_column_is_a_list_and_refuses_to_be_one_array() -> None:
+    split = ArraySplit(
+        "test", {"image": [np.zeros((2, 2), np.uint8), np.zeros((3, 2), np.uint8)]}, {"label": np.zeros(2)}
+    )
+
+    assert split.ragged
+    with pytest.raises(DataError) as error:
+        split.arrays()
+    assert str(error.value) == (
+        "split 'test': the image inputs differ in size, so they do not form one array; "
+        "set data.size=[H,W] to resize them."
+    )
+
+
+def test_joining_columns_of_unequal_shapes_gives_a_list() -> None:
+    joined = join([np.zeros((1, 2, 2)), np.zeros((2, 3, 2))])
+
+    assert isinstance(joined, list)
+    assert [value.shape for value in joined] == [(2, 2), (3, 2), (3, 2)]
+
+
+@given(st.lists(st.integers(0, 7), max_size=20))
+def test_a_joined_split_reads_like_the_concatenation(indices: list[int]) -> None:
+    left, right = split_of(5, "a"), split_of(3, "b", offset=50)
+    both = JoinedSplit([left, right], "a+b")
+    images = np.concatenate([left.arrays()[0]["image"], right.arrays()[0]["image"]])
+
+    if not indices:
+        assert len(both) == 8
+        return
+    batch, targets = both.read(indices)
+
+    assert np.array_equal(batch.inputs["image"], images[indices])
+    assert targets["label"].tolist() == np.concatenate([np.arange(5), np.arange(3) + 50])[indices].tolist()
+    assert batch.ids.tolist() == both.ids[indices].tolist()
+
+
+def test_a_sub_split_of_a_sub_split_keeps_ids_groups_and_targets() -> None:
+    part = split_of(5).take([4, 2, 0]).take([1, 2])
+
+    assert part.ids.tolist() == ["train2", "train0"]
+    assert part.groups.tolist() == ["train2", "train0"]
+    assert part.targets()["label"].tolist() == [2, 0]
+
+
+def test_the_fingerprint_changes_with_a_pixel_a_label_an_id_an_order_and_a_dtype() -> None:
+    base = split_of()
+    images, labels, ids = base.arrays()[0]["image"], base.targets()["label"], list(base.ids)
+    pixel = images.copy()
+    pixel[0, 0, 0] += 1
+    variants = [
+        ArraySplit("train", {"image": pixel}, {"label": labels}, ids=ids),
+        ArraySplit("train", {"image": images}, {"label": labels[::-1]}, ids=ids),
+        ArraySplit("train", {"image": images}, {"label": labels}, ids=ids[::-1]),
+        ArraySplit("train", {"image": images.astype(np.int16)}, {"label": labels}, ids=ids),
+        base.take([1, 0, 2, 3, 4]),
+    ]
+
+    digests = {base.fingerprint(), *(variant.fingerprint() for variant in variants)}
+
+    assert len(digests) == 6
+
+
+def test_the_fingerprint_does_not_depend_on_byte_order_or_memory_layout() -> None:
+    values = np.arange(6, dtype=">i4").reshape(2, 3)
+
+    digests = {
+        fingerprint_columns(np.array(["a"]), {"x": variant})
+        for variant in (values, values.astype("<i4"), np.asfortranarray(values))
+    }
+
+    assert len(digests) == 1
+
+
+def test_taking_a_slice_of_an_array_column_is_a_view() -> None:
+    column = np.arange(6)
+
+    assert np.shares_memory(take(column, slice(1, 3)), column)

@@ -1,0 +1,114 @@
+"""The files of a board: complete, deterministic, and safe to open whatever strangers write into a record."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+
+import pytest
+from support.records import failed_record, make_record, write_runs
+
+from mlcvbench.leaderboard import export
+from mlcvbench.leaderboard.build import read_boards
+
+HOSTILE = [
+    '=HYPERLINK("http://evil.example","x")',
+    "+1+1",
+    "-2+3",
+    "@SUM(A1)",
+    "\tx",
+    "<script>document.title='owned'</script>",
+    '"><img src=x onerror=alert(1)>',
+    "a|b\nc",
+    "[click](javascript:alert(1))",
+    "`code` *bold*",
+    "\u202egnp.exe",
+]
+
+
+def board_of(tmp_path, *records):
+    (board,), _ = read_boards(write_runs(tmp_path, records))
+    return board
+
+
+def test_the_csv_holds_every_column_with_its_unit_and_its_interval_ends(tmp_path):
+    board = board_of(tmp_path, make_record("knn", 0.9), make_record("cnn", 0.95))
+
+    first, second = csv.DictReader(io.StringIO(export.to_csv(board)))
+
+    assert first["model"] == "cnn"
+    assert float(first["top1"]) == 0.95
+    assert float(first["top1_low"]) == pytest.approx(0.94)
+    assert float(first["p50 [s]"]) == 1.5e-3
+    assert float(first["peak_bytes [B]"]) == 12_300_000
+    assert float(first["nll_high [nat]"]) == 0.33
+    assert first["energy [J]"] == ""
+    assert second["runs"] == make_record("knn", 0.9).run_id
+    assert (second["rank_low"], second["rank_high"], second["pareto"]) == ("2", "2", "")
+
+
+def test_the_json_says_what_each_column_is_and_why_a_value_is_null(tmp_path):
+    data = export.to_json(board_of(tmp_path, make_record("knn"), failed_record()))
+
+    assert data["schema_version"] == 1
+    assert data["board"]["protocol_id"] == "top1/single-crop@1"
+    assert [column["key"] for column in data["columns"]][:3] == ["top1", "p50", "p99"]
+    assert data["rows"][0]["values"]["energy"] == {
+        "value": None,
+        "low": None,
+        "high": None,
+        "reason": "no energy counter was read",
+    }
+    assert data["unranked"][0]["reason"] == "timeout in fit: ran past 60 s"
+    assert json.loads(json.dumps(data, allow_nan=False)) == data
+
+
+def test_the_markdown_is_a_page_of_its_own(tmp_path):
+    board = board_of(tmp_path, make_record("small_cnn", 0.95), failed_record("bad"))
+
+    text = export.to_markdown(board, "site/data/digits.svg")
+
+    assert text.startswith("# Digits, 8 x 8\n\nsmall_cnn is first of 1 model: top1 95.00 ± 1.00 %, 1.50 ms an image.\n")
+    assert "![top1 against the time of one image](site/data/digits.svg)" in text
+    assert "| 1 | small_cnn ◆ | 95.00 ± 1.00 | 1.50 | 1.23 M | 61.8 k | 12.3 | 1.25 | reported |" in text
+    assert "| bad | 0 | timeout in fit: ran past 60 s |" in text
+
+
+def test_the_latex_table_has_a_gap_between_tie_bands(tmp_path):
+    board = board_of(tmp_path, make_record("small_cnn", 0.95), make_record("knn", 0.5))
+
+    text = export.to_latex(board)
+
+    assert r"1 & small\_cnn & 95.00 $\pm$ 1.00 & 1.50 &" in text
+    assert text.count(r"\addlinespace") == 1
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_a_spreadsheet_finds_no_formula(tmp_path, text):
+    board = board_of(tmp_path, make_record("knn", params={"k": text}), make_record("knn", params={"k": 1}))
+
+    for row in csv.reader(io.StringIO(export.to_csv(board))):
+        for cell in row:
+            assert not cell.startswith(("=", "+", "-", "@", "\t", "\r")), cell
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_markdown_shows_hostile_text_as_text(text):
+    shown = export.md_text(text)
+
+    assert "<" not in shown
+    assert "\n" not in shown
+    assert "\u202e" not in shown
+    assert not any(shown[i] == "|" and shown[i - 1] != "\\" for i in range(1, len(shown)))
+    assert "](" not in shown.replace("\\](", "")
+
+
+def test_latex_shows_special_characters_as_they_are():
+    assert export.tex_text(r"a_b%$#&{}~^\x") == (
+        r"a\_b\%\$\#\&\{\}\textasciitilde{}\textasciicircum{}\textbackslash{}x"
+    )
+
+
+def test_a_long_reason_is_cut():
+    assert len(export.shortened("x" * 10_000)) == 300

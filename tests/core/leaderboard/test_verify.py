@@ -1,0 +1,196 @@
+"""`leaderboard verify`: what was published can be recomputed, and what was touched is named."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import orjson
+import pytest
+from click.testing import CliRunner
+from support.records import failed_record, write_run
+from support.runs import stored_run
+
+from mlcvbench.cli.leaderboard import leaderboard
+from mlcvbench.errors import CheckFailedError, StoreError
+from mlcvbench.leaderboard.build import build_boards, read_boards
+from mlcvbench.leaderboard.verify import verify_runs
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("made")
+    stored_run(root, "model=knn")
+    stored_run(root)
+    return root
+
+
+@pytest.fixture
+def runs(made: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(made, tmp_path / "runs"))
+
+
+def knn(runs: Path) -> Path:
+    return next(path for path in runs.iterdir() if "knn" in path.name)
+
+
+def failures(runs: Path, out: Path = Path("nowhere")) -> list[tuple[str, str]]:
+    return [(check.id, check.file) for check in verify_runs(runs, out).errors]
+
+
+def test_sound_runs_are_recomputed_bit_for_bit(runs: Path) -> None:
+    result = verify_runs(runs, runs / "board")
+
+    assert result.errors == []
+    assert sorted(result.recomputed) == sorted(path.name for path in runs.iterdir() if path.is_dir())
+    assert result.summary().startswith("2 runs, ")
+    assert result.summary().endswith(" 0 failed; 2 runs recomputed bit for bit.")
+
+
+def test_the_next_build_shows_recomputed_rows(runs: Path) -> None:
+    before = {row.trust for row in read_boards(runs)[0][0].rows}
+
+    verify_runs(runs, runs / "board")
+
+    assert before == {"reported"}
+    assert {row.trust for row in read_boards(runs)[0][0].rows} == {"recomputed"}
+
+
+def test_a_touched_artifact_is_named_and_its_run_no_longer_ranked(runs: Path) -> None:
+    folder = knn(runs)
+    (folder / "rows.parquet").write_bytes(b"other")
+
+    assert failures(runs) == [("artifact", f"{folder.name}/rows.parquet")]
+
+    board = read_boards(runs)[0][0]
+    assert [row.model for row in board.rows] == ["majority"]
+    assert board.unranked[0].reason == f"verification failed: artifact {folder.name}/rows.parquet"
+
+
+def test_a_prettier_metric_is_found(runs: Path) -> None:
+    path = knn(runs) / "record.json"
+    record = orjson.loads(path.read_bytes())
+    record["metrics"]["top1"]["value"] = 0.9999
+    path.write_bytes(orjson.dumps(record))
+
+    (check,) = verify_runs(runs, Path("nowhere")).errors
+
+    assert check.id == "metrics"
+    assert check.file.endswith("record.json top1")
+    assert check.wanted == "0.9999"
+    assert str(check).startswith("FAIL  metrics: ")
+
+
+def test_damaged_predictions_are_found(runs: Path) -> None:
+    path = knn(runs) / "predictions.npz"
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+    assert [name for name, _ in failures(runs)] == ["artifact", "metrics"]
+
+
+def test_archived_predictions_are_noted_and_leave_the_row_reported(runs: Path) -> None:
+    for path in runs.iterdir():
+        (path / "predictions.npz").unlink()
+
+    result = verify_runs(runs, Path("nowhere"))
+
+    assert result.errors == []
+    assert result.recomputed == ()
+    assert [check.note for check in result.checks if check.id == "metrics"] == [
+        "not recomputed: its predictions are not stored here"
+    ] * 2
+    assert {row.trust for row in read_boards(runs)[0][0].rows} == {"reported"}
+
+
+def test_missing_replicates_are_a_failure(runs: Path) -> None:
+    (knn(runs) / "replicates.npz").unlink()
+
+    assert failures(runs) == [("artifact", f"{knn(runs).name}/replicates.npz")]
+
+
+def test_an_unreadable_record_is_a_failure(runs: Path) -> None:
+    (knn(runs) / "record.json").write_text("{")
+
+    assert failures(runs) == [("record", knn(runs).name)]
+
+
+def test_a_record_whose_config_is_nonsense_is_a_failure_not_a_crash(runs: Path) -> None:
+    path = knn(runs) / "record.json"
+    record = orjson.loads(path.read_bytes())
+    record["config"] = {"definition": 3}
+    path.write_bytes(orjson.dumps(record))
+
+    assert [name for name, _ in failures(runs)] == ["metrics"]
+
+
+def test_a_failed_run_has_nothing_to_recompute(tmp_path: Path) -> None:
+    write_run(tmp_path / "runs", failed_record())
+
+    assert failures(tmp_path / "runs") == []
+
+
+def test_a_table_edited_by_hand_is_found(runs: Path, tmp_path: Path) -> None:
+    out = tmp_path / "board"
+    build_boards(runs, out, site=False)
+    (table,) = out.glob("*.csv")
+    table.write_text(table.read_text().replace("knn", "mine"))
+
+    assert failures(runs, out) == [("table", table.name)]
+
+
+def test_tables_built_before_or_after_the_verification_both_pass(runs: Path, tmp_path: Path) -> None:
+    out = tmp_path / "board"
+    build_boards(runs, out)
+    before = verify_runs(runs, out)
+    build_boards(runs, out)
+
+    after = verify_runs(runs, out)
+
+    assert before.errors == after.errors == []
+    assert [check.note for check in before.checks if check.note] == [
+        "shows the trust of before this verification; build again"
+    ] * 3
+    assert not [check for check in after.checks if check.note]
+
+
+def test_a_missing_folder_is_one_clear_line(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match=r"^no folder '.*absent': wanted the folder of runs .*; give runs=DIR\.$"):
+        verify_runs(tmp_path / "absent", tmp_path)
+
+
+def test_the_commands_build_and_verify(runs: Path, tmp_path: Path) -> None:
+    words = [f"runs={runs}", f"out={tmp_path / 'board'}"]
+
+    built = CliRunner().invoke(leaderboard, ["build", *words], catch_exceptions=False)
+    verified = CliRunner().invoke(leaderboard, ["verify", *words, "--json"], catch_exceptions=False)
+
+    assert "2 ranked, 0 not ranked" in built.output
+    assert built.output.endswith("site/index.html\n")
+    assert len(json.loads(verified.stdout)["recomputed"]) == 2
+
+
+def test_the_command_fails_when_a_check_fails(runs: Path, tmp_path: Path) -> None:
+    (knn(runs) / "rows.parquet").write_bytes(b"other")
+
+    result = CliRunner().invoke(leaderboard, ["verify", f"runs={runs}", f"out={tmp_path}"])
+
+    assert isinstance(result.exception, CheckFailedError)
+    assert str(result.exception).endswith(" checks failed.")
+    assert "FAIL  artifact: " in result.output
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["build", "rnus=x"], "unknown key 'rnus'. Did you mean 'runs'?"),
+        (["build", "site=maybe"], "site=maybe: wanted on or off."),
+        (["build", "runs"], "'runs': wanted KEY=VALUE"),
+    ],
+)
+def test_a_wrong_word_is_one_clear_line(words: list[str], message: str) -> None:
+    result = CliRunner().invoke(leaderboard, words)
+
+    assert str(result.exception).startswith(message)

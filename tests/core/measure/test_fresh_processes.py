@@ -1,0 +1,114 @@
+"""The probe: memory and publish timings in processes of their own."""
+
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mlcvbench import assembly, measure
+from mlcvbench.config import RunConfig
+from mlcvbench.contract import FitContext
+from mlcvbench.measure import memory, publish
+from mlcvbench.measure.isolated import Probe, ProbeFailedError
+from mlcvbench.measure.latency import Profile
+from mlcvbench.overrides import plan
+
+
+@pytest.fixture(scope="module")
+def config() -> RunConfig:
+    return plan(["task=classification", "model=majority", "limit=200"]).configs[0]
+
+
+@pytest.fixture(scope="module")
+def weights(config: RunConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    data = assembly.load_data(config)
+    model = assembly.build_model(config, data.problem)
+    wanted = assembly.fit_data(data, assembly.model_spec(config))
+    model.fit(wanted.train, wanted.val, FitContext(seed=0, device=assembly.device_of(config)))
+    folder = tmp_path_factory.mktemp("weights")
+    model.save(folder)
+    return folder
+
+
+def test_memory_is_measured_from_outside_over_a_baseline_after_loading(config: RunConfig, weights: Path) -> None:
+    info = memory.measure(config, weights)
+
+    assert info.reason is None
+    assert info.host_baseline > 10 * 2**20
+    assert info.host_peak == pytest.approx(info.host_high_water - info.host_baseline, abs=2**20)
+    assert info.host_high_water >= info.host_baseline
+    assert info.sampled_every == 0.01
+    assert info.device_peak_allocated is None
+
+
+def test_a_probe_that_fails_leaves_a_reason_and_no_numbers(config: RunConfig, tmp_path: Path) -> None:
+    broken = replace(config, model="no_such_model")
+
+    info = memory.measure(broken, tmp_path)
+
+    assert info.host_peak is None
+    assert info.reason.startswith("the measuring process ended with code 1: mlcvbench.errors.UnknownNameError")
+
+
+def test_a_probe_that_takes_too_long_is_stopped(config: RunConfig, weights: Path) -> None:
+    info = memory.measure(config, weights, seconds=0.0)
+
+    assert info.reason == "the measuring process was stopped after 0 s"
+
+
+def test_a_probe_never_outlives_its_with_block(config: RunConfig, weights: Path) -> None:
+    with Probe(config, weights, {"mode": "memory"}, 60) as probe:
+        pid = probe.pid
+
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+
+
+def test_a_fresh_process_times_every_stage(config: RunConfig, weights: Path) -> None:
+    times = publish.time_fresh_process(config, weights, Profile(20, 0.05))
+
+    assert set(times.samples) == {"end_to_end", "preprocess", "forward", "postprocess"}
+    assert min(map(len, times.samples.values())) >= 20
+    assert times.samples["end_to_end"].dtype == np.int64
+    assert times.converged
+    assert times.warm_up.calls >= 10
+
+
+def test_a_live_model_has_no_memory_and_no_publish_timing_and_says_why(config: RunConfig) -> None:
+    data = assembly.load_data(config)
+    model = assembly.build_model(config, data.problem)
+    reason = "a model given live cannot be rebuilt in a fresh process"
+
+    timing = measure.measure_time(replace(config, time="publish"), model, data.splits["test"], None)
+
+    assert measure.measure_memory(config, None).reason == reason
+    assert {info.reason for info in timing.latency.values()} == {reason}
+
+
+def test_the_talk_with_a_probe_survives_a_model_that_prints() -> None:
+    code = (
+        "from mlcvbench.measure.probe import open_talk\n"
+        "talk = open_talk()\n"
+        "print('noise', flush=True)\n"
+        "talk.write('ready\\n'); talk.flush()\n"
+    )
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert (done.stdout, done.stderr) == ("ready\n", "noise\n")
+
+
+def test_a_result_that_is_not_json_is_refused(config: RunConfig, weights: Path) -> None:
+    with Probe(config, weights, {"mode": "memory"}, 60) as probe:
+        with pytest.raises(ProbeFailedError) as missing:
+            probe.result()
+        (probe._folder / "result.json").write_text("[]")
+        with pytest.raises(ProbeFailedError) as wrong:
+            probe.result()
+
+    assert str(missing.value) == "the measuring process left no readable result (FileNotFoundError)"
+    assert str(wrong.value) == "the measuring process left a result that is no object"

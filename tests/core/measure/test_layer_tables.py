@@ -1,0 +1,165 @@
+"""The lecture's tables (fixtures/layer_tables) against networks taken apart by hooks."""
+
+import csv
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from mlcvbench.measure.conventions import COLUMNS, Row, account
+from mlcvbench.measure.layers import tabulate
+
+TABLES = Path(__file__).parents[2] / "fixtures/layer_tables"
+PRINTED = ("params_k_printed", "flops_m_printed", "act_mem_mb_printed", "param_mem_mb_printed")
+
+
+def table(name: str) -> list[dict[str, str]]:
+    with (TABLES / f"{name}.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def network_of(rows: list[dict[str, str]]) -> nn.Module:
+    """Build the plain network that a table describes."""
+    layers: list[nn.Module] = []
+    channels = 3
+    for row in rows:
+        kernel, stride, padding = (int(row[name] or 0) for name in ("kernel_hw", "stride", "padding"))
+        made = int(row["out_channels"] or 0)
+        if row["layer"].startswith("conv"):
+            layers += [nn.Conv2d(channels, made, kernel, stride, padding), nn.ReLU(inplace=True)]
+        elif row["layer"].startswith("pool"):
+            layers.append(nn.MaxPool2d(kernel, stride, padding))
+        elif row["layer"] == "flatten":
+            layers.append(nn.Flatten())
+        elif row["layer"].startswith("fc"):
+            layers += [nn.Linear(channels, made), nn.Dropout()]
+        channels = made
+    return nn.Sequential(*layers)
+
+
+def rows_of(module: nn.Module, convention: str, batch: int = 128) -> list[Row]:
+    return account(tabulate(module, lambda: module(torch.zeros(1, 3, 224, 224)), (3, 224, 224)), convention, batch)
+
+
+@pytest.fixture(scope="module")
+def networks() -> dict[str, nn.Module]:
+    from torchvision import models
+
+    return {"vgg16": models.vgg16(weights=None, init_weights=False), "alexnet": network_of(table("alexnet"))}
+
+
+@pytest.mark.parametrize("name", ["vgg16", "alexnet"])
+def test_convention_table_gives_every_cell_of_the_lecture_table(networks: dict[str, nn.Module], name: str) -> None:
+    wanted = [[row[column] for column in COLUMNS] for row in table(name)]
+
+    assert [row.cells() for row in rows_of(networks[name], "table")] == wanted
+
+
+@pytest.mark.parametrize("name", ["vgg16", "alexnet"])
+def test_convention_notes_gives_every_printed_cell(networks: dict[str, nn.Module], name: str) -> None:
+    rows = rows_of(networks[name], "notes")
+    digits = (2, 1, 1, 1) if name == "alexnet" else (0, 0, 0, 0)
+
+    for row, printed in zip(rows, table(name), strict=True):
+        cells = (row.cells(digits) if row.layer == "total" else row.printed())[-4:]
+        wanted = [printed[column] for column in PRINTED]
+        assert [have for have, want in zip(cells, wanted, strict=True) if want] == [want for want in wanted if want]
+
+
+def test_convention_standard_counts_two_flops_a_mac_and_nothing_for_pools(networks: dict[str, nn.Module]) -> None:
+    rows = rows_of(networks["vgg16"], "standard")
+
+    total = rows[-1]
+    assert (total.params, total.macs) == (138_357_544, 15_470_264_320)
+    assert total.flops == 2 * 128 * total.macs
+    assert {row.flops for row in rows if "Pool" in row.type} == {0}
+    assert total.parameter_bytes == 4 * total.params
+    assert [row.layer for row in rows[:3]] == ["input", "features.0", "features.2"]
+
+
+def test_flops_grow_with_the_minibatch_and_parameters_do_not(networks: dict[str, nn.Module]) -> None:
+    one, many = rows_of(networks["vgg16"], "table", 1)[-1], rows_of(networks["vgg16"], "table", 10)[-1]
+
+    assert (many.flops, many.activation_bytes) == (10 * one.flops, 10 * one.activation_bytes)
+    assert (many.params, many.parameter_bytes) == (one.params, one.parameter_bytes)
+
+
+def rows_for(module: nn.Module, image: tuple[int, int, int], convention: str = "standard") -> list[Row]:
+    return account(tabulate(module, lambda: module(torch.zeros(1, *image)), image), convention, 1)
+
+
+def test_attention_computed_by_a_module_itself_is_its_own_row() -> None:
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.attention = nn.MultiheadAttention(8, 2, batch_first=True)
+            self.head = nn.Linear(8, 2)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            tokens = x.flatten(2).transpose(1, 2)  # (B, 16, 8)
+            return self.head(self.attention(tokens, tokens, tokens)[0].mean(1))
+
+    rows = {row.layer: row for row in rows_for(Net(), (8, 4, 4))}
+
+    assert rows["attention"].macs == 16 * 8 * 24 + 2 * 16 * 16 * 8 + 16 * 8 * 8
+    assert rows["attention"].params == 8 * 24 + 24 + 8 * 8 + 8  # the projection inside is never called as a module
+    assert rows["head"].macs == 16
+    assert rows["total"].macs == rows["attention"].macs + 16
+
+
+def test_a_shared_layer_has_a_row_a_call_and_its_parameters_once() -> None:
+    shared = nn.Conv2d(2, 2, 3, padding=1)
+
+    rows = rows_for(nn.Sequential(shared, nn.ReLU(), shared), (2, 4, 4))
+
+    assert [row.params for row in rows] == [0, 38, 0, 38]
+    assert [row.macs for row in rows] == [0, 576, 576, 1152]
+
+
+def test_parameters_outside_any_layer_are_in_the_total() -> None:
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.position = nn.Parameter(torch.zeros(2, 4, 4))
+            self.conv = nn.Conv2d(2, 3, 3)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.conv(x + self.position)
+
+    rows = rows_for(Net(), (2, 4, 4))
+
+    assert rows[-1].params == 32 + 57
+    assert rows[-1].activations == 3 * 2 * 2
+
+
+@pytest.mark.parametrize(
+    ("pool", "name", "kernel", "elements"),
+    [
+        (nn.AvgPool2d(2), "pool1", "2", 2 * 6 * 6),
+        (nn.AdaptiveAvgPool2d(1), "avgpool", "6", 2 * 6 * 6),
+        (nn.AdaptiveAvgPool2d(3), "pool1", "2", 2 * 6 * 6),
+        (nn.AdaptiveMaxPool2d(4), "pool1", "", 2 * 8 * 8),
+        (nn.MaxPool2d((3, 2), (1, 2)), "pool1", "3x2", 2 * 4 * 3 * 6),
+    ],
+)
+def test_a_pooling_costs_one_operation_a_window_element(pool: nn.Module, name: str, kernel: str, elements: int) -> None:
+    row = rows_for(nn.Sequential(pool), (2, 6, 6), "table")[1]
+
+    assert (row.layer, row.kernel_hw, row.flops) == (name, kernel, elements)
+
+
+def test_an_adaptive_pooling_that_changes_nothing_has_no_row() -> None:
+    rows = rows_for(nn.Sequential(nn.Conv2d(2, 2, 1), nn.AdaptiveAvgPool2d(6)), (2, 6, 6), "table")
+
+    assert [row.layer for row in rows] == ["input", "conv1", "total"]
+
+
+def test_tabulating_leaves_no_hook_behind_and_restores_training_mode() -> None:
+    net = nn.Sequential(nn.Conv2d(2, 2, 1)).train()
+
+    rows_for(net, (2, 6, 6))
+
+    assert net.training
+    assert not net[0]._forward_hooks
+    assert not net[0]._forward_pre_hooks

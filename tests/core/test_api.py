@@ -1,0 +1,151 @@
+"""The Python interface: evaluate what is in hand, run by name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from support.runs import stored_run
+from torch import nn
+
+import mlcvbench
+from mlcvbench.errors import PredictionError, RequestError, UnknownNameError
+
+PUBLIC = {
+    "ArraySplit", "Batch", "DatasetSpec", "FitContext", "FitReport", "InputSpec", "LoadedData", "MlcvbenchError",
+    "Model", "ModelSpec", "Operations", "Param", "ParameterCounts", "Problem", "Record", "Scorer", "Split", "Table",
+    "Task", "TaskSpec", "TorchModel", "evaluate", "hookimpl", "load_records", "run", "to_frame",
+}  # fmt: skip
+
+
+def network() -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Flatten(), nn.Linear(64, 10), nn.Dropout(0.5))
+
+
+def test_the_public_names_are_pinned_and_importable() -> None:
+    assert set(mlcvbench.__all__) == PUBLIC
+    for name in PUBLIC:
+        assert getattr(mlcvbench, name) is not None
+
+
+def test_an_unknown_public_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="module 'mlcvbench' has no attribute 'evaluat'"):
+        _ = mlcvbench.evaluat  # type: ignore[attr-defined]
+
+
+def test_a_module_is_scored_and_stays_in_training_mode() -> None:
+    net = network()
+
+    record = mlcvbench.evaluate(net, "digits", time="off")
+
+    assert net.training
+    assert record.status == "ok"
+    assert record.model.name == "Sequential"
+    assert not record.isolated
+    assert record.operations.macs == 640
+    assert record.memory.reason is None or "live" in record.memory.reason
+
+
+def test_a_module_is_timed_in_this_process() -> None:
+    record = mlcvbench.evaluate(network().eval(), "digits", limit=64, intervals=False)
+
+    assert record.latency["end_to_end"].median is not None
+    assert record.checks["batch_invariant"].passed
+
+
+def test_a_function_from_images_to_scores_is_scored() -> None:
+    def brightest(images: np.ndarray) -> np.ndarray:
+        scores = np.zeros((len(images), 10), np.float32)
+        scores[:, 3] = 1
+        return scores
+
+    record = mlcvbench.evaluate(brightest, "digits", time="off")
+
+    assert record.model.name == "brightest"
+    assert record.metrics["top1"].value == pytest.approx(0.1, abs=0.03)
+
+
+def test_a_preprocessing_function_feeds_the_model() -> None:
+    seen = []
+
+    def prepare(images: np.ndarray) -> torch.Tensor:
+        seen.append(images.dtype)
+        return torch.from_numpy(images).float().unsqueeze(1)
+
+    mlcvbench.evaluate(network(), "digits", preprocess=prepare, time="off", limit=5)
+
+    assert seen
+    assert set(seen) == {np.dtype(np.uint8)}
+
+
+def test_what_the_model_raises_reaches_the_caller() -> None:
+    def broken(images: np.ndarray) -> np.ndarray:
+        raise ZeroDivisionError("mine")
+
+    with pytest.raises(ZeroDivisionError, match="mine"):
+        mlcvbench.evaluate(broken, "digits", time="off")
+
+
+def test_a_wrong_shape_is_a_prediction_error() -> None:
+    with pytest.raises(PredictionError) as error:
+        mlcvbench.evaluate(lambda images: np.zeros((len(images), 3)), "digits", name="short", time="off")
+
+    assert str(error.value) == "field 'scores': wanted float32 (B, 10), got shape (64, 3)."
+
+
+def test_what_cannot_be_called_is_refused() -> None:
+    with pytest.raises(RequestError) as error:
+        mlcvbench.evaluate("resnet18", "digits")
+
+    assert str(error.value) == (
+        "model: wanted an nn.Module, a function or a mlcvbench Model, got str; "
+        "to run a method by name use mlcvbench.run(model=NAME)."
+    )
+
+
+def test_a_name_that_no_record_may_have_is_refused() -> None:
+    with pytest.raises(RequestError, match=r"^name='a b': wanted letters, digits and \. _ \+ : -, at most 100\.$"):
+        mlcvbench.evaluate(network(), "digits", name="a b")
+
+
+def test_an_evaluation_can_be_kept_and_read_back(tmp_path: Path) -> None:
+    record = mlcvbench.evaluate(network(), "digits", name="mine", time="off", limit=20, out=tmp_path)
+
+    (kept,) = mlcvbench.load_records(tmp_path)
+
+    assert kept.model.name == "mine"
+    assert kept.metrics == record.metrics
+    assert "predictions.npz" in kept.artifacts
+
+
+def test_run_carries_out_a_request_in_child_processes(tmp_path: Path) -> None:
+    records = mlcvbench.run(
+        "task=digits", model=["majority", "knn"], time="off", intervals=False, out=tmp_path, **{"knn.k": 3}
+    )
+
+    assert [record.model.name for record in records] == ["majority", "knn"]
+    assert records[1].model.params["k"] == 3
+    assert all(record.isolated for record in records)
+    assert len(mlcvbench.load_records(tmp_path)) == 2
+
+
+def test_an_unknown_model_is_refused_before_anything_starts(tmp_path: Path) -> None:
+    with pytest.raises(UnknownNameError, match=r"^unknown classification model 'knnn'\. Did you mean 'knn'"):
+        mlcvbench.run("task=digits", model="knnn", out=tmp_path / "runs")
+    assert not (tmp_path / "runs").exists()
+
+
+def test_records_become_a_table_with_metrics_costs_and_settings(tmp_path: Path) -> None:
+    record, _ = stored_run(tmp_path, "model=knn", "model.k=3")
+
+    frame = mlcvbench.to_frame([record])
+
+    row = frame.iloc[0]
+    assert row["model"] == "knn"
+    assert row["model.k"] == 3
+    assert row["top1_low"] < row["top1"] < row["top1_high"]
+    assert row["macs"] == 64_000
+    assert frame["latency_p50"].isna().all()

@@ -1,0 +1,72 @@
+"""The package as a stranger gets it: entry points, types, names, sizes."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tomllib
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+
+import mlcvbench
+
+ROOT = Path(__file__).resolve().parents[2]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+PACKAGES = sorted(path for root in ("plugins", "tasks") for path in (ROOT / root).iterdir() if path.is_dir())
+MOST_LINES = 500
+
+
+def test_each_package_with_hooks_has_its_entry_point_and_no_other_has_one() -> None:
+    declared = set(PROJECT["project"]["entry-points"]["mlcvbench"].values())
+
+    with_hooks = {path.name for path in PACKAGES if "@hookimpl" in (path / "__init__.py").read_text()}
+
+    assert with_hooks == declared
+
+
+def test_the_installed_distribution_has_the_same_entry_points() -> None:
+    installed = {entry.name: entry.value for entry in metadata.distribution("mlcvbench").entry_points}
+
+    declared = {**PROJECT["project"]["entry-points"]["mlcvbench"], **PROJECT["project"]["scripts"]}
+
+    assert installed == declared
+
+
+def test_every_package_is_typed_and_named_after_the_bench() -> None:
+    for path in PACKAGES:
+        assert path.name.startswith("mlcvbench_"), path
+        assert (path / "py.typed").is_file(), path
+
+
+def test_the_version_is_said_once() -> None:
+    assert metadata.version("mlcvbench") == mlcvbench.__version__ == PROJECT["project"]["version"]
+
+
+@pytest.mark.parametrize("name", ["mlcvbench", *PROJECT["project"]["entry-points"]["mlcvbench"].values()])
+def test_importing_a_package_imports_nothing_heavy(name: str) -> None:
+    heavy = {"numpy", "torch", "torchvision", "timm", "scipy", "sklearn", "pandas", "cv2", "matplotlib", "pydantic"}
+    code = f"import sys, {name}; print(sorted({heavy!r} & set(sys.modules)))"
+
+    done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True)
+
+    assert done.stdout.strip() == "[]"
+
+
+def test_no_source_file_is_over_the_limit() -> None:
+    sources = [path for root in ("mlcvbench", "plugins", "tasks") for path in (ROOT / root).rglob("*.py")]
+
+    long = {
+        str(path.relative_to(ROOT)): n for path in sources if (n := len(path.read_text().splitlines())) > MOST_LINES
+    }
+
+    assert long == {}
+
+
+def test_no_module_is_a_drawer_for_anything() -> None:
+    drawers = {"utils", "common", "helpers", "manager", "misc"}
+
+    found = [path for root in ("mlcvbench", "plugins", "tasks") for path in (ROOT / root).rglob("*.py")]
+
+    assert [path for path in found if path.stem in drawers] == []

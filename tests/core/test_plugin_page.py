@@ -1,0 +1,104 @@
+"""The authoring page is true: its packages are the ones we install and check, its hooks are the ones there are."""
+
+import importlib
+import inspect
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mlcvbench import assembly, hookspecs
+from mlcvbench.hooks import HOOKS
+from mlcvbench.overrides import plan
+from mlcvbench.registry import Registry, using
+from mlcvbench.testing.subjects import check_reference
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "plugins.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"^`([\w/.]+)`\n\n```\w+\n(.*?)```$", PAGE, flags=re.MULTILINE | re.DOTALL)
+FIXTURES = {"mlcvbench_example": "example_plugin", "mlcvbench_counting": "example_task"}
+
+
+def packages_of_the_page(place: Path) -> dict[str, Path]:
+    """Write the page's files as its reader would: each pyproject.toml begins a project."""
+    projects: list[Path] = []
+    for file, content in BLOCKS:
+        if file == "pyproject.toml":
+            projects.append(place / f"project{len(projects)}")
+        path = projects[-1] / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content, encoding="utf-8")
+    return {next(p.name for p in project.glob("mlcvbench_*")): project for project in projects}
+
+
+@pytest.mark.parametrize("hook", HOOKS)
+def test_every_hook_is_on_the_page_with_its_signature(hook: str):
+    signature = str(inspect.signature(getattr(hookspecs, hook))).replace("'", "")
+
+    assert f"def {hook}{signature}\n" in PAGE
+
+
+@pytest.mark.parametrize("hook", HOOKS)
+def test_every_hook_has_a_test(hook: str):
+    tests = (ROOT / "tests" / "core" / "test_registry.py").read_text(encoding="utf-8")
+
+    assert hook in tests
+
+
+def test_the_page_holds_the_example_packages_to_the_letter(tmp_path: Path):
+    projects = packages_of_the_page(tmp_path)
+
+    assert sorted(projects) == sorted(FIXTURES)
+    for package, project in projects.items():
+        fixture = ROOT / "tests" / "fixtures" / FIXTURES[package]
+        written = {p.relative_to(project): p.read_text() for p in project.rglob("*") if p.is_file()}
+        ours = {
+            p.relative_to(fixture): p.read_text()
+            for p in fixture.rglob("*")
+            if p.suffix in {".py", ".toml", ".yaml"} and "__pycache__" not in p.parts
+        }
+        assert written == ours
+
+
+def test_every_check_of_the_kit_is_on_the_page():
+    from mlcvbench.testing import check_model
+
+    missing = [result.name for result in check_model("majority", "classification") if result.name not in PAGE]
+
+    assert missing == []
+
+
+@pytest.mark.slow
+def test_what_the_page_says_passes_the_conformance_kit(tmp_path: Path):
+    reports = [r for project in packages_of_the_page(tmp_path).values() for r in check_reference(str(project), {})]
+
+    assert [report.name for report in reports] == ["nearest_mean", "tiny_net", "stripes", "threshold", "dots"]
+    assert [(r.name, c.name, c.detail) for r in reports for c in r.results if c.passed is not True] == []
+
+
+def test_the_definition_of_the_page_is_one_that_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.syspath_prepend(str(ROOT / "tests" / "fixtures" / "example_plugin"))
+    (text,) = re.findall(r"^```yaml\n(name: stripes-noisy\n.*?)```$", PAGE, flags=re.MULTILINE | re.DOTALL)
+    path = tmp_path / "any name.yaml"
+    path.write_text(text)
+    modules = ("mlcvbench_classification", "mlcvbench_baselines", "mlcvbench_example")
+    registry = Registry.of({name: importlib.import_module(name) for name in modules})
+
+    with using(registry):
+        request = plan([f"task={path}"], registry)
+        definition = request.definition
+        data = assembly.load_data(request.configs[0])
+        assembly.scorer_of(assembly.task_of(request.configs[0]), definition.protocol, definition.metrics, data.problem)
+
+    assert [config.model for config in request.configs] == ["majority", "nearest_mean", "tiny_net"]
+
+
+def test_the_scores_of_the_example_are_calibrated_logits(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.syspath_prepend(str(ROOT / "tests" / "fixtures" / "example_plugin"))
+    best_scale = importlib.import_module("mlcvbench_example.nearest_mean").best_scale
+    distances = np.array([[0.0, 0.1]] * 3 + [[0.1, 0.0]])
+
+    scale = best_scale(distances, np.zeros(4, dtype=np.int64))
+
+    assert scale == pytest.approx(np.log(3) / 0.1, rel=0.15)  # three of four are right: p = 3/4

@@ -1,0 +1,236 @@
+"""Stored runs: recomputed bit for bit, compared in pairs; a changed file is noticed."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from support.runs import stored_run
+
+from mlcvbench.cli.compare import compare
+from mlcvbench.cli.rescore import rescore
+from mlcvbench.cli.show import show
+from mlcvbench.comparison import compare_runs
+from mlcvbench.config import RunConfig
+from mlcvbench.errors import CheckFailedError, RecordError, RequestError
+from mlcvbench.npz import open_npz, write_npz
+from mlcvbench.records.schema import Record
+from mlcvbench.records.store import read_record
+from mlcvbench.rescoring import config_of, recompute
+
+Run = tuple[Record, Path]
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Run]:
+    root = tmp_path_factory.mktemp("runs")
+    return {
+        "knn5": stored_run(root, "model=knn"),
+        "knn9": stored_run(root, "model=knn", "model.k=9"),
+        "majority": stored_run(root),
+        "partial": stored_run(root, "limit=20"),
+    }
+
+
+@pytest.fixture
+def copy(runs: dict[str, Run], tmp_path: Path) -> Run:
+    record, folder = runs["knn5"]
+    target = tmp_path / folder.name
+    shutil.copytree(folder, target)
+    return record, target
+
+
+def test_every_metric_is_recomputed_bit_for_bit(runs: dict[str, Run]) -> None:
+    for record, folder in runs.values():
+        result = recompute(record, folder)
+
+        assert result.differences == ()
+        assert {name: metric.value for name, metric in record.metrics.items()} == result.values
+
+
+def test_permuted_predictions_change_the_metrics_and_the_command_exits_1(copy: Run) -> None:
+    _, folder = copy
+    path = folder / "predictions.npz"
+    with open_npz(path) as stored:
+        arrays = {name: stored.read(name) for name in stored.headers}
+    arrays["scores"] = np.ascontiguousarray(arrays["scores"][::-1])
+    write_npz(path, arrays)
+
+    outcome = CliRunner().invoke(rescore, [str(folder)])
+
+    assert isinstance(outcome.exception, CheckFailedError)
+    assert outcome.exception.exit_code == 1
+    assert "metric: top1: wanted 0.957" in outcome.output
+    assert "sha256: predictions.npz: wanted" in outcome.output
+
+
+def test_a_metric_edited_by_hand_is_found(copy: Run) -> None:
+    record, folder = copy
+    edited = {**record.metrics, "top1": record.metrics["top1"].model_copy(update={"value": 0.99})}
+
+    result = recompute(record.model_copy(update={"metrics": edited}), folder)
+
+    assert [str(d) for d in result.differences] == [f"metric: top1: wanted 0.99, got {record.metrics['top1'].value!r}"]
+
+
+def test_replicates_edited_by_hand_are_found(copy: Run) -> None:
+    record, folder = copy
+    arrays = dict(np.load(folder / "replicates.npz"))
+    arrays["top1"][3] += 0.01
+    write_npz(folder / "replicates.npz", arrays)
+
+    result = recompute(record, folder)
+
+    assert [d.file for d in result.differences] == ["replicates.npz:top1"]
+
+
+def test_a_record_made_on_other_data_is_not_recomputed(copy: Run) -> None:
+    record, folder = copy
+    assert record.dataset is not None
+    other = record.model_copy(update={"dataset": record.dataset.model_copy(update={"fingerprint": "f" * 64})})
+
+    with pytest.raises(RecordError) as error:
+        recompute(other, folder)
+
+    assert str(error.value) == (
+        f"record '{record.run_id}' was scored on data with fingerprint ffffffffffff, "
+        f"but 'digits' has {record.dataset.fingerprint[:12]} here."
+    )
+
+
+def test_missing_predictions_are_named(copy: Run) -> None:
+    record, folder = copy
+    (folder / "predictions.npz").unlink()
+
+    with pytest.raises(RecordError) as error:
+        recompute(record, folder)
+
+    assert str(error.value) == f"record '{record.run_id}': its predictions are not beside it."
+
+
+def test_the_configuration_survives_the_record(runs: dict[str, Run]) -> None:
+    record, _ = runs["knn9"]
+
+    config = config_of(record)
+
+    assert config.model_params["k"] == 9
+    assert RunConfig.from_dict(config.to_dict()) == config
+
+
+def test_a_difference_of_equal_runs_is_zero_with_a_zero_interval(runs: dict[str, Run]) -> None:
+    result = compare_runs(runs["knn5"], runs["knn5"])
+
+    top1 = result.metrics[0]
+    assert (top1.difference, top1.low, top1.high) == (0.0, 0.0, 0.0)
+    assert result.gain == 0.0
+
+
+def test_a_difference_has_the_sign_of_second_minus_first_and_a_paired_interval(runs: dict[str, Run]) -> None:
+    result = compare_runs(runs["majority"], runs["knn5"])
+
+    top1 = next(d for d in result.metrics if d.name == "top1")
+    assert top1.difference == pytest.approx(0.858, abs=0.01)
+    assert top1.low is not None
+    assert 0.8 < top1.low < top1.difference < (top1.high or 0) < 0.9
+    assert result.latency_note == "latency: not measured in both runs"
+
+
+def test_runs_on_different_data_are_not_compared(runs: dict[str, Run]) -> None:
+    first, second = runs["majority"], runs["partial"]
+    assert first[0].dataset is not None
+    assert second[0].dataset is not None
+
+    with pytest.raises(RequestError) as error:
+        compare_runs(first, second)
+
+    assert str(error.value) == (
+        f"runs on different data cannot be compared: fingerprints {first[0].dataset.fingerprint[:12]} "
+        f"and {second[0].dataset.fingerprint[:12]}."
+    )
+
+
+def test_runs_of_different_protocols_are_not_compared(runs: dict[str, Run]) -> None:
+    record, folder = runs["knn5"]
+    other = record.model_copy(update={"task": record.task.model_copy(update={"protocol_id": "top1/other@1"})})
+
+    with pytest.raises(RequestError) as error:
+        compare_runs((record, folder), (other, folder))
+
+    assert str(error.value) == (
+        "runs of different protocols cannot be compared: 'top1/single-crop@1' and 'top1/other@1'."
+    )
+
+
+def test_compare_exits_1_when_the_primary_metric_falls_below_the_bound(runs: dict[str, Run]) -> None:
+    good, bad = str(runs["knn5"][1]), str(runs["majority"][1])
+
+    falling = CliRunner().invoke(compare, [good, bad, "--fail-below=-0.01"])
+    rising = CliRunner().invoke(compare, [bad, good, "--fail-below=-0.01"])
+
+    assert str(falling.exception) == "top1 changed by -0.8582, which is below -0.01."
+    assert rising.exit_code == 0
+
+
+def test_compare_fits_80_columns(runs: dict[str, Run]) -> None:
+    outcome = CliRunner().invoke(compare, [str(runs["majority"][1]), str(runs["knn5"][1])])
+
+    assert max(map(len, outcome.output.splitlines())) <= 80
+    assert "top1" in outcome.output
+
+
+def test_show_prints_a_run_in_80_columns_by_folder_and_by_record_file(runs: dict[str, Run]) -> None:
+    record, folder = runs["knn5"]
+
+    by_folder = CliRunner().invoke(show, [str(folder)])
+    by_file = CliRunner().invoke(show, [str(folder / "record.json")])
+
+    assert by_folder.output == by_file.output
+    assert record.run_id in by_folder.output
+    assert max(map(len, by_folder.output.splitlines())) <= 80
+
+
+def test_show_of_no_run_says_what_was_wanted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    outcome = CliRunner().invoke(show, ["nothing"])
+
+    assert str(outcome.exception) == (
+        "no run 'nothing': wanted a run folder with a record.json, or the id of one in runs/."
+    )
+
+
+def test_a_pattern_that_the_shell_left_alone_is_no_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs").mkdir()
+
+    outcome = CliRunner().invoke(show, ["runs/digits-**x*"])
+
+    assert str(outcome.exception).startswith("no run 'runs/digits-**x*': wanted a run folder")
+
+
+def test_a_notebook_shows_a_record_with_every_value_escaped(runs: dict[str, Run]) -> None:
+    record, _ = runs["knn5"]
+    hostile = record.model_copy(update={"command": "<script>alert(1)</script>"})
+
+    shown = hostile._repr_html_()
+
+    assert "<script>" not in shown
+    assert "&lt;script&gt;" in shown
+
+
+def test_a_command_of_a_record_resolves_to_the_same_run(runs: dict[str, Run]) -> None:
+    import shlex
+
+    from mlcvbench.overrides import plan
+
+    record, folder = runs["knn9"]
+    words = shlex.split(record.command)
+
+    (config,) = plan(words[2:]).configs
+
+    assert words[:2] == ["mlcvbench", "run"]
+    assert replace(config, given=()) == replace(config_of(read_record(folder)), given=())

@@ -1,0 +1,157 @@
+"""What makes two runs the same: everything that can change the numbers, nothing that cannot."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from support.runs import config_for
+
+from mlcvbench.errors import DataError, RequestError
+from mlcvbench.run_key import (
+    compute_fit_key,
+    compute_group_key,
+    compute_run_key,
+    describe_data,
+    run_key,
+    source_hash,
+    weights_hash,
+)
+
+DATA = "d" * 64
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"seed": 1},
+        {"data_seed": 1},
+        {"model_params": {"k": 3, "p": 2.0}},
+        {"threads": 7},
+        {"device": "cuda"},
+        {"precision": "bfloat16"},
+        {"limit": 10},
+        {"batch_size": 8},
+        {"time": "standard"},
+        {"intervals": False},
+    ],
+)
+def test_what_can_change_the_record_changes_the_key(change: dict[str, object]) -> None:
+    config = config_for("model=knn")
+
+    assert compute_run_key(config, DATA) != compute_run_key(replace(config, **change), DATA)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("change", [{"seconds": 5.0}, {"memory_mb": 100}, {"given": ("model.k",)}])
+def test_limits_and_wording_do_not_change_the_key(change: dict[str, object]) -> None:
+    config = config_for("model=knn")
+
+    assert compute_run_key(config, DATA) == compute_run_key(replace(config, **change), DATA)  # type: ignore[arg-type]
+
+
+def test_other_data_or_another_protocol_change_the_key() -> None:
+    config = config_for("model=knn")
+    other = replace(config, definition=replace(config.definition, protocol="other@1"))
+
+    keys = {compute_run_key(config, DATA), compute_run_key(config, "e" * 64), compute_run_key(other, DATA)}
+
+    assert len(keys) == 3
+
+
+def test_the_title_of_a_benchmark_does_not_change_the_key() -> None:
+    config = config_for("model=knn")
+    retitled = replace(config, definition=replace(config.definition, title="Other", summary="words"))
+
+    assert compute_run_key(config, DATA) == compute_run_key(retitled, DATA)
+
+
+def test_a_seed_group_shares_its_key() -> None:
+    config = config_for("model=knn")
+
+    assert compute_group_key(config, DATA) == compute_group_key(replace(config, seed=5), DATA)
+    assert compute_group_key(config, DATA) != compute_group_key(replace(config, data_seed=5), DATA)
+
+
+def test_measuring_does_not_change_what_is_fitted() -> None:
+    config = config_for("model=knn")
+
+    same = [replace(config, time="publish"), replace(config, limit=3), replace(config, intervals=False)]
+
+    assert {compute_fit_key(other, DATA) for other in same} == {compute_fit_key(config, DATA)}
+    assert compute_fit_key(replace(config, seed=1), DATA) != compute_fit_key(config, DATA)
+
+
+def test_the_key_of_a_run_is_that_of_its_record(tmp_path: Path) -> None:
+    from mlcvbench import runner
+
+    config = config_for("limit=5")
+
+    assert runner.execute(config, tmp_path).run_key == run_key(config)
+
+
+def test_a_changed_source_file_changes_the_hash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, body in (("first", "x = 1\n"), ("second", "x = 2\n")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text(body)
+    monkeypatch.syspath_prepend(tmp_path)
+
+    assert source_hash("first") != source_hash("second")
+    assert source_hash("no_such_package") is None
+
+
+def test_weights_are_known_by_their_content(tmp_path: Path) -> None:
+    one, two = tmp_path / "one", tmp_path / "two"
+    for folder in (one, two):
+        folder.mkdir()
+        (folder / "weights.safetensors").write_bytes(b"same")
+
+    assert weights_hash(str(one)) == weights_hash(str(two))
+    (two / "weights.safetensors").write_bytes(b"other")
+    with pytest.raises(RequestError, match=r"^weights=.*nothing: no file or folder of that name\.$"):
+        weights_hash(str(tmp_path / "nothing"))
+
+
+def test_data_are_described_in_a_child_and_remembered() -> None:
+    first = describe_data(config_for())
+
+    assert first["name"] == "digits"
+    assert first["sizes"]["test"] == 797
+    assert describe_data(config_for("model=knn")) == first
+
+
+def test_a_metric_that_the_protocol_has_not_is_refused_with_the_data() -> None:
+    config = config_for()
+    misspelt = replace(config, definition=replace(config.definition, metrics=("top1", "macrof1")))
+
+    with pytest.raises(DataError) as error:
+        describe_data(misspelt)
+
+    assert error.value.exit_code == 2
+    assert str(error.value) == "unknown metric 'macrof1'. Did you mean 'macro_f1'?"
+
+
+def test_a_protocol_that_the_task_has_not_is_refused_with_the_data() -> None:
+    config = config_for()
+    unknown = replace(config, definition=replace(config.definition, protocol="top1/single-crop@9"))
+
+    with pytest.raises(DataError, match=r"^unknown classification protocol 'top1/single-crop@9'\. Did you mean"):
+        describe_data(unknown)
+
+
+def test_the_file_of_a_definition_is_not_what_makes_a_run(tmp_path: Path) -> None:
+    config = config_for()
+    renamed = replace(config, definition=replace(config.definition, file="elsewhere.yaml"))
+
+    assert compute_run_key(renamed, "data") == compute_run_key(config, "data")
+
+
+def test_data_that_cannot_be_read_give_the_readers_sentence(tmp_path: Path) -> None:
+    (tmp_path / "train-images-idx3-ubyte").write_bytes(b"short")
+    config = config_for("task=fashion-mnist", f"data.root={tmp_path}")
+
+    with pytest.raises(DataError) as error:
+        describe_data(config)
+
+    assert error.value.exit_code == 2
+    assert str(tmp_path) in str(error.value)

@@ -1,0 +1,171 @@
+"""One run: stages in order, each failure a record, predictions checked and reproducible."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from support.runs import config_for
+
+from mlcvbench import runner
+from mlcvbench.contract import ArraySplit, Model, Table
+from mlcvbench.errors import PredictionError
+from mlcvbench.records.schema import Record
+
+STAGES = ["resolve", "fit", "predict", "score", "replicates", "operations", "plots"]
+
+
+def run(folder: Path, *settings: str, **changes: object) -> Record:
+    folder.mkdir(exist_ok=True)
+    return runner.execute(config_for(*settings, **changes), folder)
+
+
+def test_stages_run_in_order_and_report_their_begin_and_end(tmp_path: Path) -> None:
+    seen: list[tuple[str, int]] = []
+
+    record = runner.execute(config_for(), tmp_path, progress=lambda stage, done, total: seen.append((stage, done)))
+
+    assert record.status == "ok"
+    assert [stage for stage, done in seen if done == 0] == STAGES
+    assert list(record.stage_seconds) == STAGES
+
+
+def test_a_run_leaves_predictions_rows_replicates_and_plots(tmp_path: Path) -> None:
+    run(tmp_path)
+
+    names = {path.name for path in tmp_path.iterdir()}
+
+    assert names == {"predictions.npz", "rows.parquet", "replicates.npz", "plots"}
+
+
+def test_rows_are_read_back_as_they_were(tmp_path: Path) -> None:
+    from pyarrow import parquet
+
+    from mlcvbench.scoring import Scored, write_scored
+
+    columns = {
+        "unit": np.arange(19),
+        "right": np.arange(19) % 3 == 0,
+        "share": np.linspace(0, 1, 19, dtype=np.float32),
+        "rank": np.arange(19, dtype=np.uint8),
+    }
+    write_scored(Scored(scorer=None, table=Table(columns), targets={}, values={}), tmp_path)  # type: ignore[arg-type]
+
+    stored = parquet.read_table(tmp_path / "rows.parquet")
+
+    for name, column in columns.items():
+        assert stored[name].to_numpy().tolist() == column.tolist()
+        assert stored[name].type.to_pandas_dtype() == column.dtype.type
+
+
+def test_intervals_off_skips_the_replicates(tmp_path: Path) -> None:
+    record = run(tmp_path, "intervals=off")
+
+    assert record.metrics["top1"].low is None
+    assert record.intervals == {}
+    assert not (tmp_path / "replicates.npz").exists()
+
+
+def test_the_value_lies_inside_its_interval(tmp_path: Path) -> None:
+    metric = run(tmp_path, "model=knn").metrics["top1"]
+
+    assert metric.value == pytest.approx(0.9573, abs=1e-4)
+    assert metric.low < metric.value < metric.high
+
+
+def test_the_same_seed_gives_the_same_bytes(tmp_path: Path) -> None:
+    run(tmp_path / "a", "model=knn")
+    run(tmp_path / "b", "model=knn")
+
+    for name in ("predictions.npz", "rows.parquet", "replicates.npz"):
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+
+
+@pytest.mark.parametrize("shards", [2, 7, 1000])
+def test_any_number_of_shards_gives_the_same_bits(tmp_path: Path, shards: int) -> None:
+    whole = run(tmp_path / "whole", "model=knn")
+    parts = run(tmp_path / "parts", "model=knn", f"shards={shards}")
+
+    assert parts.metrics == whole.metrics
+    for name in ("predictions.npz", "rows.parquet", "replicates.npz"):
+        assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "parts" / name).read_bytes()
+
+
+def test_a_limited_run_is_partial_and_scores_the_first_samples(tmp_path: Path) -> None:
+    record = run(tmp_path, "limit=10")
+
+    assert record.partial
+    assert record.dataset is not None
+    assert record.dataset.n == 10
+
+
+def test_a_second_run_takes_the_fit_from_the_cache_and_keeps_its_cost(tmp_path: Path) -> None:
+    first = run(tmp_path / "a", "model=knn", "model.k=777")
+    second = run(tmp_path / "b", "model=knn", "model.k=777", "limit=20")
+
+    assert not first.fit.cached
+    assert second.fit.cached
+    assert second.fit.seconds == first.fit.seconds
+    assert second.model.weights.sha256 == first.model.weights.sha256
+
+
+def test_an_unknown_protocol_fails_in_the_resolve_stage(tmp_path: Path) -> None:
+    config = config_for()
+    broken = config.to_dict() | {"definition": config.to_dict()["definition"] | {"protocol": "top1/no-such@1"}}
+
+    record = runner.execute(type(config).from_dict(broken), tmp_path)
+
+    assert record.status == "error"
+    assert record.error is not None
+    assert record.error.stage == "resolve"
+    assert "top1/no-such@1" in record.error.message
+
+
+def test_a_record_holds_no_path_of_the_machine(tmp_path: Path) -> None:
+    record = run(tmp_path, "model=knn")
+
+    text = record.model_dump_json()
+
+    assert str(Path.home()) not in text
+    assert str(Path.cwd()) not in text
+    assert str(tmp_path) not in text
+
+
+class Reuser(Model):
+    """Returns the same buffer each time, changed afterwards."""
+
+    def __init__(self, problem) -> None:
+        super().__init__(problem)
+        self.buffer = np.zeros((2, 10), np.float32)
+
+    def forward(self, inputs):
+        self.buffer += 1
+        return self.buffer[: len(inputs["image"])]
+
+    def postprocess(self, outputs, batch):
+        return {"scores": outputs}
+
+
+def test_a_model_that_reuses_its_buffer_cannot_change_what_was_predicted() -> None:
+    from mlcvbench import assembly
+
+    config = config_for("limit=6")
+    task, data = assembly.task_of(config), assembly.load_data(config)
+
+    got = runner.predict(Reuser(data.problem), data.splits["test"], task, data.problem, 2)
+
+    assert got["scores"][:, 0].tolist() == [1, 1, 2, 2, 3, 3]
+
+
+def test_an_empty_split_is_refused() -> None:
+    from mlcvbench import assembly
+
+    config = config_for("limit=2")
+    task, data = assembly.task_of(config), assembly.load_data(config)
+    empty = ArraySplit("test", {"image": np.zeros((0, 8, 8), np.uint8)}, {"label": np.zeros(0)}, ids=[])
+
+    with pytest.raises(PredictionError) as error:
+        runner.predict(Reuser(data.problem), empty, task, data.problem, 2)
+
+    assert str(error.value) == "split 'test' has no samples, so there is nothing to predict."

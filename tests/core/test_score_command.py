@@ -1,0 +1,107 @@
+"""`mlcvbench score`: predictions made elsewhere get a record, or one line that says what is wrong with them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+from support.runs import config_for
+
+from mlcvbench import assembly
+from mlcvbench.cli.score import score
+from mlcvbench.errors import MlcvbenchError
+from mlcvbench.records.schema import Record
+from mlcvbench.records.store import Store
+from mlcvbench.rescoring import recompute
+
+NO_NAME = "score needs as=NAME: letters, digits and . _ + : -, at most 100."
+
+
+@pytest.fixture(scope="module")
+def truth() -> tuple[list[str], np.ndarray]:
+    test = assembly.load_data(config_for()).splits["test"]
+    return [str(i) for i in test.ids], np.asarray(test.targets()["label"])
+
+
+def invoke(*words: str, cwd: Path) -> Result:
+    return CliRunner().invoke(score, [*words, f"out={cwd / 'runs'}"])
+
+
+def stored(cwd: Path) -> tuple[Record, Path]:
+    ((record, folder),), problems = Store(cwd / "runs").records()
+    assert problems == []
+    return record, folder
+
+
+def write_labels(path: Path, ids: Sequence[str], labels: Sequence[object]) -> Path:
+    path.write_text("id,label\n" + "".join(f"{i},{label}\n" for i, label in zip(ids, labels, strict=True)))
+    return path
+
+
+def test_scores_in_an_npz_become_a_full_record_that_can_be_recomputed(tmp_path: Path, truth) -> None:
+    ids, labels = truth
+    noise = np.random.default_rng(0).normal(size=(len(labels), 10)).astype(np.float32)
+    np.savez(tmp_path / "s.npz", scores=noise + 3 * np.eye(10, dtype=np.float32)[labels], ids=np.array(ids))
+
+    outcome = invoke("task=digits", f"predictions={tmp_path / 's.npz'}", "as=noisy", cwd=tmp_path)
+
+    assert outcome.exit_code == 0, outcome.output
+    record, folder = stored(tmp_path)
+    assert record.model.name == "noisy"
+    assert record.trust == "reported"
+    assert record.metrics["top1"].low is not None
+    assert record.operations.reason == "only predictions are known"
+    assert record.latency == {}
+    assert record.command == "mlcvbench score task=digits predictions=s.npz as=noisy"
+    assert recompute(record, folder).differences == ()
+
+
+def test_labels_in_any_order_are_matched_by_id(tmp_path: Path, truth) -> None:
+    ids, labels = truth
+    wrong = labels.copy()
+    wrong[:80] = (wrong[:80] + 1) % 10
+    path = write_labels(tmp_path / "l.csv", ids[::-1], wrong[::-1])
+
+    invoke("task=digits", f"predictions={path}", "as=labels", cwd=tmp_path)
+
+    record, _ = stored(tmp_path)
+    assert record.metrics["top1"].value == pytest.approx(1 - 80 / 797)
+    assert record.metrics["nll"].value is None
+    assert record.metrics["nll"].reason
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["task=digits", "as=a"], "score needs predictions=FILE, the predictions to score."),
+        (["task=digits", "predictions=none.npz", "as=a"], "predictions=none.npz: no such file or folder."),
+        (["task=digits", "predictions=none.npz"], NO_NAME),
+        (["task=digits", "predictions=none.npz", "as=../x"], NO_NAME),
+        (
+            ["task=digits", "predictions=none.npz", "as=a", "seed=1"],
+            "key 'seed' has no effect on score: the predictions are there already.",
+        ),
+    ],
+)  # fmt: skip
+def test_a_wrong_request_is_refused_and_stores_nothing(tmp_path: Path, words: list[str], message: str) -> None:
+    outcome = invoke(*words, cwd=tmp_path)
+
+    assert isinstance(outcome.exception, MlcvbenchError)
+    assert str(outcome.exception) == message
+    assert outcome.exception.exit_code == 2
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_missing_sample_is_refused_and_leaves_no_half_written_run(tmp_path: Path, truth) -> None:
+    ids, labels = truth
+    path = write_labels(tmp_path / "l.csv", ids[:-1], labels[:-1])
+
+    outcome = invoke("task=digits", f"predictions={path}", "as=short", cwd=tmp_path)
+
+    assert isinstance(outcome.exception, MlcvbenchError)
+    assert outcome.exception.exit_code == 2
+    assert "l.csv" in str(outcome.exception)
+    assert list((tmp_path / "runs").iterdir()) == []

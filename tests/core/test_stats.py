@@ -1,0 +1,318 @@
+"""Bootstrap replicates, intervals, paired differences, seed groups and rank intervals."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.stats import bootstrap
+
+from mlcvbench import stats
+from mlcvbench.contract.scoring import MetricSpec, Scorer, Table
+
+
+class Mean(Scorer):
+    """The weighted mean of column `x`, undefined when the weights of marked rows are all zero."""
+
+    protocol_id = "mean@1"
+    metrics = (MetricSpec("mean", "mean"), MetricSpec("marked", "mean over marked rows"))
+
+    def rows(self, predictions, targets, units):
+        return Table({"unit": units, **predictions})
+
+    def summarise(self, table, weights=None):
+        weights = np.ones(len(table)) if weights is None else weights[table["unit"]]
+        marked = weights * table["mark"]
+        return {
+            "mean": float(weights @ table["x"] / weights.sum()),
+            "marked": float(marked @ table["x"] / marked.sum()) if marked.sum() else None,
+        }
+
+
+def table_of(values, mark=None):
+    values = np.asarray(values, dtype=np.float64)
+    mark = np.ones(len(values)) if mark is None else np.asarray(mark, dtype=np.float64)
+    return Table({"unit": np.arange(len(values)), "x": values, "mark": mark})
+
+
+def test_the_seed_depends_on_data_and_protocol_alone():
+    seed = stats.seed_from("a" * 64, "top1@1")
+
+    assert seed == 5303012393270935243
+    assert seed != stats.seed_from("b" * 64, "top1@1")
+    assert seed != stats.seed_from("a" * 64, "top1@2")
+    assert 0 <= seed < 2**63
+
+
+def test_each_resample_draws_as_many_groups_as_there_are():
+    weights = np.concatenate(list(stats.resample_weights(np.arange(50), 200, seed=1)))
+
+    assert weights.shape == (200, 50)
+    assert weights.dtype == np.float64
+    assert (weights.sum(axis=1) == 50).all()
+
+
+def test_every_group_is_drawn_equally_often():
+    weights = np.concatenate(list(stats.resample_weights(np.arange(20), 4000, seed=3)))
+
+    assert weights.mean(axis=0) == pytest.approx(np.ones(20), abs=0.08)
+    assert weights.var(axis=0) == pytest.approx(np.full(20, 0.95), abs=0.1)
+
+
+def test_units_of_one_group_are_drawn_together():
+    groups = np.array(["b", "a", "b", "c", "a", "b"])
+
+    weights = np.concatenate(list(stats.resample_weights(groups, 100, seed=2)))
+
+    assert (weights[:, 0] == weights[:, 2]).all()
+    assert (weights[:, 0] == weights[:, 5]).all()
+    assert (weights[:, 1] == weights[:, 4]).all()
+    assert (weights[:, 0] + weights[:, 1] + weights[:, 3] == 3).all()
+
+
+def test_the_resamples_do_not_depend_on_how_they_are_cut_into_chunks(monkeypatch):
+    whole = np.concatenate(list(stats.resample_weights(np.arange(31), 64, seed=5)))
+
+    monkeypatch.setattr(stats, "_CHUNK_CELLS", 100)
+    chunks = list(stats.resample_weights(np.arange(31), 64, seed=5))
+
+    assert len(chunks) > 10
+    assert np.array_equal(whole, np.concatenate(chunks))
+
+
+def test_the_resamples_of_a_seed_never_change():
+    first = next(stats.resample_weights(np.arange(8), 3, seed=42))
+
+    assert first.astype(int).tolist() == [[2, 0, 0, 2, 0, 2, 2, 0], [1, 1, 0, 0, 1, 2, 2, 1], [0, 2, 1, 1, 2, 0, 1, 1]]
+
+
+def test_the_interval_agrees_with_scipy():
+    values = np.random.default_rng(0).exponential(size=400)
+
+    ours = stats.interval(stats.replicates(Mean(), table_of(values), np.arange(400), n=5000, seed=9)["mean"])
+    theirs = bootstrap((values,), np.mean, n_resamples=5000, method="percentile", rng=1).confidence_interval
+
+    assert ours.low == pytest.approx(theirs.low, abs=0.01)
+    assert ours.high == pytest.approx(theirs.high, abs=0.01)
+
+
+def test_the_95_percent_interval_covers_the_truth_about_95_times_in_100():
+    rng = np.random.default_rng(7)
+
+    covered = 0
+    for trial in range(300):
+        values = rng.random(200) < 0.8
+        low, high = stats.interval(
+            stats.replicates(Mean(), table_of(values), np.arange(200), n=400, seed=trial)["mean"]
+        )
+        covered += low <= 0.8 <= high
+
+    assert 273 <= covered <= 296  # 95 % +- 4 standard errors of 300 trials, leaning to the known slight shortfall
+
+
+def test_groups_widen_the_interval_of_repeated_samples():
+    values = np.repeat(np.random.default_rng(1).random(100), 10)
+    alone = stats.interval(stats.replicates(Mean(), table_of(values), np.arange(1000), n=500, seed=0)["mean"])
+
+    grouped = stats.interval(
+        stats.replicates(Mean(), table_of(values), np.repeat(np.arange(100), 10), n=500, seed=0)["mean"]
+    )
+
+    assert (grouped.high - grouped.low) > 2.5 * (alone.high - alone.low)
+
+
+def test_one_group_cannot_be_resampled():
+    found = stats.replicates(Mean(), table_of([1.0, 2.0]), np.array(["a", "a"]), n=10, seed=0)
+
+    assert np.isnan(found["mean"]).all()
+    assert stats.interval(found["mean"]) == (None, None)
+
+
+def test_undefined_replicates_are_nan_and_a_few_are_left_out_of_the_interval():
+    mark = np.zeros(40)
+    mark[:3] = 1
+
+    found = stats.replicates(Mean(), table_of(np.arange(40.0), mark), np.arange(40), n=1000, seed=4)["marked"]
+
+    share = np.isnan(found).mean()
+    assert 0.02 < share < 0.09
+    assert stats.interval(np.where(np.arange(1000) < 40, np.nan, 1.0)) == (1.0, 1.0)
+    assert stats.interval(np.where(np.arange(1000) < 60, np.nan, 1.0)) == (None, None)
+
+
+def test_quantiles_are_those_of_numpy():
+    values = np.random.default_rng(3).standard_normal(997)
+
+    assert stats.interval(values) == pytest.approx(np.quantile(values, [0.025, 0.975]), rel=1e-12)
+
+
+def test_a_paired_difference_is_tighter_than_two_intervals():
+    rng = np.random.default_rng(0)
+    common = rng.standard_normal(1000)
+    a, b = 0.9 + 0.01 * common, 0.89 + 0.01 * common + 0.001 * rng.standard_normal(1000)
+
+    difference = stats.paired_difference(a, b)
+
+    assert difference.mean == pytest.approx(0.01, abs=1e-3)
+    assert difference.low > 0
+    assert stats.interval(a).low < stats.interval(b).high
+
+
+def test_replicates_of_unlike_length_are_not_paired():
+    with pytest.raises(ValueError, match=r"^paired replicates: wanted equal lengths, got 3 and 4\.$"):
+        stats.paired_difference(np.zeros(3), np.zeros(4))
+
+
+def test_the_replicates_of_one_seed_come_back_as_they_are():
+    values = np.arange(5.0)[None]
+
+    assert np.array_equal(stats.hierarchical(values, seed=0), values[0])
+
+
+def test_a_seed_group_varies_by_units_and_by_seeds():
+    units = 0.01 * np.random.default_rng(0).standard_normal(4000)
+    values = np.array([0.90, 0.92, 0.94])[:, None] + units[None]
+
+    found = stats.hierarchical(values, seed=1)
+
+    between = np.var([0.90, 0.92, 0.94]) / 3
+    assert found.mean() == pytest.approx(0.92, abs=1e-3)
+    assert found.var() == pytest.approx(between + 0.01**2, rel=0.1)
+    assert np.array_equal(found, stats.hierarchical(values, seed=1))
+
+
+def made_up(values, n=1000, noise=0.01, shared=0.0, seed=0):
+    """Return point values and replicates around them."""
+    rng = np.random.default_rng(seed)
+    common = rng.standard_normal(n)
+    own = rng.standard_normal((len(values), n))
+    spread = noise * (np.sqrt(shared) * common + np.sqrt(1 - shared) * own)
+    return np.asarray(values, float), np.asarray(values, float)[:, None] + spread
+
+
+def test_rows_far_apart_have_one_rank_each():
+    ranks = stats.rank_intervals(*made_up([0.5, 0.9, 0.7]))
+
+    assert ranks.low.tolist() == ranks.high.tolist() == [3, 1, 2]
+    assert ranks.band.tolist() == [2, 0, 1]
+    assert ranks.method == "step-down max-|t|"
+
+
+def test_lower_can_be_better():
+    ranks = stats.rank_intervals(*made_up([0.5, 0.9, 0.7]), higher_is_better=False)
+
+    assert ranks.low.tolist() == [1, 3, 2]
+
+
+def test_identical_rows_are_tied():
+    values, samples = made_up([0.9, 0.5])
+    ranks = stats.rank_intervals(values[[0, 0, 1]], samples[[0, 0, 1]])
+
+    assert ranks.low.tolist() == [1, 1, 3]
+    assert ranks.high.tolist() == [2, 2, 3]
+    assert ranks.band.tolist() == [0, 0, 1]
+
+
+def test_shared_resamples_part_rows_that_their_own_intervals_would_not():
+    values, samples = made_up([0.900, 0.905], noise=0.01, shared=0.99)
+
+    ranks = stats.rank_intervals(values, samples)
+
+    assert stats.interval(samples[0]).high > stats.interval(samples[1]).low
+    assert ranks.low.tolist() == [2, 1]
+
+
+def test_ties_need_not_be_transitive_and_bands_still_are():
+    values, samples = made_up([0.920, 0.900, 0.880], noise=0.0072)
+
+    ranks = stats.rank_intervals(values, samples)
+
+    assert (ranks.low.tolist(), ranks.high.tolist()) == ([1, 1, 2], [2, 3, 3])
+    assert ranks.band.tolist() == [0, 0, 1]
+
+
+def test_no_row_has_a_better_rank_than_a_row_that_surely_beats_it():
+    values, samples = made_up(np.linspace(0.8, 0.95, 40), noise=0.01, shared=0.5)
+
+    ranks = stats.rank_intervals(values, samples)
+
+    order = np.argsort(-values)
+    assert (np.diff(ranks.band[order]) >= 0).all()
+    assert (ranks.low <= ranks.high).all()
+    assert ranks.low.min() == 1
+    assert ranks.high.max() == 40
+
+
+def test_a_row_with_many_undefined_replicates_is_parted_from_none():
+    values, samples = made_up([0.9, 0.5, 0.7])
+    samples[1, :200] = np.nan
+
+    ranks = stats.rank_intervals(values, samples)
+
+    assert (ranks.low[1], ranks.high[1]) == (1, 3)
+    assert (ranks.low[2], ranks.high[0]) == (2, 2)
+
+
+def test_a_few_undefined_replicates_cost_nothing():
+    values, samples = made_up([0.9, 0.5])
+    samples[1, :20] = np.nan
+
+    assert stats.rank_intervals(values, samples).band.tolist() == [0, 1]
+
+
+def test_rows_that_no_resample_changes_are_parted_by_their_values():
+    values = np.array([1.0, 0.0])
+
+    ranks = stats.rank_intervals(values, np.repeat(values[:, None], 100, axis=1))
+
+    assert ranks.low.tolist() == [1, 2]
+
+
+def test_one_row_is_first():
+    ranks = stats.rank_intervals(*made_up([0.3]))
+
+    assert (ranks.low.tolist(), ranks.high.tolist(), ranks.band.tolist()) == ([1], [1], [0])
+
+
+def test_many_rows_are_tested_by_a_bound(monkeypatch):
+    monkeypatch.setattr(stats, "MOST_STEPDOWN_ROWS", 10)
+
+    ranks = stats.rank_intervals(*made_up(np.linspace(0.1, 0.9, 12)))
+
+    assert ranks.method == "Bonferroni, normal"
+    assert ranks.low.tolist() == list(range(12, 0, -1))
+
+
+def test_step_down_parts_more_rows_than_a_single_step():
+    values, samples = made_up([0.95, 0.5, 0.4, 0.3, 0.2, 0.1, 0.926, 0.9], noise=0.0059, seed=11)
+    errors = stats._difference_errors(samples - values[:, None])
+    np.fill_diagonal(errors, 1)
+    first = stats._quantile_of_maxima(samples.astype(np.float32), (1 / errors).astype(np.float32), 0.95)
+    t = np.abs(values[:, None] - values) / errors
+
+    last = stats._separated(values, samples - values[:, None], 0.95)
+
+    assert last.sum() >= (t > first).sum()
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_rejecting_by_the_bound_first_ends_at_the_same_set(seed, monkeypatch):
+    values, samples = made_up(np.linspace(0.1, 0.9, 30) ** 2, noise=0.01, shared=0.7, seed=seed)
+    quick = stats._separated(values, samples - values[:, None], 0.95)
+
+    monkeypatch.setattr(stats, "_bound_of_maxima", lambda *_: np.inf)
+
+    assert np.array_equal(quick, stats._separated(values, samples - values[:, None], 0.95))
+    assert quick.any()
+
+
+def test_false_separations_are_rare_over_the_whole_family():
+    rng = np.random.default_rng(5)
+
+    wrong = 0
+    for _ in range(200):
+        correct = rng.random((12, 400)) < 0.7  # 12 equal rows, each scored on the same 400 samples
+        weights = np.concatenate(list(stats.resample_weights(np.arange(400), 400, seed=0)))
+        samples = correct @ weights.T / 400
+        wrong += stats.rank_intervals(correct.mean(axis=1), samples).band.any()
+
+    assert wrong <= 20  # 5 % of 200 is 10; 20 would be three standard errors above

@@ -1,0 +1,310 @@
+"""Bad label files and predictions of segmentation: one sentence that names the file, never a number."""
+
+from __future__ import annotations
+
+import contextlib
+
+import numpy as np
+import pytest
+from PIL import Image
+from support.label_folders import label_maps, write_label_folder, write_png, write_predictions
+
+from mlcvbench import scoring
+from mlcvbench.contract import Problem
+from mlcvbench.errors import DataError, MlcvbenchError, PredictionError, RecordError
+from mlcvbench_segmentation.coding import read_classes, read_label_map
+from mlcvbench_segmentation.folder import load_label_folder
+from mlcvbench_segmentation.task import SegmentationTask, check_map
+from mlcvbench_segmentation.voc import load_voc
+
+
+@pytest.fixture
+def case(tmp_path):
+    labels = label_maps()
+    root = write_label_folder(tmp_path / "set", labels)
+    write_predictions(tmp_path / "out", labels)
+    data = load_label_folder({"root": str(root)}, 0)
+
+    def score():
+        task, test = SegmentationTask(), data.splits["test"]
+        external = task.read_external(tmp_path / "out", test, data.problem, {})
+        scorer = task.scorer("miou/ignore255/absent-skip@1", data.problem)
+        return scoring.tabulate(scorer, external.predictions, test.targets(), len(test))
+
+    return tmp_path, score
+
+
+def message(action) -> str:
+    with pytest.raises(MlcvbenchError) as caught:
+        action()
+    return str(caught.value)
+
+
+def test_a_missing_prediction_is_named(case):
+    root, score = case
+    (root / "out/1.png").unlink()
+
+    assert message(score) == f"{root / 'out/1.png'}: no such file; 3 samples need a prediction each."
+
+
+def test_a_prediction_of_no_sample_is_named(case):
+    root, score = case
+    write_png(root / "out/9.png", np.zeros((2, 2), np.uint8))
+
+    assert message(score) == f"{root / 'out/9.png'}: is a prediction of no sample in split 'test'."
+
+
+def test_a_prediction_of_wrong_size_is_named(case):
+    root, score = case
+    write_png(root / "out/1.png", np.zeros((2, 3), np.uint8))
+
+    assert message(score) == (
+        f"{root / 'out/1.png'}: field 'label_map': wanted 7 x 8 pixels like the labels, got 2 x 3."
+    )
+
+
+@pytest.mark.parametrize(
+    ("shape", "got"),
+    [((6, 8, 3), "RGB (3 channel(s))"), ((6, 8, 4), "RGBA (4 channel(s))"), ((6, 8, 2), "LA (2 channel(s))")],
+)
+def test_a_prediction_in_colours_is_refused(case, shape, got):
+    root, score = case
+    write_png(root / "out/0.png", np.zeros(shape, np.uint8))
+
+    assert message(score) == (
+        f"{root / 'out/0.png'}: wanted one channel of 8 or 16 bits or a palette, got {got}; "
+        "save the numbers themselves, not their colours."
+    )
+
+
+@pytest.mark.parametrize("value", [3, 255])
+def test_a_predicted_value_that_is_no_class_is_refused(case, value):
+    root, score = case
+    write_png(root / "out/0.png", np.full((6, 8), value, np.uint8))
+
+    assert message(score) == f"{root / 'out/0.png'}: value {value} is not a class; classes have the values 0 to 2."
+
+
+def test_a_16_bit_prediction_is_read_by_its_values(case):
+    root, score = case
+    write_png(root / "out/0.png", np.full((6, 8), 1, np.uint16))
+    score()
+    write_png(root / "out/0.png", np.full((6, 8), 257, np.uint16))
+
+    assert message(score) == f"{root / 'out/0.png'}: value 257 is not a class; classes have the values 0 to 2."
+
+
+def test_a_label_value_without_meaning_is_refused(case):
+    root, score = case
+    write_png(root / "set/labels/2.png", np.full((8, 8), 9, np.uint8))
+
+    assert message(score) == (
+        f"{root / 'set/labels/2.png'}: value 9 is not a class or the ignored value; classes have the values 0 to 2."
+    )
+
+
+def test_a_truncated_or_foreign_file_is_named(case):
+    root, score = case
+    path = root / "out/0.png"
+    whole = path.read_bytes()
+    for cut in (0, 10, 40, 60):
+        path.write_bytes(whole[:cut])
+        assert message(score).startswith(f"{path}: cannot be read as an image (")
+    path.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n")
+    assert message(score).startswith(f"{path}: cannot be read as an image (")
+
+
+def test_every_flipped_byte_gives_a_table_or_an_error_of_ours(case):
+    root, score = case
+    path = root / "out/0.png"
+    whole = path.read_bytes()
+    for place in range(0, len(whole), 3):
+        changed = bytearray(whole)
+        changed[place] ^= 0xFF
+        path.write_bytes(changed)
+        with contextlib.suppress(MlcvbenchError):
+            score()
+
+
+def test_a_picture_over_the_pixel_limit_is_refused_from_its_header(case, monkeypatch):
+    root, score = case
+    monkeypatch.setattr("mlcvbench.rasters.MAX_PIXELS", 20)
+
+    assert message(score) == f"{root / 'set/labels/0.png'}: has 48 pixels; the most is 20."
+
+
+def test_an_animated_label_is_refused(tmp_path):
+    labels = write_label_folder(tmp_path, label_maps(1)) / "labels"
+    (labels / "0.png").unlink()
+    frames = [Image.fromarray(np.full((6, 8), i, np.uint8)) for i in (0, 1)]
+    frames[0].save(labels / "0.gif", save_all=True, append_images=frames[1:])
+    data = load_label_folder({"root": str(tmp_path)}, 0)
+
+    assert (
+        message(lambda: data.splits["test"].read([0])) == f"{labels / '0.gif'}: holds 2 frames; wanted a single image."
+    )
+
+
+@pytest.mark.parametrize(("folder", "missing"), [("labels", "label image"), ("images", "image")])
+def test_a_file_without_its_partner_is_named(tmp_path, folder, missing):
+    root = write_label_folder(tmp_path, label_maps(2))
+    (root / folder / "1.png").unlink()
+    other = "images" if folder == "labels" else "labels"
+
+    assert message(lambda: load_label_folder({"root": str(root)}, 0)) == (
+        f"{root / other / '1.png'}: has no {missing} of that name in {root}."
+    )
+
+
+def test_two_files_of_one_name_are_refused(tmp_path):
+    root = write_label_folder(tmp_path, label_maps(1))
+    write_png(root / "labels/0.bmp", np.zeros((2, 2), np.uint8))
+
+    assert message(lambda: load_label_folder({"root": str(root)}, 0)) == (
+        f"{root / 'labels/0.png'}: 0.bmp has the same name; wanted one file for each sample."
+    )
+
+
+def test_an_image_of_another_size_than_its_labels_is_named(tmp_path):
+    root = write_label_folder(tmp_path, label_maps(1))
+    write_png(root / "images/0.png", np.zeros((3, 3, 3), np.uint8))
+    data = load_label_folder({"root": str(root)}, 0)
+
+    assert message(lambda: data.splits["test"].read([0])) == (
+        f"{root / 'labels/0.png'}: has 6 x 8 pixels, but its image has 3 x 3."
+    )
+
+
+def test_missing_folders_and_class_lists_are_named(tmp_path):
+    assert message(lambda: load_label_folder({"root": str(tmp_path / "no")}, 0)) == (
+        f"data.root={tmp_path / 'no'}: no such folder."
+    )
+    assert (
+        message(lambda: load_label_folder({"root": str(tmp_path)}, 0)) == f"{tmp_path / 'classes.txt'}: no such file."
+    )
+    (tmp_path / "classes.txt").write_text("a\nb\n")
+    assert message(lambda: load_label_folder({"root": str(tmp_path)}, 0)).endswith("found none.")
+
+
+def test_an_ignored_value_that_is_a_class_is_refused(tmp_path):
+    root = write_label_folder(tmp_path, label_maps(1))
+
+    assert message(lambda: load_label_folder({"root": str(root), "ignore": 0}, 0)) == (
+        "data.ignore=0 is also the value of class 'sky'; "
+        "say what the values mean with data.label_map=FILE, or set data.ignore=-1."
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("a\na\n", "line 2: class name 'a' is given twice or means 'not scored'."),
+        ("ignore\nb\n", "line 1: class name 'ignore' is given twice or means 'not scored'."),
+        ("a\n", "wanted 2 class names or more, one a line, got 1."),
+    ],
+)
+def test_bad_class_lists_name_the_line(tmp_path, text, said):
+    path = tmp_path / "classes.txt"
+    path.write_text(text)
+
+    assert message(lambda: read_classes(path)).endswith(said)
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("x,a", "line 2: wanted a new value from 0 to 65535, a comma and a class, got 'x,a'."),
+        ("70000,a", "line 2: wanted a new value from 0 to 65535, a comma and a class, got '70000,a'."),
+        ("1,b", "line 2: wanted a new value from 0 to 65535, a comma and a class, got '1,b'."),
+        ("2,zebra", "line 2: class 'zebra' is not in the class list."),
+        ("2,9", "line 2: class '9' is not in the class list."),
+        ("2", "line 2: class '' is not in the class list."),
+    ],
+)
+def test_bad_label_maps_name_the_line(tmp_path, line, said):
+    path = tmp_path / "map.csv"
+    path.write_text(f"1,a\n{line}\n")
+
+    assert message(lambda: read_label_map(path, ("a", "b"), 255)) == f"{path}, {said}"
+
+
+def test_text_files_that_are_no_text_are_refused(tmp_path):
+    path = tmp_path / "classes.txt"
+    path.write_bytes(b"\xff\xfe\x00")
+
+    assert message(lambda: read_classes(path)).startswith(f"{path}: cannot be read as UTF-8 text (")
+    path.write_bytes(b"a\x00b\nc\n")
+    assert message(lambda: read_classes(path)) == f"{path}: has too many or too long lines, or holds NUL characters."
+
+
+@pytest.mark.parametrize("name", ["../../etc/passwd", "a b", "x\x00y"])
+def test_voc_lists_cannot_leave_the_folder(tmp_path, name):
+    lists = tmp_path / "ImageSets/Segmentation"
+    lists.mkdir(parents=True)
+    (lists / "val.txt").write_text(f"{name}\n")
+
+    assert message(lambda: load_voc({"root": str(tmp_path)}, 0)) == (
+        f"{lists / 'val.txt'}, line 1: wanted a new image name, got {name!r}."
+    )
+    assert message(lambda: load_voc({"root": str(tmp_path), "split": "../val"}, 0)) == (
+        "data.split='../val': wanted the name of a list such as val."
+    )
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ([[0, 1]], "wanted an integer array (H, W), got list."),
+        (np.zeros((2, 2)), "wanted an integer array (H, W), got float64 (2, 2)."),
+        (np.zeros((2, 2, 3), int), "wanted an integer array (H, W), got int64 (2, 2, 3)."),
+        (np.zeros((0, 2), int), "wanted at least one pixel, got shape (0, 2)."),
+        (np.full((2, 2), -1), "wanted labels 0 to 2, got -1."),
+        (np.full((2, 2), 3), "wanted labels 0 to 2, got 3."),
+    ],
+)
+def test_bad_predictions_of_a_model_name_the_sample(value, said):
+    with pytest.raises(PredictionError) as caught:
+        check_map(value, "a", 3)
+
+    assert str(caught.value) == f"field 'label_map', sample 'a': {said}"
+
+
+def test_predictions_of_the_wrong_form_are_refused():
+    task, problem, ids = SegmentationTask(), Problem("segmentation", ("a", "b"), {}), np.array(["x", "y"])
+
+    def said(predictions):
+        return message(lambda: task.check(predictions, ids, problem))
+
+    assert said([]) == "predictions have no field 'label_map'; got list."
+    assert said({"scores": 1}) == "predictions have no field 'label_map'; got scores."
+    assert said({"label_map": [np.zeros((2, 2), int)]}) == (
+        "field 'label_map': wanted one array (H, W) for each of 2 samples, got 1 maps."
+    )
+
+
+def test_a_changed_prediction_file_is_refused(case):
+    root, _ = case
+    task, ids, problem = SegmentationTask(), np.array(["a", "b"]), Problem("segmentation", ("a", "b"), {})
+    path = task.save({"label_map": [np.zeros((4, 4), np.uint8)] * 2}, ids, root)
+
+    assert message(lambda: task.load(path, ids[:1], problem)) == (
+        f"{path}: wanted ids and 1 maps, odd: label_map_000001."
+    )
+    assert message(lambda: task.load(path, np.array(["a", "c"]), problem)) == (
+        f"{path}: its 2 ids are not the 2 of the split, in order."
+    )
+    whole = bytearray(path.read_bytes())
+    for place in range(0, len(whole), 7):
+        changed = bytearray(whole)
+        changed[place] ^= 0x10
+        path.write_bytes(changed)
+        with contextlib.suppress(RecordError, PredictionError):
+            list(task.load(path, ids, problem)["label_map"])
+
+
+def test_data_error_is_what_a_user_sees(case):
+    root, score = case
+    (root / "out/1.png").unlink()
+
+    with pytest.raises(DataError):
+        score()

@@ -1,0 +1,124 @@
+"""The small convolutional network: shape, accuracy, repeatability, errors."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from support.fitting import digits, fitted, percent_right, problem, report_of, scores_of, split
+
+from mlcvbench.contract import InputSpec, JoinedSplit, Problem
+from mlcvbench.errors import DataError
+from mlcvbench_classification.embedded import load_mnist5k
+from mlcvbench_cnn import mlcvbench_models
+from mlcvbench_cnn.small import SmallCNN
+
+DIGIT, MNIST = np.zeros((1, 8, 8)), np.zeros((1, 28, 28))
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def weights(model: SmallCNN) -> bytes:
+    return b"".join(tensor.numpy().tobytes() for tensor in model.module.state_dict().values())
+
+
+def test_the_plugin_declares_small_cnn_with_its_settings():
+    (spec,) = mlcvbench_models()
+
+    assert (spec.name, [(p.name, p.default) for p in spec.params]) == (
+        "small_cnn",
+        [("width", 16), ("stages", 3), ("dropout", 0.0)],
+    )
+    assert {param.name for param in spec.fit} >= {"optimizer", "lr", "batch", "epochs", "schedule", "augmentation"}
+
+
+def test_the_parameters_are_those_of_the_formula():
+    widths = [16, 32, 64]
+    convolutions = sum(9 * a * b + 2 * b for a, b in zip([1, 16, 16, 32, 32, 64], np.repeat(widths, 2), strict=True))
+
+    counts = SmallCNN(problem(MNIST)).parameters()
+
+    assert counts.trainable == convolutions + 64 * 10 + 10
+    assert counts.buffers == 6 + 2 * 2 * sum(widths) * 1
+
+
+def test_digits_are_recognised_above_97_percent():
+    train, test = digits()
+    model = SmallCNN(problem(DIGIT))
+
+    report = report_of(model, train)
+
+    assert percent_right(model, test) > 97
+    assert report.epochs == 15
+    assert not model.module.training
+
+
+@pytest.mark.slow
+def test_mnist5k_is_recognised_at_98_percent():
+    data = load_mnist5k({}, 0)
+    train = JoinedSplit([data.splits["train"], data.splits["val"]], "train")
+
+    model = fitted(SmallCNN(data.problem), train)
+
+    assert percent_right(model, data.splits["test"]) >= 98
+
+
+def test_equal_seeds_give_equal_weights_and_others_do_not():
+    train, _ = digits()
+    small = train.take(range(100))
+
+    one, same, other = (weights(fitted(SmallCNN(problem(DIGIT)), small, seed, epochs=1)) for seed in (0, 0, 1))
+
+    assert one == same
+    assert one != other
+
+
+def test_predictions_hardly_depend_on_the_batch_size_and_an_empty_batch_gives_none():
+    train, test = digits()
+    images = test.arrays()[0]["image"][:40]
+    model = fitted(SmallCNN(problem(DIGIT)), train.take(range(200)), epochs=1)
+
+    one_by_one = np.concatenate([scores_of(model, images[i : i + 1]) for i in range(40)])
+
+    assert np.allclose(scores_of(model, images), one_by_one, atol=1e-4)
+    assert scores_of(model, images[:0]).shape == (0, 10)
+
+
+def test_colour_images_and_uneven_sides_are_accepted():
+    images = np.random.default_rng(0).integers(0, 256, (6, 9, 31, 3), dtype=np.uint8)
+
+    model = fitted(SmallCNN(problem(images, 2), width=2), split(images, [0, 1] * 3), epochs=1)
+
+    assert scores_of(model, images).shape == (6, 2)
+
+
+def test_images_of_several_sizes_train_nothing_but_may_be_told_apart_later():
+    model = SmallCNN(Problem("classification", ("a", "b"), {"image": InputSpec((None, None, 3))}), width=2)
+
+    assert scores_of(model, np.zeros((1, 20, 11, 3), np.uint8)).shape == (1, 2)
+
+
+def test_what_is_saved_and_loaded_predicts_the_same(tmp_path):
+    train, test = digits()
+    images = test.arrays()[0]["image"][:50]
+    model, again = fitted(SmallCNN(problem(DIGIT)), train.take(range(100)), epochs=1), SmallCNN(problem(DIGIT))
+
+    model.save(tmp_path)
+    again.load(tmp_path)
+
+    assert np.array_equal(scores_of(model, images), scores_of(again, images))
+
+
+def test_images_too_small_for_the_stages_are_refused():
+    with pytest.raises(DataError) as error:
+        SmallCNN(problem(np.zeros((1, 8, 7)))).parameters()
+
+    assert str(error.value) == (
+        "small_cnn: 3 stages need images of at least 8 pixels a side, got 8x7; set a smaller model.stages."
+    )

@@ -1,0 +1,135 @@
+"""Softmax regression: scikit-learn's minimum, its reference accuracy, folding, other optimizers."""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+import pytest
+import torch
+from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import StandardScaler
+from support.fitting import context, digits, fitted, percent_right, problem, report_of, scores_of, split
+
+from mlcvbench.contract import FitContext, InputSpec, Problem
+from mlcvbench.contract.model import Device
+from mlcvbench.errors import DataError
+from mlcvbench_linear import mlcvbench_models, softmax
+from mlcvbench_linear.softmax import LinearSoftmax
+
+SHAPE = np.zeros((1, 8, 8))
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def test_the_plugin_declares_linear_softmax_with_a_full_batch_default():
+    (spec,) = mlcvbench_models()
+    defaults = {param.name: param.default for param in spec.fit}
+
+    assert (spec.name, defaults["optimizer"], defaults["weight_decay"]) == ("linear_softmax", "lbfgs", 1e-3)
+    assert "augmentation" not in defaults
+
+
+def test_the_minimum_is_scikit_learns(monkeypatch):
+    monkeypatch.setattr(softmax, "CONVERGED", 1e-8)
+    train, test = digits()
+    pixels, labels = (train.arrays()[0]["image"] / 255.0).reshape(1000, -1), train.targets()["label"]
+    images = test.arrays()[0]["image"]
+    scaler = StandardScaler().fit(pixels)
+    oracle = LogisticRegression(C=1.0, tol=1e-8, max_iter=5000).fit(scaler.transform(pixels), labels)
+
+    model = fitted(LinearSoftmax(problem(SHAPE)), train, weight_decay=1 / 1000, epochs=2000)
+
+    scores = torch.from_numpy(scores_of(model, images)).softmax(1).numpy()
+    theirs = oracle.predict_proba(scaler.transform((images / 255.0).reshape(797, -1)))
+    assert np.abs(scores - theirs).max() < 1e-4
+    assert percent_right(model, test) == pytest.approx(93.22, abs=0.3)
+
+
+def test_digits_have_650_parameters_and_no_buffers():
+    counts = fitted(LinearSoftmax(problem(SHAPE)), digits()[0], epochs=2).parameters()
+
+    assert (counts.trainable, counts.buffers, counts.bytes) == (650, 0, 2600)
+
+
+def test_the_full_batch_result_does_not_depend_on_the_seed_and_repeats_bit_for_bit():
+    train, _ = digits()
+
+    hashes = set()
+    for seed in (0, 0, 1):
+        model = fitted(LinearSoftmax(problem(SHAPE)), train, seed, epochs=20)
+        hashes.add(hashlib.sha256(model.module[1].weight.detach().numpy().tobytes()).hexdigest())
+
+    assert len(hashes) == 1
+
+
+def test_the_history_has_an_entry_a_pass_and_starts_at_the_loss_of_no_weights():
+    report = report_of(LinearSoftmax(problem(SHAPE)), digits()[0], epochs=30)
+
+    assert report.epochs == len(report.history["loss"]) == len(report.history["train_accuracy"])
+    assert report.epochs == pytest.approx(30, abs=2)
+    assert report.history["loss"][0] == pytest.approx(np.log(10))
+    assert report.history["loss"][-1] < 0.1
+
+
+def test_the_passes_stop_at_the_minimum():
+    report = report_of(LinearSoftmax(problem(SHAPE)), digits()[0], weight_decay=0.1, epochs=1000)
+
+    assert report.epochs is not None
+    assert report.epochs < 100
+
+
+@pytest.mark.parametrize(("optimizer", "lr"), [("momentum", 0.05), ("adam", 0.01)])
+def test_mini_batches_come_near_the_same_accuracy(optimizer, lr):
+    train, test = digits()
+
+    model = fitted(LinearSoftmax(problem(SHAPE)), train, optimizer=optimizer, lr=lr, epochs=20)
+
+    assert percent_right(model, test) > 91.5
+
+
+def test_a_budget_ends_the_fit_after_ten_iterations():
+    ctx = FitContext(seed=0, device=Device(), budget=0.0)
+
+    report = LinearSoftmax(problem(SHAPE)).fit(digits()[0], None, ctx)
+
+    assert report.epochs == pytest.approx(12, abs=3)
+
+
+def test_colour_images_and_constant_pixels_are_fitted():
+    rng = np.random.default_rng(0)
+    images = np.full((40, 2, 2, 3), 9, np.uint8)
+    images[:, 0, 0, 1] = rng.permutation(np.repeat([0, 200], 20))
+    labels = images[:, 0, 0, 1] > 0
+
+    model = fitted(LinearSoftmax(problem(images, 2)), split(images, labels))
+
+    assert np.isfinite(scores_of(model, images)).all()
+    assert percent_right(model, split(images, labels)) == 100
+
+
+def test_what_is_saved_and_loaded_predicts_the_same(tmp_path):
+    train, test = digits()
+    images = test.arrays()[0]["image"]
+    model, again = fitted(LinearSoftmax(problem(SHAPE)), train, epochs=5), LinearSoftmax(problem(SHAPE))
+
+    model.save(tmp_path)
+    again.load(tmp_path)
+
+    assert np.array_equal(scores_of(model, images), scores_of(again, images))
+    assert scores_of(again, images[:0]).shape == (0, 10)
+
+
+def test_images_without_one_size_are_refused():
+    model = LinearSoftmax(Problem("classification", ("a", "b"), {"image": InputSpec((None, None, 3))}))
+
+    with pytest.raises(DataError) as error:
+        model.fit(split(np.zeros((2, 2, 2, 3), np.uint8), [0, 1]), None, context())
+
+    assert str(error.value) == "linear_softmax needs images of one size; set data.size=[H,W] to resize them."

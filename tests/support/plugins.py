@@ -1,0 +1,109 @@
+"""Writes plugins to disk as pip would have installed them, and a registry with one made-up task, for tests."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from textwrap import dedent
+
+from mlcvbench.registry import Registry, discover
+
+TOY_TASK = """
+from mlcvbench import DatasetSpec, ModelSpec, Param, TaskSpec, hookimpl
+
+@hookimpl
+def mlcvbench_tasks():
+    return [TaskSpec("classification", "toytask.task:Task", "Name the class.", default="small", package="toytask")]
+
+@hookimpl
+def mlcvbench_datasets():
+    return [
+        DatasetSpec("small", ("classification",), "toytask.data:small", "Small data."),
+        DatasetSpec("stereo", ("classification",), "toytask.data:stereo", "Pairs.", provides=("left", "right")),
+        DatasetSpec(
+            "folder", ("classification",), "toytask.data:folder", "Files.",
+            params=(Param("root", "path", required=True, help="folder of files"), Param("size", "ints")),
+        ),
+    ]
+
+@hookimpl
+def mlcvbench_models():
+    return [
+        ModelSpec("floor", ("classification",), "toytask.models:Floor", "The floor."),
+        ModelSpec(
+            "knn", ("classification",), "toytask.models:KNN", "Neighbours.",
+            params=(Param("k", "int", 5, "neighbours", low=1), Param("metric", "str", "l2", choices=("l1", "l2"))),
+        ),
+        ModelSpec(
+            "cnn", ("classification",), "toytask.models:CNN", "A network.",
+            params=(Param("width", "float", 1.0, low=0.1, high=4), Param("layers", "ints", (8, 16)),
+                    Param("k", "int", 3, low=1)),
+            fit=(Param("epochs", "int", 10, low=1), Param("augment", "bool", True)),
+        ),
+        ModelSpec("hub:", ("classification",), "toytask.models:Hub", "Any of a hub."),
+    ]
+"""
+SMALL = """\
+name: small
+kind: classification
+summary: Small data.
+data: {name: small}
+protocol: top1@1
+metrics: [top1]
+models: [floor, knn]
+fit: {budget: 60}
+"""
+FOLDER = "name: folder\nkind: classification\ndata:\n  name: folder\nprotocol: top1@1\n"
+
+
+def install(
+    place: Path,
+    name: str,
+    files: Mapping[str, str],
+    entry_points: Mapping[str, str] | None = None,
+    version: str = "1.0",
+) -> Path:
+    """Write modules and a dist-info folder into `place`; by default the entry point `name` is the module `name`."""
+    for file, source in files.items():
+        path = place / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(dedent(source))
+    info = place / f"{name}-{version}.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n\nName: not this one\n")
+    lines = [f"{key} = {value}" for key, value in (entry_points or {name: name}).items()]
+    (info / "entry_points.txt").write_text("[console_scripts]\nx = y:z\n\n[mlcvbench]\n" + "\n".join(lines) + "\n")
+    return info
+
+
+@contextmanager
+def importable(place: Path) -> Iterator[str]:
+    """Put `place` first on `sys.path`, and forget the modules that were imported from it afterwards."""
+    sys.path.insert(0, str(place))
+    try:
+        yield str(place)
+    finally:
+        sys.path.remove(str(place))
+        for name, module in list(sys.modules.items()):
+            if str(getattr(module, "__file__", None) or "").startswith(str(place)):
+                del sys.modules[name]
+
+
+def install_toy_task(place: Path) -> None:
+    """Install the plugin `toytask`: a task, three data sets, four models and two definitions."""
+    install(
+        place,
+        "toytask",
+        {
+            "toytask/__init__.py": TOY_TASK,
+            "toytask/definitions/small.yaml": SMALL,
+            "toytask/definitions/folder.yaml": FOLDER,
+        },
+    )
+
+
+def toy_registry(place: Path) -> Registry:
+    """Return a registry of what is installed in `place` and nothing else; `place` must be importable."""
+    return discover([str(place)])

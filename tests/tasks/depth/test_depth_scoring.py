@@ -1,0 +1,279 @@
+"""Depth and stereo metrics equal the usual code and their definitions, on random and degenerate maps."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from mlcvbench.contract import Problem
+from mlcvbench.errors import DataError, PredictionError, UnknownNameError
+from mlcvbench.scoring import tabulate
+from mlcvbench_depth.measuring import measure_depth, measure_disparity
+from mlcvbench_depth.protocols import crop_window, parse_mono
+from mlcvbench_depth.quantise import store_depth, store_disparity
+from mlcvbench_depth.scoring import scorer_of
+
+PROBLEM = Problem("depth", (), {}, {"field": "disparity"})
+FULL = (slice(None), slice(None))
+
+
+def usual_stereo(truth, estimate, *, holes_are_bad):
+    """The definition, pixel by pixel in float64."""
+    known, has = truth > 0, (truth > 0) & (estimate > 0)
+    error = np.abs(estimate.astype(float) - truth)
+    scored = known if holes_are_bad else has
+    wrong = lambda test: ((test | ~has) & scored).sum() / scored.sum() if scored.any() else None  # noqa: E731
+    return {
+        "density": has.sum() / known.sum() if known.any() else None,
+        "epe": error[has].mean() if has.any() else None,
+        **{f"bad_{n.replace('.', '_')}": wrong(error > float(n)) for n in ("0.5", "1", "2", "3")},
+        "d1": wrong((error > 3) & (error > np.float64(np.float32(0.05)) * truth)),
+    }
+
+
+def usual_depth(truth, estimate, cap=80.0, *, scale=False):
+    """compute_errors of monodepth2, as everybody copies it."""
+    mask = (truth > 1e-3) & (truth < cap)
+    gt, pred = truth[mask].astype(float), estimate[mask].astype(float)
+    if scale:
+        pred = pred * (np.median(gt) / np.median(pred))
+    pred = np.clip(pred, 1e-3, cap)
+    thresh = np.maximum(gt / pred, pred / gt)
+    logs = np.log(pred) - np.log(gt)
+    return {
+        "abs_rel": np.mean(np.abs(gt - pred) / gt),
+        "sq_rel": np.mean((gt - pred) ** 2 / gt),
+        "rmse": np.sqrt(np.mean((gt - pred) ** 2)),
+        "rmse_log": np.sqrt(np.mean(logs**2)),
+        "silog": np.sqrt(max(0.0, np.mean(logs**2) - np.mean(logs) ** 2)),
+        "log10": np.mean(np.abs(np.log10(pred) - np.log10(gt))),
+        **{f"delta{k}": (thresh < 1.25**k).mean() for k in (1, 2, 3)},
+    }
+
+
+steps = arrays(np.uint16, (4, 5), elements=st.sampled_from([0, 1, 128, 256, 512, 768, 1024, 5120, 6000, 65535]))
+
+
+@settings(deadline=None, max_examples=120)
+@given(steps, steps, st.booleans())
+def test_stereo_metrics_equal_their_definition(truth, estimate, holes_are_bad):
+    truth = truth.astype(np.float32) / 256
+    protocol = "stereo/holes-bad@1" if holes_are_bad else "stereo/all@1"
+    scorer = scorer_of(protocol)
+
+    table = scorer.rows({"disparity": [estimate]}, {"disparity": [truth]}, np.arange(1))
+
+    wanted = usual_stereo(truth, estimate / 256, holes_are_bad=holes_are_bad)
+    assert scorer.summarise(table) == pytest.approx(wanted, abs=1e-7)
+
+
+def test_floats_beyond_255_pixels_score_like_steps():
+    truth = np.float32([[300.0, 10.0, 0.0]])
+
+    counts = measure_disparity(truth, np.float32([[304.0, 0.0, 5.0]]))
+
+    assert (counts.known, counts.estimated, counts.error) == (2, 1, 4.0)
+    assert (counts.bad, counts.d1) == ((1, 1, 1, 1), 0)
+
+
+@pytest.mark.parametrize("protocol", ["stereo/all@1", "stereo/holes-bad@1"])
+def test_a_map_without_estimates_has_density_zero_and_no_epe(protocol):
+    scorer = scorer_of(protocol)
+    truth, estimate = np.full((3, 3), 5, np.float32), np.zeros((3, 3), np.uint16)
+
+    values = scorer.summarise(scorer.rows({"disparity": [estimate]}, {"disparity": [truth]}, np.arange(1)))
+
+    assert (values["density"], values["epe"]) == (0.0, None)
+    assert values["bad_2"] == (1.0 if protocol == "stereo/holes-bad@1" else None)
+    table = scorer.rows({"disparity": [estimate]}, {"disparity": [truth]}, np.arange(1))
+    assert scorer.undefined(table)["epe"] == "no known pixel has an estimate"
+
+
+def test_a_map_without_known_pixels_has_no_metrics():
+    scorer = scorer_of("stereo/all@1")
+    nothing = np.zeros((3, 3), np.float32)
+
+    values = scorer.summarise(scorer.rows({"disparity": [nothing]}, {"disparity": [nothing]}, np.arange(1)))
+
+    assert set(values.values()) == {None}
+
+
+@settings(deadline=None, max_examples=80)
+@given(st.integers(0, 2**32 - 1), st.booleans())
+def test_depth_errors_equal_the_usual_code(seed, scale):
+    rng = np.random.default_rng(seed)
+    truth = rng.uniform(0.5, 100, (9, 11)).astype(np.float32)
+    truth[rng.random(truth.shape) < 0.3] = 0
+    estimate = (np.maximum(truth, 1) * np.exp(rng.normal(0, 0.4, truth.shape))).astype(np.float32)
+
+    errors = measure_depth(truth, estimate, window=FULL, cap=80.0, median_scale=scale)
+
+    wanted = usual_depth(truth, estimate, scale=scale)
+    assert errors._asdict() == pytest.approx(wanted | {"pixels": ((truth > 1e-3) & (truth < 80)).sum()}, rel=2e-5)
+
+
+@pytest.mark.parametrize(("truth", "estimate"), [(4.0, 5.0), (5.0, 4.0), (16.0, 25.0), (25.0, 16.0), (64.0, 125.0)])
+def test_a_ratio_of_exactly_the_limit_is_not_within_it(truth, estimate):
+    errors = measure_depth(
+        np.full((1, 1), truth, np.float32),
+        np.full((1, 1), estimate, np.float32),
+        window=FULL,
+        cap=200.0,
+        median_scale=False,
+    )
+
+    inside = [errors.delta1, errors.delta2, errors.delta3]
+    limit = {5: 0, 25: 1, 125: 2}[int(max(truth, estimate))]
+    assert inside == [0.0] * (limit + 1) + [1.0] * (2 - limit)
+
+
+def test_a_perfect_estimate_has_no_error():
+    truth = np.random.default_rng(0).uniform(1, 50, (5, 5)).astype(np.float32)
+
+    errors = measure_depth(truth, truth, window=FULL, cap=80.0, median_scale=True)
+
+    assert errors == (25, 0, 0, 0, 0, 0, 0, 1, 1, 1)
+
+
+def test_silog_of_a_constant_factor_is_zero_and_median_scaling_takes_it_away():
+    truth = np.random.default_rng(0).uniform(1, 30, (9, 9)).astype(np.float32)
+
+    plain = measure_depth(truth, truth * 2, window=FULL, cap=80.0, median_scale=False)
+    scaled = measure_depth(truth, truth * 2, window=FULL, cap=80.0, median_scale=True)
+
+    assert plain.silog == pytest.approx(0, abs=1e-4)
+    assert plain.rmse_log == pytest.approx(np.log(2), rel=1e-6)
+    assert scaled.abs_rel == pytest.approx(0, abs=1e-6)
+
+
+def test_metrics_are_means_over_images_not_over_pixels():
+    scorer = scorer_of("mono/full/cap80/metric@1")
+    truth = [np.full((1, 1), 10, np.float32), np.full((10, 10), 10, np.float32), np.zeros((2, 2), np.float32)]
+    estimate = [np.full((1, 1), 20, np.float32), np.full((10, 10), 10, np.float32), np.ones((2, 2), np.float32)]
+
+    values = scorer.summarise(scorer.rows({"depth": estimate}, {"depth": truth}, np.arange(3)))
+
+    assert values["abs_rel"] == 0.5
+    assert values["delta1"] == 0.5
+
+
+def test_crop_and_cap_leave_pixels_out():
+    truth = np.full((100, 200), 10, np.float32)
+    truth[60] = 90
+    inside = crop_window("garg", 100, 200)
+
+    errors = measure_depth(truth, truth, window=inside, cap=80.0, median_scale=False)
+
+    assert inside == (slice(40, 99), slice(7, 192))
+    assert errors.pixels == (59 - 1) * 185
+    assert crop_window("nyu", 480, 640) == (slice(45, 471), slice(41, 601))
+
+
+def test_median_scaling_of_an_empty_estimate_is_refused():
+    scorer = scorer_of("mono/full/cap80/median-scale@1")
+    one = np.ones((2, 2), np.float32)
+
+    with pytest.raises(PredictionError) as caught:
+        scorer.rows({"depth": [one * 0]}, {"depth": [one]}, np.arange(1))
+
+    assert str(caught.value) == (
+        "sample 0 of the split: field 'depth': the median estimate is 0, so it cannot be scaled to the truth's."
+    )
+
+
+def random_maps(count=11):
+    rng = np.random.default_rng(4)
+    truth = [rng.uniform(0, 60, (5, 6 + i % 2)).astype(np.float32) for i in range(count)]
+    estimate = [store_disparity(t + rng.uniform(0, 4, t.shape).astype(np.float32), "") for t in truth]
+    return estimate, truth
+
+
+@pytest.mark.parametrize("protocol", ["stereo/all@1", "stereo/holes-bad@1", "mono/full/cap50/median-scale@1"])
+def test_shards_one_two_and_seven_give_the_same_bits(protocol):
+    scorer = scorer_of(protocol)
+    estimate, truth = random_maps()
+    field = "disparity" if protocol.startswith("stereo") else "depth"
+    estimate = estimate if field == "disparity" else [e.astype(np.float32) for e in estimate]
+
+    values = [scorer.summarise(tabulate(scorer, {field: estimate}, {field: truth}, 11, shards=k)) for k in (1, 2, 7)]
+
+    assert values[0] == values[1] == values[2]
+
+
+@pytest.mark.parametrize("protocol", ["stereo/holes-bad@1", "mono/full/cap50/metric@1"])
+def test_a_weight_of_two_counts_an_image_twice(protocol):
+    scorer = scorer_of(protocol)
+    estimate, truth = random_maps(3)
+    field = "disparity" if protocol.startswith("stereo") else "depth"
+    estimate = estimate if field == "disparity" else [e.astype(np.float32) for e in estimate]
+    table = tabulate(scorer, {field: estimate}, {field: truth}, 3)
+    again = [1, 1, 2]
+
+    weighted = scorer.summarise(table, np.array([0.0, 2.0, 1.0]))
+
+    repeated = {field: [estimate[i] for i in again]}, {field: [truth[i] for i in again]}
+    assert weighted == pytest.approx(scorer.summarise(tabulate(scorer, *repeated, 3)), rel=1e-12)
+    assert scorer.summarise(table) == scorer.summarise(table, np.ones(3))
+
+
+def test_a_scorer_wants_its_own_field():
+    one = np.ones((2, 2), np.float32)
+
+    with pytest.raises(PredictionError) as caught:
+        scorer_of("stereo/all@1").rows({"depth": [one]}, {"disparity": [one]}, np.arange(1))
+    with pytest.raises(DataError) as other:
+        scorer_of("mono/full/cap80/metric@1").rows({"depth": [one]}, {"disparity": [one]}, np.arange(1))
+
+    assert str(caught.value) == "protocol 'stereo/all@1' wants predictions of 'disparity', got depth."
+    assert str(other.value) == "protocol 'mono/full/cap80/metric@1' wants targets of 'depth', got disparity."
+
+
+def test_a_map_of_another_size_is_refused():
+    with pytest.raises(PredictionError) as caught:
+        measure_disparity(np.ones((2, 3), np.float32), np.ones((3, 2), np.uint16))
+
+    assert str(caught.value) == "field 'disparity': wanted 2 x 3 pixels like the truth, got 3 x 2."
+
+
+def test_any_whole_number_of_metres_may_be_the_cap_and_nonsense_offers_the_nearest():
+    assert parse_mono("mono/eigen/cap25/metric@1").cap == 25.0
+    with pytest.raises(UnknownNameError) as caught:
+        scorer_of("mono/gark/cap80/median-scale@1")
+    said = "unknown depth protocol 'mono/gark/cap80/median-scale@1'. Did you mean 'mono/garg/cap80/median-scale@1'"
+    assert str(caught.value).startswith(said)
+
+
+@settings(deadline=None, max_examples=60)
+@given(arrays(np.float32, (3, 4), elements=st.floats(0, 255, width=32)))
+def test_disparities_are_rounded_to_a_256th_and_estimates_stay_estimates(values):
+    stored = store_disparity(values, "")
+
+    assert stored.dtype == np.uint16
+    assert np.abs(stored / 256 - values).max() <= 1 / 256
+    assert np.array_equal(stored == 0, values == 0)
+    assert np.array_equal(store_disparity(stored, ""), stored)
+
+
+def test_large_disparities_stay_floats():
+    assert store_disparity(np.float64([[256.5, 0.1]]), "").dtype == np.float32
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ([[1.0]], "x: wanted floats in metres, got list."),
+        (np.ones((2, 2), np.int64), "x: wanted floats in metres, got dtype int64."),
+        (np.ones((2, 2, 1)), "x: wanted an array (H, W), got shape (2, 2, 1)."),
+        (np.array([[1.0, np.nan]]), "x: wanted finite numbers from 0 (no estimate) upwards, got nan."),
+        (np.array([[1.0, np.inf]]), "x: wanted finite numbers from 0 (no estimate) upwards, got inf."),
+        (np.array([[1.0, -2.0]]), "x: wanted finite numbers from 0 (no estimate) upwards, got -2.0."),
+    ],
+)
+def test_bad_maps_are_refused(value, said):
+    with pytest.raises(PredictionError) as caught:
+        store_depth(value, "x")
+
+    assert str(caught.value) == said

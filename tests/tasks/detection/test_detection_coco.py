@@ -1,0 +1,313 @@
+"""COCO's twelve numbers: the published ones, and pycocotools' floats on everything we can think of."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support.detection import EDGE_CASES, VAL100, official, random_case, read_case, scene, write_case
+
+from mlcvbench.errors import UnknownNameError
+from mlcvbench.scoring import score
+from mlcvbench_detection.coco_scoring import CocoScorer
+from mlcvbench_detection.task import DetectionTask
+
+relaxed = settings(deadline=None, derandomize=True, database=None, max_examples=60)
+TRUTH = VAL100 / "instances_val2014_100.json"
+RESULTS = {kind: VAL100 / f"instances_val2014_fake{kind}100_results.json" for kind in ("bbox", "segm")}
+
+
+def published(kind: str) -> list[str]:
+    """Return the twelve printed numbers of one kind from the file that pycocotools publishes."""
+    blocks = (VAL100 / "val2014_fake_eval_res.txt").read_text(encoding="utf-8").split("type=")
+    block = next(part for part in blocks if part.startswith(kind))
+    return [line.rsplit("= ", 1)[1] for line in block.splitlines() if "Average" in line]
+
+
+@pytest.mark.parametrize("kind", ["bbox", "segm"])
+def test_the_published_numbers_come_out_to_the_last_printed_digit(kind):
+    case = read_case(TRUTH, RESULTS[kind], kind)
+
+    assert [f"{value:0.3f}" for value in case.values()] == published(kind)
+
+
+@pytest.mark.parametrize("kind", ["bbox", "segm"])
+def test_the_floats_are_those_of_pycocotools_on_the_published_files(kind):
+    case = read_case(TRUTH, RESULTS[kind], kind)
+    truth, results = (json.loads(path.read_bytes()) for path in (TRUTH, RESULTS[kind]))
+
+    assert case.values() == official(truth, results, kind)
+    assert case.scorer.reference(case.predictions, case.split.targets()) == dict(
+        zip((metric.name for metric in case.scorer.metrics), case.values(), strict=True)
+    )
+
+
+@pytest.mark.parametrize("engine", ["hotcoco", "pycocotools"])
+@pytest.mark.parametrize("kind", ["bbox", "segm"])
+def test_every_engine_gives_the_same_floats(kind, engine):
+    case = read_case(TRUTH, RESULTS[kind], kind)
+
+    values = case.scorer.by_engine(engine, case.predictions, case.split.targets())
+
+    assert list(values.values()) == case.values()
+
+
+def test_the_headline_is_the_reference_engines_and_nothing_is_disputed():
+    case = read_case(TRUTH, RESULTS["bbox"])
+
+    scored = score(case.scorer, case.predictions, case.split)
+
+    assert list(scored.values.values()) == case.values()
+    assert not scored.disputed
+
+
+@pytest.mark.parametrize("kind", ["bbox", "segm"])
+@pytest.mark.parametrize("shards", [2, 7])
+def test_any_number_of_shards_gives_the_same_bits(kind, shards):
+    case = read_case(TRUTH, RESULTS[kind], kind)
+    whole, parts = case.table(), case.table(shards)
+
+    assert all(whole[name].tobytes() == parts[name].tobytes() for name in whole.columns)
+    assert case.values(shards) == case.values()
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_random_scenes_agree_with_pycocotools(seed, tmp_path):
+    truth, results = random_case(seed)
+
+    assert write_case(tmp_path, truth, results).values() == official(truth, results)
+
+
+@pytest.mark.parametrize("steps", [1, 2, 5])
+def test_tied_scores_are_ordered_as_pycocotools_orders_them(steps, tmp_path):
+    truth, results = random_case(7, score_steps=steps)
+
+    assert write_case(tmp_path, truth, results).values() == official(truth, results)
+
+
+def test_results_in_any_order_of_images_agree_with_pycocotools(tmp_path):
+    truth, results = random_case(8, score_steps=3)
+    shuffled = [results[row] for row in np.random.default_rng(0).permutation(len(results))]
+    truth["images"].reverse()
+    truth["categories"].reverse()
+
+    assert write_case(tmp_path, truth, shuffled).values() == official(truth, shuffled)
+
+
+def test_more_than_a_hundred_detections_of_a_class_in_an_image_are_cut(tmp_path):
+    truth, results = random_case(9, images=2, classes=1, detections=400)
+
+    assert write_case(tmp_path, truth, results).values() == official(truth, results)
+
+
+# Boxes from a small grid of whole numbers: many ties, touching and equal boxes, areas exactly on a range's end.
+whole = st.sampled_from([0, 8, 16, 24, 32, 48, 64, 96])
+boxes = st.tuples(whole, whole, whole, whole).map(list)
+places = st.fixed_dictionaries(
+    {"image_id": st.sampled_from([1, 11]), "category_id": st.sampled_from([1, 4]), "bbox": boxes}
+)
+
+
+@st.composite
+def annotated(draw: st.DrawFn) -> dict[str, object]:
+    area = draw(st.sampled_from([0, 1024, 1023.5, 9216, 9216.25, 40000, 1e10, 1.5e10]) | st.none())
+    given_area = {} if area is None else {"area": area}
+    return {**draw(places), "iscrowd": draw(st.sampled_from([0, 0, 0, 1])), **given_area}
+
+
+@st.composite
+def detected(draw: st.DrawFn) -> dict[str, object]:
+    return {**draw(places), "score": draw(st.sampled_from([-1.0, 0.0, 0.25, 0.5, 1.0, 3.5]))}
+
+
+@relaxed
+@given(st.lists(annotated(), max_size=12), st.lists(detected(), max_size=24), st.integers(-2, 1))
+def test_degenerate_scenes_agree_with_pycocotools(annotations, results, first_id):
+    truth = scene(annotations, images=2, first_id=first_id)
+    with tempfile.TemporaryDirectory() as folder:
+        case = write_case(Path(folder), truth, results)
+
+    assert case.values() == official(truth, results)
+
+
+class TestKnownTraps:
+    def test_an_annotation_with_id_0_counts_as_never_found_as_in_pycocotools(self):
+        folder = EDGE_CASES / "hotcoco"
+        case = read_case(folder / "zero_gt.json", folder / "zero_dt.json")
+        truth, results = (json.loads((folder / f"zero_{name}.json").read_bytes()) for name in ("gt", "dt"))
+
+        values = case.values()
+        headline = case.scorer.reference(case.predictions, case.split.targets())
+        differing = case.scorer.by_engine("hotcoco", case.predictions, case.split.targets())
+
+        assert values == official(truth, results) == list(headline.values())
+        assert round(values[0], 3) < 1.0
+        assert differing["ap"] == pytest.approx(1.0)
+
+    def test_the_area_of_a_mask_without_a_box_is_the_masks(self, tmp_path):
+        truth, results = masked_case(boxed=False)
+
+        case = write_case(tmp_path, truth, results, "segm")
+
+        assert case.values() == official(truth, results, "segm")
+        assert list(case.scorer.by_engine("hotcoco", case.predictions, case.split.targets()).values()) == case.values()
+
+    def test_the_area_of_a_mask_with_a_box_is_the_boxs(self, tmp_path):
+        truth, results = masked_case(boxed=True)
+
+        case = write_case(tmp_path, truth, results, "segm")
+
+        assert case.values() == official(truth, results, "segm")
+        assert list(case.scorer.by_engine("hotcoco", case.predictions, case.split.targets()).values()) == case.values()
+        without = masked_case(boxed=False)
+        assert case.values() != official(*without, "segm")
+
+    def test_boxes_of_results_without_boxes_are_those_of_their_masks(self, tmp_path):
+        truth, results = masked_case(boxed=False)
+
+        assert write_case(tmp_path, truth, results, "bbox").values() == official(truth, results, "bbox")
+
+    def test_the_field_ignore_has_no_effect(self, tmp_path):
+        truth = scene([{"image_id": 1, "category_id": 1, "bbox": [0, 0, 40, 40], "ignore": 1}])
+        results = [{"image_id": 1, "category_id": 1, "bbox": [0, 0, 40, 40], "score": 0.5}]
+
+        values = write_case(tmp_path, truth, results).values()
+
+        assert values == official(truth, results)
+        assert values[0] == pytest.approx(1.0)
+
+    def test_corners_in_float32_would_change_the_area_range_of_a_published_box(self, tmp_path):
+        truth = scene([{"image_id": 1, "category_id": 1, "bbox": [200, 100, 90, 90]}])
+        results = [
+            {"image_id": 1, "category_id": 1, "bbox": [200, 100, 90, 90], "score": 0.5},
+            {"image_id": 1, "category_id": 1, "bbox": [10.1, 10.1, 32, 32.0001], "score": 0.9},
+        ]
+        narrow = np.array([10.1, 10.1, 42.1, 42.1001], dtype=np.float32)
+
+        case = write_case(tmp_path, truth, results)
+
+        assert case.values() == official(truth, results)
+        assert float(narrow[2] - narrow[0]) != 32
+
+
+@pytest.mark.parametrize(
+    ("truth", "results"),
+    [("gt", "dt"), ("edge_gt", "edge_dt"), ("zero_gt", "zero_dt")],
+)
+def test_hotcocos_edge_cases_agree_with_pycocotools(truth, results):
+    folder = EDGE_CASES / "hotcoco"
+    case = read_case(folder / f"{truth}.json", folder / f"{results}.json")
+
+    assert case.values() == official(
+        json.loads((folder / f"{truth}.json").read_bytes()), json.loads((folder / f"{results}.json").read_bytes())
+    )
+
+
+@pytest.mark.parametrize("kind", ["bbox", "segm"])
+def test_faster_coco_evals_polygons_agree_with_pycocotools(kind):
+    folder = EDGE_CASES / "faster_coco_eval"
+    case = read_case(folder / "gt_dataset.json", folder / "dt_dataset.json", kind)
+    truth, results = (json.loads((folder / f"{name}_dataset.json").read_bytes()) for name in ("gt", "dt"))
+
+    assert case.values() == official(truth, results, kind)
+
+
+class TestUndefined:
+    def test_a_set_without_objects_has_no_precision(self, tmp_path):
+        truth = scene([])
+        results = [{"image_id": 1, "category_id": 1, "bbox": [0, 0, 9, 9], "score": 1.0}]
+
+        case = write_case(tmp_path, truth, results)
+
+        assert case.values() == [None] * 12 == official(truth, results)
+        assert set(case.scorer.undefined(case.table())) == {metric.name for metric in case.scorer.metrics}
+
+    def test_no_detections_at_all_give_zero(self, tmp_path):
+        truth = scene([{"image_id": 1, "category_id": 1, "bbox": [0, 0, 40, 40]}])
+
+        case = write_case(tmp_path, truth, [])
+
+        assert case.values() == official(truth, [])
+        assert case.values()[0] == 0.0
+
+    def test_a_metric_of_an_empty_area_range_says_why_it_is_undefined(self, tmp_path):
+        truth = scene([{"image_id": 1, "category_id": 1, "bbox": [0, 0, 40, 40]}])
+
+        case = write_case(tmp_path, truth, [])
+
+        assert case.scorer.undefined(case.table()) == dict.fromkeys(
+            ("ap_small", "ap_large", "ar_small", "ar_large"), "no annotation of that size is to be found"
+        )
+
+
+def test_rows_tell_what_became_of_each_detection_and_annotation(tmp_path):
+    truth = scene(
+        [
+            {"image_id": 1, "category_id": 1, "bbox": [0, 0, 40, 40]},
+            {"image_id": 11, "category_id": 4, "bbox": [0, 0, 40, 40]},
+        ]
+    )
+    results = [
+        {"image_id": 1, "category_id": 1, "bbox": [0, 0, 40, 30], "score": 0.25},
+        {"image_id": 1, "category_id": 1, "bbox": [100, 100, 10, 10], "score": 0.5},
+    ]
+
+    table = write_case(tmp_path, truth, results).table()
+
+    assert table["unit"].tolist() == [0, 0, 0, 1]
+    assert table["kind"].tolist() == [0, 0, 1, 1]
+    assert table["index"].tolist() == [1, 0, 0, 0]
+    assert table["place"].tolist() == [0, 1, 0, 0]
+    assert table["score"].tolist() == [0.5, 0.25, 0.0, 0.0]
+    upto_75 = 0b111111  # IoU 0.75: thresholds 0.50 to 0.75
+    assert int(table["match"][1]) & 0x3FF == upto_75
+    assert int(table["match"][2]) & 0x3FF == upto_75
+    assert int(table["match"][3]) == 0
+
+
+def test_unknown_names_are_refused_with_the_nearest():
+    case = read_case(EDGE_CASES / "hotcoco" / "gt.json", EDGE_CASES / "hotcoco" / "dt.json")
+    with pytest.raises(UnknownNameError) as engine:
+        case.scorer.by_engine("pycoco", case.predictions, case.split.targets())
+    with pytest.raises(UnknownNameError) as protocol:
+        DetectionTask().scorer("coco/bbox@1", case.problem)
+
+    assert str(engine.value) == "unknown engine 'pycoco'. Did you mean 'pycocotools' or 'hotcoco'?"
+    assert str(protocol.value).startswith(
+        "unknown detection protocol 'coco/bbox@1'. Did you mean 'coco/bbox/maxdet100@1'"
+    )
+
+
+def test_metric_names_begin_with_the_primary_one():
+    assert [metric.name for metric in CocoScorer.metrics][:3] == ["ap", "ap50", "ap75"]
+
+
+def masked_case(*, boxed: bool) -> tuple[dict[str, object], list[dict[str, object]]]:
+    """Return thin diagonal masks whose boxes are in a larger area range than they are."""
+    rng = np.random.default_rng(3)
+    annotations, results = [], []
+    for image in range(3):
+        for _ in range(5):
+            x, y, length = (float(v) for v in rng.integers(10, 120, 3))
+            line = [x, y, x + 6, y, x + length + 6, y + length, x + length, y + length]
+            near = (np.array(line) + rng.normal(0, 0.8, 8)).round(2).tolist()
+            box = [x, y, length + 6, length]
+            common = {"image_id": 10 * image + 1, "category_id": 1}
+            annotations.append({**common, "bbox": box, "area": 6 * length, "segmentation": [line]})
+            found = {**common, "score": float(rng.random()), "segmentation": encoded([near])}
+            results.append({**found, "bbox": box} if boxed else found)
+    return scene(annotations, classes=1), results
+
+
+def encoded(polygons: list[list[float]]) -> dict[str, object]:
+    """Return polygons as a compressed mask with text counts, as results files hold it."""
+    from pycocotools import mask
+    from support.detection import HEIGHT, WIDTH
+
+    drawn = mask.merge(mask.frPyObjects(polygons, HEIGHT, WIDTH))
+    return {"size": list(drawn["size"]), "counts": drawn["counts"].decode()}

@@ -1,0 +1,31 @@
+"""The examples on the page run as they stand."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+from pathlib import Path
+
+import pytest
+
+PAGE = Path(__file__).parents[3] / "docs" / "scenes.md"
+
+
+def test_the_examples_of_the_page_run(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    program = "".join(part.split("```")[0] for part in PAGE.read_text().split("```python\n")[1:])
+    names: dict[str, object] = {}
+
+    exec(compile(program, str(PAGE), "exec"), names)
+
+    assert (tmp_path / "left.png").is_file()
+    assert "m is the nearest point;" in capsys.readouterr().out
+    assert len(names["frames"]) == len(names["poses"]) == len(names["photos"]) == 5
+
+
+@pytest.mark.parametrize("module", ["hashing", "vectors"])
+def test_examples_in_docstrings_hold(module):
+    results = doctest.testmod(importlib.import_module(f"mlcvbench_scenes.{module}"))
+
+    assert results.attempted > 0
+    assert results.failed == 0

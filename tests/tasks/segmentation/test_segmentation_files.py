@@ -1,0 +1,167 @@
+"""Label folders, VOC, stored and external predictions: what is read is what was written, one image at a time."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from support.label_folders import CLASSES, label_maps, write_label_folder, write_png, write_predictions
+
+from mlcvbench import scoring
+from mlcvbench.columns import LazyColumn
+from mlcvbench.errors import DataError, OverrideError
+from mlcvbench_segmentation.folder import load_label_folder
+from mlcvbench_segmentation.plots import draw
+from mlcvbench_segmentation.scoring import SegmentationScorer
+from mlcvbench_segmentation.task import SegmentationTask
+from mlcvbench_segmentation.voc import load_voc
+
+PROTOCOL = "miou/ignore255/absent-skip@1"
+
+
+@pytest.fixture
+def labels():
+    return label_maps()
+
+
+@pytest.fixture
+def data(tmp_path, labels):
+    return load_label_folder({"root": str(write_label_folder(tmp_path / "set", labels))}, 0)
+
+
+def test_palette_and_plain_labels_are_read_as_they_are(data, labels):
+    test = data.splits["test"]
+
+    batch, targets = test.read(slice(0, 3))
+
+    assert data.problem.classes == CLASSES
+    assert test.ids.tolist() == ["0", "1", "2"]
+    assert all(np.array_equal(a, b) for a, b in zip(targets["label_map"], labels, strict=True))
+    assert [image.shape for image in batch.inputs["image"]] == [(*lab.shape, 3) for lab in labels]
+
+
+def test_labels_of_the_whole_split_are_read_one_at_a_time(data, labels):
+    column = data.splits["test"].targets()["label_map"]
+
+    assert isinstance(column, LazyColumn)
+    assert len(column[np.array([2, 0])]) == 2
+    assert np.array_equal(column[np.array([2, 0])][0], labels[2])
+
+
+def test_train_val_and_test_folders_become_splits(tmp_path, labels):
+    for name in ("train", "test"):
+        write_label_folder(tmp_path / name, labels)
+    (tmp_path / "classes.txt").write_text("sky\nroad\ncar\n")
+
+    data = load_label_folder({"root": str(tmp_path)}, 0)
+
+    assert sorted(data.splits) == ["test", "train"]
+
+
+def test_a_label_map_gives_file_values_their_classes(tmp_path):
+    write_png(tmp_path / "labels/a.png", np.array([[7, 8, 11, 0]], np.uint8))
+    (tmp_path / "classes.txt").write_text("road\ncar\n")
+    (tmp_path / "label_map.csv").write_text("value,class\n7,road\n8,1\n11,road\n0,ignore\n")
+
+    data = load_label_folder({"root": str(tmp_path)}, 0)
+
+    assert data.splits["test"].targets()["label_map"][0].tolist() == [[0, 1, 0, 255]]
+
+
+def test_predictions_are_coded_like_the_labels(tmp_path):
+    write_png(tmp_path / "set/labels/a.png", np.array([[7, 8]], np.uint8))
+    (tmp_path / "set/classes.txt").write_text("road\ncar\n")
+    (tmp_path / "set/label_map.csv").write_text("7,road\n8,car\n")
+    write_png(tmp_path / "out/a.png", np.array([[7, 7]], np.uint8))
+    data = load_label_folder({"root": str(tmp_path / "set")}, 0)
+
+    external = SegmentationTask().read_external(tmp_path / "out", data.splits["test"], data.problem, {})
+
+    assert external.predictions["label_map"][0].tolist() == [[0, 0]]
+
+
+def test_folder_predictions_score_like_arrays_in_memory(tmp_path, data, labels):
+    guesses = write_predictions(tmp_path / "out", labels)
+    task, test = SegmentationTask(), data.splits["test"]
+    scorer = task.scorer(PROTOCOL, data.problem)
+
+    external = task.read_external(tmp_path / "out", test, data.problem, {})
+
+    streamed = scorer.summarise(scoring.tabulate(scorer, external.predictions, test.targets(), 3))
+    direct = scorer.summarise(scoring.tabulate(scorer, {"label_map": guesses}, {"label_map": labels}, 3))
+    assert streamed == direct
+    assert 0.3 < streamed["miou"] < 1
+
+
+def test_stored_predictions_come_back_equal_and_equal_maps_give_equal_bytes(tmp_path, data, labels):
+    guesses = write_predictions(tmp_path / "out", labels)
+    task, ids = SegmentationTask(), data.splits["test"].ids
+    (tmp_path / "one").mkdir()
+    (tmp_path / "two").mkdir()
+
+    path = task.save({"label_map": guesses}, ids, tmp_path / "one")
+    external = task.read_external(tmp_path / "out", data.splits["test"], data.problem, {})
+    other = task.save(external.predictions, ids, tmp_path / "two")
+
+    assert path.read_bytes() == other.read_bytes()
+    back = task.load(path, ids, data.problem)["label_map"]
+    assert all(np.array_equal(a, b) for a, b in zip(back, guesses, strict=True))
+    assert np.array_equal(back[1], guesses[1])
+
+
+def test_the_fingerprint_knows_every_pixel_and_the_meaning_of_values(tmp_path, labels):
+    root = write_label_folder(tmp_path / "set", labels)
+    first = load_label_folder({"root": str(root)}, 0).fingerprint()
+    assert load_label_folder({"root": str(root)}, 0).fingerprint() == first
+
+    assert load_label_folder({"root": str(root), "ignore": 254}, 0).fingerprint() != first
+    labels[0][0, 0] = (labels[0][0, 0] + 1) % 3
+    write_png(root / "labels/0.png", labels[0])
+
+    assert load_label_folder({"root": str(root)}, 0).fingerprint() != first
+
+
+def test_a_folder_without_images_can_be_scored_but_not_run(tmp_path, labels):
+    data = load_label_folder({"root": str(write_label_folder(tmp_path, labels, images=False))}, 0)
+
+    assert len(data.splits["test"].targets()["label_map"]) == 3
+    with pytest.raises(DataError) as caught:
+        data.splits["test"].read([0])
+    assert str(caught.value) == "split 'test' has label files but no images, so no model can run on it."
+
+
+def test_voc_lists_name_test_and_train(tmp_path, labels):
+    for key in ("2007_000001", "2007_000002"):
+        write_png(tmp_path / f"SegmentationClass/{key}.png", labels[0], "P")
+        write_png(tmp_path / f"JPEGImages/{key}.jpg", np.zeros((*labels[0].shape, 3), np.uint8))
+    lists = tmp_path / "ImageSets/Segmentation"
+    lists.mkdir(parents=True)
+    (lists / "val.txt").write_text("2007_000002\n")
+    (lists / "train.txt").write_text("2007_000001\r\n")
+
+    data = load_voc({"root": str(tmp_path), "split": "val"}, 0)
+
+    assert data.splits["test"].ids.tolist() == ["2007_000002"]
+    assert data.splits["train"].ids.tolist() == ["2007_000001"]
+    assert len(data.problem.classes) == 21
+    assert np.array_equal(data.splits["test"].targets()["label_map"][0], labels[0])
+
+
+def test_pictures_are_drawn_the_same_every_time(tmp_path, data, labels):
+    guesses = {"label_map": write_predictions(tmp_path / "out", labels)}
+    test = data.splits["test"]
+    scorer = SegmentationScorer(PROTOCOL, data.problem)
+    table = scoring.tabulate(scorer, guesses, test.targets(), 3)
+
+    plots = [draw(tmp_path / name, guesses, test.targets(), test, data.problem, table) for name in ("a", "b")]
+
+    assert [plot.file for plot in plots[0]] == ["classes.png", "worst.png"]
+    assert plots[0] == plots[1]
+    for plot in plots[0]:
+        assert (tmp_path / "a" / plot.file).read_bytes() == (tmp_path / "b" / plot.file).read_bytes()
+
+
+def test_score_settings_have_no_effect_and_are_refused(tmp_path, data):
+    with pytest.raises(OverrideError) as caught:
+        SegmentationTask().read_external(tmp_path, data.splits["test"], data.problem, {"value": "distance"})
+
+    assert str(caught.value) == "key 'value' has no effect on predictions of segmentation."

@@ -1,0 +1,119 @@
+"""ROC numbers equal their definitions, scikit-learn, and themselves under weights, with ties."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.metrics import roc_auc_score, roc_curve
+
+from mlcvbench_verification.roc import WeightedRoc, roc_numbers
+
+scored_pairs = st.lists(
+    st.tuples(st.sampled_from([0.0, 0.1, 0.25, 0.5, 0.5000001, 0.75, 1.0, -3.0]), st.booleans()),
+    min_size=2,
+    max_size=60,
+).filter(lambda pairs: 0 < sum(same for _, same in pairs) < len(pairs))
+
+
+def arrays(pairs):
+    return np.array([p[0] for p in pairs]), np.array([p[1] for p in pairs])
+
+
+def brute_numbers(similarity, same):
+    """All numbers from their definition: every threshold tried, every combination counted."""
+    genuine, impostor = similarity[same], similarity[~same]
+    wins = np.mean([(g > i) + 0.5 * (g == i) for g in genuine for i in impostor])
+    thresholds = [np.inf, *np.unique(similarity)[::-1]]
+    points = [((impostor >= threshold).mean(), (genuine < threshold).mean()) for threshold in thresholds]
+    eer = None
+    for (far0, frr0), (far1, frr1) in itertools.pairwise(points):
+        if eer is None and far1 >= frr1:
+            t = (frr0 - far0) / ((frr0 - far0) + (far1 - frr1))
+            eer = far0 + t * (far1 - far0)
+    numbers = {"auc": wins, "eer": eer}
+    for k in range(1, 7):
+        fits = [1 - frr for far, frr in points if round(far * len(impostor)) * 10**k <= len(impostor)]
+        numbers[f"tar_at_far_1e-{k}"] = max(fits) if len(impostor) >= 10**k else np.nan
+    return numbers
+
+
+@settings(deadline=None, max_examples=150)
+@given(scored_pairs)
+def test_numbers_equal_their_definition(pairs):
+    similarity, same = arrays(pairs)
+
+    assert roc_numbers(similarity, same) == pytest.approx(brute_numbers(similarity, same), abs=1e-12, nan_ok=True)
+
+
+@settings(deadline=None, max_examples=100)
+@given(scored_pairs)
+def test_weights_of_one_give_the_same_bits_as_no_weights(pairs):
+    similarity, same = arrays(pairs)
+    first, second = np.arange(len(same)), np.where(same, np.arange(len(same)), len(same))
+
+    weighted = WeightedRoc(similarity, same, first, second).numbers(np.ones(len(same) + 1))
+
+    for name, value in roc_numbers(similarity, same).items():
+        assert weighted[name] == value or (np.isnan(weighted[name]) and np.isnan(value)), name
+
+
+@settings(deadline=None, max_examples=100)
+@given(scored_pairs, st.data())
+def test_a_pair_of_weight_w_counts_like_w_pairs(pairs, data):
+    similarity, same = arrays(pairs)
+    counts = np.array(data.draw(st.lists(st.integers(0, 3), min_size=len(same), max_size=len(same))))
+    images = np.arange(len(same))
+    again = np.repeat(images, counts)
+    weights = np.append(counts.astype(float), 1.0)
+
+    weighted = WeightedRoc(similarity, same, images, np.where(same, images, len(same))).numbers(weights)
+
+    repeated = roc_numbers(similarity[again], same[again])
+    for name, value in repeated.items():
+        assert weighted[name] == value or (np.isnan(weighted[name]) and np.isnan(value)), name
+
+
+@pytest.mark.parametrize("levels", [None, 40])
+def test_numbers_equal_scikit_learn(levels):
+    rng = np.random.default_rng(5)
+    same = rng.random(20_000) < 0.3
+    similarity = (rng.normal(0, 1, 20_000) + same).astype(np.float32)
+    if levels:
+        similarity = np.round(similarity * levels / 8) / levels
+    fpr, tpr, _ = roc_curve(same, similarity, drop_intermediate=False)
+
+    numbers = roc_numbers(similarity, same)
+
+    assert numbers["auc"] == pytest.approx(roc_auc_score(same, similarity), abs=1e-12)
+    for k in (1, 2, 3, 4):
+        assert numbers[f"tar_at_far_1e-{k}"] == tpr[np.searchsorted(fpr, 10.0**-k, side="right") - 1]
+    assert numbers["tar_at_far_1e-4"] == pytest.approx(tpr[np.searchsorted(fpr, 1e-4, side="right") - 1])
+    assert np.isnan(numbers["tar_at_far_1e-5"])
+    grid = np.linspace(0, 1, 2_000_001)
+    assert numbers["eer"] == pytest.approx(grid[np.argmin(np.abs(1 - np.interp(grid, fpr, tpr) - grid))], abs=1e-6)
+
+
+def test_perfect_and_reversed_scores_reach_the_ends():
+    same = np.array([True] * 10 + [False] * 10)
+    similarity = np.arange(20, 0, -1.0)
+
+    best, worst = roc_numbers(similarity, same), roc_numbers(-similarity, same)
+
+    assert (best["auc"], best["eer"], best["tar_at_far_1e-1"]) == (1.0, 0.0, 1.0)
+    assert (worst["auc"], worst["eer"], worst["tar_at_far_1e-1"]) == (0.0, 1.0, 0.0)
+
+
+def test_equal_scores_are_chance():
+    numbers = roc_numbers(np.zeros(6), np.array([True, False] * 3))
+
+    assert (numbers["auc"], numbers["eer"]) == (0.5, 0.5)
+
+
+def test_one_kind_of_pairs_has_no_numbers():
+    assert np.isnan(list(roc_numbers(np.arange(3.0), np.ones(3, bool)).values())).all()
+    one = WeightedRoc(np.array([0.2, 0.4]), np.array([True, False]), np.array([0, 1]), np.array([0, 2]))
+    assert np.isnan(list(one.numbers(np.array([1.0, 0.0, 1.0])).values())).all()
