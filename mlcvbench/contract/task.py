@@ -28,6 +28,14 @@ class Plot:
 
 
 @dataclass(frozen=True, slots=True)
+class Panel:
+    """One picture of a contact sheet: uint8 (H, W, 3) with the ground truth drawn in, and a short caption."""
+
+    image: Array
+    caption: str
+
+
+@dataclass(frozen=True, slots=True)
 class External:
     """Predictions read from somebody's file: the columns, aligned with the split, and what was read.
 
@@ -88,6 +96,13 @@ class Task(ABC):
         self, folder: Path, predictions: Predictions, targets: Targets, split: Split, problem: Problem, table: Table
     ) -> list[Plot]:
         """Draw what people of the task look at into `folder`; the default draws nothing."""
+        return []
+
+    def preview(self, split: Split, problem: Problem, count: int) -> list[Panel]:
+        """Return at most `count` samples, spread over the split, as a person should see them: with their ground truth.
+
+        A sample may give several panels (the image, the truth); the default, an empty list, means the kind draws none.
+        """
         return []
 
 

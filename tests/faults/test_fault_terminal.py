@@ -47,7 +47,7 @@ def test_a_full_standard_error_does_not_stop_a_run(tmp_path):
     with Path("/dev/full").open("wb") as full:
         result = run_cli(request(tmp_path / "runs"), stderr=full)
 
-    assert result.code == 0
+    assert result.code == 0, result.out
     assert len(Store(tmp_path / "runs").records()[0]) == 1
 
 
