@@ -31,6 +31,9 @@ def main() -> int:
         answer = {"error": str(error), "exit_code": error.exit_code}
     except MemoryError:
         answer = {"error": f"data set {request['dataset']!r} does not fit into memory.", "exit_code": 1}
+    except Exception as error:  # noqa: BLE001 - a plugin's loader may raise anything; the user gets one line
+        said = " ".join(f"{type(error).__name__}: {error}".split())
+        answer = {"error": f"reading data set {request['dataset']!r} failed: {said}", "exit_code": 1}
     sys.stdout.write(json.dumps(answer) + "\n")
     return 0
 

@@ -96,7 +96,9 @@ def _describe(request: str) -> dict[str, Any]:
         answer = json.loads(done.stdout.splitlines()[-1])
     except (IndexError, ValueError):
         name = json.loads(request)["dataset"]
-        raise DataError(f"reading data set {name!r} ended the reader (exit code {done.returncode}).") from None
+        said = done.stderr.strip().splitlines()[-1:]
+        why = f": {' '.join(said[0].split())}" if said else "."
+        raise DataError(f"reading data set {name!r} ended the reader (exit code {done.returncode}){why}") from None
     if "error" in answer:
         error = DataError(answer["error"])
         error.exit_code = answer["exit_code"]

@@ -47,10 +47,10 @@ def run(settings: tuple[str, ...], dry_run: bool, as_json: bool, quiet: bool) ->
         result = run_sweep(request.configs, store, on_event=reporter)
     if as_json:
         click.echo(json.dumps([record.model_dump(mode="json") for record in result.records], indent=2))
-    else:
+    elif result.interrupted is None:
         _show(result, store)
     if result.interrupted is not None:
-        click.echo(result.summary, err=True)
+        click.echo(result.summary, err=True)  # at once: whoever presses Ctrl-C does not wait for a board
     sys.exit(result.exit_code)
 
 
