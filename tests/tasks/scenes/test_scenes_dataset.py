@@ -1,0 +1,115 @@
+"""Splits of rendered scenes: no scene twice, each drawn once, and a scene stays what it is whatever the counts are."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from mlcvbench import cache
+from mlcvbench.errors import RequestError, UnknownNameError
+from mlcvbench_scenes import dataset as module
+from mlcvbench_scenes import render_stereo
+from mlcvbench_scenes.dataset import SceneSettings, left_frames, scene_ids, scene_of, stereo_frames
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv(cache.VARIABLE, str(tmp_path))
+
+
+def settings(seed=0, **params) -> SceneSettings:
+    return SceneSettings.of({"level": "medium", "size": (32, 48), "train": 3, "val": 1, "test": 2, **params}, seed)
+
+
+def test_a_split_has_its_count_of_frames_with_their_truth():
+    frames = left_frames(settings(), "train")
+
+    assert frames.image.shape == (3, 32, 48, 3)
+    assert frames.depth.shape == frames.semantic.shape == frames.surface.shape == (3, 32, 48)
+    assert frames.intrinsics.shape == (3, 3, 3)
+    assert frames.pose.shape == (3, 4, 4)
+    assert frames.ids.tolist() == ["train-00000", "train-00001", "train-00002"]
+    for place, instances in enumerate(frames.instances):
+        masks = frames.masks(place)
+        assert masks.sum(axis=(1, 2)).tolist() == instances.area.tolist()
+        for mask, label in zip(masks, instances.label, strict=True):
+            assert (frames.semantic[place][mask] == label).all()
+
+
+def test_stereo_frames_are_what_the_renderer_draws_and_their_left_ones_are_the_left_frames():
+    asked = settings()
+
+    pairs = stereo_frames(asked, "test")
+    drawn = render_stereo(scene_of(asked, "test", 1))
+
+    np.testing.assert_array_equal(pairs.left.image, left_frames(asked, "test").image)
+    np.testing.assert_array_equal(pairs.left.image[1], drawn.left.image)
+    np.testing.assert_array_equal(pairs.left.depth[1], drawn.left.depth)
+    np.testing.assert_array_equal(pairs.right[1], drawn.right.image)
+    np.testing.assert_array_equal(pairs.disparity[1], drawn.disparity)
+    np.testing.assert_array_equal(pairs.occluded[1], drawn.occluded)
+    np.testing.assert_array_equal(pairs.right_disparity[1], drawn.right_disparity)
+    np.testing.assert_array_equal(pairs.right_occluded[1], drawn.right_occluded)
+    assert pairs.baseline.tolist() == [drawn.rig.baseline] * 2
+
+
+def test_no_scene_is_in_two_splits_and_no_id():
+    asked = settings()
+
+    images = [image.tobytes() for split in asked.splits for image in left_frames(asked, split).image]
+    ids = [name for split in asked.splits for name in scene_ids(asked, split)]
+
+    assert len(set(images)) == len(images) == 6
+    assert len(set(ids)) == 6
+
+
+def test_a_larger_split_begins_with_the_smaller_one_also_across_blocks(monkeypatch):
+    monkeypatch.setattr(module, "BLOCK", 2)
+
+    few, many = (left_frames(settings(train=count), "train") for count in (3, 5))
+
+    np.testing.assert_array_equal(many.image[:3], few.image)
+    np.testing.assert_array_equal(many.ids[:3], few.ids)
+    for one, other in zip(few.instances, many.instances[:3], strict=True):
+        assert all(np.array_equal(a, b) for a, b in zip(vars(one).values(), vars(other).values(), strict=True))
+
+
+def test_a_frame_is_drawn_once(monkeypatch):
+    first = left_frames(settings(), "test")
+    monkeypatch.setattr(module, "render", None)
+
+    np.testing.assert_array_equal(left_frames(settings(), "test").image, first.image)
+
+
+@pytest.mark.parametrize("change", [{"seed": 1}, {"level": "hard"}, {"size": (32, 32)}])
+def test_seed_level_and_size_change_the_scenes(change):
+    base, other = (left_frames(settings(**asked), "test") for asked in ({}, change))
+
+    assert base.image.shape != other.image.shape or not np.array_equal(base.image, other.image)
+
+
+def test_a_split_of_no_scenes_does_not_exist():
+    assert settings(val=0).splits == ("train", "test")
+    assert settings(val=None, train=None).splits == ("test",)
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"test": 0}, "data.test=0: wanted at least one scene to test on."),
+        ({"train": 1_000_001}, "data.train=1000001: wanted 0 to 1000000 scenes."),
+        ({"val": -1}, "data.val=-1: wanted 0 to 1000000 scenes."),
+    ],
+)
+def test_counts_that_cannot_be_are_refused(params, message):
+    with pytest.raises(RequestError) as caught:
+        settings(**params)
+
+    assert str(caught.value) == message
+
+
+def test_an_unknown_level_is_named():
+    with pytest.raises(UnknownNameError, match="unknown level 'brutal'"):
+        left_frames(dataclasses.replace(settings(), level="brutal"), "test")
