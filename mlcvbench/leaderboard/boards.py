@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from mlcvbench.config import usable_cores
 from mlcvbench.leaderboard.ranking import rank
 from mlcvbench.leaderboard.rows import Entry, Row, Unranked, config_labels, finite, make_row, merge_seeds
 from mlcvbench.leaderboard.superseding import drop_failed_attempts, replaced
@@ -76,8 +74,7 @@ def boards_of(
         groups[_key(entry.record)].append(entry)
     _place_unresolved(groups)
     slugs = _slugs(groups)
-    with ThreadPoolExecutor(usable_cores()) as pool:  # ranking is numpy's work, which runs outside the lock
-        boards = list(pool.map(lambda key: _board(slugs[key], groups[key], refuted or {}), groups))
+    boards = [_board(slugs[key], group, refuted or {}) for key, group in groups.items()]
     return sorted(boards, key=lambda board: board.slug)
 
 
