@@ -20,6 +20,19 @@ def mlcvbench_models() -> list[ModelSpec]:
             reference="The zero-rule classifier; scikit-learn's DummyClassifier(strategy='prior').",
         ),
         ModelSpec(
+            name="majority",
+            kinds=("segmentation",),
+            target="mlcvbench_baselines.majority_map:MajorityMap",
+            summary="Answers with the most frequent training label of each place in the image; sees no pixel.",
+            needs=(),
+            params=(
+                Param("grid", "int", default=16, low=1, high=256, help="cells a side; 1: one class for every pixel"),
+            ),
+            ragged=True,
+            family="baseline",
+            reference="The zero-rule classifier, a place at a time.",
+        ),
+        ModelSpec(
             name="constant_depth",
             kinds=("depth",),
             target="mlcvbench_baselines.constant_depth:constant_depth",

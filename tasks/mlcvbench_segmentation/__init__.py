@@ -5,6 +5,8 @@ from __future__ import annotations
 from mlcvbench.hookspecs import hookimpl
 from mlcvbench.specs import DatasetSpec, Param, TaskSpec
 
+_LEVEL = Param("level", "str", default="medium", choices=("easy", "medium", "hard"), help="difficulty")
+
 
 @hookimpl
 def mlcvbench_tasks() -> list[TaskSpec]:
@@ -14,7 +16,7 @@ def mlcvbench_tasks() -> list[TaskSpec]:
             name="segmentation",
             target="mlcvbench_segmentation.task:SegmentationTask",
             summary="Name the class of every pixel.",
-            default="label-folder",
+            default="scenes",
             package="mlcvbench_segmentation",
         )
     ]
@@ -22,8 +24,45 @@ def mlcvbench_tasks() -> list[TaskSpec]:
 
 @hookimpl
 def mlcvbench_datasets() -> list[DatasetSpec]:
-    """Return the data sets: folders of label images, and the layout of PASCAL VOC."""
+    """Return the data sets: rendered scenes and bodies, folders of label images, and the layout of PASCAL VOC."""
     return [
+        DatasetSpec(
+            name="scenes",
+            kinds=("segmentation",),
+            target="mlcvbench_segmentation.scenes:load_scenes",
+            summary="Rendered spheres, boxes, cylinders, cones and capsules on a ground before a wall; no download.",
+            params=(
+                _LEVEL,
+                Param("size", "ints", default=(128, 128), low=32, high=1024, length=2, help="height and width, pixels"),
+                Param("train", "int", default=240, low=0, high=20_000, help="scenes to train on"),
+                Param("val", "int", default=60, low=0, high=20_000, help="scenes to choose on"),
+                Param("test", "int", default=150, low=1, high=20_000, help="scenes to test on"),
+                Param("border", "int", default=0, low=0, high=16, help="pixels so near to another label do not count"),
+            ),
+            reference="mlcvbench_scenes, the renderer of this bench",
+        ),
+        DatasetSpec(
+            name="bodies",
+            kinds=("segmentation",),
+            target="mlcvbench_segmentation.bodies:load_bodies",
+            summary="Rendered people of capsules before a depth camera, with their body parts; no download.",
+            provides=("depth",),
+            params=(
+                _LEVEL,
+                Param("size", "ints", default=(96, 96), low=32, high=1024, length=2, help="height and width, pixels"),
+                Param("train", "int", default=480, low=0, high=20_000, help="people to train on"),
+                Param("val", "int", default=120, low=0, high=20_000, help="people to choose on"),
+                Param("test", "int", default=200, low=1, high=20_000, help="people to test on"),
+                Param(
+                    "background",
+                    "str",
+                    default="removed",
+                    choices=("removed", "kept"),
+                    help="removed: only the person has depth and is scored; kept: background is a class",
+                ),
+            ),
+            reference="mlcvbench_scenes, after Shotton et al., CVPR 2011",
+        ),
         DatasetSpec(
             name="label-folder",
             kinds=("segmentation",),

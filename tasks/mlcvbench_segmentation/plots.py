@@ -14,6 +14,8 @@ import numpy as np
 
 from mlcvbench.contract import Array, Plot, Predictions, Problem, Split, Table, Targets
 from mlcvbench.errors import DataError
+from mlcvbench_segmentation.palette import IGNORED_COLOR, class_colors, label_colors
+from mlcvbench_segmentation.pictures import picture_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -25,7 +27,6 @@ SIDE = 480
 """Longest side of a drawn image, pixels."""
 BLEND = 0.6
 INK, ACCENT = "#1f2933", "#2166ac"
-IGNORED_COLOR = (224, 224, 224)
 NAME_LENGTH = 18
 
 
@@ -104,8 +105,10 @@ class _Shown:
             step = max(1, -(-max(label.shape) // SIDE))
             label, guess = label[::step, ::step], guess[::step, ::step]
             image = self._image(unit, label.shape, step)
-            wrong = (label != guess) & (label < len(self._classes))
-            seen |= set(np.union1d(label[label < len(self._classes)], guess).tolist())
+            scored = label < len(self._classes)
+            wrong = (label != guess) & scored
+            guess = np.where(scored, guess, label)  # what is not scored is not shown as a prediction either
+            seen |= set(np.union1d(label[scored], guess[scored]).tolist())
             for axes, picture in zip(
                 row, (self._over(image, label), self._over(image, guess), _marked(image, wrong)), strict=True
             ):
@@ -121,17 +124,14 @@ class _Shown:
     def _image(self, unit: int, shape: tuple[int, ...], step: int) -> Array:
         """Return the image as grey RGB (H, W, 3) uint8, or white when the split has no images."""
         try:
-            image = np.asarray(self._split.read(np.array([unit]))[0].inputs["image"][0])[::step, ::step]
+            image = picture_of(self._split.read(np.array([unit]))[0], 0)[::step, ::step]
         except DataError:
             return np.full((*shape, 3), 255, dtype=np.uint8)
-        grey = image if image.ndim == 2 else image.mean(axis=2)
-        return np.repeat(grey[..., None], 3, axis=2).astype(np.uint8)
+        return np.repeat(image.mean(axis=2)[..., None], 3, axis=2).astype(np.uint8)
 
     def _over(self, image: Array, label_map: Array) -> Array:
         """Return the label map's colours laid over the image."""
-        known = label_map < len(self._classes)
-        colors = np.where(known[..., None], self._colors[np.where(known, label_map, 0)], IGNORED_COLOR)
-        return (BLEND * colors + (1 - BLEND) * image).astype(np.uint8)
+        return (BLEND * label_colors(label_map, len(self._classes)) + (1 - BLEND) * image).astype(np.uint8)
 
     def _legend(self, figure: Figure, classes: Sequence[int]) -> None:
         from matplotlib.patches import Patch
@@ -141,19 +141,6 @@ class _Shown:
         ]
         handles.append(Patch(color=_hex(IGNORED_COLOR), label="not scored"))
         figure.legend(handles=handles, loc="outside lower center", ncols=7, fontsize=7, frameon=False)
-
-
-def class_colors(classes: int) -> Array:
-    """Return uint8 (C, 3): distinct colours by the golden angle of hue, three levels of lightness, first one dark."""
-    from matplotlib.colors import hsv_to_rgb
-
-    index = np.arange(classes)
-    hue = (index * 0.381966) % 1.0
-    saturation = np.where(index % 2 == 0, 0.85, 0.6)
-    value = np.choose(index % 3, [0.9, 0.7, 1.0])
-    colors: Array = np.round(hsv_to_rgb(np.stack([hue, saturation, value], axis=1)) * 255).astype(np.uint8)
-    colors[0] = (55, 65, 81)
-    return colors
 
 
 def _hex(color: Iterable[int]) -> str:

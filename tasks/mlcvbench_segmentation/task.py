@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from mlcvbench.contract import Array, External, Plot, Predictions, Problem, Scorer, Split, Table, Targets, Task
+from mlcvbench.contract import Array, External, Panel, Plot, Predictions, Problem, Scorer, Split, Table, Targets, Task
 from mlcvbench.errors import PredictionError
 from mlcvbench.stored_maps import stored_maps, write_maps
 from mlcvbench_segmentation.counting import map_dtype
@@ -70,6 +70,11 @@ class SegmentationTask(Task):
         from mlcvbench_segmentation.plots import draw
 
         return draw(folder, predictions, targets, split, problem, table)
+
+    def preview(self, split: Split, problem: Problem, count: int) -> list[Panel]:
+        from mlcvbench_segmentation.pictures import preview
+
+        return preview(split, problem, count)
 
 
 def check_map(label_map: Any, name: str, classes: int) -> Array:

@@ -1,0 +1,54 @@
+"""Random forests that classify pixels, by colour and texture or by differences of depth."""
+
+from __future__ import annotations
+
+from mlcvbench.hookspecs import hookimpl
+from mlcvbench.specs import ModelSpec, Param
+
+_LEAF = Param("leaf", "int", default=2, low=1, high=10**6, help="sampled pixels a leaf holds at least")
+
+
+@hookimpl
+def mlcvbench_models() -> list[ModelSpec]:
+    """Return the two forests."""
+    return [
+        ModelSpec(
+            name="pixel_forest",
+            kinds=("segmentation",),
+            target="mlcvbench_pixel_forest.pixel_forest:PixelForest",
+            summary="A random forest asks each pixel's colour, texture and place in the image for its class.",
+            params=(
+                Param("trees", "int", default=16, low=1, high=1000, help="trees of the forest"),
+                Param("depth", "int", default=14, low=1, high=32, help="questions from the root to a leaf, at most"),
+                Param("samples", "int", default=160, low=1, high=10**6, help="pixels sampled from a training image"),
+                Param("balance", "float", default=0.5, low=0, high=1, help="0: classes as they come; 1: equally many"),
+                _LEAF,
+                Param("position", "bool", default=True, help="let the forest ask where in the image a pixel is"),
+                Param("smooth", "float", default=1.0, low=0, high=50, help="sigma of smoothing probabilities, pixels"),
+            ),
+            ragged=True,
+            family="forest",
+            reference="Breiman, Random forests, 2001; filters after Leung and Malik, IJCV 2001",
+            year=2001,
+        ),
+        ModelSpec(
+            name="depth_forest",
+            kinds=("segmentation",),
+            target="mlcvbench_pixel_forest.depth_forest:DepthForest",
+            summary="A random forest asks how much farther or nearer two points beside a pixel are.",
+            needs=("depth",),
+            params=(
+                Param("trees", "int", default=8, low=1, high=1000, help="trees of the forest"),
+                Param("depth", "int", default=16, low=1, high=32, help="questions from the root to a leaf, at most"),
+                Param("samples", "int", default=160, low=1, high=10**6, help="pixels sampled from a training image"),
+                Param("balance", "float", default=1.0, low=0, high=1, help="0: classes as they come; 1: equally many"),
+                _LEAF,
+                Param("features", "int", default=400, low=1, high=20_000, help="pairs of offsets to choose from"),
+                Param("reach", "float", default=0.8, low=0.01, high=100, help="longest offset in image heights at 1 m"),
+            ),
+            ragged=True,
+            family="forest",
+            reference="Shotton et al., Real-time human pose recognition in parts from single depth images, CVPR 2011",
+            year=2011,
+        ),
+    ]

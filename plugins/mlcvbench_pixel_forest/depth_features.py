@@ -1,0 +1,65 @@
+"""Differences of depth at two points beside a pixel, which do not change when the body moves away.
+
+Shotton et al., "Real-time human pose recognition in parts from single depth images", CVPR 2011, equation 1:
+
+    f(D, p) = D(p + u / D(p)) - D(p + v / D(p))
+
+D is the depth in metres, p a pixel with a measurement, u and v offsets in pixel-metres (rows, columns): divided by the
+depth they are pixels, so that an offset always reaches to the same part of a body. A point outside the image or without
+a measurement, as all background is when the person is cut out, has the depth `NOWHERE`.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mlcvbench.contract import Array
+
+NOWHERE = np.float32(1000.0)
+"""Depth in metres of what is not there: large, so that it is told from every body by any threshold in between."""
+
+
+def draw_offsets(count: int, reach: float, generator: np.random.Generator) -> Array:
+    """Return float32 (count, 2, 2), u and v of each feature as rows and columns, uniform within +-`reach` pixel-metres.
+
+    In every other feature v is zero: the pixel itself is compared with one other point.
+    """
+    offsets = generator.uniform(-reach, reach, (count, 2, 2)).astype(np.float32)
+    offsets[1::2, 1] = 0
+    return offsets
+
+
+def depth_differences(depth: Array, places: Array, offsets: Array) -> Array:
+    """Return f as float32 (F, n) for n pixels of a depth image.
+
+    Args:
+        depth: float32 (H, W), metres; 0, negative and not finite mean no measurement.
+        places: int64 (n,), indices into the flat image; each has a measurement.
+        offsets: float32 (F, 2, 2), pixel-metres.
+
+    """
+    height, width = depth.shape
+    framed = np.full((height + 2, width + 2), NOWHERE, dtype=np.float32)  # a border for all points outside
+    framed[1:-1, 1:-1] = np.where(measured(depth), depth, NOWHERE)
+    rows, columns = np.divmod(places, width)
+    nearness = np.float32(1) / depth.reshape(-1)[places]  # (n,)
+    probes = []
+    for one in (0, 1):
+        row = _moved(rows, offsets[:, one, 0], nearness, height)
+        column = _moved(columns, offsets[:, one, 1], nearness, width)
+        probes.append(framed.reshape(-1).take(row * (width + 2) + column))  # (F, n)
+    differences: Array = probes[0] - probes[1]
+    return differences
+
+
+def measured(depth: Array) -> Array:
+    """Return where a depth image has a measurement, bool of its shape."""
+    known: Array = np.isfinite(depth) & (depth > 0)
+    return known
+
+
+def _moved(start: Array, offset: Array, nearness: Array, side: int) -> Array:
+    """Return the nearest pixel after the move, int64 (F, n) in the framed image: 0 and side + 1 are outside."""
+    steps = np.floor(offset[:, None] * nearness + np.float32(0.5))  # (F, n)
+    moved: Array = np.clip(steps + start.astype(np.float32), -1, side).astype(np.int64) + 1
+    return moved
