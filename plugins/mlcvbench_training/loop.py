@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from mlcvbench_training.settings import Settings
 
 EVALUATION_BATCH = 256
+AUXILIARY_WEIGHT = 0.3
+"""Of the loss of each further output that a network has in training (Szegedy et al. 2015, section 5)."""
 
 
 class DivergedError(MlcvbenchError):
@@ -164,8 +166,11 @@ class _Training:
         inputs = scaled(images)
         if settings.augmentation == "shift":
             inputs = shift(inputs, self.generator)
-        logits = self.module(inputs)
+        outputs = self.module(inputs)
+        logits, *auxiliary = outputs if isinstance(outputs, tuple) else (outputs,)
         loss = functional.cross_entropy(logits, labels, label_smoothing=settings.label_smoothing)
+        for other in auxiliary:
+            loss = loss + AUXILIARY_WEIGHT * functional.cross_entropy(other, labels)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         self.optimizer.step()

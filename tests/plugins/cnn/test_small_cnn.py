@@ -29,7 +29,7 @@ def weights(model: SmallCNN) -> bytes:
 
 
 def test_the_plugin_declares_small_cnn_with_its_settings():
-    (spec,) = mlcvbench_models()
+    spec = mlcvbench_models()[0]
 
     assert (spec.name, [(p.name, p.default) for p in spec.params]) == (
         "small_cnn",
