@@ -58,7 +58,10 @@ def feature_planes(image: Array, *, position: bool) -> Array:
 
 
 def multiply_adds(pixels: int) -> int:
-    """Return the multiply-adds of all filters on an image of so many pixels."""
+    """Return the multiply-adds of all filters on an image of so many pixels, each written out as a sum of products.
+
+    OpenCV may take fewer for large kernels, by way of a Fourier transform.
+    """
     taps = 0
     for sigma in SCALES:
         taps += 2 * (2 * _radius(sigma) + 1) * 4  # a row and a column of Lab and of squared L

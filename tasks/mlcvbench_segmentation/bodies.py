@@ -1,7 +1,7 @@
 """People before a depth camera, with the body part of every pixel, after Shotton et al. (CVPR 2011).
 
 As there, the person is cut out before anything else is done, and what is asked is the part of each pixel of the
-person: the definition's first metric, `mean_accuracy`, is the paper's average per-class accuracy.
+person: the definition's protocol, `class-accuracy/...`, ranks by the paper's average per-class accuracy.
 """
 
 from __future__ import annotations

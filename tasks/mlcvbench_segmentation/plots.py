@@ -110,7 +110,7 @@ class _Shown:
             guess = np.where(scored, guess, label)  # what is not scored is not shown as a prediction either
             seen |= set(np.union1d(label[scored], guess[scored]).tolist())
             for axes, picture in zip(
-                row, (self._over(image, label), self._over(image, guess), _marked(image, wrong)), strict=True
+                row, (self._over(image, label), self._over(image, guess), _marked(image, wrong, scored)), strict=True
             ):
                 axes.imshow(picture, interpolation="nearest")
                 axes.set_axis_off()
@@ -131,7 +131,10 @@ class _Shown:
 
     def _over(self, image: Array, label_map: Array) -> Array:
         """Return the label map's colours laid over the image."""
-        return (BLEND * label_colors(label_map, len(self._classes)) + (1 - BLEND) * image).astype(np.uint8)
+        classes = len(self._classes)
+        blended = (BLEND * label_colors(label_map, classes) + (1 - BLEND) * image).astype(np.uint8)
+        blended[label_map >= classes] = IGNORED_COLOR
+        return blended
 
     def _legend(self, figure: Figure, classes: Sequence[int]) -> None:
         from matplotlib.patches import Patch
@@ -147,9 +150,10 @@ def _hex(color: Iterable[int]) -> str:
     return "#" + "".join(f"{int(level):02x}" for level in color)
 
 
-def _marked(image: Array, wrong: Array) -> Array:
-    """Return the image, pale, with wrong pixels in red."""
+def _marked(image: Array, wrong: Array, scored: Array) -> Array:
+    """Return the image, pale, with wrong pixels in red and those that are not scored in grey."""
     pale = (255 - (255 - image.astype(np.int64)) // 3).astype(np.uint8)
+    pale[~scored] = IGNORED_COLOR
     pale[wrong] = (178, 24, 43)
     return pale
 

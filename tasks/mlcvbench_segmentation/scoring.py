@@ -18,19 +18,22 @@ from mlcvbench_segmentation.boundary import boundary_scores
 from mlcvbench_segmentation.counting import IGNORE, IGNORE_WIDE, count_pixels, ignore_value
 
 BOUNDARY_TOLERANCE = 0.0075
+PRIMARY = {"miou": "miou", "class-accuracy": "mean_accuracy"}
+"""The metric that ranks, by the first word of a protocol id."""
 PROTOCOLS = tuple(
-    f"miou/ignore{ignore}/absent-{absent}{boundary}@1"
+    f"{first}/ignore{ignore}/absent-{absent}{boundary}@1"
+    for first, boundary in (("miou", ""), ("miou", "/bf0.75"), ("class-accuracy", ""))
     for ignore in (IGNORE, IGNORE_WIDE, "-none")
     for absent in ("skip", "zero")
-    for boundary in ("", "/bf0.75")
 )
-_PATTERN = re.compile(r"miou/ignore(\d+|-none)/absent-(skip|zero)(/bf0\.75)?@1")
+_PATTERN = re.compile(r"([a-z-]+)/ignore(\d+|-none)/absent-(skip|zero)(/bf0\.75)?@1")
 _COUNTS = ("hit", "predicted", "labelled")
 
 
 class Protocol(NamedTuple):
-    """What an id says: the ignored value (None: no pixel is ignored), absent classes, whether boundaries count."""
+    """What an id says: the ranking metric, the ignored value (None: no pixel is), absent classes, if boundaries count."""
 
+    primary: str
     ignore: int | None
     absent: str
     boundary: bool
@@ -40,17 +43,20 @@ def parse_protocol(protocol: str) -> Protocol:
     """Return the rules of a protocol id.
 
     >>> parse_protocol("miou/ignore255/absent-skip@1")
-    Protocol(ignore=255, absent='skip', boundary=False)
+    Protocol(primary='miou', ignore=255, absent='skip', boundary=False)
     """
     if protocol not in PROTOCOLS:
         raise UnknownNameError("segmentation protocol", protocol, PROTOCOLS)
     match = _PATTERN.fullmatch(protocol)
     assert match is not None
-    return Protocol(None if match[1] == "-none" else int(match[1]), match[2], match[3] is not None)
+    return Protocol(PRIMARY[match[1]], None if match[2] == "-none" else int(match[2]), match[3], match[4] is not None)
 
 
 class SegmentationScorer(Scorer):
-    """Protocols `miou/ignore<V>/absent-<rule>[/bf0.75]@1`.
+    """Protocols `miou/ignore<V>/absent-<rule>[/bf0.75]@1` and `class-accuracy/ignore<V>/absent-<rule>@1`.
+
+    The first word says which metric ranks: `miou`, or `mean_accuracy`, the mean over classes of the share of their
+    pixels that is found, as for body parts in Shotton et al., CVPR 2011.
 
     `ignore<V>`: pixels whose label is V are not scored, whatever is predicted there (`ignore-none`: all are scored).
     With n_ij pixels of label i and prediction j, t_i = sum_j n_ij and p_j = sum_i n_ij:
@@ -197,4 +203,4 @@ def _specs(class_metrics: tuple[str, ...], classes: tuple[str, ...], rules: Prot
         text = "F of boundary pixels matched within 0.75 % of the diagonal, mean over images, then classes"
         specs.append(MetricSpec("boundary_f", text, provenance="reference-tolerance"))
     specs += [MetricSpec(m, f"IoU of class {name}") for m, name in zip(class_metrics, classes, strict=True)]
-    return tuple(specs)
+    return tuple(sorted(specs, key=lambda spec: spec.name != rules.primary))  # stable: only the primary one moves
