@@ -170,10 +170,10 @@ class _Request:
         if key in RUN_KEYS:
             run_key = RUN_KEYS[key]
             texts = split_commas(value) if run_key.sweeps else [_single(key, value)]
-            self.run[key] = [_existing(run_key.param, parse_setting(run_key.param, text, key), key) for text in texts]
+            self.run[key] = [existing(run_key.param, parse_setting(run_key.param, text, key), key) for text in texts]
         elif place == "data" and (param := _find(self.dataset.params, name)):
             texts = split_commas(value)
-            self.data[name] = [_existing(param, parse_setting(param, text, key), key) for text in texts]
+            self.data[name] = [existing(param, parse_setting(param, text, key), key) for text in texts]
         elif place in {"model", "fit"} and any(_find(_params(m, place), name) for m in self.models):
             self.shared[place, name] = value
         elif owner is not None:
@@ -196,7 +196,7 @@ class _Request:
                 if value is not None:
                     self.used.add(key)
                     given[param.name] = [
-                        _existing(param, parse_setting(param, t, key), key) for t in split_commas(value)
+                        existing(param, parse_setting(param, t, key), key) for t in split_commas(value)
                     ]
             self._check_required(_params(model, place), place, model.name, given)
             grid |= {(place, name): values for name, values in given.items()}
@@ -273,7 +273,7 @@ def _size(grid: dict[tuple[str, str], list[Any]]) -> int:
     return total
 
 
-def _existing(param: Param, value: Any, key: str) -> Any:
+def existing(param: Param, value: Any, key: str) -> Any:
     """Return `value`; DataError when it is a path that does not exist."""
     if param.type == "path" and not os.path.exists(value):  # noqa: PTH110 - value is text
         raise DataError(f"{key}={value}: no such file or folder.")

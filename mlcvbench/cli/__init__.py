@@ -14,6 +14,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "score": ("mlcvbench.cli.score:score", "Score predictions made elsewhere."),
     "list": ("mlcvbench.cli.list:list_names", "List tasks, models, data sets and plugins."),
     "info": ("mlcvbench.cli.info:info", "Show what one name is and which settings it takes."),
+    "data": ("mlcvbench.cli.data:data", "Draw samples of a data set with their ground truth."),
     "profile": ("mlcvbench.cli.profile:profile", "Show a network layer by layer: shapes, parameters, operations."),
     "show": ("mlcvbench.cli.show:show", "Show a stored run."),
     "rescore": ("mlcvbench.cli.rescore:rescore", "Compute a run's metrics again from its stored predictions."),

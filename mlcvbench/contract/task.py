@@ -106,6 +106,17 @@ class Task(ABC):
         return []
 
 
+def spread(split: Split, count: int) -> list[int]:
+    """Return the places of at most `count` samples, evenly over the whole split.
+
+    >>> from mlcvbench.contract import ArraySplit
+    >>> spread(ArraySplit("test", {"image": np.zeros((9, 2, 2), np.uint8)}, {}), 3)
+    [0, 4, 8]
+    """
+    places = np.linspace(0, len(split) - 1, max(0, min(count, len(split))))
+    return [int(place) for place in places.round()]
+
+
 def check_array(
     predictions: Predictions,
     name: str,

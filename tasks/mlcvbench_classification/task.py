@@ -12,6 +12,7 @@ from mlcvbench.contract import (
     Array,
     External,
     LoadedData,
+    Panel,
     Plot,
     Predictions,
     Problem,
@@ -87,6 +88,11 @@ class ClassificationTask(Task):
         from mlcvbench_classification.plots import draw
 
         return draw(folder, split, problem, table)
+
+    def preview(self, split: Split, problem: Problem, count: int) -> list[Panel]:
+        from mlcvbench_classification.pictures import preview
+
+        return preview(split, problem, count)
 
 
 def _copy_of_sound(predictions: Predictions, shape: tuple[int, int]) -> Array | None:
