@@ -31,7 +31,7 @@ _COUNTS = ("hit", "predicted", "labelled")
 
 
 class Protocol(NamedTuple):
-    """What an id says: the ranking metric, the ignored value (None: no pixel is), absent classes, if boundaries count."""
+    """What an id says: the metric that ranks, the ignored value (None: none is), absent classes, boundaries or not."""
 
     primary: str
     ignore: int | None
