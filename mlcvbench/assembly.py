@@ -125,7 +125,8 @@ def build_model(config: RunConfig, problem: Problem, weights: Path | None = None
     untaken = untaken_parameter(spec.target, made, spec.params)
     if untaken:
         raise PluginError(f"model {spec.name!r}: {untaken}")
-    model: Model = made(problem, **config.model_params)
+    named = {"name": spec.name.removeprefix(spec.prefix)} if spec.prefix else {}
+    model: Model = made(problem, **named, **config.model_params)
     model.to(device_of(config))
     if weights is not None:
         model.load(weights)

@@ -13,7 +13,7 @@ import psutil
 
 from mlcvbench import assembly, cache
 from mlcvbench.config import RunConfig
-from mlcvbench.contract import FitContext, FitReport, LoadedData, Model
+from mlcvbench.contract import FitContext, FitReport, LoadedData, Model, TorchModel
 from mlcvbench.errors import DataError
 from mlcvbench.records.schema import FitInfo, WeightsInfo
 from mlcvbench.run_key import compute_fit_key, weights_hash
@@ -65,7 +65,8 @@ def obtain_model(config: RunConfig, data: LoadedData, report: Progress, live: Mo
 def _from_file(config: RunConfig, data: LoadedData, ragged: bool) -> Fitted:
     given = Path(str(config.weights))
     digest = weights_hash(str(given))
-    model = assembly.build_model(config, data.problem, given if given.is_dir() else given.parent)
+    model = assembly.build_model(config, data.problem)
+    model.load(given if given.is_dir() or isinstance(model, TorchModel) else given.parent)
     return Fitted(
         model, ragged=ragged, info=FitInfo(), weights=given, weights_info=WeightsInfo(source="file", sha256=digest)
     )

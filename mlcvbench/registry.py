@@ -21,7 +21,7 @@ from mlcvbench.entry_points import EntryPoint, find_entry_points, normalise
 from mlcvbench.errors import PluginError, RequestError, UnknownNameError
 from mlcvbench.hooks import Observers, check_hooks
 from mlcvbench.spec_checks import SPEC_TYPES, Spec, check_hook_result, check_kinds
-from mlcvbench.specs import TASK_KINDS, DatasetSpec, ModelSpec, Origin, TaskSpec
+from mlcvbench.specs import TASK_KINDS, DatasetSpec, ModelSpec, Origin, TaskSpec, load_target
 
 _WORDS: dict[type[Any], str] = {TaskSpec: "task", DatasetSpec: "data set", ModelSpec: "model"}
 SpecT = TypeVar("SpecT", TaskSpec, DatasetSpec, ModelSpec)
@@ -116,7 +116,7 @@ class Registry:
         found = [entry for entry in entries if entry.spec.name == name]
         if not found:
             open_ended = [e for e in entries if e.spec.name.endswith(":") and name.startswith(e.spec.name)]
-            found = [Entry(replace(e.spec, name=name), e.origin) for e in open_ended if len(name) > len(e.spec.name)]
+            found = [_answering(e, name) for e in open_ended if len(name) > len(e.spec.name)]
         word = _WORDS[kind_of_spec]
         if not found:
             what = word if kind is None or kind_of_spec is TaskSpec else f"{kind} {word}"
@@ -221,6 +221,16 @@ def using(registry: Registry) -> Iterator[Registry]:
         yield registry
     finally:
         _cached = before
+
+
+def _answering(entry: Entry[Any], name: str) -> Entry[Any]:
+    """Return an open-ended model under the name that was asked for; UnknownNameError when it knows its names."""
+    prefix = entry.spec.name
+    if entry.spec.names:
+        known = load_target(entry.spec.names)()
+        if name.removeprefix(prefix) not in known:
+            raise UnknownNameError(f"{prefix}NAME model", name.removeprefix(prefix), known)
+    return Entry(replace(entry.spec, name=name, prefix=prefix), entry.origin)
 
 
 def _candidate(entry_point: EntryPoint) -> Candidate:

@@ -49,6 +49,10 @@ class ModelSpec:
     `kinds` are the task kinds it answers, `needs` the input kinds it reads, `params` its `model.*` settings and
     `fit` the `fit.*` settings it honours. `uses_val`: fit wants a validation split (otherwise it is merged into
     train). `ragged`: predict accepts lists of images of unequal size. `family` groups rows on a board.
+
+    A name that ends in a colon, such as `timm:`, answers every name that begins with it; what follows the colon reaches
+    the model as its argument `name`. `names`, a lazy target, is then a function that returns all of them, so that a
+    misspelt one is refused before anything starts. `prefix` is filled in by the registry.
     """
 
     name: str
@@ -64,6 +68,8 @@ class ModelSpec:
     reference: str = ""
     licence: str = ""
     year: int | None = None
+    names: str = ""
+    prefix: str = ""
 
 
 @names_fields

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 WEIGHTS_FILE = "weights.safetensors"
+CHECKPOINTS = (".pth", ".pt")
 
 
 class TorchModel(Model):
@@ -95,25 +96,56 @@ class TorchModel(Model):
             bytes=sum(t.numel() * t.element_size() for t in [*tensors, *buffers]),
         )
 
+    def stored_module(self) -> nn.Module:
+        """Return the part of `module` whose tensors are the saved state; all of it by default."""
+        return self.module
+
     def save(self, folder: Path) -> None:
         from safetensors.torch import save_file
 
-        state = {name: tensor.detach().contiguous().cpu() for name, tensor in self.module.state_dict().items()}
+        stored = self.stored_module().state_dict()
+        state = {name: tensor.detach().contiguous().cpu() for name, tensor in stored.items()}
         save_file(state, str(folder / WEIGHTS_FILE))
 
     def load(self, folder: Path) -> None:
-        from safetensors.torch import load_file
+        """Read what `save` wrote into `folder`, or one file of weights: safetensors, or a checkpoint of tensors (.pth).
 
-        path = folder / WEIGHTS_FILE
-        check_weights_header(path)
-        state = load_file(str(path))
-        expected = self.module.state_dict()
+        RecordError names the first tensor that is missing or of the wrong shape.
+        """
+        path = folder / WEIGHTS_FILE if folder.is_dir() else folder
+        state = read_weights(path)
+        module = self.stored_module()
+        expected = module.state_dict()
         for name, tensor in expected.items():
             if name not in state or state[name].shape != tensor.shape:
                 got = tuple(state[name].shape) if name in state else "nothing"
                 raise RecordError(f"{path.name}: tensor {name!r}: wanted shape {tuple(tensor.shape)}, got {got}.")
-        self.module.load_state_dict(state)
+        if further := sorted(state.keys() - expected.keys()):
+            raise RecordError(f"{path.name}: tensor {further[0]!r} is none of this network's.")
+        module.load_state_dict(state)
         self.module.to(self.torch_device)
+
+
+def read_weights(path: Path) -> dict[str, torch.Tensor]:
+    """Return the named tensors of a safetensors file or of a torch checkpoint, read without running code from it.
+
+    RecordError when it is neither.
+    """
+    if path.suffix not in CHECKPOINTS:
+        from safetensors.torch import load_file
+
+        check_weights_header(path)
+        return load_file(str(path))
+    import torch
+
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # its unpickler raises many kinds; each means that this is no file of tensors
+        raise RecordError(f"{path.name}: not a checkpoint of tensors alone ({type(error).__name__}).") from error
+    state = state.get("state_dict", state) if isinstance(state, dict) else state
+    if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
+        raise RecordError(f"{path.name}: wanted a dict of tensors, got {type(state).__name__}.")
+    return state
 
 
 def check_weights_header(path: Path) -> None:

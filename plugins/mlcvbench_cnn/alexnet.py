@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from mlcvbench.contract import Problem
-from mlcvbench_cnn.classifier import ConvolutionalClassifier, flat_features, he_initialised, scaled_width, too_small
 from mlcvbench_cnn.settings import PLAIN_FIT
+from mlcvbench_cnn.widths import ConvolutionalClassifier, flat_features, he_initialised, scaled_width
+from mlcvbench_training.classifier import too_small
 from mlcvbench_training.settings import Settings
 
 if TYPE_CHECKING:

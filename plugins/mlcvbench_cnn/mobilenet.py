@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from mlcvbench.contract import Problem
-from mlcvbench_cnn.classifier import ConvolutionalClassifier, scaled_width
+from mlcvbench_cnn.widths import ConvolutionalClassifier, scaled_width
 
 if TYPE_CHECKING:
     from torch import nn

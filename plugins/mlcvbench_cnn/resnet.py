@@ -10,7 +10,7 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from mlcvbench.contract import Problem
-from mlcvbench_cnn.classifier import ConvolutionalClassifier, scaled_width
+from mlcvbench_cnn.widths import ConvolutionalClassifier, scaled_width
 
 if TYPE_CHECKING:
     from torch import nn

@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn import functional
 
 from mlcvbench.contract import Problem
-from mlcvbench_cnn.classifier import ConvolutionalClassifier, scaled_width
+from mlcvbench_cnn.widths import ConvolutionalClassifier, scaled_width
 
 WIDTHS = (16, 32, 64)
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 from mlcvbench.contract import Problem
 from mlcvbench_cnn.alexnet import HIDDEN, with_head
-from mlcvbench_cnn.classifier import ConvolutionalClassifier, scaled_width
 from mlcvbench_cnn.settings import PLAIN_FIT
+from mlcvbench_cnn.widths import ConvolutionalClassifier, scaled_width
 from mlcvbench_training.settings import Settings
 
 if TYPE_CHECKING:

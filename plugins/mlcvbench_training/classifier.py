@@ -1,4 +1,4 @@
-"""What the networks of this family share: fitting, the resize in front, and the checks of input size."""
+"""What image classifiers trained by the loop share: fitting, the resize in front, and the check of input size."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from mlcvbench.contract import FitContext, FitReport, Problem, Split, TorchModel
 from mlcvbench.errors import DataError
-from mlcvbench_cnn.settings import NORMED_FIT
 from mlcvbench_training.loop import examples_of, train_network
 from mlcvbench_training.seeding import seeded
 from mlcvbench_training.settings import Settings
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 
-class ConvolutionalClassifier(TorchModel):
+class NetworkClassifier(TorchModel):
     """Classify images with the network that `network` returns, trained by the shared loop.
 
     `size`: images are resized to size x size pixels (bilinear, antialiased) inside the network, so that the resize is
@@ -28,7 +27,7 @@ class ConvolutionalClassifier(TorchModel):
     """
 
     SMALLEST: ClassVar[int] = 1
-    FIT: ClassVar[Settings] = NORMED_FIT
+    FIT: ClassVar[Settings] = Settings()
 
     def __init__(self, problem: Problem, *, size: int = 0, **params: Any) -> None:
         super().__init__(problem, size=size, **params)
@@ -87,47 +86,12 @@ class ConvolutionalClassifier(TorchModel):
         yield module
 
 
-def scaled_width(channels: int, width: float) -> int:
-    """Return a number of channels times `width`, a multiple of 8 where it was one, at least 4.
-
-    >>> scaled_width(64, 0.25), scaled_width(96, 0.3), scaled_width(6, 1.0)
-    (16, 32, 6)
-    """
-    if width == 1.0:
-        return channels
-    return max(4, round(channels * width / 8) * 8)
-
-
-def flat_features(features: nn.Module, channels: int, side: int) -> int:
-    """Return how many numbers `features` gives for one image of (channels, side, side)."""
-    import torch
-
-    was_training = features.training
-    features.eval()
-    with torch.no_grad():
-        shape = features(torch.zeros(1, channels, side, side)).shape
-    features.train(was_training)
-    return int(shape[1:].numel())
-
-
 def too_small(name: str, wanted: int, got: int) -> DataError:
     """Return the error for images that a network cannot reduce."""
     return DataError(
         f"{name}: wanted images of at least {wanted} pixels a side, got {got}; set model.size={wanted} or more to have "
         "them enlarged."
     )
-
-
-def he_initialised(module: nn.Module) -> nn.Module:
-    """Draw weights of convolutions and linear layers for ReLU (He et al. 2015, fan in), biases 0; return the module."""
-    from torch import nn
-
-    for part in module.modules():
-        if isinstance(part, nn.Conv2d | nn.Linear):
-            nn.init.kaiming_normal_(part.weight, nonlinearity="relu")
-            if part.bias is not None:
-                nn.init.zeros_(part.bias)
-    return module
 
 
 def _resize(side: int) -> nn.Module:

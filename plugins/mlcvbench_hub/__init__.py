@@ -1,0 +1,48 @@
+"""Every classifier of timm and torchvision, by name. Hooks only; the libraries are imported on first use."""
+
+from __future__ import annotations
+
+from mlcvbench.hookspecs import hookimpl
+from mlcvbench.specs import ModelSpec, Param
+from mlcvbench_training.settings import Settings, fit_params
+
+HUB_FIT = Settings(
+    optimizer="adamw", lr=0.001, batch=64, epochs=10, weight_decay=0.05, schedule="one_cycle", augmentation="none"
+)
+PARAMS = (
+    Param("pretrained", "bool", False, "start from the weights that the library's hub has; needs a network"),
+    Param(
+        "size", "int", help="pixels a side that images are resized to; default: what the network was made for", low=8
+    ),
+)
+
+
+@hookimpl
+def mlcvbench_models() -> list[ModelSpec]:
+    """Return one open-ended name a library."""
+    return [
+        ModelSpec(
+            name="timm:",
+            kinds=("classification",),
+            target="mlcvbench_hub.timm_models:TimmClassifier",
+            names="mlcvbench_hub.timm_models:names",
+            summary="Any classifier of timm by its name, such as timm:resnet10t.",
+            params=PARAMS,
+            fit=fit_params(HUB_FIT),
+            family="hub",
+            reference="Wightman, PyTorch Image Models, https://github.com/huggingface/pytorch-image-models",
+            licence="as each network's weights say",
+        ),
+        ModelSpec(
+            name="torchvision:",
+            kinds=("classification",),
+            target="mlcvbench_hub.torchvision_models:TorchvisionClassifier",
+            names="mlcvbench_hub.torchvision_models:names",
+            summary="Any classifier of torchvision by its name, such as torchvision:regnet_y_400mf.",
+            params=PARAMS,
+            fit=fit_params(HUB_FIT),
+            family="hub",
+            reference="TorchVision maintainers and contributors, https://github.com/pytorch/vision",
+            licence="BSD-3-Clause; as each network's weights say",
+        ),
+    ]

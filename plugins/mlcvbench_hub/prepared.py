@@ -1,0 +1,85 @@
+"""What both libraries need around their networks: three channels, the normalisation they were trained with, a head."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import ClassVar
+
+import torch
+from torch import nn
+
+from mlcvbench.contract import FitContext, FitReport, Problem, Split
+from mlcvbench.errors import DataError
+from mlcvbench_hub import HUB_FIT
+from mlcvbench_training.classifier import NetworkClassifier
+from mlcvbench_training.settings import Settings
+
+
+class Prepared(nn.Module):
+    """Grey images become three equal channels; then (x - mean) / std by channel, then the network."""
+
+    mean: torch.Tensor
+    std: torch.Tensor
+
+    def __init__(self, network: nn.Module, mean: Sequence[float], std: Sequence[float]) -> None:
+        super().__init__()
+        self.network = network
+        self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1), persistent=False)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Map images (B, 1 or 3, H, W) in [0, 1] to logits (B, classes)."""
+        return self.network((images.expand(-1, self.mean.shape[1], -1, -1) - self.mean) / self.std)  # type: ignore[no-any-return]
+
+
+class HubClassifier(NetworkClassifier):
+    """A network of a library by its `name`.
+
+    `pretrained`: its published weights are fetched (the library keeps them in its own cache). With as many classes as
+    they were trained for nothing is trained here; with others the last layer is new and all is fine-tuned by `fit.*`.
+    `weights=FILE` takes a checkpoint of the library instead, safetensors or .pth, and needs no network.
+    """
+
+    FIT: ClassVar[Settings] = HUB_FIT
+
+    def __init__(self, problem: Problem, name: str, pretrained: bool = False, size: int | None = None) -> None:
+        super().__init__(problem, size=self.usual_size(name) if size is None else size, pretrained=pretrained)
+        self.hub_name, self.pretrained = name, pretrained
+
+    @abstractmethod
+    def usual_size(self, name: str) -> int:
+        """Return the pixels a side that the network was made for."""
+
+    @abstractmethod
+    def usual_classes(self) -> int:
+        """Return how many classes its published weights know."""
+
+    @abstractmethod
+    def bare(self, classes: int) -> nn.Module:
+        """Return the library's network with that many outputs; DataError when its weights cannot be fetched."""
+
+    @abstractmethod
+    def normalisation(self) -> tuple[Sequence[float], Sequence[float]]:
+        """Return mean and standard deviation by channel that the network expects."""
+
+    def network(self, channels: int, classes: int) -> nn.Module:
+        return Prepared(self.bare(classes), *self.normalisation())
+
+    def stored_module(self) -> nn.Module:
+        """Return the library's network, so that its own checkpoints fit."""
+        return next(part.network for part in self.module.modules() if isinstance(part, Prepared))
+
+    def fit(self, train: Split, val: Split | None, ctx: FitContext) -> FitReport:
+        if self.pretrained and len(self.problem.classes) == self.usual_classes():
+            self.module = self.build().to(self.torch_device)
+            return FitReport()
+        return super().fit(train, val, ctx)
+
+
+def no_weights(library: str, name: str, error: Exception) -> DataError:
+    """Return the error for weights that are not published or cannot be fetched."""
+    said = " ".join(str(error).split())[:200] or type(error).__name__
+    return DataError(
+        f"{library}:{name}: its weights cannot be had ({said}); leave model.pretrained out or use weights=FILE."
+    )
