@@ -17,6 +17,20 @@ MAX_IDX_DIMENSIONS = 4
 MAX_ARRAY_BYTES = 16 * 1024 * MIB
 """Uncompressed bytes of one array file (IDX, npz) that a data set or a prediction file may hold."""
 MAX_CSV_FIELD = 100_000
+"""Characters of one field."""
+MAX_LINE_BYTES = 8 * MIB
+"""Bytes of one line of a text file whose lines are read one at a time, such as a CSV of scores."""
+MAX_LIST_BYTES = 16 * MIB
+"""Bytes of a list that is read whole: class names, image names, label maps, pairs with folds."""
+MAX_LIST_LINE_BYTES = 4096
+MAX_PAIR_BYTES = 512 * MIB
+"""Bytes of a file with a value a pair; 10^7 pairs take about 200 MB."""
+MAX_FOLDS = 1000
+MAX_JSON_BYTES = 2048 * MIB
+"""Bytes of an annotation or results file; COCO's largest have 450 MB."""
+MAX_XML_BYTES = MIB
+MAX_XML_DEPTH = 32
+MAX_PFM_HEADER_LINE = 64
 
 MAX_RECORD_BYTES = 16 * MIB
 MAX_WEIGHT_HEADER_BYTES = 1 * MIB

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mlcvbench.contract import Array, External, Problem, Task
+from mlcvbench.csv_table import CsvTable, Row, read_table
 from mlcvbench.errors import DataError, OverrideError, PredictionError, did_you_mean
 from mlcvbench.npz import NpzReader, open_npz
-from mlcvbench_classification.csv_table import CsvTable, Row, open_table
 
 VALUES = ("logits", "probabilities")
 SUM_TOLERANCE = 0.01
@@ -129,14 +129,12 @@ def _texts(ids: Array) -> list[str]:
 
 
 def _read_csv(path: Path, count: int, classes: Sequence[str]) -> Given:
-    with open_table(path) as table:
-        if not table.header or table.header[0] != "id" or len(table.header) < 2:
-            raise DataError(
-                f"{path}, line 1: wanted a header id,<class names> or id,label, got {_short(table.header)}."
-            )
-        if table.header == ["id", "label"] and "label" not in classes:
-            return _csv_labels(path, table, count, classes)
-        return _csv_scores(path, table, count, classes)
+    table = read_table(path)
+    if not table.header or table.header[0] != "id" or len(table.header) < 2:
+        raise DataError(f"{path}, line 1: wanted a header id,<class names> or id,label, got {_short(table.header)}.")
+    if table.header == ["id", "label"] and "label" not in classes:
+        return _csv_labels(path, table, count, classes)
+    return _csv_scores(path, table, count, classes)
 
 
 def _csv_labels(path: Path, table: CsvTable, count: int, classes: Sequence[str]) -> Given:

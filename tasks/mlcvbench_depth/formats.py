@@ -12,13 +12,12 @@ import numpy as np
 
 from mlcvbench.contract import Array
 from mlcvbench.errors import DataError
-from mlcvbench.limits import MAX_PIXELS
+from mlcvbench.limits import MAX_PFM_HEADER_LINE, MAX_PIXELS
 from mlcvbench.npz import open_npz
 from mlcvbench.rasters import read_raster
 
 SUFFIXES = (".pfm", ".png", ".npz", ".npy")
 KITTI_SCALE = 256.0
-_MAX_HEADER_LINE = 64
 
 
 def read_map(path: Path, field: str, scale: float = KITTI_SCALE) -> Array:
@@ -67,7 +66,7 @@ def read_pfm(path: Path) -> Array:
 
 def _read_pfm_header(file: IO[bytes], path: Path) -> tuple[int, int, str]:
     """Return width, height and byte order."""
-    lines = [file.readline(_MAX_HEADER_LINE) for _ in range(3)]
+    lines = [file.readline(MAX_PFM_HEADER_LINE) for _ in range(3)]
     kind, size, scale = (line.strip() for line in lines)
     if kind == b"PF":
         raise DataError(f"{path}: wanted a PFM with one channel (Pf), got three (PF).")

@@ -12,9 +12,8 @@ import numpy as np
 
 from mlcvbench.contract import Array
 from mlcvbench.errors import MlcvbenchError
-from mlcvbench.limits import MIB
+from mlcvbench.limits import MAX_JSON_BYTES, MIB
 
-MAX_JSON_BYTES = 2048 * MIB
 SMALL = MIB
 """A file up to this size is read by orjson: that is quick enough, and spares the import of pyarrow's reader."""
 _BLOCK = 4 * MIB

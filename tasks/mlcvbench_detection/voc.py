@@ -14,7 +14,8 @@ import numpy as np
 
 from mlcvbench.contract import InputSpec, LoadedData, Problem, Split
 from mlcvbench.errors import DataError, did_you_mean
-from mlcvbench.limits import MAX_PIXELS, MIB
+from mlcvbench.limits import MAX_PIXELS, MAX_XML_BYTES, MAX_XML_DEPTH
+from mlcvbench.text_lines import read_names
 from mlcvbench_detection.json_table import short
 from mlcvbench_detection.predictions import FARTHEST
 from mlcvbench_detection.ragged import Ragged, starts_of
@@ -24,9 +25,6 @@ CLASSES = (
     *("aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow", "diningtable", "dog"),
     *("horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor"),
 )
-MAX_XML_BYTES = MIB
-MAX_XML_DEPTH = 32
-MAX_LIST_BYTES = 16 * MIB
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,100}")
 
 
@@ -102,21 +100,7 @@ def _read_list(root: Path, listed: str) -> list[_Image]:
     if not _NAME.fullmatch(listed):
         raise DataError(f"data.split={short(listed)}: wanted the name of a list such as test.")
     path = root / "ImageSets" / "Main" / f"{listed}.txt"
-    if not path.is_file():
-        raise DataError(f"{path}: no such file; wanted a list of image names.")
-    if path.stat().st_size > MAX_LIST_BYTES:
-        raise DataError(f"{path}: has {path.stat().st_size} bytes; the most is {MAX_LIST_BYTES}.")
-    names: dict[str, int] = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), 1):
-        name = line.strip()
-        if not name:
-            continue
-        if not _NAME.fullmatch(name) or name in names or name.startswith("."):
-            raise DataError(f"{path}, line {number}: wanted a new image name, got {short(line)}.")
-        names[name] = number
-    if not names:
-        raise DataError(f"{path}: names no image.")
-    return [read_annotation(root / "Annotations" / f"{name}.xml") for name in names]
+    return [read_annotation(root / "Annotations" / f"{name}.xml") for name in read_names(path)]
 
 
 def read_annotation(path: Path) -> _Image:

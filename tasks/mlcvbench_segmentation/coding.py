@@ -10,15 +10,15 @@ from typing import Any
 import numpy as np
 
 from mlcvbench.contract import Array
+from mlcvbench.csv_table import read_rows
 from mlcvbench.errors import DataError
-from mlcvbench.limits import MAX_CSV_FIELD, MIB
 from mlcvbench.rasters import read_raster
+from mlcvbench.text_lines import read_lines
 from mlcvbench_segmentation.counting import ignore_value, map_dtype
 
 IGNORED = "ignore"
 _UNKNOWN = -1
 _VALUES = 1 << 16
-_MAX_LINES = 1 << 17
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ class Coding:
 def read_classes(path: Path) -> tuple[str, ...]:
     """Return the class names of a text file, one a line, blank lines left out. DataError names file and line."""
     names: list[str] = []
-    for number, line in _lines(path):
+    for number, line in read_lines(path):
         if line in names or line == IGNORED:
             raise DataError(f"{path}, line {number}: class name {line!r} is given twice or means 'not scored'.")
         names.append(line)
@@ -99,33 +99,23 @@ def read_label_map(path: Path, classes: Sequence[str], ignore: int | None) -> Co
     index = {name: place for place, name in enumerate(classes)}
     pairs: dict[int, int | None] = {} if ignore is None else {ignore: None}
     given: set[int] = set()
-    for number, line in _lines(path):
-        value, _, name = (part.strip() for part in line.partition(","))
-        if number == 1 and value.lower() == "value":
+    for row in read_rows(path):
+        cells = [cell.strip() for cell in row.cells]
+        value, name = cells if len(cells) == 2 else (cells[0], "")
+        if not given and value.lower() == "value":
             continue
-        where = f"{path}, line {number}: "
-        if not value.isascii() or not value.isdigit() or int(value[:9]) >= _VALUES or int(value[:9]) in given:
+        where = f"{path}, line {row.line}: "
+        if len(cells) != 2 or not _is_index(value, _VALUES) or int(value) in given:
             raise DataError(
-                f"{where}wanted a new value from 0 to {_VALUES - 1}, a comma and a class, got {line[:80]!r}."
+                f"{where}wanted a new value from 0 to {_VALUES - 1}, a comma and a class, got {','.join(cells)[:80]!r}."
             )
-        if name not in index and name != IGNORED and not (name.isdigit() and int(name[:9]) < len(classes)):
+        if name not in index and name != IGNORED and not _is_index(name, len(classes)):
             raise DataError(f"{where}class {name[:80]!r} is not in the class list.")
         given.add(int(value))
-        pairs[int(value)] = None if name == IGNORED else index.get(name, int(name) if name.isdigit() else 0)
+        pairs[int(value)] = None if name == IGNORED else index[name] if name in index else int(name)
     return Coding.mapped(pairs, len(classes))
 
 
-def _lines(path: Path) -> list[tuple[int, str]]:
-    """Return the non-empty lines of a small UTF-8 text file with their numbers."""
-    try:
-        if path.stat().st_size > 16 * MIB:
-            raise DataError(f"{path}: is larger than {16 * MIB} bytes.")
-        text = path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such file.") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: cannot be read as UTF-8 text ({error}).") from None
-    lines = [(number, line.strip()) for number, line in enumerate(text.splitlines(), 1)]
-    if len(lines) > _MAX_LINES or any(len(line) > MAX_CSV_FIELD or "\0" in line for _, line in lines):
-        raise DataError(f"{path}: has too many or too long lines, or holds NUL characters.")
-    return [(number, line) for number, line in lines if line]
+def _is_index(text: str, count: int) -> bool:
+    """Say whether a text is a number from 0 to `count` - 1."""
+    return text.isascii() and text.isdigit() and len(text) <= 9 and int(text) < count

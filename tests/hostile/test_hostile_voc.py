@@ -108,7 +108,7 @@ def test_an_unknown_class_names_the_nearest(tmp_path):
     assert str(error.value).startswith(f"{root}/Annotations/a.xml, object 0: unknown class 'dgo'. Did you mean 'dog'")
 
 
-@pytest.mark.parametrize("name", ["../../x", "/etc/passwd", "a b", "..", ".hidden", "a\0b"])
+@pytest.mark.parametrize("name", ["../../x", "/etc/passwd", "a b", "..", ".hidden"])
 def test_a_list_that_leaves_its_folder(tmp_path, name):
     root = voc_folder(tmp_path, {"a": annotation([])})
     listed = root / "ImageSets/Main/test.txt"
