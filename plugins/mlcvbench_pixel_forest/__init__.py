@@ -44,7 +44,7 @@ def mlcvbench_models() -> list[ModelSpec]:
                 Param("balance", "float", default=1.0, low=0, high=1, help="0: classes as they come; 1: equally many"),
                 _LEAF,
                 Param("features", "int", default=400, low=1, high=20_000, help="pairs of offsets to choose from"),
-                Param("reach", "float", default=0.8, low=0.01, high=100, help="longest offset in image heights at 1 m"),
+                Param("reach", "float", default=0.5, low=0.01, high=100, help="longest offset in image heights at 1 m"),
             ),
             ragged=True,
             family="forest",

@@ -28,7 +28,7 @@ class DepthForest(ForestModel):
     """float32 (F, 2, 2), pixel-metres; after fit only those that the forest asks for."""
 
     def prepare(self, train: Split, generator: np.random.Generator) -> None:
-        height = max(len(image) for batch in train.inputs(64) for image in batch.inputs["depth"])
+        height = self.problem.inputs["depth"].shape[0] or len(train.read([0])[0].inputs["depth"][0])
         self.offsets = draw_offsets(self.params["features"], self.params["reach"] * height, generator)
 
     def reduce(self) -> None:

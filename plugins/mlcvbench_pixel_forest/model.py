@@ -67,7 +67,7 @@ class ForestModel(Model):
         for batch, targets in train.batches(READ_AT_ONCE):
             for image, label_map in zip(batch.inputs[self.kind], targets["label_map"], strict=True):
                 label = np.asarray(label_map).reshape(-1)
-                chosen = self._chosen(np.asarray(image), label, generator)
+                chosen = self.sampled_places(np.asarray(image), label, generator)
                 if len(chosen):
                     found = self.pixels(np.asarray(image), chosen)
                     columns.append(found.columns)
@@ -76,7 +76,7 @@ class ForestModel(Model):
             raise DataError(f"{self.name}: split {train.name!r} has no labelled pixel to learn from.")
         return np.concatenate(columns, axis=1), np.concatenate(labels)
 
-    def _chosen(self, image: Array, label: Array, generator: np.random.Generator) -> Array:
+    def sampled_places(self, image: Array, label: Array, generator: np.random.Generator) -> Array:
         """Return the sampled places (n,) of an image, in order."""
         usable = (label < len(self.problem.classes)) & self.usable(image)
         counts = np.bincount(label[usable], minlength=len(self.problem.classes))
