@@ -77,10 +77,10 @@ def test_new_never_overwrites(tmp_path: Path, capsys: pytest.CaptureFixture[str]
 
 
 def test_check_of_a_model_prints_a_line_a_check(capsys: pytest.CaptureFixture[str]):
-    assert main(["plugin", "check", "majority"]) == 0
+    assert main(["plugin", "check", "knn"]) == 0
 
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == "model majority (classification)"
+    assert lines[0] == "model knn (classification)"
     assert all(line.startswith("  ok      ") for line in lines[1:])
 
 
@@ -101,9 +101,9 @@ def test_check_of_a_data_set_that_needs_a_folder_says_so(capsys: pytest.CaptureF
 
 
 def test_check_as_json(capsys: pytest.CaptureFixture[str]):
-    assert main(["plugin", "check", "majority", "--json"]) == 0
+    assert main(["plugin", "check", "knn", "--json"]) == 0
     [report] = json.loads(capsys.readouterr().out)
-    assert (report["name"], report["results"][0]) == ("majority", {"name": "spec", "passed": True, "detail": ""})
+    assert (report["name"], report["results"][0]) == ("knn", {"name": "spec", "passed": True, "detail": ""})
 
 
 def test_check_of_a_broken_plugin_says_why_and_fails(site: Path, capsys: pytest.CaptureFixture[str]):
