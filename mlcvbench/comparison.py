@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from mlcvbench import stats
+from mlcvbench import intervals, stats
 from mlcvbench.contract import Array
 from mlcvbench.errors import RequestError
 from mlcvbench.records.schema import Record
@@ -86,10 +86,12 @@ def _difference(
     name: str, a: Record, b: Record, a_replicates: Array | None, b_replicates: Array | None
 ) -> MetricDifference:
     x, y = a.metrics[name].value, b.metrics[name].value
+    change = None if x is None or y is None else y - x
     low = high = None
-    if a_replicates is not None and b_replicates is not None:
-        low, high = stats.interval(b_replicates - a_replicates)
-    return MetricDifference(name, x, y, None if x is None or y is None else y - x, low, high)
+    if a_replicates is not None and b_replicates is not None and len(a_replicates) == len(b_replicates):
+        groups = a.intervals.get("groups")  # records from before it was kept: taken as many
+        low, high = intervals.difference(change, a_replicates, b_replicates, groups)
+    return MetricDifference(name, x, y, change, low, high)
 
 
 def _latency(a: Record, b: Record) -> tuple[float | None, str]:

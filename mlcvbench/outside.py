@@ -43,7 +43,7 @@ def score_file(config: RunConfig, name: str, path: Path, settings: Mapping[str, 
     if config.intervals:
         with draft.stage("replicates"):
             scored = scoring.with_replicates(scored, test)
-            draft.parts |= {"metrics": scored.metrics(), "intervals": scoring.interval_info()}
+            draft.parts |= {"metrics": scored.metrics(), "intervals": scoring.interval_info(scored)}
     scoring.write_scored(scored, folder)
     with draft.stage("plots"):
         draft.parts["plots"] = runner.draw(task, folder / "plots", external.predictions, scored, test, data.problem)

@@ -80,7 +80,7 @@ def _run(config: RunConfig, folder: Path, draft: Draft, live: Model | None = Non
     if config.intervals:
         with draft.stage("replicates"):
             scored = scoring.with_replicates(scored, test)
-            draft.parts |= {"metrics": scored.metrics(), "intervals": scoring.interval_info()}
+            draft.parts |= {"metrics": scored.metrics(), "intervals": scoring.interval_info(scored)}
     scoring.write_scored(scored, folder)
     measure_costs(config, folder, draft, Measured(fitted, task, data.problem, test, predictions, size))
     with draft.stage("plots"):

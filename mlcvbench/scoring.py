@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from mlcvbench import stats
+from mlcvbench import intervals, stats
 from mlcvbench.contract import Array, Predictions, Scorer, Split, Table, Targets, Values
 from mlcvbench.contract.batch import take
 from mlcvbench.npz import write_npz
@@ -24,7 +24,8 @@ DISAGREES = "the scorer's own value differs from the reference engine's, so no i
 class Scored:
     """Predictions scored: every unit's rows, the headline values, and the replicates once they are drawn.
 
-    `disputed`: metrics whose table value is not the reference engine's; the engine's is the headline.
+    `disputed`: metrics whose table value is not the reference engine's; the engine's is the headline. `groups`: how
+    many groups the replicates resample.
     """
 
     scorer: Scorer
@@ -33,6 +34,7 @@ class Scored:
     values: Values
     disputed: frozenset[str] = frozenset()
     replicates: Mapping[str, Array] = field(default_factory=dict)
+    groups: int = 0
 
     def metrics(self) -> dict[str, Metric]:
         """Return the record's metrics, with intervals where replicates are drawn and nothing is in dispute."""
@@ -42,7 +44,8 @@ class Scored:
             value = self.values[spec.name]
             low = high = None
             if spec.name in self.replicates:
-                low, high = stats.interval(self.replicates[spec.name])
+                draws, fraction = self.replicates[spec.name], spec.unit == "fraction"
+                low, high = intervals.interval(value, draws, self.groups, fraction=fraction)
             metrics[spec.name] = Metric(
                 value=value,
                 low=low,
@@ -75,19 +78,17 @@ def score(scorer: Scorer, predictions: Predictions, split: Split, *, shards: int
 def with_replicates(scored: Scored, split: Split) -> Scored:
     """Draw the bootstrap replicates, seeded by data and protocol, so that boards can subtract them."""
     scorer = scored.scorer
-    replicates = stats.replicates(
-        scorer,
-        scored.table,
-        scorer.unit_groups(split.groups, scored.targets),
-        seed=stats.seed_from(split.fingerprint(), scorer.protocol_id),
-    )
+    groups = scorer.unit_groups(split.groups, scored.targets)
+    seed = stats.seed_from(split.fingerprint(), scorer.protocol_id)
+    replicates = stats.replicates(scorer, scored.table, groups, seed=seed)
     kept = {name: values for name, values in replicates.items() if name not in scored.disputed}
-    return replace(scored, replicates=kept)
+    return replace(scored, replicates=kept, groups=len(np.unique(groups)))
 
 
-def interval_info() -> dict[str, Any]:
+def interval_info(scored: Scored) -> dict[str, Any]:
     """Return how the record's intervals were made."""
-    return {"method": "percentile bootstrap", "level": stats.LEVEL, "replicates": stats.REPLICATES}
+    count = max((len(values) for values in scored.replicates.values()), default=stats.REPLICATES)
+    return {"method": intervals.METHOD, "level": intervals.LEVEL, "replicates": count, "groups": scored.groups}
 
 
 def write_scored(scored: Scored, folder: Path) -> None:

@@ -1,9 +1,9 @@
-"""Uncertainty: bootstrap replicates, intervals, paired differences and rank intervals.
+"""Uncertainty: bootstrap replicates, seed groups and rank intervals; `intervals` makes intervals of replicates.
 
 Two runs on the same data under the same protocol draw the same resamples (`seed_from`), so a difference between them
 is a subtraction of stored vectors and no prediction is read again.
 
-Sources: Efron, "Bootstrap methods", 1979 (percentile interval); Romano and Wolf, "Stepwise multiple testing as
+Sources: Efron, "Bootstrap methods", 1979; Romano and Wolf, "Stepwise multiple testing as
 formalized data snooping", Econometrica 73, 2005 (step-down max-|t|); Mogstad, Romano, Shaikh and Wilhelm, "Inference
 for ranks", Review of Economic Studies 91, 2024 (ranks from simultaneous pairwise tests).
 """
@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from mlcvbench.intervals import LEVEL, MOST_UNDEFINED
+
 if TYPE_CHECKING:
     from mlcvbench.contract.batch import Array
     from mlcvbench.contract.scoring import Scorer, Table
@@ -26,9 +28,6 @@ Floats = NDArray[np.float64]
 
 REPLICATES = 1_000
 MOST_REPLICATES = 100_000
-LEVEL = 0.95
-MOST_UNDEFINED = 0.05
-"""An interval is withheld when more than this share of the replicates is undefined."""
 MOST_STEPDOWN_ROWS = 500
 """Beyond so many rows the maximum over all pairs takes minutes; a Gaussian Bonferroni bound takes its place."""
 _CHUNK_CELLS = 1 << 20
@@ -84,65 +83,19 @@ def replicates(scorer: Scorer, table: Table, groups: Array, n: int = REPLICATES,
     return {metric.name: np.concatenate([part[metric.name] for part in parts]) for metric in scorer.metrics}
 
 
-class Interval(NamedTuple):
-    """The percentile interval of a quantity; both ends null when too many replicates are undefined."""
-
-    low: float | None
-    high: float | None
-
-
-def interval(values: Array, level: float = LEVEL) -> Interval:
-    """Return the percentile interval of replicates (n,).
-
-    >>> [round(end, 6) for end in interval(np.arange(1001.0))]
-    [25.0, 975.0]
-    >>> interval(np.full(1000, np.nan))
-    Interval(low=None, high=None)
-    """
-    finite = np.isfinite(values)
-    defined = values if finite.all() else values[finite]
-    if len(defined) < 2 or len(defined) < (1 - MOST_UNDEFINED) * len(values):
-        return Interval(None, None)
-    ordered = np.sort(defined)
-    return Interval(_quantile(ordered, (1 - level) / 2), _quantile(ordered, (1 + level) / 2))
-
-
-def _quantile(ordered: Array, share: float) -> float:
-    """Return a quantile of sorted values by linear interpolation, as numpy's default does at many times the cost."""
-    place = share * (len(ordered) - 1)
-    left = int(place)
-    a, b = float(ordered[left]), float(ordered[min(left + 1, len(ordered) - 1)])
-    return a + (b - a) * (place - left)
-
-
-class Difference(NamedTuple):
-    """`a - b`: the mean over the shared replicates and its percentile interval."""
-
-    mean: float | None
-    low: float | None
-    high: float | None
-
-
-def paired_difference(a: Array, b: Array, level: float = LEVEL) -> Difference:
-    """Return the difference of two rows from replicates (n,) drawn with the same resamples; ValueError otherwise."""
-    if a.shape != b.shape:
-        raise ValueError(f"paired replicates: wanted equal lengths, got {len(a)} and {len(b)}.")
-    difference = a - b
-    low, high = interval(difference, level)
-    return Difference(None if low is None else float(np.nanmean(difference)), low, high)
-
-
 def hierarchical(values: Array, seed: int) -> Floats:
     """Return replicates (..., n) of the mean over training seeds from those of each seed (S, ..., n).
 
     Each replicate draws S of the S seeds with replacement; the units of replicate b are the same for all seeds,
-    because all of them were scored on one test set. With one seed the replicates come back as they are.
+    because all of them were scored on one test set. What the draw of seeds moves is taken sqrt(S / (S - 1)) times:
+    resampling so few falls short of their variance by (S - 1) / S. With one seed the replicates come back as they are.
     """
     seeds, n = len(values), values.shape[-1]
     if seeds == 1:
         return np.asarray(values[0], dtype=np.float64)
     drawn = _draw(np.random.PCG64(seed), seeds, np.empty(n * seeds, dtype=np.uint64)).reshape(seeds, n)
     share = (drawn[None] == np.arange(seeds)[:, None, None]).sum(axis=1) / seeds  # (S, n): of seed s in replicate b
+    share = 1 / seeds + (share - 1 / seeds) * np.sqrt(seeds / (seeds - 1))
     return np.asarray(np.einsum("s...n,sn->...n", values, share), dtype=np.float64)
 
 

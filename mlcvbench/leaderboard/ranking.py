@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from mlcvbench import stats
+from mlcvbench import intervals, stats
 from mlcvbench.errors import RecordError
 from mlcvbench.leaderboard.rows import Cell, Row, finite
 from mlcvbench.stats import Floats
@@ -76,7 +76,7 @@ def _measured(row: Row, primary: str) -> tuple[Row, Floats | None]:
         known = {
             name: samples[name] for name, cell in row.metrics.items() if cell.value is not None and name in samples
         }
-        metrics = {name: Cell(row.metrics[name].value, *stats.interval(values)) for name, values in known.items()}
+        metrics = {name: _interval(row, name, values) for name, values in known.items()}
         row = replace(row, metrics={**row.metrics, **metrics})
     sample = samples.get(primary)
     if (
@@ -84,6 +84,17 @@ def _measured(row: Row, primary: str) -> tuple[Row, Floats | None]:
     ):  # one sample cannot be resampled: nothing is known of its spread
         return row, None
     return row, sample
+
+
+def _interval(row: Row, name: str, samples: Floats) -> Cell:
+    """Return the mean over seeds with its interval, without one when the records do not say what was resampled."""
+    value, records = row.metrics[name].value, [entry.record for entry in row.runs]
+    seeds = [known for record in records if (known := record.metrics[name].value) is not None]
+    groups = records[0].intervals.get("groups")
+    if groups is None or any(record.intervals.get("groups") != groups for record in records):
+        return Cell(value)
+    fraction = records[0].metrics[name].unit == "fraction"
+    return Cell(value, *intervals.interval(value, samples, groups, fraction=fraction, seeds=seeds))
 
 
 def in_order(rows: Sequence[Row], primary: str, higher_is_better: bool) -> list[Row]:

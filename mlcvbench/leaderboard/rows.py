@@ -10,6 +10,7 @@ from pathlib import Path
 from statistics import fmean, median
 from typing import Any
 
+from mlcvbench.intervals import METHOD
 from mlcvbench.records.schema import EnvironmentInfo, LatencyInfo, Record, Trust
 
 TRUST_ORDER: tuple[Trust, ...] = ("reported", "recomputed", "rerun")
@@ -169,7 +170,8 @@ def _merged_metric(records: Sequence[Record], name: str) -> Cell:
     if len(values) < len(records):
         return Cell(None, reason=next((m.reason for m in found if m.reason), "not defined for every seed"))
     if len(records) == 1:
-        return Cell(values[0], found[0].low, found[0].high)
+        comparable = records[0].intervals.get("method") == METHOD
+        return Cell(values[0], found[0].low, found[0].high) if comparable else Cell(values[0])
     return Cell(fmean(values))  # the interval over seeds and units comes from the replicates
 
 

@@ -63,7 +63,7 @@ class ModelInfo(Part):
 
 
 class Metric(Part):
-    """`low`, `high`: the percentile 95 % bootstrap interval; null when intervals were off or undefined."""
+    """`low`, `high`: the 95 % interval, made as the record's `intervals` say; null when off or undefined."""
 
     value: float | None
     low: float | None = None

@@ -77,6 +77,44 @@ def test_a_metric_edited_by_hand_is_found(copy: Run) -> None:
     assert [str(d) for d in result.differences] == [f"metric: top1: wanted 0.99, got {record.metrics['top1'].value!r}"]
 
 
+def test_an_interval_edited_by_hand_is_found(copy: Run) -> None:
+    record, folder = copy
+    wanted = record.metrics["top1"].high
+    edited = {**record.metrics, "top1": record.metrics["top1"].model_copy(update={"high": 0.999})}
+
+    result = recompute(record.model_copy(update={"metrics": edited}), folder)
+
+    assert [str(d) for d in result.differences] == [f"metric: top1.high: wanted 0.999, got {wanted!r}"]
+
+
+def test_a_number_of_groups_edited_by_hand_is_found(copy: Run) -> None:
+    record, folder = copy
+    wanted = record.intervals["groups"]
+
+    result = recompute(record.model_copy(update={"intervals": {**record.intervals, "groups": 9999}}), folder)
+
+    assert [str(d) for d in result.differences] == [f"intervals: groups: wanted 9999, got {wanted}"]
+
+
+def test_the_last_digits_of_an_interval_are_the_machines(copy: Run) -> None:
+    record, folder = copy
+    top1 = record.metrics["top1"]
+    edited = {**record.metrics, "top1": top1.model_copy(update={"high": top1.high * (1 + 1e-13)})}
+
+    assert recompute(record.model_copy(update={"metrics": edited}), folder).differences == ()
+
+
+def test_a_record_with_intervals_of_another_method_is_still_recomputed(copy: Run) -> None:
+    record, folder = copy
+    old = {**record.metrics, "top1": record.metrics["top1"].model_copy(update={"high": 0.999})}
+    intervals = {"method": "percentile bootstrap", "level": 0.95, "replicates": 1000}
+
+    result = recompute(record.model_copy(update={"metrics": old, "intervals": intervals}), folder)
+
+    assert result.differences == ()
+    assert result.values["top1"] == record.metrics["top1"].value
+
+
 def test_replicates_edited_by_hand_are_found(copy: Run) -> None:
     record, folder = copy
     arrays = dict(np.load(folder / "replicates.npz"))

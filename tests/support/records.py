@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import orjson
 
+from mlcvbench.intervals import METHOD
 from mlcvbench.records.schema import (
     DatasetInfo,
     EnvironmentInfo,
@@ -80,7 +81,7 @@ def make_record(
             "nll": Metric(value=0.31, low=0.29, high=0.33, unit="nat", higher_is_better=False),
         },
         "primary_metric": "top1",
-        "intervals": {"method": "percentile bootstrap", "level": 0.95, "replicates": 1000},
+        "intervals": {"method": METHOD, "level": 0.95, "replicates": 1000, "groups": n},
         "operations": OperationsInfo(macs=1_234_567, flops=2_469_134, method="traced", tool="torch"),
         "parameters": ParametersInfo(trainable=61_800, bytes=247_200),
         "memory": MemoryInfo(host_baseline=100_000_000, host_peak=12_300_000),

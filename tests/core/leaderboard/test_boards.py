@@ -195,6 +195,24 @@ def test_a_row_without_replicates_stands_by_its_score_and_has_no_rank(tmp_path):
     ]
 
 
+OLDER = {"method": "percentile bootstrap", "level": 0.95, "replicates": 1000}
+
+
+def test_an_interval_of_another_method_is_not_shown_beside_ours(tmp_path):
+    board = stored(tmp_path, make_record("new", 0.9), make_record("old", 0.8, intervals=OLDER))
+
+    cells = {row.model: row.metrics["top1"] for row in board.rows}
+    assert (cells["new"].low, cells["new"].high) == pytest.approx((0.89, 0.91))
+    assert (cells["old"].value, cells["old"].low, cells["old"].high) == (0.8, None, None)
+    assert {row.model: row.rank_low for row in board.rows} == {"new": 1, "old": 2}  # the resamples are the same
+
+
+def test_merged_seeds_of_another_method_have_no_interval(tmp_path):
+    board = stored(tmp_path, *[make_record("cnn", 0.9, seed=seed, intervals=OLDER) for seed in range(3)])
+
+    assert (board.rows[0].metrics["top1"].low, board.rows[0].metrics["top1"].high) == (None, None)
+
+
 def test_damaged_replicates_count_as_absent(tmp_path):
     folder = write_run(tmp_path, make_record("knn"))
     (folder / "replicates.npz").write_bytes(b"PK not a zip file at all, but long enough to look like one")
