@@ -95,7 +95,7 @@ class GoogLeNet(ConvolutionalClassifier):
             yield module
             return
         names = [f"incep{number}" for number in TAPPED]
-        height, width = self._native
-        image = torch.zeros(1, self._channels, height, width, device=next(module.parameters()).device)
+        height, width = self.native_size
+        image = torch.zeros(1, self.channels, height, width, device=next(module.parameters()).device)
         with tapped(module, names, image, len(self.problem.classes)) as trained:
             yield trained

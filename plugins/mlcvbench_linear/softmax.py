@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from mlcvbench.contract import FitContext, FitReport, Split, TorchModel
 from mlcvbench.errors import DataError
-from mlcvbench_linear import FULL_BATCH, LINEAR_SOFTMAX_FIT
+from mlcvbench_linear.settings import FULL_BATCH, LINEAR_SOFTMAX_FIT
 from mlcvbench_training.loop import DivergedError, examples_of, scaled, train_network
 from mlcvbench_training.seeding import seeded
 from mlcvbench_training.settings import Settings

@@ -40,11 +40,12 @@ class NetworkClassifier(TorchModel):
     @property
     def side(self) -> int:
         """Pixels of the shorter side that reaches the network."""
-        height, width = self._native
+        height, width = self.native_size
         return self.size or min(height, width)
 
     @property
-    def _native(self) -> tuple[int, int]:
+    def native_size(self) -> tuple[int, int]:
+        """Height and width of the images as they come. DataError when they differ and `size` is not set."""
         shape = self.problem.inputs["image"].shape  # (H, W[, 3])
         if shape[0] is None or shape[1] is None:
             if not self.size:
@@ -53,7 +54,8 @@ class NetworkClassifier(TorchModel):
         return shape[0], shape[1]
 
     @property
-    def _channels(self) -> int:
+    def channels(self) -> int:
+        """Channels of the images: 1 or 3."""
         shape = self.problem.inputs["image"].shape
         return 1 if len(shape) == 2 else int(shape[2] or 3)
 
@@ -67,8 +69,8 @@ class NetworkClassifier(TorchModel):
 
         if self.side < self.SMALLEST:
             raise too_small(self._name, self.SMALLEST, self.side)
-        module = self.network(self._channels, len(self.problem.classes))
-        if self.size and self._native != (self.size, self.size):
+        module = self.network(self.channels, len(self.problem.classes))
+        if self.size and self.native_size != (self.size, self.size):
             module = nn.Sequential(_resize(self.size), module)
         return module.to(memory_format=torch.channels_last)  # trains a quarter faster on CPUs
 

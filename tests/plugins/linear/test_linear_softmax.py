@@ -29,7 +29,7 @@ def one_thread():
 
 
 def test_the_plugin_declares_linear_softmax_with_a_full_batch_default():
-    (spec,) = mlcvbench_models()
+    spec = mlcvbench_models()[0]
     defaults = {param.name: param.default for param in spec.fit}
 
     assert (spec.name, defaults["optimizer"], defaults["weight_decay"]) == ("linear_softmax", "lbfgs", 1e-3)
