@@ -27,7 +27,7 @@ class Pixels(NamedTuple):
 class ForestModel(Model):
     """A forest over features of single pixels.
 
-    Training pixels are sampled from each image, at most `samples`: class c gets a share proportional to
+    Training pixels are sampled from each image, about `samples`: class c gets a share proportional to
     n_c^(1 - balance), n_c being its labelled pixels there, so `balance=1` takes equally many of each class as Shotton
     et al. do. A class that has too few gives all it has.
     """
@@ -53,7 +53,7 @@ class ForestModel(Model):
         columns, labels = self._sampled(train, generator)
         self.forest, grown = self._grown(columns, labels, ctx)
         self.reduce()
-        return FitReport(history={"trees": grown, "samples": [float(len(labels))] * len(grown)})
+        return FitReport(history={"trees": grown})
 
     def prepare(self, train: Split, generator: np.random.Generator) -> None:
         """Draw what the features need before any pixel is looked at; the default needs nothing."""

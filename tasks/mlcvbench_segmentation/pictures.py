@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mlcvbench.contract import Array, Batch, Panel, Problem, Split
+from mlcvbench.contract import Array, Batch, Panel, Problem, Split, spread
 from mlcvbench_segmentation.palette import IGNORED_COLOR, class_colors, label_colors
 
 if TYPE_CHECKING:
@@ -48,16 +48,25 @@ def depth_picture(depth: Array) -> Array:
 
 def preview(split: Split, problem: Problem, count: int) -> list[Panel]:
     """Return panels of a sample and its label map side by side, above a legend of all classes in the panels."""
-    places = np.unique(np.linspace(0, len(split) - 1, max(0, min(count, len(split)))).round().astype(np.int64))
     drawn, seen = [], np.zeros(256 * 256, dtype=np.bool_)
-    for place in places.tolist():
+    for place in spread(split, count):
         batch, targets = split.read([place])
         label = np.asarray(targets["label_map"][0])
         seen[np.unique(label)] = True
-        drawn.append((str(batch.ids[0]), _beside(batch, label, len(problem.classes))))
+        drawn.append((_caption(batch), _beside(batch, label, len(problem.classes))))
     present = np.flatnonzero(seen[: len(problem.classes)]).tolist()
     ignored = bool(seen[len(problem.classes) :].any())
     return [Panel(_with_legend(image, problem.classes, present, ignored), caption) for caption, image in drawn]
+
+
+def _caption(batch: Batch) -> str:
+    """Return the id of the only sample, and how far away what is measured is."""
+    name = str(batch.ids[0])
+    if "image" in batch.inputs:
+        return name
+    depth = np.asarray(batch.inputs["depth"][0])
+    measured = depth[depth > 0]
+    return f"{name}, {measured.min():.2f} to {measured.max():.2f} m, near is yellow" if len(measured) else name
 
 
 def _beside(batch: Batch, label: Array, classes: int) -> Array:

@@ -8,10 +8,24 @@ from typing import Any
 
 import numpy as np
 
-from mlcvbench.contract import Array, External, Panel, Plot, Predictions, Problem, Scorer, Split, Table, Targets, Task
+from mlcvbench.contract import (
+    Array,
+    External,
+    LoadedData,
+    Panel,
+    Plot,
+    Predictions,
+    Problem,
+    Scorer,
+    Split,
+    Table,
+    Targets,
+    Task,
+)
 from mlcvbench.errors import PredictionError
 from mlcvbench.stored_maps import stored_maps, write_maps
 from mlcvbench_segmentation.counting import map_dtype
+from mlcvbench_segmentation.data_checks import check_data
 from mlcvbench_segmentation.scoring import PROTOCOLS, SegmentationScorer
 
 
@@ -29,6 +43,9 @@ class SegmentationTask(Task):
 
     def scorer(self, protocol: str, problem: Problem) -> Scorer:
         return SegmentationScorer(protocol, problem)
+
+    def check_data(self, data: LoadedData) -> None:
+        check_data(data)
 
     def check(self, predictions: Predictions, ids: Array, problem: Problem) -> Predictions:
         if not isinstance(predictions, dict) or "label_map" not in predictions:

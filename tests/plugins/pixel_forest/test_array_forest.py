@@ -170,3 +170,23 @@ def test_a_tree_deeper_than_any_of_ours_is_refused():
         ArrayForest(arrays, 1)
 
     assert str(caught.value) == "forest: a stored tree has more than 64 levels below its root."
+
+
+def test_whatever_single_number_is_changed_a_forest_is_refused_or_still_answers(forest):
+    rng = np.random.default_rng(5)
+    columns = np.ascontiguousarray(samples(40, seed=6)[0].T)
+    refused = 0
+    for _ in range(400):
+        name = rng.choice(list(forest.arrays))
+        array = forest.arrays[name].copy()
+        raw = array.reshape(-1).view(np.uint8)
+        raw[rng.integers(len(raw))] ^= np.uint8(1 << rng.integers(8))
+        try:
+            answers = ArrayForest(forest.arrays | {name: array}, 7).probabilities(columns)
+        except RecordError:
+            refused += 1
+        else:
+            assert answers.shape == (40, 3)
+            assert np.isfinite(answers).all()
+
+    assert 100 < refused < 400

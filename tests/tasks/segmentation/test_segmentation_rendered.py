@@ -160,6 +160,8 @@ def test_previews_of_depth_are_drawn_too_and_counts_beyond_the_split_give_all_of
 
     panels = SegmentationTask().preview(data.splits["test"], data.problem, 99)
 
+    depth = data.splits["test"].arrays()[0]["depth"][0]
+    assert panels[0].caption == f"test-00000, {depth[depth > 0].min():.2f} to {depth.max():.2f} m, near is yellow"
     assert len(panels) == 4
     assert len({panel.image.shape for panel in panels}) == 1
 

@@ -1,0 +1,27 @@
+"""What a data set of the task must keep, whoever wrote it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mlcvbench.contract import LoadedData, check_target, checked_ends
+from mlcvbench.errors import DataError
+from mlcvbench_segmentation.counting import ignore_value, map_dtype
+
+
+def check_data(data: LoadedData) -> None:
+    """Refuse label maps of another type or size than their input, or with values that are no class.
+
+    `label_map`: uint8 (uint16 for more than 255 classes) (H, W), 0..C-1, or 255 (65535) where nothing is scored.
+    DataError names the split, the sample, what was wanted and what was got.
+    """
+    count = len(data.problem.classes)
+    dtype, ignored = map_dtype(count).name, ignore_value(count)
+    for place in checked_ends(data, ("label_map",)):
+        labels = check_target(place, "label_map", place.size, dtype)
+        bad = (labels >= count) & (labels != ignored)
+        if bad.any():
+            raise DataError(
+                f"{place.where}: wanted labels from 0 to {count - 1}, or {ignored} (not scored), in the target "
+                f"'label_map', got {int(np.min(labels[bad]))}."
+            )
