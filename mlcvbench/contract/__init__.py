@@ -1,7 +1,7 @@
 """What crosses the borders between the bench, tasks and plugins: batches, splits, models, scorers, task kinds."""
 
 from mlcvbench.contract.batch import Array, Batch, Column, Predictions, Sample, Targets
-from mlcvbench.contract.data_checks import check_inputs, check_labels
+from mlcvbench.contract.data_checks import Place, check_inputs, check_labels, check_target, checked_ends
 from mlcvbench.contract.model import (
     Device,
     FitContext,
@@ -33,6 +33,7 @@ __all__ = [
     "Operations",
     "Panel",
     "ParameterCounts",
+    "Place",
     "Plot",
     "Predictions",
     "Problem",
@@ -48,6 +49,8 @@ __all__ = [
     "check_array",
     "check_inputs",
     "check_labels",
+    "check_target",
+    "checked_ends",
     "fingerprint_columns",
     "spread",
 ]

@@ -8,9 +8,23 @@ from typing import Any
 
 import numpy as np
 
-from mlcvbench.contract import Array, External, Plot, Predictions, Problem, Scorer, Split, Table, Targets, Task
+from mlcvbench.contract import (
+    Array,
+    External,
+    LoadedData,
+    Panel,
+    Plot,
+    Predictions,
+    Problem,
+    Scorer,
+    Split,
+    Table,
+    Targets,
+    Task,
+)
 from mlcvbench.errors import PredictionError
 from mlcvbench.stored_maps import stored_field, stored_maps, write_maps
+from mlcvbench_depth.data_checks import check_data
 from mlcvbench_depth.protocols import PROTOCOLS
 from mlcvbench_depth.quantise import DTYPES, FIELDS, STORE
 from mlcvbench_depth.scoring import scorer_of
@@ -33,6 +47,9 @@ class DepthTask(Task):
 
     def scorer(self, protocol: str, problem: Problem) -> Scorer:
         return scorer_of(protocol)
+
+    def check_data(self, data: LoadedData) -> None:
+        check_data(data)
 
     def check(self, predictions: Predictions, ids: Array, problem: Problem) -> Predictions:
         found = [field for field in FIELDS if isinstance(predictions, dict) and field in predictions]
@@ -77,3 +94,8 @@ class DepthTask(Task):
         from mlcvbench_depth.plots import draw
 
         return draw(folder, predictions, targets, split, table)
+
+    def preview(self, split: Split, problem: Problem, count: int) -> list[Panel]:
+        from mlcvbench_depth.pictures import preview
+
+        return preview(split, problem, count)

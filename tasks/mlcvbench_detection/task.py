@@ -9,6 +9,7 @@ from typing import Any
 from mlcvbench.contract import (
     Array,
     External,
+    LoadedData,
     Plot,
     Predictions,
     Problem,
@@ -20,6 +21,7 @@ from mlcvbench.contract import (
 )
 from mlcvbench.errors import OverrideError, RecordError, UnknownNameError
 from mlcvbench_detection.coco_scoring import CocoMaskScorer, CocoScorer
+from mlcvbench_detection.data_checks import check_data
 from mlcvbench_detection.predictions import category_ids, check_predictions, join_predictions
 from mlcvbench_detection.results import Wanted, read_results
 from mlcvbench_detection.storage import write_results
@@ -49,6 +51,9 @@ class DetectionTask(Task):
         if protocol not in SCORERS:
             raise UnknownNameError("detection protocol", protocol, SCORERS)
         return SCORERS[protocol](problem)
+
+    def check_data(self, data: LoadedData) -> None:
+        check_data(data)
 
     def check(self, predictions: Predictions, ids: Array, problem: Problem) -> Predictions:
         return check_predictions(predictions, ids, problem)

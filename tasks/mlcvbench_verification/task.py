@@ -11,6 +11,7 @@ import numpy as np
 from mlcvbench.contract import (
     Array,
     External,
+    LoadedData,
     Plot,
     Predictions,
     Problem,
@@ -23,6 +24,7 @@ from mlcvbench.contract import (
 )
 from mlcvbench.errors import PredictionError, RecordError
 from mlcvbench.npz import open_npz, write_npz
+from mlcvbench_verification.data_checks import check_data
 from mlcvbench_verification.protocols import PROTOCOLS
 from mlcvbench_verification.scoring import scorer_of
 from mlcvbench_verification.similarity import DISTANCES
@@ -43,6 +45,9 @@ class VerificationTask(Task):
 
     def scorer(self, protocol: str, problem: Problem) -> Scorer:
         return scorer_of(protocol)
+
+    def check_data(self, data: LoadedData) -> None:
+        check_data(data)
 
     def check(self, predictions: Predictions, ids: Array, problem: Problem) -> Predictions:
         embedding = check_array(predictions, "embedding", ids, (None,))
