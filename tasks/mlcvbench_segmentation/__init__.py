@@ -16,7 +16,7 @@ def mlcvbench_tasks() -> list[TaskSpec]:
             name="segmentation",
             target="mlcvbench_segmentation.task:SegmentationTask",
             summary="Name the class of every pixel.",
-            default="scenes",
+            default="scenes-semantic",
             package="mlcvbench_segmentation",
         )
     ]
