@@ -23,8 +23,8 @@ MAX_LINE_BYTES = 8 * MIB
 MAX_LIST_BYTES = 16 * MIB
 """Bytes of a list that is read whole: class names, image names, label maps, pairs with folds."""
 MAX_LIST_LINE_BYTES = 4096
-MAX_PAIR_BYTES = 512 * MIB
-"""Bytes of a file with a value a pair; 10^7 pairs take about 200 MB."""
+MAX_TEXT_BYTES = 512 * MIB
+"""Bytes of a text file with a pair or a detection a line; the values of 10^7 pairs take about 200 MB."""
 MAX_FOLDS = 1000
 MAX_JSON_BYTES = 2048 * MIB
 """Bytes of an annotation or results file; COCO's largest have 450 MB."""

@@ -44,6 +44,14 @@ def text_lines(path: Path, longest: int = MAX_LINE_BYTES) -> Iterator[str]:
         raise DataError(f"{path}: cannot be read ({error.strerror}).") from None
 
 
+def numbered_lines(path: Path, longest: int = MAX_LIST_LINE_BYTES) -> Iterator[Line]:
+    """Yield the lines that are not blank with their numbers, one in memory at a time. DataError as `text_lines`."""
+    for number, raw in enumerate(text_lines(path, longest), 1):
+        text = raw.strip()
+        if text:
+            yield Line(number, text)
+
+
 def read_lines(path: Path, largest: int = MAX_LIST_BYTES) -> list[Line]:
     """Return the lines of a list such as class names or image names; blank ones are left out.
 
@@ -51,8 +59,7 @@ def read_lines(path: Path, largest: int = MAX_LIST_BYTES) -> list[Line]:
     """
     if path.is_file() and path.stat().st_size > largest:
         raise DataError(f"{path}: has {path.stat().st_size} bytes; the most for a list is {largest}.")
-    lines = (Line(number, text.strip()) for number, text in enumerate(text_lines(path, MAX_LIST_LINE_BYTES), 1))
-    return [line for line in lines if line.text]
+    return list(numbered_lines(path))
 
 
 def read_names(path: Path) -> list[str]:

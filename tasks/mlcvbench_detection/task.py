@@ -25,6 +25,7 @@ from mlcvbench_detection.data_checks import check_data
 from mlcvbench_detection.predictions import category_ids, check_predictions, join_predictions
 from mlcvbench_detection.results import Wanted, read_results
 from mlcvbench_detection.storage import write_results
+from mlcvbench_detection.voc_results import read_voc_results
 from mlcvbench_detection.voc_scoring import VOC_SCORERS
 
 SCORERS: Mapping[str, Callable[[Problem], Scorer]] = {
@@ -72,7 +73,9 @@ class DetectionTask(Task):
 
     def read_external(self, path: Path, split: Split, problem: Problem, settings: Mapping[str, Any]) -> External:
         if settings.get("value") is not None:
-            raise OverrideError("value= has no effect on detection: results JSON says what it holds.")
+            raise OverrideError("value= has no effect on detection: results say what they hold.")
+        if path.is_dir():
+            return External(read_voc_results(path, split.ids, problem), "folder of VOC results: boxes")
         sizes = split.targets()["size"]
         wanted = Wanted(split.ids, sizes, category_ids(problem), bool(problem.extra.get("masks")))  # type: ignore[arg-type]
         predictions = read_results(path, wanted)

@@ -126,7 +126,7 @@ def _read_object(path: Path, number: int, item: Element) -> _Object:
     values = []
     for side in ("xmin", "ymin", "xmax", "ymax"):
         text = boxes[0].findtext(side)
-        value = _number(text)
+        value = plain_number(text)
         if value is None or abs(value) > FARTHEST:
             raise DataError(f"{where}, <{side}>: wanted a number of pixels, got {short(text)}.")
         values.append(value)
@@ -141,13 +141,13 @@ def _read_object(path: Path, number: int, item: Element) -> _Object:
 
 def _pixels(path: Path, root: Element, side: str) -> int:
     text = root.findtext(f"size/{side}")
-    value = _number(text)
+    value = plain_number(text)
     if value is None or value != int(value) or not 0 < value <= MAX_PIXELS:
         raise DataError(f"{path}, <size>, <{side}>: wanted 1 to {MAX_PIXELS} pixels, got {short(text)}.")
     return int(value)
 
 
-def _number(text: str | None) -> float | None:
+def plain_number(text: str | None) -> float | None:
     """Return a finite number written in plain digits, None for anything else."""
     if text is None or len(text) > 40 or not re.fullmatch(r"\s*[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?\s*", text, re.ASCII):
         return None

@@ -14,7 +14,7 @@ import numpy as np
 from mlcvbench.contract import Array, External, Problem, Split, Task
 from mlcvbench.csv_table import Row, read_rows
 from mlcvbench.errors import DataError, OverrideError, PredictionError
-from mlcvbench.limits import MAX_PAIR_BYTES
+from mlcvbench.limits import MAX_TEXT_BYTES
 from mlcvbench.npz import open_npz
 from mlcvbench_verification.pairs import Pairs
 from mlcvbench_verification.protocols import GIVEN, PAIRS
@@ -81,7 +81,7 @@ def _read_values(path: Path, split: Split) -> Array:
 
 def _read_numbers(path: Path, count: int) -> Array | None:
     """Return the values of a file that is one finite number a line and nothing else, quickly; None for any other."""
-    if not path.is_file() or path.stat().st_size > MAX_PAIR_BYTES:
+    if not path.is_file() or path.stat().st_size > MAX_TEXT_BYTES:
         return None
     text = path.read_bytes()
     if text.rstrip().count(b"\n") + 1 != count or not _PLAIN.fullmatch(text):

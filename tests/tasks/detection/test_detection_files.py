@@ -118,7 +118,7 @@ def test_value_has_no_effect_on_detection(tmp_path):
     with pytest.raises(OverrideError) as error:
         DetectionTask().read_external(tmp_path / "results.json", case.split, case.problem, {"value": "distance"})
 
-    assert str(error.value) == "value= has no effect on detection: results JSON says what it holds."
+    assert str(error.value) == "value= has no effect on detection: results say what they hold."
 
 
 class TestDataSets:
