@@ -38,7 +38,7 @@ def score_file(config: RunConfig, name: str, path: Path, settings: Mapping[str, 
         draft.resolved(data, scorer)
     with draft.stage("score"):
         task.save(external.predictions, test.ids, folder)
-        scored = scoring.score(scorer, external.predictions, test)
+        scored = scoring.score(scorer, external.predictions, test, with_rows=config.intervals)
         draft.parts["metrics"] = scored.metrics()
     if config.intervals:
         with draft.stage("replicates"):

@@ -1,4 +1,7 @@
-"""Recompute a record's metrics from its stored predictions, bit for bit. Used by `rescore` and board checks."""
+"""Recompute a record's metrics from its stored predictions, bit for bit, or with another engine.
+
+Used by `rescore` and board checks.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +16,8 @@ import numpy as np
 
 from mlcvbench import assembly, scoring, stats
 from mlcvbench.config import RunConfig
-from mlcvbench.contract import Array
-from mlcvbench.errors import RecordError, RequestError
+from mlcvbench.contract import Array, Predictions, Scorer, Split
+from mlcvbench.errors import RecordError, RequestError, UnknownNameError
 from mlcvbench.intervals import METHOD
 from mlcvbench.records.schema import Record
 from mlcvbench.request import path_parameters
@@ -42,6 +45,22 @@ class Recomputed:
     differences: tuple[Difference, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class EngineValue:
+    """One metric as the record has it and as another engine gives it; None where undefined."""
+
+    name: str
+    recorded: float | None
+    engine: float | None
+
+    @property
+    def difference(self) -> float | None:
+        """Engine less record: 0 when both are equal or undefined, None when one alone is undefined."""
+        if self.recorded is None or self.engine is None:
+            return 0.0 if self.recorded is self.engine else None
+        return self.engine - self.recorded
+
+
 def config_of(record: Record, data: Mapping[str, Any] | None = None) -> RunConfig:
     """Return the configuration a record was made with; paths, which it does not hold, come from `data`.
 
@@ -62,6 +81,43 @@ def recompute(record: Record, folder: Path, data: Mapping[str, Any] | None = Non
 
     RecordError when the record has no predictions or was made on other data.
     """
+    stored = _open_stored(record, folder, data)
+    scored = scoring.score(stored.scorer, stored.predictions, stored.test, with_rows=bool(record.intervals))
+    if record.intervals:
+        scored = scoring.with_replicates(scored, stored.test)
+    differences = [*_file_differences(record, stored.path), *_metric_differences(record, scored.metrics())]
+    differences += _group_differences(record, scored.groups)
+    differences += _replicate_differences(folder / scoring.REPLICATES_FILE, scored.replicates)
+    return Recomputed(scored.values, scored.replicates, tuple(differences))
+
+
+def values_by_engine(
+    record: Record, folder: Path, engine: str, data: Mapping[str, Any] | None = None
+) -> tuple[EngineValue, ...]:
+    """Score the stored predictions with another implementation and return each metric beside the record's.
+
+    UnknownNameError for an engine the protocol does not have, RequestError when it has none.
+    """
+    stored = _open_stored(record, folder, data)
+    if not stored.scorer.engines:
+        raise RequestError(f"protocol {stored.scorer.protocol_id!r} is scored by one engine only; leave out engine=.")
+    if engine not in stored.scorer.engines:
+        raise UnknownNameError("engine", engine, stored.scorer.engines)
+    found = stored.scorer.by_engine(engine, stored.predictions, stored.test.targets())
+    return tuple(EngineValue(name, metric.value, found.get(name)) for name, metric in record.metrics.items())
+
+
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    """What a record was scored from: the predictions in the file `path`, the data, and the scorer."""
+
+    scorer: Scorer
+    test: Split
+    path: Path
+    predictions: Predictions
+
+
+def _open_stored(record: Record, folder: Path, data: Mapping[str, Any] | None) -> _Stored:
     config = config_of(record, data)
     if record.status != "ok" or record.dataset is None:
         raise RecordError(f"record {record.run_id!r} has status {record.status!r}, so it has no metrics to recompute.")
@@ -75,14 +131,7 @@ def recompute(record: Record, folder: Path, data: Mapping[str, Any] | None = Non
     task = assembly.task_of(config)
     scorer = task.scorer(config.definition.protocol, loaded.problem)
     path = predictions_file(record, folder)
-    predictions = task.load(path, test.ids, loaded.problem)
-    scored = scoring.score(scorer, predictions, test)
-    if record.intervals:
-        scored = scoring.with_replicates(scored, test)
-    differences = [*_file_differences(record, path), *_metric_differences(record, scored.metrics())]
-    differences += _group_differences(record, scored.groups)
-    differences += _replicate_differences(folder / scoring.REPLICATES_FILE, scored.replicates)
-    return Recomputed(scored.values, scored.replicates, tuple(differences))
+    return _Stored(scorer, test, path, task.load(path, test.ids, loaded.problem))
 
 
 def predictions_file(record: Record, folder: Path) -> Path:

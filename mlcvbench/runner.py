@@ -75,7 +75,7 @@ def _run(config: RunConfig, folder: Path, draft: Draft, live: Model | None = Non
         predictions = predict(fitted.model, test, task, data.problem, size, shards=config.shards, progress=draft.report)
         task.save(predictions, test.ids, folder)
     with draft.stage("score"):
-        scored = scoring.score(scorer, predictions, test, shards=config.shards)
+        scored = scoring.score(scorer, predictions, test, shards=config.shards, with_rows=config.intervals)
         draft.parts["metrics"] = scored.metrics()
     if config.intervals:
         with draft.stage("replicates"):
@@ -139,7 +139,9 @@ def shard_indices(count: int, size: int, shards: int) -> list[Array | None]:
 def draw(
     task: Task, folder: Path, predictions: Predictions, scored: scoring.Scored, split: Split, problem: Problem
 ) -> tuple[PlotInfo, ...]:
-    """Let the task draw into `folder` and describe what it drew."""
+    """Let the task draw into `folder` and describe what it drew; nothing when no rows were made."""
+    if scored.table is None:
+        return ()
     folder.mkdir()
     plots = task.plot(folder, predictions, scored.targets, split, problem, scored.table)
     if not plots:

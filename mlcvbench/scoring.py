@@ -24,12 +24,12 @@ DISAGREES = "the scorer's own value differs from the reference engine's, so no i
 class Scored:
     """Predictions scored: every unit's rows, the headline values, and the replicates once they are drawn.
 
-    `disputed`: metrics whose table value is not the reference engine's; the engine's is the headline. `groups`: how
-    many groups the replicates resample.
+    `table`: None when the official engine alone was asked. `disputed`: metrics whose table value is not the reference
+    engine's; the engine's is the headline. `groups`: how many groups the replicates resample.
     """
 
     scorer: Scorer
-    table: Table
+    table: Table | None
     targets: Targets
     values: Values
     disputed: frozenset[str] = frozenset()
@@ -38,7 +38,7 @@ class Scored:
 
     def metrics(self) -> dict[str, Metric]:
         """Return the record's metrics, with intervals where replicates are drawn and nothing is in dispute."""
-        reasons = self.scorer.undefined(self.table)
+        reasons = {} if self.table is None else self.scorer.undefined(self.table)
         metrics = {}
         for spec in self.scorer.metrics:
             value = self.values[spec.name]
@@ -63,12 +63,18 @@ class Scored:
         return DISAGREES if name in self.disputed else None
 
 
-def score(scorer: Scorer, predictions: Predictions, split: Split, *, shards: int = 1) -> Scored:
-    """Score predictions for a whole split; any number of shards gives the same bits."""
+def score(scorer: Scorer, predictions: Predictions, split: Split, *, shards: int = 1, with_rows: bool = True) -> Scored:
+    """Score predictions for a whole split; any number of shards gives the same bits.
+
+    `with_rows`: whether rows are wanted, as for replicates. Without them an official engine gives the values alone, as
+    rows would be a second scoring; they are still made to say why a value is undefined, and where there is no engine.
+    """
     targets = split.targets()
+    official = scorer.reference(predictions, targets)
+    if official is not None and not with_rows and None not in official.values():
+        return Scored(scorer, None, targets, official)
     table = tabulate(scorer, predictions, targets, len(split), shards=shards)
     values = scorer.summarise(table)
-    official = scorer.reference(predictions, targets)
     if official is None:
         return Scored(scorer, table, targets, values)
     disputed = frozenset(name for name, value in official.items() if values[name] != value)
@@ -77,22 +83,28 @@ def score(scorer: Scorer, predictions: Predictions, split: Split, *, shards: int
 
 def with_replicates(scored: Scored, split: Split) -> Scored:
     """Draw the bootstrap replicates, seeded by data and protocol, so that boards can subtract them."""
-    scorer = scored.scorer
+    scorer, table = scored.scorer, _rows_of(scored)
     groups = scorer.unit_groups(split.groups, scored.targets)
     seed = stats.seed_from(split.fingerprint(), scorer.protocol_id)
-    replicates = stats.replicates(scorer, scored.table, groups, seed=seed)
+    replicates = stats.replicates(scorer, table, groups, n=scorer.replicate_count(table), seed=seed)
     kept = {name: values for name, values in replicates.items() if name not in scored.disputed}
     return replace(scored, replicates=kept, groups=len(np.unique(groups)))
 
 
 def interval_info(scored: Scored) -> dict[str, Any]:
     """Return how the record's intervals were made."""
-    count = max((len(values) for values in scored.replicates.values()), default=stats.REPLICATES)
-    return {"method": intervals.METHOD, "level": intervals.LEVEL, "replicates": count, "groups": scored.groups}
+    return {
+        "method": intervals.METHOD,
+        "level": intervals.LEVEL,
+        "replicates": scored.scorer.replicate_count(_rows_of(scored)),
+        "groups": scored.groups,
+    }
 
 
 def write_scored(scored: Scored, folder: Path) -> None:
-    """Write the rows as parquet and the replicates as npz; equal scores give equal bytes."""
+    """Write the rows as parquet and the replicates as npz, each when there are any; equal scores give equal bytes."""
+    if scored.table is None:
+        return
     import pyarrow as pa
     from pyarrow import parquet
 
@@ -104,13 +116,20 @@ def write_scored(scored: Scored, folder: Path) -> None:
 
 def tabulate(scorer: Scorer, predictions: Predictions, targets: Targets, count: int, *, shards: int = 1) -> Table:
     """Return the sorted rows of all `count` samples, the same for any number of shards."""
-    if shards == 1:
-        return Table.concatenate([scorer.rows(predictions, targets, np.arange(count))])
     tables = []
-    for units in np.array_split(np.arange(count), min(shards, count)):
+    for units in np.array_split(np.arange(count), max(1, min(shards, count))):
+        if scorer.whole_columns or len(units) == count:
+            tables.append(scorer.rows(predictions, targets, units))
+            continue
         part = {name: take(column, units) for name, column in predictions.items()}
         tables.append(scorer.rows(part, {name: take(column, units) for name, column in targets.items()}, units))
     return Table.concatenate(tables)
+
+
+def _rows_of(scored: Scored) -> Table:
+    if scored.table is None:
+        raise ValueError("replicates are drawn from rows; score with_rows.")
+    return scored.table
 
 
 def _arrow(column: Array) -> Any:

@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from mlcvbench.records.schema import Record
+    from mlcvbench.rescoring import EngineValue
 
 
 @click.command("rescore")
@@ -14,20 +21,41 @@ import click
 def rescore(run: str, settings: tuple[str, ...], as_json: bool) -> None:
     """Recompute the metrics of RUN (a run folder) from its stored predictions; exit 1 when one differs.
 
-    SETTINGS: data.root=DIR and other paths, which a record does not hold.
+    SETTINGS: engine=NAME compares the record with another implementation (COCO: pycocotools, hotcoco);
+    data.root=DIR and other paths, which a record does not hold.
     """
     from mlcvbench.cli.runs import data_settings, open_run
+
+    engine, paths = _engine_of(settings)
+    record, folder = open_run(run)
+    data = data_settings(paths)
+    if engine is None:
+        _recompute(record, folder, data, as_json)
+    else:
+        _compare_engine(record, folder, engine, data, as_json)
+
+
+def _engine_of(settings: Sequence[str]) -> tuple[str | None, list[str]]:
+    """Return the value of `engine=` and the other words; OverrideError when it is empty or given twice."""
+    from mlcvbench.errors import OverrideError
+
+    names = [word.removeprefix("engine=") for word in settings if word.startswith("engine=")]
+    if len(names) > 1 or "" in names:
+        raise OverrideError("engine=: wanted the name of one engine, such as engine=pycocotools.")
+    return (names[0] if names else None), [word for word in settings if not word.startswith("engine=")]
+
+
+def _recompute(record: Record, folder: Path, data: dict[str, str], as_json: bool) -> None:
     from mlcvbench.errors import CheckFailedError
     from mlcvbench.rescoring import recompute
 
-    record, folder = open_run(run)
-    result = recompute(record, folder, data_settings(settings))
+    result = recompute(record, folder, data)
     if as_json:
         rows = [{"check": d.check, "file": d.file, "wanted": d.wanted, "got": d.got} for d in result.differences]
         click.echo(json.dumps({"run": record.run_id, "metrics": result.values, "differences": rows}, indent=2))
     else:
         for name, value in result.values.items():
-            click.echo(f"{name:<20} {'-' if value is None else repr(value)}")
+            click.echo(f"{name:<20} {_number(value)}")
         for difference in result.differences:
             click.echo(str(difference))
     if result.differences:
@@ -35,3 +63,35 @@ def rescore(run: str, settings: tuple[str, ...], as_json: bool) -> None:
         raise CheckFailedError(f"{record.run_id}: {count} recomputed figure{'s' * (count > 1)} differ from the record.")
     if not as_json:
         click.echo(f"{record.run_id}: every metric recomputed bit for bit.")
+
+
+def _compare_engine(record: Record, folder: Path, engine: str, data: dict[str, str], as_json: bool) -> None:
+    from mlcvbench.errors import CheckFailedError
+    from mlcvbench.rescoring import values_by_engine
+
+    values = values_by_engine(record, folder, engine, data)
+    if as_json:
+        rows = {v.name: {"record": v.recorded, "engine": v.engine, "difference": v.difference} for v in values}
+        click.echo(json.dumps({"run": record.run_id, "engine": engine, "metrics": rows}, indent=2))
+    else:
+        _print_table(values, engine)
+    differing = [value.name for value in values if value.difference != 0]
+    if differing:
+        raise CheckFailedError(
+            f"{record.run_id}: engine {engine!r} differs from the record in {len(differing)} of {len(values)} metrics."
+        )
+    if not as_json:
+        click.echo(f"{record.run_id}: engine {engine!r} gives the record's values bit for bit.")
+
+
+def _print_table(values: Sequence[EngineValue], engine: str) -> None:
+    """Print a line a metric, at most 80 columns: record, engine, and engine less record."""
+    click.echo(f"{'metric':<20} {'record':<22} {engine:<22} difference")
+    for value in values:
+        gap = value.difference
+        shown = "undefined in one" if gap is None else "-" if gap == 0 else f"{gap:+.3g}"
+        click.echo(f"{value.name:<20} {_number(value.recorded):<22} {_number(value.engine):<22} {shown}")
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else repr(value)

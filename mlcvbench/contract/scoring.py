@@ -8,10 +8,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
 from mlcvbench.contract.batch import Array, Predictions, Targets
+from mlcvbench.errors import UnknownNameError
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +60,24 @@ Values = dict[str, float | None]
 
 
 class Scorer(ABC):
-    """One protocol of a task kind. `metrics` lists what it gives, the primary metric first."""
+    """One protocol of a task kind. `metrics` lists what it gives, the primary metric first.
+
+    `whole_columns`: `rows` gets the columns of the whole split with the units of a shard (samples are compared with
+    each other), instead of the shard's part of the columns. `engines`: other implementations that `by_engine` runs on
+    the same predictions, the default first.
+    """
 
     protocol_id: str
     metrics: tuple[MetricSpec, ...]
+    whole_columns: ClassVar[bool] = False
+    engines: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
     def rows(self, predictions: Predictions, targets: Targets, units: Array) -> Table:
-        """Return the rows of some samples; `units` (B,) are their indices in the split."""
+        """Return the rows of some samples; `units` (B,) are their indices in the split, rising.
+
+        A row must not depend on which other units are asked for: any number of shards gives the same table.
+        """
 
     @abstractmethod
     def summarise(self, table: Table, weights: Array | None = None) -> Values:
@@ -89,9 +101,19 @@ class Scorer(ABC):
         """Return the bootstrap group of each unit; by default a unit is a sample."""
         return groups
 
+    def replicate_count(self, table: Table) -> int:
+        """Return how many bootstrap replicates a record of these rows holds."""
+        from mlcvbench.stats import REPLICATES
+
+        return REPLICATES
+
     def reference(self, predictions: Predictions, targets: Targets) -> Values | None:
         """Return the official engine's values when it, not `summarise`, gives the headline; None otherwise."""
         return None
+
+    def by_engine(self, name: str, predictions: Predictions, targets: Targets) -> Values:
+        """Return every metric as the implementation `name`, one of `engines`, gives it; UnknownNameError for others."""
+        raise UnknownNameError("engine", name, self.engines)
 
     def primary(self) -> MetricSpec:
         """Return the metric a board is sorted by."""

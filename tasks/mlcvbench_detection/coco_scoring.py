@@ -114,7 +114,7 @@ class CocoScorer(Scorer):
         """Return the twelve numbers of another implementation, run on the same checked columns."""
         if name not in engines.ENGINES:
             raise UnknownNameError("engine", name, engines.ENGINES)
-        require(predictions, self._kind)
+        check_masks(predictions, targets, self._kind)
         values = engines.ENGINES[name](predictions, targets, self.classes, self._kind)
         return dict(zip((metric.name for metric in self.metrics), values, strict=True))
 
@@ -132,16 +132,9 @@ class CocoMaskScorer(CocoScorer):
     _kind = "segm"
 
     def _pair_iou(self, predictions: Predictions, targets: Targets) -> PairIou:
-        require(predictions, self._kind)
+        check_masks(predictions, targets, self._kind)
         masks: RaggedMasks = predictions["masks"]
         wanted: Any = targets["masks"]
-        sizes = np.asarray(targets["size"])[np.repeat(np.arange(len(masks)), np.diff(masks.starts))]
-        strange = (masks.values.size != sizes).any(axis=1)
-        if strange.any():
-            row = int(np.argmax(strange))
-            raise PredictionError(
-                f"field 'masks': a mask has size {masks.values.size[row].tolist()}, its image {sizes[row].tolist()}."
-            )
         return pairwise_mask_iou(masks.values, wanted.values, ragged(targets, "crowd").values)
 
 
@@ -171,10 +164,20 @@ def detected_boxes(predictions: Predictions) -> Ragged:
     return Ragged(masks.values.boxes(), masks.starts)
 
 
-def require(predictions: Predictions, kind: str) -> None:
-    """Refuse predictions without masks where masks are scored."""
-    if kind == "segm" and "masks" not in predictions:
+def check_masks(predictions: Predictions, targets: Targets, kind: str) -> None:
+    """Refuse, where masks are scored, predictions without masks or with one that is not as large as its image."""
+    if kind != "segm":
+        return
+    if "masks" not in predictions:
         raise PredictionError("the predictions have no masks; score them under a protocol of boxes.")
+    masks: RaggedMasks = predictions["masks"]
+    sizes = np.asarray(targets["size"])[np.repeat(np.arange(len(masks)), np.diff(masks.starts))]
+    strange = (masks.values.size != sizes).any(axis=1)
+    if strange.any():
+        row = int(np.argmax(strange))
+        raise PredictionError(
+            f"field 'masks': a mask has size {masks.values.size[row].tolist()}, its image {sizes[row].tolist()}."
+        )
 
 
 def _table(

@@ -140,6 +140,14 @@ def test_a_record_made_on_other_data_is_not_recomputed(copy: Run) -> None:
     )
 
 
+def test_a_protocol_with_one_engine_has_none_to_compare(runs: dict[str, Run]) -> None:
+    outcome = CliRunner().invoke(rescore, [str(runs["knn5"][1]), "engine=hotcoco"])
+
+    assert isinstance(outcome.exception, RequestError)
+    assert outcome.exception.exit_code == 2
+    assert str(outcome.exception) == ("protocol 'top1/single-crop@1' is scored by one engine only; leave out engine=.")
+
+
 def test_missing_predictions_are_named(copy: Run) -> None:
     record, folder = copy
     (folder / "predictions.npz").unlink()
