@@ -1,0 +1,60 @@
+"""Bags of visual words and VLAD. Hooks only; the code behind the targets is imported on first use."""
+
+from __future__ import annotations
+
+from mlcvbench.hookspecs import hookimpl
+from mlcvbench.specs import ModelSpec, Param
+
+POINTS = (
+    Param("points", "str", "grid", "where patches are taken", choices=("grid", "random", "harris", "dog")),
+    Param("step", "int", 3, "grid: pixels between patches", low=1, high=64),
+    Param("patches", "int", 100, "random, harris and dog: patches an image at most", low=1, high=5000),
+    Param("scales", "floats", (8.0, 12.0), "pixels a side of the patches", low=3.0, high=256.0),
+    Param("descriptor", "str", "sift", "what describes a patch", choices=("sift", "rootsift", "patch", "color")),
+)
+FIT = (Param("inverse_penalty", "float", 100.0, "C of the linear classifier: 1 / (lambda N)", low=1e-6, high=1e6),)
+CLASSIFIER = Param("classifier", "str", "linear", "what reads the vectors", choices=("linear", "knn"))
+NEIGHBOURS = Param("k", "int", 5, "neighbours, for classifier=knn", low=1, high=1000)
+
+
+@hookimpl
+def mlcvbench_models() -> list[ModelSpec]:
+    """Return the bag of visual words and VLAD."""
+    return [
+        ModelSpec(
+            name="bovw",
+            kinds=("classification",),
+            target="mlcvbench_bovw.model:BagOfVisualWords",
+            summary="Histogram of the nearest visual words of local patches, then a linear classifier or k-NN.",
+            params=(
+                Param("words", "int", 500, "size of the codebook", low=2, high=100_000),
+                Param("assignment", "str", "hard", "one word a patch, or a share to each", choices=("hard", "soft")),
+                Param("norm", "str", "l1-sqrt", "scaling of the histogram", choices=("l1", "l2", "l1-sqrt")),
+                *POINTS,
+                CLASSIFIER,
+                NEIGHBOURS,
+            ),
+            fit=FIT,
+            ragged=True,
+            family="bovw",
+            reference="Csurka et al., Visual categorization with bags of keypoints, ECCV workshop 2004",
+            year=2004,
+        ),
+        ModelSpec(
+            name="vlad",
+            kinds=("classification",),
+            target="mlcvbench_bovw.model:Vlad",
+            summary="Sum of the residuals of local patches to their nearest word, then a linear classifier or k-NN.",
+            params=(
+                Param("words", "int", 64, "size of the codebook", low=2, high=4096),
+                *POINTS,
+                CLASSIFIER,
+                NEIGHBOURS,
+            ),
+            fit=FIT,
+            ragged=True,
+            family="bovw",
+            reference="Jegou et al., Aggregating local descriptors into a compact image representation, CVPR 2010",
+            year=2010,
+        ),
+    ]

@@ -1,0 +1,70 @@
+"""Visual words: centres of k-means over descriptors of training images, and what an image looks like in them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mlcvbench.contract import Array
+
+MOST_DESCRIPTORS = 100_000
+"""k-means sees a random sample of at most this many."""
+EPSILON = 1e-12
+
+
+def learn_words(descriptors: Array, words: int, seed: int) -> Array:
+    """Return `words` centres float32 (K, D) of descriptors (P, D) by mini-batch k-means; fewer when P < K."""
+    from sklearn.cluster import MiniBatchKMeans
+
+    clusters = min(words, len(descriptors))
+    means = MiniBatchKMeans(clusters, random_state=seed, n_init=1, batch_size=4096, max_iter=50).fit(descriptors)
+    return np.asarray(means.cluster_centers_, np.float32)
+
+
+def squared_distances(descriptors: Array, words: Array) -> Array:
+    """Return |x - c|^2 float32 (P, K), never negative."""
+    squares = (descriptors**2).sum(axis=1)[:, None] - 2 * descriptors @ words.T + (words**2).sum(axis=1)
+    return np.asarray(np.maximum(squares, 0), np.float32)
+
+
+def histogram(descriptors: Array, words: Array, *, width: float = 0.0) -> Array:
+    """Return how much of an image falls to each word, float32 (K,).
+
+    `width` 0: each descriptor counts for its nearest word; else it is shared out by exp(-|x - c|^2 / (2 width^2))
+    (van Gemert et al. 2008, codeword uncertainty). No descriptors, as in an image without corners: all zeros.
+    """
+    if not len(descriptors):
+        return np.zeros(len(words), np.float32)
+    distances = squared_distances(descriptors, words)
+    if not width:
+        return np.bincount(distances.argmin(axis=1), minlength=len(words)).astype(np.float32)
+    shares = np.exp(-(distances - distances.min(axis=1, keepdims=True)) / (2 * width**2))
+    return np.asarray((shares / shares.sum(axis=1, keepdims=True)).sum(axis=0), np.float32)
+
+
+def normalised(counts: Array, norm: str) -> Array:
+    """Return a histogram that no longer depends on how many patches there were: `l1`, `l2`, or roots of l1.
+
+    The linear kernel of roots is Hellinger's, which histograms ask for.
+
+    >>> normalised(np.array([3.0, 1.0]), "l1").tolist()
+    [0.75, 0.25]
+    """
+    if norm == "l2":
+        return np.asarray(counts / max(float(np.linalg.norm(counts)), EPSILON))
+    shares = counts / max(float(np.abs(counts).sum()), EPSILON)
+    return np.asarray(shares if norm == "l1" else np.sqrt(shares))
+
+
+def residuals(descriptors: Array, words: Array) -> Array:
+    """Return VLAD float32 (K * D,): for each word the SUM of x - c over the descriptors nearest to it.
+
+    Each word's part is scaled to length 1 (intra-normalisation, Arandjelovic and Zisserman 2013), then signed roots are
+    taken and the whole is scaled to length 1. No descriptors: all zeros.
+    """
+    sums = np.zeros_like(words, dtype=np.float32)
+    if len(descriptors):
+        nearest = squared_distances(descriptors, words).argmin(axis=1)
+        np.add.at(sums, nearest, descriptors - words[nearest])
+    sums /= np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), EPSILON)
+    rooted = np.sign(sums) * np.sqrt(np.abs(sums))
+    return np.asarray((rooted / max(float(np.linalg.norm(rooted)), EPSILON)).ravel(), np.float32)

@@ -1,0 +1,214 @@
+"""Visual words: places, descriptors, codebook and vectors against their definitions, and what they can tell apart."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression
+from support.fitting import digits, fitted, images_batch, percent_right, problem, scores_of, split
+
+from mlcvbench.errors import DataError
+from mlcvbench_bovw.codebook import histogram, learn_words, normalised, residuals
+from mlcvbench_bovw.descriptors import describe, width_of
+from mlcvbench_bovw.model import BagOfVisualWords, Vlad
+from mlcvbench_bovw.patches import Sampling
+from mlcvbench_bovw.polar import polar
+
+DIGIT = np.zeros((1, 8, 8))
+WORDS = np.array([[0.0, 0.0], [10.0, 0.0]], np.float32)
+
+
+def textures(count, seed):
+    """Return uint8 images (N, 24, 24) of stripes along x (class 0), along y (1) or diagonal (2) with random phase."""
+    rng = np.random.default_rng(seed)
+    labels = np.arange(count) % 3
+    y, x = np.mgrid[:24, :24]
+    along = np.stack([x, y, (x + y) / np.sqrt(2)])[labels]
+    waves = np.sin(along * 1.2 + rng.uniform(0, 6.28, (count, 1, 1)))
+    return (127 + 90 * waves + rng.normal(0, 15, (count, 24, 24))).clip(0, 255).astype(np.uint8), labels
+
+
+def spotted(seed=0):
+    rng = np.random.default_rng(seed)
+    return np.kron(rng.integers(0, 255, (6, 6)), np.ones((6, 6))).astype(np.uint8)
+
+
+def test_a_grid_lies_symmetrically_and_is_looked_at_in_every_scale():
+    places = Sampling(step=4, scales=(6.0, 10.0)).of(np.zeros((17, 13), np.uint8))
+
+    assert len(places) == 2 * 4 * 3
+    assert np.allclose(places[:, :2].mean(axis=0), [6, 8])
+    assert set(places[:, 2]) == {6.0, 10.0}
+
+
+@pytest.mark.parametrize("points", ["grid", "random", "harris", "dog"])
+def test_places_follow_from_the_image_alone(points):
+    image = spotted()
+    sampling = Sampling(points=points, patches=20)
+
+    first, second = sampling.of(image), sampling.of(image.copy())
+
+    assert np.array_equal(first, second)
+    assert len(first) > 0
+    assert ((first[:, :2] >= -0.5) & (first[:, :2] < 36)).all()
+
+
+@pytest.mark.parametrize("points", ["harris", "dog"])
+def test_an_even_image_has_no_interest_points(points):
+    assert len(Sampling(points=points).of(np.full((32, 32), 90, np.uint8))) == 0
+
+
+def test_harris_finds_the_corners_of_a_square():
+    image = np.zeros((32, 32), np.uint8)
+    image[10:22, 8:24] = 255
+
+    places = Sampling(points="harris", scales=(8.0,)).of(image)[:4, :2]
+
+    corners = np.array([[8, 10], [23, 10], [8, 21], [23, 21]])
+    assert all(np.abs(places - corner).max(axis=1).min() <= 2 for corner in corners)
+
+
+@pytest.mark.parametrize("descriptor", ["sift", "rootsift", "patch", "color"])
+def test_descriptors_have_their_width_and_finite_numbers(descriptor):
+    image = np.stack([spotted(0), spotted(1), spotted(2)], axis=-1)
+    gray = image[..., 0]
+    places = Sampling(step=6).of(gray)
+
+    vectors = describe(image, gray, places, descriptor)
+
+    assert vectors.shape == (len(places), width_of(descriptor))
+    assert vectors.dtype == np.float32
+    assert np.isfinite(vectors).all()
+
+
+def test_sift_and_patches_do_not_see_brightness_and_contrast():
+    dark = (spotted() // 4).astype(np.uint8)
+    bright = dark * 3 + 40
+    places = Sampling(step=8).of(dark)
+
+    for descriptor, tolerance in (("sift", 0.1), ("rootsift", 0.1), ("patch", 0.05)):
+        one, other = describe(dark, dark, places, descriptor), describe(bright, bright, places, descriptor)
+        assert np.abs(one - other).max() < tolerance
+
+
+def test_rootsift_is_the_root_of_l1_normalised_sift():
+    image = spotted()
+    places = Sampling(step=8).of(image)
+
+    plain, root = describe(image, image, places, "sift"), describe(image, image, places, "rootsift")
+
+    assert np.allclose(root**2, plain / np.abs(plain).sum(axis=1, keepdims=True), atol=1e-5)
+
+
+def test_words_are_the_centres_of_clusters():
+    rng = np.random.default_rng(0)
+    descriptors = np.concatenate([rng.normal(c, 0.1, (200, 2)) for c in ((0, 0), (5, 5), (0, 9))]).astype(np.float32)
+
+    words = learn_words(descriptors, 3, seed=0)
+
+    assert np.allclose(words[np.lexsort(words.T)], [[0, 0], [5, 5], [0, 9]], atol=0.1)
+    assert len(learn_words(descriptors[:2], 3, seed=0)) == 2
+
+
+def test_a_histogram_counts_the_nearest_words():
+    descriptors = np.array([[1, 0], [9, 0], [8, 1]], np.float32)
+
+    assert histogram(descriptors, WORDS).tolist() == [1, 2]
+    assert histogram(np.zeros((0, 2), np.float32), WORDS).tolist() == [0, 0]
+
+
+def test_soft_assignment_shares_by_distance_and_keeps_the_total():
+    descriptors = np.array([[5, 0], [0, 0]], np.float32)
+
+    shares = histogram(descriptors, WORDS, width=4.0)
+
+    far = np.exp(-100 / 32) / (1 + np.exp(-100 / 32))
+    assert np.allclose(shares, [0.5 + 1 - far, 0.5 + far], atol=1e-6)
+
+
+@pytest.mark.parametrize("norm", ["l1", "l2", "l1-sqrt"])
+def test_twice_the_patches_give_the_same_vector(norm):
+    counts = np.array([3.0, 0.0, 1.0])
+
+    assert np.allclose(normalised(counts, norm), normalised(2 * counts, norm))
+    assert normalised(np.zeros(3), norm).tolist() == [0, 0, 0]
+
+
+def test_vlad_sums_the_residuals_of_each_word():
+    descriptors = np.array([[1, 0], [3, 0], [10, -2]], np.float32)
+
+    vector = residuals(descriptors, WORDS)
+
+    by_word = np.array([[1.0, 0.0], [0.0, -1.0]])  # sums (4, 0) and (0, -2), each of length 1, signed roots
+    assert np.allclose(vector, (by_word / np.linalg.norm(by_word)).ravel(), atol=1e-6)
+    assert residuals(np.zeros((0, 2), np.float32), WORDS).tolist() == [0, 0, 0, 0]
+
+
+def test_64_words_of_sift_give_8192_numbers():
+    assert len(residuals(np.ones((5, 128), np.float32), np.zeros((64, 128), np.float32))) == 8192
+
+
+@pytest.mark.parametrize("model", [BagOfVisualWords, Vlad])
+def test_textures_with_random_phase_are_told_apart_where_pixels_are_not(model):
+    images, labels = textures(90, seed=0)
+    unknown, truth = textures(60, seed=1)
+    pixels = LogisticRegression(max_iter=200).fit(images.reshape(90, -1) / 255, labels)
+
+    words = fitted(model(problem(images, 3), words=12), split(images, labels))
+
+    assert percent_right(words, split(unknown, truth, "test")) > 90
+    assert 100 * pixels.score(unknown.reshape(60, -1) / 255, truth) < 70
+
+
+@pytest.mark.parametrize("settings", [{"classifier": "knn", "k": 3}, {"assignment": "soft"}, {"descriptor": "patch"}])
+def test_stored_words_give_the_same_scores(tmp_path, settings):
+    train, test = digits()
+    few, unknown = train.take(range(120)), test.arrays()[0]["image"][:20]
+    model = fitted(BagOfVisualWords(problem(DIGIT), words=20, **settings), few)
+
+    model.save(tmp_path)
+    again = BagOfVisualWords(problem(DIGIT), words=20, **settings)
+    again.load(tmp_path)
+
+    assert np.array_equal(scores_of(again, unknown), scores_of(model, unknown))
+    assert again.parameters() == model.parameters()
+
+
+def test_an_image_without_interest_points_is_classified_too():
+    images, labels = textures(30, seed=0)
+    model = fitted(BagOfVisualWords(problem(images, 3), words=8, points="harris"), split(images, labels))
+
+    scores = scores_of(model, np.full((1, 24, 24), 128, np.uint8))
+
+    assert np.isfinite(scores).all()
+
+
+def test_training_images_without_a_single_patch_are_refused():
+    even = np.full((6, 24, 24), 128, np.uint8)
+
+    with pytest.raises(DataError, match=r"^no patch was found in any training image; set model\.points=grid\.$"):
+        fitted(BagOfVisualWords(problem(even, 3), points="dog"), split(even, [0, 1, 2, 0, 1, 2]))
+
+
+def test_operations_count_patches_times_words():
+    images, labels = textures(30, seed=0)
+    model = fitted(BagOfVisualWords(problem(images, 3), words=8, step=6, scales=(8.0,)), split(images, labels))
+    inputs = model.preprocess(images_batch(images[:2]))
+
+    counted = model.operations(inputs)
+
+    assert counted.macs == len(inputs[0]) * 8 * 128 + 8 * 3
+
+
+def test_polar_features_make_two_rings_linear():
+    rng = np.random.default_rng(0)
+    angles, radius = rng.uniform(-np.pi, np.pi, 400), np.repeat([1.0, 2.0], 200) + rng.normal(0, 0.1, 400)
+    points = radius[:, None] * np.column_stack([np.cos(angles), np.sin(angles)])
+    labels = np.repeat([0, 1], 200)
+
+    plain, transformed = (
+        LogisticRegression().fit(features, labels).score(features, labels) for features in (points, polar(points))
+    )
+
+    assert plain < 0.65
+    assert transformed == 1.0
