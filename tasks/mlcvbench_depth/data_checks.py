@@ -5,9 +5,7 @@ from __future__ import annotations
 from mlcvbench.contract import LoadedData, check_target, checked_ends
 from mlcvbench.errors import DataError
 from mlcvbench_depth.quantise import FIELDS
-from mlcvbench_depth.scoring import field_of
-
-OCCLUDED = "occluded"
+from mlcvbench_depth.scoring import OCCLUDED, field_of
 
 
 def check_data(data: LoadedData) -> None:

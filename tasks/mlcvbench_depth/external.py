@@ -9,7 +9,7 @@ from typing import Any
 from mlcvbench.columns import file_column
 from mlcvbench.contract import Array, External, Problem, Split
 from mlcvbench.errors import DataError, OverrideError, PredictionError
-from mlcvbench_depth.folders import files_by_id
+from mlcvbench.file_sets import files_by_id
 from mlcvbench_depth.formats import SUFFIXES, as_estimate, read_map
 from mlcvbench_depth.quantise import STORE
 from mlcvbench_depth.scoring import field_of

@@ -1,53 +1,61 @@
-"""Folders of stereo pairs or images with measured truth, for one split or below `train/`, `val/`, `test/`."""
+"""Folders of stereo pairs or images with measured truth, for one split or below `train/`, `val/`, `test/`.
+
+What only the left camera sees is told by `occlusion/` (8-bit images, not 0 = occluded), or as KITTI does it, by a
+second folder of truth in which those pixels are unknown.
+"""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from mlcvbench.columns import LazyColumn, file_column
 from mlcvbench.contract import Array, Batch, InputSpec, LoadedData, Problem, Split, Targets
 from mlcvbench.errors import DataError
+from mlcvbench.file_sets import file_digest, files_by_id
 from mlcvbench.images import read_image
+from mlcvbench.rasters import read_raster
 from mlcvbench_depth.formats import SUFFIXES, as_truth, read_map
+from mlcvbench_depth.scoring import OCCLUDED
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".ppm", ".bmp", ".tif", ".tiff", ".webp")
 SPLITS = ("train", "val", "test")
+MASK_SUFFIXES = (".png", ".tif", ".tiff", ".bmp")
+Files: TypeAlias = Mapping[str, Path]
+Folders: TypeAlias = Mapping[str, tuple[str, ...]]
+LEFT, RIGHT = ("left", "image_2", "colored_0"), ("right", "image_3", "colored_1")
+TRUTH = {"disparity": ("disparity", "disp_occ_0", "disp_occ"), "depth": ("depth",)}
+SEEN = ("disp_noc_0", "disp_noc")
+"""Names of a folder; those after the first are KITTI's of 2015 and of 2012. `SEEN`: truth without occluded pixels."""
+SECOND_FRAME = "_11"
+"""KITTI's pictures of the moment after, which have no truth."""
 
 
 def load_stereo_folder(params: Mapping[str, Any], data_seed: int) -> LoadedData:  # noqa: ARG001 - a loader's signature
-    """Return the splits of a folder with `left/`, `right/` and `disparity/` (px; 0 or inf = unknown)."""
+    """Return the splits of a folder with `left/`, `right/` and `disparity/` (px; 0 or inf = unknown).
+
+    KITTI's own folders of a year's `training/` do as well: `image_2`, `image_3`, `disp_occ_0`, `disp_noc_0`.
+    """
     extra = {"field": "disparity", "disparities": params.get("disparities", 64)}
-    return _load("stereo-folder", params, {"left": "left", "right": "right"}, extra)
+    return _load("stereo-folder", params, {"left": LEFT, "right": RIGHT}, extra)
 
 
 def load_depth_folder(params: Mapping[str, Any], data_seed: int) -> LoadedData:  # noqa: ARG001 - a loader's signature
     """Return the splits of a folder with `images/` and `depth/` (metres; 0 or inf = unknown)."""
     extra = {"field": "depth", "scale": params.get("scale", 256.0)}
-    return _load("depth-folder", params, {"image": "images"}, extra)
-
-
-def files_by_id(folder: Path, suffixes: tuple[str, ...]) -> dict[str, Path]:
-    """Return files below `folder` by name without ending, such as `drive_1/000001`, sorted; DataError on doubles."""
-    found: dict[str, Path] = {}
-    for path in sorted(folder.rglob("*")):
-        if path.suffix.lower() not in suffixes or not path.is_file():
-            continue
-        name = path.relative_to(folder).with_suffix("").as_posix()
-        if name in found:
-            raise DataError(f"{path}: {found[name].name} has the same name; wanted one file for each sample.")
-        found[name] = path
-    return found
+    return _load("depth-folder", params, {"image": ("images",)}, extra)
 
 
 class MapSplit(Split):
     """Images and measured maps by name, read when they are asked for.
 
-    `images`: input kind -> files in the order of `ids`; empty when only stored predictions are scored.
+    `images`: input kind -> files in the order of `ids`; empty when only stored predictions are scored. `hidden`: what
+    tells the pixels that only the left camera sees, masks or, with `seen`, truth that leaves them out.
     """
 
     def __init__(
@@ -57,12 +65,20 @@ class MapSplit(Split):
         images: Mapping[str, Sequence[Path]],
         truth: Sequence[Path],
         extra: Mapping[str, Any],
+        hidden: Sequence[Path] = (),
+        *,
+        seen: bool = False,
     ) -> None:
         self.name, self.ids = name, np.array(ids)
         self.groups = self.ids
         self._images, self._truth_files, self._extra = dict(images), list(truth), dict(extra)
         self._field = str(extra["field"])
         self._truth: LazyColumn[Array] = file_column(self._truth_files, self._read_truth)
+        self._hidden_files, self._seen = list(hidden), seen
+        self._hidden: LazyColumn[Array] | None = None
+        if hidden:
+            names = [str(path) for path in hidden]
+            self._hidden = LazyColumn(lambda: nullcontext(self._read_hidden), range(len(self)), names)
         self._digest: str | None = None
 
     @property
@@ -81,26 +97,47 @@ class MapSplit(Split):
                 if image.shape[:2] != known.shape:
                     wanted, got = (" x ".join(map(str, one.shape[:2])) for one in (image, known))
                     raise DataError(f"{self._truth_files[place]}: has {got} pixels, but its {kind} image has {wanted}.")
-        return Batch(self.ids[index], inputs), {self._field: truth}
+        targets: dict[str, Any] = {self._field: truth}
+        if self._hidden is not None:
+            targets[OCCLUDED] = [self._hidden[place] for place in places]
+        return Batch(self.ids[index], inputs), targets
 
     def targets(self) -> Targets:
-        return {self._field: cast("Any", self._truth)}
+        targets: dict[str, Any] = {self._field: self._truth}
+        if self._hidden is not None:
+            targets[OCCLUDED] = self._hidden
+        return targets
 
     def fingerprint(self) -> str:
         """Digest ids, field, scale and the bytes of the files; images count only when there are any."""
         if self._digest is None:
             scale = float(self._extra.get("scale", 256.0))
             digest = hashlib.sha256("\n".join([*self.ids.tolist(), self._field, scale.hex()]).encode())
-            for path in [*self._truth_files, *(path for kind in sorted(self._images) for path in self._images[kind])]:
-                digest.update(_file_digest(path))
+            for path in [
+                *self._truth_files,
+                *self._hidden_files,
+                *(path for kind in sorted(self._images) for path in self._images[kind]),
+            ]:
+                digest.update(file_digest(path))
             self._digest = digest.hexdigest()
         return self._digest
 
     def _read_truth(self, path: Path) -> Array:
         return as_truth(read_map(path, self._field, float(self._extra.get("scale", 256.0))), path)
 
+    def _read_hidden(self, place: int) -> Array:
+        """Return bool (H, W), true where the right camera does not see the pixel."""
+        path = self._hidden_files[place]
+        if not self._seen:
+            return np.asarray(read_raster(path) != 0)
+        truth, seen = self._truth[place], self._read_truth(path)
+        if truth.shape != seen.shape:
+            wanted, got = (" x ".join(map(str, one.shape)) for one in (truth, seen))
+            raise DataError(f"{path}: has {got} pixels, but {self._truth_files[place]} has {wanted}.")
+        return np.asarray((truth > 0) & (seen <= 0))
 
-def _load(name: str, params: Mapping[str, Any], kinds: Mapping[str, str], extra: dict[str, Any]) -> LoadedData:
+
+def _load(name: str, params: Mapping[str, Any], kinds: Folders, extra: dict[str, Any]) -> LoadedData:
     root = Path(params["root"])
     if not root.is_dir():
         raise DataError(f"data.root={root}: no such folder.")
@@ -115,29 +152,45 @@ def _load(name: str, params: Mapping[str, Any], kinds: Mapping[str, str], extra:
     return LoadedData(name, "1", Problem("depth", (), inputs, extra), splits)
 
 
-def _read_split(folder: Path, name: str, kinds: Mapping[str, str], extra: Mapping[str, Any]) -> MapSplit:
+def _read_split(folder: Path, name: str, kinds: Folders, extra: Mapping[str, Any]) -> MapSplit:
     field = str(extra["field"])
-    truth = files_by_id(folder / field, SUFFIXES)
+    place = _first_of(folder, TRUTH[field])
+    truth = files_by_id(place, SUFFIXES)
     if not truth:
-        raise DataError(f"{folder / field}: wanted measured maps ({', '.join(SUFFIXES)}), found none.")
+        raise DataError(f"{place}: wanted measured maps ({', '.join(SUFFIXES)}), found none.")
     images: dict[str, list[Path]] = {}
-    for kind, place in kinds.items():
-        if not (folder / place).is_dir():
+    for kind, places in kinds.items():
+        pictures = _first_of(folder, places)
+        if not pictures.is_dir():
             if images:
-                raise DataError(f"{folder / place}: no such folder; wanted the {kind} images.")
+                raise DataError(f"{pictures}: no such folder; wanted the {kind} images.")
             continue
-        files = files_by_id(folder / place, IMAGE_SUFFIXES)
-        for one, other, missing in ((truth, files, f"{kind} image"), (files, truth, f"{field} map")):
-            lonely = next((key for key in one if key not in other), None)
-            if lonely is not None:
-                raise DataError(f"{one[lonely]}: has no {missing} of that name in {folder}.")
-        images[kind] = [files[key] for key in truth]
-    return MapSplit(name, list(truth), images, list(truth.values()), extra)
+        files = files_by_id(pictures, IMAGE_SUFFIXES)
+        if pictures.name != places[0]:
+            files = {key: path for key, path in files.items() if key in truth or not key.endswith(SECOND_FRAME)}
+        images[kind] = _partners(folder, truth, files, f"{kind} image", f"{field} map")
+    hidden: list[Path] = []
+    seen = _first_of(folder, SEEN)
+    if (folder / "occlusion").is_dir():
+        masks = files_by_id(folder / "occlusion", MASK_SUFFIXES)
+        hidden = _partners(folder, truth, masks, "occlusion mask", f"{field} map")
+    elif field == "disparity" and seen.is_dir():
+        hidden = _partners(folder, truth, files_by_id(seen, SUFFIXES), f"map in {seen.name}", f"{field} map")
+    by_truth = not (folder / "occlusion").is_dir()
+    return MapSplit(name, list(truth), images, list(truth.values()), extra, hidden, seen=by_truth)
 
 
-def _file_digest(path: Path) -> bytes:
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").digest()
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror}).") from None
+def _first_of(folder: Path, names: tuple[str, ...]) -> Path:
+    """Return the first of these folders that is there, otherwise the first name."""
+    return next((folder / name for name in names if (folder / name).is_dir()), folder / names[0])
+
+
+def _partners(
+    folder: Path, truth: Mapping[str, Path], files: Mapping[str, Path], what: str, measured: str
+) -> list[Path]:
+    """Return the file of each map; DataError for a map without one, and for one without a map."""
+    for one, other, missing in ((truth, files, what), (files, truth, measured)):
+        lonely = next((key for key in one if key not in other), None)
+        if lonely is not None:
+            raise DataError(f"{one[lonely]}: has no {missing} of that name in {folder}.")
+    return [files[key] for key in truth]

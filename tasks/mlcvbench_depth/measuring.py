@@ -22,7 +22,10 @@ NEAREST = 1e-3
 
 
 class StereoCounts(NamedTuple):
-    """One image: pixels with truth, of these with an estimate, and over the latter: sum of errors, pixels in error."""
+    """One image: pixels with truth, of these with an estimate, and over the latter: sum of errors, pixels in error.
+
+    Of a filled map the errors are over all pixels with truth.
+    """
 
     known: int
     estimated: int
@@ -31,12 +34,13 @@ class StereoCounts(NamedTuple):
     d1: int
 
 
-def measure_disparity(truth: Array, estimate: Array) -> StereoCounts:
+def measure_disparity(truth: Array, estimate: Array, *, fill: bool = False) -> StereoCounts:
     """Return the counts of one image.
 
     Args:
-        truth: float32 (H, W) px, 0 = unknown.
+        truth: float32 (H, W) px, 0 = unknown or not scored.
         estimate: uint16 (H, W) in 1/256 px or float32 in px, 0 = none.
+        fill: fill holes first, and tell 5 % of the truth, as KITTI's development kit does.
 
     >>> measure_disparity(np.float32([[10, 10, 0, 100]]), np.uint16([[2560, 0, 9, 25600 - 1024]]))
     StereoCounts(known=3, estimated=2, error=4.0, bad=(1, 1, 1, 1), d1=0)
@@ -48,7 +52,9 @@ def measure_disparity(truth: Array, estimate: Array) -> StereoCounts:
     known = len(wanted)
     has = got != 0
     estimated = int(np.count_nonzero(has))
-    if estimated < known:
+    if fill:
+        got = fill_background(to_pixels(estimate)).ravel()[place]
+    elif estimated < known:
         kept = np.flatnonzero(has)
         wanted, got = wanted[kept], got[kept]
     error = np.multiply(got, np.float32(1 / STEPS), dtype=np.float32) if got.dtype == np.uint16 else got.copy()
@@ -56,8 +62,44 @@ def measure_disparity(truth: Array, estimate: Array) -> StereoCounts:
     np.abs(error, out=error)
     bad = tuple(int(np.count_nonzero(error > limit)) for limit in BAD_PIXELS)
     far = np.flatnonzero(error > D1_PIXELS)
-    d1 = int(np.count_nonzero(error[far] > np.float32(D1_SHARE) * wanted[far]))
+    if fill:  # the kit divides floats and compares with a double, so that exactly 4 px of 80 are an error
+        d1 = int(np.count_nonzero(error[far] / wanted[far] > np.float64(D1_SHARE)))
+    else:
+        d1 = int(np.count_nonzero(error[far] > np.float32(D1_SHARE) * wanted[far]))
     return StereoCounts(known, estimated, float(error.sum(dtype=np.float64)), bad, d1)
+
+
+def to_pixels(estimate: Array) -> Array:
+    """Return a stored estimate as float32 pixels, or metres, 0 = none."""
+    if estimate.dtype == np.uint16:
+        return estimate.astype(np.float32) / np.float32(STEPS)
+    return estimate.astype(np.float32)
+
+
+def fill_background(disparity: Array) -> Array:
+    """Return a disparity map (H, W), 0 = none, without the holes that KITTI's development kit fills; the rest is -1.
+
+    In a row a hole takes the smaller of its two neighbours, the background, or the only one at the border. Rows
+    without any estimate above the first and below the last of the others are copies of these; those between stay -1,
+    the kit's value for none. Source: `interpolateBackground` in `io_disp.h` of the stereo kits of 2012 and 2015.
+
+    >>> fill_background(np.float32([[0, 0, 0, 0], [0, 5, 0, 3], [0, 0, 0, 0], [4, 0, 0, 0]])).tolist()
+    [[5.0, 5.0, 3.0, 3.0], [5.0, 5.0, 3.0, 3.0], [-1.0, -1.0, -1.0, -1.0], [4.0, 4.0, 4.0, 4.0]]
+    """
+    height, width = disparity.shape
+    valid = disparity > 0
+    column = np.broadcast_to(np.arange(width), disparity.shape)
+    before = np.maximum.accumulate(np.where(valid, column, -1), axis=1)
+    after = np.minimum.accumulate(np.where(valid, column, width)[:, ::-1], axis=1)[:, ::-1]
+    padded = np.concatenate([disparity, np.full((height, 1), np.inf, np.float32)], axis=1)
+    padded[:, :width][~valid] = np.inf  # the last column, which -1 and `width` point to, stands for no neighbour
+    row = np.arange(height)[:, None]
+    filled = np.minimum(padded[row, before], padded[row, after])
+    rows = np.flatnonzero(valid.any(axis=1))
+    if not len(rows):
+        return np.full_like(disparity, -1)
+    filled[: rows[0]], filled[rows[-1] + 1 :] = filled[rows[0]], filled[rows[-1]]
+    return np.where(np.isinf(filled), np.float32(-1), filled)
 
 
 class DepthErrors(NamedTuple):

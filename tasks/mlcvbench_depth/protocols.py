@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from mlcvbench.errors import UnknownNameError
 
-STEREO_PROTOCOLS = ("stereo/all@1", "stereo/holes-bad@1")
+LEFT_OUT, BAD, FILLED = "left out", "bad", "filled"
 CROPS: dict[str, tuple[float, float, float, float] | None] = {
     "full": None,
     "garg": (0.40810811, 0.99189189, 0.03594771, 0.96405229),
@@ -18,8 +18,26 @@ CROPS: dict[str, tuple[float, float, float, float] | None] = {
 SCALINGS = ("metric", "median-scale")
 _CAPS = (10, 50, 80)
 MONO_PROTOCOLS = tuple(f"mono/{crop}/cap{cap}/{scaling}@1" for crop in CROPS for cap in _CAPS for scaling in SCALINGS)
-PROTOCOLS = STEREO_PROTOCOLS + MONO_PROTOCOLS
 _MONO = re.compile(r"mono/(full|garg|eigen|nyu)/cap([1-9]\d{0,3})/(metric|median-scale)@1")
+
+
+class StereoRules(NamedTuple):
+    """What a stereo id says: only pixels that the right camera sees, and what a pixel without an estimate is."""
+
+    seen_only: bool
+    holes: str
+
+
+STEREO_RULES = {
+    "stereo/all@1": StereoRules(seen_only=False, holes=LEFT_OUT),
+    "stereo/holes-bad@1": StereoRules(seen_only=False, holes=BAD),
+    "stereo/noc@1": StereoRules(seen_only=True, holes=LEFT_OUT),
+    "stereo/noc/holes-bad@1": StereoRules(seen_only=True, holes=BAD),
+    "kitti-d1/all@1": StereoRules(seen_only=False, holes=FILLED),
+    "kitti-d1/noc@1": StereoRules(seen_only=True, holes=FILLED),
+}
+STEREO_PROTOCOLS = tuple(STEREO_RULES)
+PROTOCOLS = STEREO_PROTOCOLS + MONO_PROTOCOLS
 
 
 class MonoRules(NamedTuple):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -11,9 +12,18 @@ from mlcvbench.columns import value_name
 from mlcvbench.contract import Array, MetricSpec, Predictions, Scorer, Table, Targets, Values
 from mlcvbench.errors import DataError, PredictionError
 from mlcvbench_depth.measuring import BAD_PIXELS, DepthErrors, measure_depth, measure_disparity
-from mlcvbench_depth.protocols import STEREO_PROTOCOLS, crop_window, parse_mono
+from mlcvbench_depth.protocols import (
+    BAD,
+    FILLED,
+    LEFT_OUT,
+    STEREO_RULES,
+    crop_window,
+    parse_mono,
+)
 
 TOLERANCE = "reference-tolerance"
+OCCLUDED = "occluded"
+"""The target of pixels that only the left camera sees: bool (H, W)."""
 _BAD = tuple(f"bad_{limit:g}".replace(".", "_") for limit in BAD_PIXELS)
 _COUNTS = ("known", "estimated", "error", *_BAD, "d1")
 
@@ -51,34 +61,42 @@ class _MapScorer(Scorer):
 
 
 class StereoScorer(_MapScorer):
-    """Protocols `stereo/all@1` and `stereo/holes-bad@1`: pixels with a known disparity, summed over the data set.
+    """The protocols of `STEREO_RULES`: pixels with a known disparity, summed over the data set.
 
-    - `density`: share of them that have an estimate.
-    - `epe`: mean |estimate - truth| in pixels over those with an estimate, in both protocols.
+    `stereo/noc...` and `kitti-d1/noc@1` score only the known pixels that the right camera sees too (not `occluded`).
+
+    - `density`: share of the scored pixels that have an estimate.
+    - `epe`: mean |estimate - truth| in pixels over those with an estimate; after filling, over all.
     - `bad_0_5 bad_1 bad_2 bad_3`: share in error by more than so many pixels; `d1`: by over 3 px and 5 % of the truth.
-      `stereo/all@1` takes the share of the pixels with an estimate, `stereo/holes-bad@1` of all known pixels, a pixel
-      without an estimate being in error.
+      `stereo/all@1`, `stereo/noc@1` take the share of the pixels with an estimate, `stereo/.../holes-bad@1` of all,
+      a pixel without an estimate being in error. `kitti-d1/...` fill the holes first, as KITTI's development kit does.
     """
 
     field = "disparity"
 
     def __init__(self, protocol: str) -> None:
         self.protocol_id = protocol
-        self.holes_are_bad = protocol == STEREO_PROTOCOLS[1]
-        over = "pixels, holes counting as errors" if self.holes_are_bad else "estimated pixels"
-        shares = [
-            MetricSpec(
-                name, f"share of {over} with an error over {limit:g} px", higher_is_better=False, provenance=TOLERANCE
-            )
+        self.rules = STEREO_RULES[protocol]
+        over = {
+            LEFT_OUT: "estimated pixels",
+            BAD: "pixels, holes counting as errors",
+            FILLED: "pixels, holes being filled",
+        }[self.rules.holes]
+        bad = [
+            (name, f"share of {over} with an error over {limit:g} px")
             for name, limit in zip(_BAD, BAD_PIXELS, strict=True)
         ]
-        by_name = {spec.name: spec for spec in shares}
+        errors = {
+            name: MetricSpec(name, summary, higher_is_better=False, provenance=TOLERANCE)
+            for name, summary in [*bad, ("d1", f"share of {over} with an error over 3 px and 5 %")]
+        }
+        mean_over = "scored" if self.rules.holes == FILLED else "estimated"
+        errors["epe"] = MetricSpec("epe", f"mean error of the {mean_over} pixels", "px", False, TOLERANCE)
+        order = ("d1", "bad_3", "epe") if self.rules.holes == FILLED else ("bad_2", "epe")
+        order = (*order, *(name for name in (*_BAD, "d1") if name not in order))
         self.metrics = (
-            by_name.pop("bad_2"),
-            MetricSpec("epe", "mean error of the estimated pixels", "px", False, TOLERANCE),
-            *by_name.values(),
-            MetricSpec("d1", f"share of {over} with an error over 3 px and 5 %", "fraction", False, TOLERANCE),
-            MetricSpec("density", "share of the known pixels that have an estimate"),
+            *(errors[name] for name in order),
+            MetricSpec("density", "share of the scored pixels that have an estimate"),
         )
 
     def _nothing(self, table: Table) -> str:
@@ -86,10 +104,16 @@ class StereoScorer(_MapScorer):
 
     def rows(self, predictions: Predictions, targets: Targets, units: Array) -> Table:
         """Return a row an image: unit, known, estimated, error (px, summed), bad_0_5 ... bad_3, d1 (pixels)."""
+        if self.rules.seen_only and OCCLUDED not in targets:
+            raise DataError(
+                f"protocol {self.protocol_id!r} wants targets of {OCCLUDED!r}, which this data set does not have; "
+                f"got {', '.join(targets)}."
+            )
         rows = []
-        for name, truth, estimate in self._pairs(predictions, targets):
+        for place, (name, truth, estimate) in enumerate(self._pairs(predictions, targets)):
+            known = seen_truth(truth, targets[OCCLUDED], place) if self.rules.seen_only else truth
             try:
-                counts = measure_disparity(truth, estimate)
+                counts = measure_disparity(known, estimate, fill=self.rules.holes == FILLED)
             except PredictionError as error:
                 raise PredictionError(f"{name}: {error}") from None
             rows.append((counts.known, counts.estimated, counts.error, *counts.bad, counts.d1))
@@ -100,12 +124,22 @@ class StereoScorer(_MapScorer):
         """Return every metric under each row of `weights` (R, U) as float64 (R,), NaN where undefined."""
         sums = weights[:, table["unit"]] @ np.stack([table[name] for name in _COUNTS], axis=1)  # (R, counts)
         total = dict(zip(_COUNTS, sums.T, strict=True))
-        holes = total["known"] - total["estimated"] if self.holes_are_bad else 0.0
-        pixels = total["known"] if self.holes_are_bad else total["estimated"]
+        holes = total["known"] - total["estimated"] if self.rules.holes == BAD else 0.0
+        pixels = total["estimated"] if self.rules.holes == LEFT_OUT else total["known"]
+        measured = total["known"] if self.rules.holes == FILLED else total["estimated"]
         with np.errstate(invalid="ignore", divide="ignore"):  # nothing known or estimated: 0 / 0 is NaN, undefined
             many = {name: (total[name] + holes) / pixels for name in (*_BAD, "d1")}
-            many |= {"epe": total["error"] / total["estimated"], "density": total["estimated"] / total["known"]}
+            many |= {"epe": total["error"] / measured, "density": total["estimated"] / total["known"]}
         return {spec.name: many[spec.name] for spec in self.metrics}
+
+
+def seen_truth(truth: Array, occluded: Any, place: int) -> Array:
+    """Return the truth with 0 where the column `occluded` is true; DataError when its mask has another size."""
+    mask = occluded[place]
+    if mask.shape != truth.shape:
+        wanted, got = (" x ".join(map(str, one.shape)) for one in (truth, mask))
+        raise DataError(f"{value_name(occluded, place)}: has {got} pixels, but its disparity map has {wanted}.")
+    return np.where(mask, np.float32(0), truth)
 
 
 class MonoScorer(_MapScorer):
@@ -165,7 +199,7 @@ class MonoScorer(_MapScorer):
 
 def scorer_of(protocol: str) -> Scorer:
     """Return the scorer of a protocol id; UnknownNameError lists the known ones."""
-    return StereoScorer(protocol) if protocol in STEREO_PROTOCOLS else MonoScorer(protocol)
+    return StereoScorer(protocol) if protocol in STEREO_RULES else MonoScorer(protocol)
 
 
 def field_of(extra: Mapping[str, object]) -> str:

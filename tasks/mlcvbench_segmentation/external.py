@@ -9,8 +9,9 @@ from typing import Any
 from mlcvbench.columns import file_column
 from mlcvbench.contract import External, Problem, Split
 from mlcvbench.errors import DataError, OverrideError
+from mlcvbench.file_sets import files_by_id
 from mlcvbench_segmentation.coding import Coding
-from mlcvbench_segmentation.folder import LABEL_SUFFIXES, files_by_id
+from mlcvbench_segmentation.folder import LABEL_SUFFIXES
 
 
 def read_predictions(path: Path, split: Split, problem: Problem, settings: Mapping[str, Any]) -> External:

@@ -8,6 +8,7 @@ from typing import Any
 
 from mlcvbench.contract import InputSpec, LoadedData, Problem, Split
 from mlcvbench.errors import DataError
+from mlcvbench.file_sets import files_by_id
 from mlcvbench_segmentation.coding import Coding, read_classes, read_label_map
 from mlcvbench_segmentation.split import LabelSplit
 
@@ -41,19 +42,6 @@ def segmentation_problem(classes: tuple[str, ...], coding: Coding) -> Problem:
     """Return the problem: images of any size; `extra` tells readers of predictions what file values mean."""
     extra = {"coding": coding.plain_data()}
     return Problem("segmentation", classes, {"image": InputSpec((None, None, 3))}, extra)
-
-
-def files_by_id(folder: Path, suffixes: tuple[str, ...]) -> dict[str, Path]:
-    """Return files below `folder` by name without ending, such as `frankfurt/000001`, sorted; DataError on doubles."""
-    found: dict[str, Path] = {}
-    for path in sorted(folder.rglob("*")):
-        if path.suffix.lower() not in suffixes or not path.is_file():
-            continue
-        name = path.relative_to(folder).with_suffix("").as_posix()
-        if name in found:
-            raise DataError(f"{path}: {found[name].name} has the same name; wanted one file for each sample.")
-        found[name] = path
-    return found
 
 
 def _coding(root: Path, given: str | None, classes: tuple[str, ...], ignore: int | None) -> Coding:

@@ -12,6 +12,7 @@ import numpy as np
 from mlcvbench.columns import file_column
 from mlcvbench.contract import Array, Batch, Split, Targets
 from mlcvbench.errors import DataError
+from mlcvbench.file_sets import file_digest
 from mlcvbench.images import read_image
 from mlcvbench_segmentation.coding import Coding
 
@@ -55,18 +56,10 @@ class LabelSplit(Split):
             digest = hashlib.sha256("\n".join(self.ids.tolist()).encode())
             digest.update(self._coding.table.astype("<i4").tobytes())
             for path in [*self._label_files, *(self._images or [])]:
-                digest.update(_file_digest(path))
+                digest.update(file_digest(path))
             self._digest = digest.hexdigest()
         return self._digest
 
 
 def _decoder(coding: Coding) -> Callable[[Path], Array]:
     return lambda path: coding.decode(path, ignored=True)
-
-
-def _file_digest(path: Path) -> bytes:
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").digest()
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror}).") from None

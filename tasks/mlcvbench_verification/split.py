@@ -9,8 +9,9 @@ from typing import Any, cast
 
 import numpy as np
 
-from mlcvbench.contract import Array, Batch, Split, Targets, fingerprint_columns
+from mlcvbench.contract import Array, ArraySplit, Batch, Split, Targets, fingerprint_columns
 from mlcvbench.errors import DataError
+from mlcvbench.file_sets import file_digest
 from mlcvbench.images import read_image
 from mlcvbench_verification.pairs import Pairs
 
@@ -58,14 +59,37 @@ class FaceSplit(Split):
                 fingerprint_columns(self.ids, self._pairs.columns(), {"people": self.groups}).encode()
             )
             for path in self._files or []:
-                digest.update(_file_digest(path))
+                digest.update(file_digest(path))
             self._digest = digest.hexdigest()
         return self._digest
 
 
-def _file_digest(path: Path) -> bytes:
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").digest()
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror}).") from None
+class FaceArrays(ArraySplit):
+    """Face images in memory, uint8 (N, H, W, 3); only a split with `pairs` can be scored by pairs.
+
+    Targets are those of `FaceSplit`; `identity` numbers stay as given, so that joined splits never mix up two people.
+    """
+
+    def __init__(
+        self, name: str, images: Array, identity: Array, ids: Sequence[str], people: Array, pairs: Pairs | None
+    ) -> None:
+        super().__init__(name, {"image": images}, {"identity": identity}, ids, people)
+        self._pairs = pairs
+
+    def targets(self) -> Targets:
+        found = super().targets()
+        return found if self._pairs is None else {**found, "pairs": cast("Any", self._pairs)}
+
+    def take(self, indices: Sequence[int] | Array, name: str | None = None) -> Split:
+        """Return the images at `indices` and the pairs among them."""
+        kept = np.asarray(indices, dtype=np.int64)
+        pairs = None if self._pairs is None else self._pairs.within(kept)
+        images, identity = self._inputs["image"], self._targets["identity"]
+        ids, people = self.ids[kept].tolist(), self.groups[kept]
+        return FaceArrays(name or self.name, np.asarray(images)[kept], np.asarray(identity)[kept], ids, people, pairs)
+
+    def fingerprint(self) -> str:
+        if self._pairs is None:
+            return super().fingerprint()
+        parts = super().fingerprint() + fingerprint_columns(self.ids, self._pairs.columns())
+        return hashlib.sha256(parts.encode()).hexdigest()
