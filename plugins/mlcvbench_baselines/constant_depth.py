@@ -17,9 +17,12 @@ _SAMPLE = 1 << 16
 
 
 def constant_depth(problem: Problem, **params: Any) -> Model:
-    """Return the floor: a given `value`, the middle of the search range, or the median of training depths."""
+    """Return the floor: a given `value`, the median of the training pixels, or the middle of the search range.
+
+    A stereo problem says in `extra["trained"]` whether it has training pixels; others always do.
+    """
     value = params.get("value")
-    if value is None and problem.extra.get("field") == "disparity":
+    if value is None and problem.extra.get("field") == "disparity" and not problem.extra.get("trained"):
         value = float(problem.extra["disparities"]) / 2
     return MedianDepth(problem, **params) if value is None else ConstantDepth(problem, value=value)
 
@@ -54,7 +57,7 @@ class MedianDepth(ConstantDepth):
 
     def fit(self, train: Split, val: Split | None, ctx: FitContext) -> None:
         known: list[Array] = []
-        for truth in train.targets()[self._field]:
+        for truth in train.targets().get(self._field, ()):
             values = truth[truth > 0]
             known.append(values[:: max(1, len(values) // _SAMPLE)])
         if not sum(map(len, known)):

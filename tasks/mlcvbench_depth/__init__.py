@@ -6,6 +6,13 @@ from mlcvbench.hookspecs import hookimpl
 from mlcvbench.specs import DatasetSpec, Param, TaskSpec
 
 _ROOT = Param("root", "path", required=True, help="folder with the images and the truth")
+_SCENES = (
+    Param("level", "str", default="medium", choices=("easy", "medium", "hard"), help="difficulty"),
+    Param("size", "ints", default=(128, 128), low=32, high=1024, length=2, help="height and width, pixels"),
+    Param("train", "int", default=240, low=0, high=20_000, help="scenes to train on"),
+    Param("val", "int", default=60, low=0, high=20_000, help="scenes to choose on"),
+    Param("test", "int", default=150, low=1, high=20_000, help="scenes to test on"),
+)
 _SCALE = "what 16-bit PNG values of the truth are divided by"
 
 
@@ -17,7 +24,7 @@ def mlcvbench_tasks() -> list[TaskSpec]:
             name="depth",
             target="mlcvbench_depth.task:DepthTask",
             summary="Measure how far every pixel is: disparity of a stereo pair, or depth from one image.",
-            default="motorcycle",
+            default="scenes-stereo",
             package="mlcvbench_depth",
         )
     ]
@@ -25,9 +32,41 @@ def mlcvbench_tasks() -> list[TaskSpec]:
 
 @hookimpl
 def mlcvbench_datasets() -> list[DatasetSpec]:
-    """Return the data sets: an embedded stereo pair, and folders of PFM, 16-bit PNG or npz truth."""
+    """Return the data sets: rendered scenes, one real pair, and folders of PFM, 16-bit PNG or npz truth."""
     disparities = Param("disparities", "int", default=64, low=16, high=1024, help="search range told to the methods")
     return [
+        DatasetSpec(
+            name="scenes-stereo",
+            kinds=("depth",),
+            target="mlcvbench_depth.scenes:load_scenes_stereo",
+            summary="Rendered solids seen by a calibrated pair of cameras, with exact disparity; no download.",
+            provides=("left", "right"),
+            params=(
+                *_SCENES,
+                Param(
+                    "disparities", "int", low=16, high=1024, help="search range told to the methods; a quarter width"
+                ),
+            ),
+            reference="mlcvbench_scenes, the renderer of this bench",
+        ),
+        DatasetSpec(
+            name="scenes-mono",
+            kinds=("depth",),
+            target="mlcvbench_depth.scenes:load_scenes_mono",
+            summary="Rendered solids seen by one camera, with exact depth; pairs or sequences to learn from.",
+            params=(
+                *_SCENES,
+                Param(
+                    "supervision",
+                    "str",
+                    default="depth",
+                    choices=("depth", "stereo", "sequence", "none"),
+                    help="what training sees beside the image: its depth, the right image, or a sequence",
+                ),
+                Param("frames", "int", default=3, low=2, high=9, help="frames of a training sequence"),
+            ),
+            reference="mlcvbench_scenes, the renderer of this bench",
+        ),
         DatasetSpec(
             name="motorcycle",
             kinds=("depth",),

@@ -138,7 +138,7 @@ def left_frames(settings: SceneSettings, split: str) -> LeftFrames:
             f"instance_{name}": np.concatenate([getattr(frame.instances, name) for frame in frames]) for name in kinds
         }
 
-    drawn = _in_blocks("left", settings, split, draw)
+    drawn = in_blocks("left", settings, split, draw)
     cuts = np.cumsum(drawn.pop("count"))[:-1]
     columns = [np.split(drawn.pop(f"instance_{name}"), cuts) for name in kinds]
     instances = tuple(Instances(*row) for row in zip(*columns, strict=True))
@@ -155,17 +155,20 @@ def stereo_frames(settings: SceneSettings, split: str) -> StereoFrames:
         columns["baseline"] = np.array([pair.rig.baseline for pair in pairs])
         return columns
 
-    return StereoFrames(left=left_frames(settings, split), **_in_blocks("stereo", settings, split, draw))
+    return StereoFrames(left=left_frames(settings, split), **in_blocks("stereo", settings, split, draw))
 
 
 _PIXELS = ("image", "depth", "semantic", "surface")
 _RIGHT_PIXELS = ("disparity", "occluded", "right_disparity", "right_occluded")
 
 
-def _in_blocks(
+def in_blocks(
     what: str, settings: SceneSettings, split: str, draw: Callable[[Sequence[Scene]], Arrays]
 ) -> dict[str, Any]:
-    """Return the columns of a split, joined from the blocks in the cache."""
+    """Return the columns of a split, joined from blocks in the cache; `draw` makes those of some scenes.
+
+    `what` names, in the cache, all that `draw` does beyond the scenes' settings.
+    """
     parts = []
     for first in range(0, settings.counts[split], BLOCK):
         places = range(first, min(first + BLOCK, settings.counts[split]))

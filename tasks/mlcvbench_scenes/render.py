@@ -61,10 +61,13 @@ class StereoFrame:
     right_occluded: NDArray[np.bool_]
 
 
-def render(scene: Scene, camera: Camera | None = None, *, antialias: bool = True) -> Frame:
-    """Return one view of a scene; without a camera, the left one of the rig it was composed for."""
+def render(scene: Scene, camera: Camera | None = None, *, antialias: bool = True, moment: int = 0) -> Frame:
+    """Return one view of a scene; without a camera, the left one of the rig it was composed for.
+
+    `antialias` and `moment` as for `render_stereo`.
+    """
     with np.errstate(all="ignore"):  # rays that miss divide by zero and are dropped by comparisons
-        return _frames(scene, [camera or scene.rig.left], antialias, "0")[0][0]
+        return _frames(scene, [camera or scene.rig.left], antialias, str(moment))[0][0]
 
 
 def render_stereo(scene: Scene, rig: Rig | None = None, *, antialias: bool = True, moment: int = 0) -> StereoFrame:

@@ -1,0 +1,136 @@
+"""The rendered data sets of depth: what they hold, what supervision changes, and how samples are drawn."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from mlcvbench import cache
+from mlcvbench.contract import ArraySplit, Problem
+from mlcvbench.errors import DataError
+from mlcvbench_depth.pictures import HIDDEN, UNKNOWN, map_panel, preview
+from mlcvbench_depth.scenes import load_scenes_mono, load_scenes_stereo
+from mlcvbench_scenes import compose, render
+
+PARAMS = {"level": "medium", "size": [32, 48], "train": 3, "val": 2, "test": 2}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def own_cache(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(cache.VARIABLE, str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+def test_pairs_have_disparity_and_what_is_hidden():
+    data = load_scenes_stereo(PARAMS, 0)
+    batch, targets = data.splits["val"].read(slice(0, 2))
+
+    assert {name: len(split) for name, split in data.splits.items()} == {"train": 3, "val": 2, "test": 2}
+    assert batch.inputs["left"].shape == batch.inputs["right"].shape == (2, 32, 48, 3)
+    assert (targets["disparity"].dtype, targets["occluded"].dtype) == (np.float32, np.bool_)
+    assert targets["disparity"].min() > 0
+    assert batch.meta["baseline"].shape == (2,)
+    assert batch.meta["intrinsics"].shape == (2, 3, 3)
+
+
+@pytest.mark.parametrize(("width", "expected"), [(32, 16), (64, 16), (65, 32), (128, 32), (640, 160)])
+def test_the_search_range_is_a_quarter_of_the_width_and_holds_every_disparity(width, expected):
+    data = load_scenes_stereo({**PARAMS, "size": [32, width], "train": 0, "val": 0}, 0)
+
+    assert data.problem.extra["disparities"] == expected
+    assert np.max(data.splits["test"].targets()["disparity"]) < expected
+    assert data.problem.extra["trained"] is False
+
+
+def test_a_given_search_range_is_told_to_the_methods():
+    assert load_scenes_stereo({**PARAMS, "disparities": 48}, 0).problem.extra["disparities"] == 48
+
+
+@pytest.mark.parametrize(
+    ("supervision", "inputs", "targets", "meta"),
+    [
+        ("depth", {"image"}, {"depth"}, {"intrinsics", "pose"}),
+        ("none", {"image"}, set(), {"intrinsics", "pose"}),
+        ("stereo", {"image", "right"}, set(), {"intrinsics", "pose", "baseline"}),
+        ("sequence", {"image", "frames"}, set(), {"intrinsics", "pose", "poses"}),
+    ],
+)
+def test_supervision_says_what_training_sees_and_leaves_the_test_alone(supervision, inputs, targets, meta):
+    data = load_scenes_mono({**PARAMS, "supervision": supervision, "frames": 4}, 0)
+
+    for name in ("train", "val"):
+        batch, known = data.splits[name].read(slice(0, 2))
+        assert (set(batch.inputs), set(known), set(batch.meta)) == (inputs, targets, meta)
+    batch, known = data.splits["test"].read([0])
+    assert (set(batch.inputs), set(known), set(batch.meta)) == ({"image"}, {"depth"}, {"intrinsics", "pose"})
+    assert data.splits["test"].fingerprint() == load_scenes_mono(PARAMS, 0).splits["test"].fingerprint()
+
+
+@pytest.mark.parametrize("length", [2, 3, 6])
+def test_a_sequence_has_its_length_and_the_image_in_the_middle(length):
+    data = load_scenes_mono({**PARAMS, "supervision": "sequence", "frames": length}, 0)
+    batch, _ = data.splits["train"].read(slice(0, 3))
+
+    assert batch.inputs["frames"].shape == (3, length, 32, 48, 3)
+    np.testing.assert_array_equal(batch.inputs["frames"][:, length // 2], batch.inputs["image"])
+    np.testing.assert_array_equal(batch.meta["poses"][:, length // 2], batch.meta["pose"])
+    assert len({frame.tobytes() for frame in batch.inputs["frames"][0]}) == length
+
+
+def test_noise_differs_from_moment_to_moment():
+    scene = compose(0, 0, "hard", size=(32, 48))
+    clean = render(replace(scene, noise=0.0)).image.astype(float)
+
+    grain = [(render(scene, moment=moment).image - clean).ravel() for moment in (0, 1)]
+
+    assert grain[0].std() > 5
+    assert abs(np.corrcoef(grain)[0, 1]) < 0.05
+
+
+def test_a_pair_is_drawn_as_four_panels():
+    data = load_scenes_stereo(PARAMS, 0)
+    panels = preview(data.splits["test"], data.problem, 5)
+    batch, targets = data.splits["test"].read([0])
+
+    assert len(panels) == 8
+    assert [panel.caption.split(" ")[0] for panel in panels[:4]] == ["test-00000,", "right", "disparity", "hidden"]
+    np.testing.assert_array_equal(panels[1].image, batch.inputs["right"][0])
+    np.testing.assert_array_equal((panels[3].image == HIDDEN).all(axis=2), targets["occluded"][0])
+
+
+def test_a_sequence_is_drawn_frame_by_frame():
+    data = load_scenes_mono({**PARAMS, "supervision": "sequence"}, 0)
+
+    captions = [panel.caption for panel in preview(data.splits["train"], data.problem, 1)]
+
+    assert captions == ["train-00000", "frame 0", "frame 1", "frame 2"]
+
+
+def test_near_is_red_far_is_blue_and_unknown_grey_in_both_maps():
+    near_left = np.tile(np.linspace(9, 1, 40, dtype=np.float32), (4, 1))
+    near_left[0] = 0
+
+    disparity, depth = map_panel("disparity", near_left), map_panel("depth", near_left[:, ::-1])
+
+    for image in (disparity.image, depth.image):
+        red, blue = image[2, 2].astype(int), image[2, -3].astype(int)
+        assert red[0] > red[2]
+        assert blue[2] > blue[0]
+        assert (image[0] == UNKNOWN).all()
+    assert disparity.caption == "disparity 1.0 to 9.0 px, near red, unknown grey: 25%"
+    assert map_panel("depth", np.zeros((3, 3), np.float32)).caption == "depth: unknown everywhere"
+
+
+def test_maps_without_images_are_drawn_alone():
+    class Bare(ArraySplit):
+        def read(self, index):
+            raise DataError("no images")
+
+    split = Bare("test", {"image": np.zeros((2, 4, 4))}, {"depth": np.ones((2, 4, 4), np.float32)})
+
+    panels = preview(split, Problem("depth", (), {}, {"field": "depth"}), 2)
+
+    assert [panel.caption for panel in panels] == ["depth 1.0 to 1.0 m, near red"] * 2
