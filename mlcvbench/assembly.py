@@ -14,6 +14,7 @@ from mlcvbench.contract import Device, JoinedSplit, LoadedData, Model, Problem, 
 from mlcvbench.contract.scoring import iter_names
 from mlcvbench.errors import DataError, PluginError, RequestError, UnknownNameError
 from mlcvbench.registry import get_registry
+from mlcvbench.request import text
 from mlcvbench.spec_checks import untaken_parameter
 from mlcvbench.specs import DatasetSpec, ModelSpec, load_target
 
@@ -98,11 +99,21 @@ def refuse_ragged(data: LoadedData, spec: ModelSpec) -> None:
         )
 
 
-def fit_data(data: LoadedData, spec: ModelSpec) -> FitData:
-    """Return train and val as the model wants them: val is merged into train for a model that does not use it."""
+def fit_data(data: LoadedData, spec: ModelSpec, settings: Mapping[str, Any] | None = None) -> FitData:
+    """Return train and val as the model wants them: val is merged into train for a model that does not use it.
+
+    DataError when one of the `fit.*` settings chooses on a validation split that the data set has not.
+    """
     train, val = data.splits.get("train"), data.splits.get("val")
-    if spec.uses_val or val is None or train is None:
-        return FitData(train, val if spec.uses_val else None)
+    chosen = {param.name: (settings or {}).get(param.name) for param in spec.fit if param.wants_val}
+    wanting = [param.name for param in spec.fit if chosen.get(param.name) in param.wants_val]
+    if wanting and val is None:
+        raise DataError(
+            f"fit.{wanting[0]}={text(chosen[wanting[0]])} chooses on a validation split, and data set {data.name!r} "
+            "has none."
+        )
+    if spec.uses_val or wanting or val is None or train is None:
+        return FitData(train, val if spec.uses_val or wanting else None)
     return FitData(JoinedSplit([train, val], "train+val"), None)
 
 
@@ -120,16 +131,21 @@ def resolve_device(name: str) -> str:
 
 def build_model(config: RunConfig, problem: Problem, weights: Path | None = None) -> Model:
     """Return the run's model on its device, with the state in the folder `weights` when given."""
-    spec = model_spec(config)
+    model = construct(model_spec(config), config.model_params, problem, device_of(config))
+    if weights is not None:
+        model.load(weights)
+    return model
+
+
+def construct(spec: ModelSpec, params: Mapping[str, Any], problem: Problem, device: Device) -> Model:
+    """Return the model of a spec on `device`, not fitted; PluginError when its class does not take its settings."""
     made = load_target(spec.target)
     untaken = untaken_parameter(spec.target, made, spec.params)
     if untaken:
         raise PluginError(f"model {spec.name!r}: {untaken}")
     named = {"name": spec.name.removeprefix(spec.prefix)} if spec.prefix else {}
-    model: Model = made(problem, **named, **config.model_params)
-    model.to(device_of(config))
-    if weights is not None:
-        model.load(weights)
+    model: Model = made(problem, **named, **params)
+    model.to(device)
     return model
 
 

@@ -13,7 +13,8 @@ import re
 import stat
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from mlcvbench.errors import StoreError
@@ -55,6 +56,31 @@ def put(kind: str, key: str, writer: Callable[[Path], None]) -> Path:
     finally:
         remove_tree(pending)
     return final
+
+
+@contextmanager
+def interruptible(kind: str, key: str) -> Iterator[Path | None]:
+    """Yield a folder that stays when the process is stopped in the block, for the next one to go on from.
+
+    It is removed when the block ends, well or by an exception. None when another process is at work in it.
+    """
+    folder = _place(kind, key)
+    with storing(folder.parent):
+        make_folder(folder.parent)
+    if claims.claim(folder.parent, key) is not None:
+        yield None
+        return
+    try:
+        with storing(folder):
+            make_folder(folder)
+        try:
+            yield folder
+        except Exception:
+            remove_tree(folder)
+            raise
+        remove_tree(folder)
+    finally:
+        claims.release(folder.parent, key)
 
 
 def _publish(pending: Path, final: Path) -> None:

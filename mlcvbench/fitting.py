@@ -48,7 +48,7 @@ def obtain_model(config: RunConfig, data: LoadedData, report: Progress, live: Mo
     else:
         model, cached = assembly.build_model(config, data.problem, stored / STATE_FOLDER), True
     info = FitInfo(**{**json.loads((stored / FIT_FILE).read_text()), "cached": cached})
-    split_names = assembly.fit_data(data, spec).train
+    split_names = assembly.fit_data(data, spec, config.fit).train
     return Fitted(
         model,
         ragged=spec.ragged,
@@ -74,7 +74,8 @@ def _from_file(config: RunConfig, data: LoadedData, ragged: bool) -> Fitted:
 
 def _fit_and_store(config: RunConfig, data: LoadedData, report: Progress, key: str) -> tuple[Path, Model]:
     model = assembly.build_model(config, data.problem)
-    info = _fit(config, data, report, model)
+    with cache.interruptible("checkpoints", key) as checkpoints:
+        info = _fit(config, data, report, model, checkpoints)
 
     def write(folder: Path) -> None:
         (folder / STATE_FOLDER).mkdir()
@@ -84,10 +85,10 @@ def _fit_and_store(config: RunConfig, data: LoadedData, report: Progress, key: s
     return cache.put("fits", key, write), model
 
 
-def _fit(config: RunConfig, data: LoadedData, report: Progress, model: Model) -> FitInfo:
+def _fit(config: RunConfig, data: LoadedData, report: Progress, model: Model, checkpoints: Path | None) -> FitInfo:
     if type(model).fit is Model.fit:
         return FitInfo(seconds=0.0)
-    parts = assembly.fit_data(data, assembly.model_spec(config))
+    parts = assembly.fit_data(data, assembly.model_spec(config), config.fit)
     if parts.train is None:
         raise DataError(
             f"data set {data.name!r} has no training split and model {config.model!r} needs fitting; give weights=PATH."
@@ -96,6 +97,7 @@ def _fit(config: RunConfig, data: LoadedData, report: Progress, model: Model) ->
         seed=config.seed,
         device=model.device,
         settings=dict(config.fit),
+        checkpoints=checkpoints,
         budget=config.definition.fit_budget,
         progress=lambda done, total: report("fit", done, total),
     )
@@ -105,7 +107,7 @@ def _fit(config: RunConfig, data: LoadedData, report: Progress, model: Model) ->
     seconds = time.perf_counter() - start
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     return FitInfo(
-        seconds=seconds,
+        seconds=seconds + outcome.earlier_seconds,
         epochs=outcome.epochs,
         peak_memory=max(0, peak - resident),
         train_samples=len(parts.train),

@@ -17,10 +17,11 @@ from typing import Any
 from mlcvbench.config import Definition, RunConfig
 from mlcvbench.definitions import TASK_MARK, definition_files, load_definition
 from mlcvbench.errors import DataError, OverrideError, RequestError, did_you_mean
+from mlcvbench.inner import inner_models, parse_inner
 from mlcvbench.limits import MAX_RUNS
 from mlcvbench.registry import Registry, get_registry
 from mlcvbench.run_keys import RUN_KEYS
-from mlcvbench.settings import complete, parse_setting, split_commas
+from mlcvbench.settings import complete, parse_setting, split_commas, unmet
 from mlcvbench.specs import DatasetSpec, ModelSpec, Param
 
 DEFAULT_OUT = "runs"
@@ -143,6 +144,9 @@ class _Request:
         self.shared: dict[tuple[str, str], str] = {}
         self.named: dict[tuple[str, str, str], str] = {}
         self.used: set[str] = set()
+        self.keys: dict[tuple[str, str, str], str] = {}
+        self.active: set[str] = set()
+        self.idle: dict[str, str] = {}
         for key, value in pairs.items():
             self._sort(key, value)
 
@@ -161,6 +165,9 @@ class _Request:
             for values in itertools.product(*grid.values()):
                 config = self._config(model, dict(zip(grid, values, strict=True)))
                 found.setdefault(json.dumps(config.to_dict(), sort_keys=True), config)
+        for key, reason in self.idle.items():
+            if key not in self.active:
+                raise OverrideError(f"key {key!r} has no effect: {reason}.")
         return list(found.values())
 
     def _sort(self, key: str, value: str) -> None:
@@ -195,9 +202,8 @@ class _Request:
                     key, value = f"{place}.{param.name}", self.shared.get((place, param.name))
                 if value is not None:
                     self.used.add(key)
-                    given[param.name] = [
-                        existing(param, parse_setting(param, t, key), key) for t in split_commas(value)
-                    ]
+                    self.keys[model.name, place, param.name] = key
+                    given[param.name] = [self._value(param, t, key) for t in split_commas(value)]
             self._check_required(_params(model, place), place, model.name, given)
             grid |= {(place, name): values for name, values in given.items()}
         for owner, place, name in self.named:
@@ -207,11 +213,22 @@ class _Request:
         # Seeds turn fastest, so that the runs of a seed group stand together.
         return grid | {("run", key): self.run[key] for key in sorted(self.run, key=lambda key: key == "seed")}
 
+    def _value(self, param: Param, text: str, key: str) -> Any:
+        """Return one value of a model's or fit's setting; the model that it may name must fit the data."""
+        value = existing(param, parse_setting(param, text, key), key)
+        if param.type == "model":
+            inner = parse_inner(value, self.definition.kind, key, self.registry)
+            for one in (inner, *inner_models(inner.spec, inner.params, self.definition.kind)):
+                _check_inputs(one.spec, self.dataset)
+        return value
+
     def _config(self, model: ModelSpec, values: dict[tuple[str, str], Any]) -> RunConfig:
         chosen = {
             place: {name: v for (p, name), v in values.items() if p == place}
             for place in ("model", "fit", "data", "run")
         }
+        for place in ("model", "fit"):
+            self._drop_idle(model, place, chosen[place])
         return RunConfig(
             definition=self.definition,
             model=model.name,
@@ -221,6 +238,19 @@ class _Request:
             given=tuple(f"{place}.{name}" for place in ("model", "fit", "data") for name in chosen[place]),
             **{key.field: chosen["run"].get(name, key.param.default) for name, key in RUN_KEYS.items()},
         )
+
+    def _drop_idle(self, model: ModelSpec, place: str, given: dict[str, Any]) -> None:
+        """Take out the settings that do nothing beside the others, so that a sweep over both makes no run twice."""
+        for param in _params(model, place):
+            if param.name not in given:
+                continue
+            key = self.keys[model.name, place, param.name]
+            reason = unmet(param, complete(_params(model, place), given), place)
+            if reason is None:
+                self.active.add(key)
+            else:
+                self.idle.setdefault(key, reason)
+                del given[param.name]
 
     def _check_required(self, params: Sequence[Param], place: str, owner: str, given: dict[str, Any]) -> None:
         for param in params:

@@ -107,15 +107,19 @@ def _describe(request: str) -> dict[str, Any]:
 
 
 def _identity(config: RunConfig, fingerprint: str) -> dict[str, Any]:
+    from mlcvbench.inner import inner_models
     from mlcvbench.registry import get_registry
 
     plain = config.to_dict()
     definition = {name: value for name, value in plain.pop("definition").items() if name not in DISPLAY}
     registry = get_registry()
+    packages = set(SHARED_SOURCES)
     try:
-        package = registry.model(config.model, config.definition.kind).origin.package
+        entry = registry.model(config.model, config.definition.kind)
+        inner = inner_models(entry.spec, config.model_params, config.definition.kind)
+        packages |= {entry.origin.package, *(one.package for one in inner)}
     except UnknownNameError:
-        package = ""  # a live model or somebody's predictions: there is no plugin whose code could change
+        pass  # a live model or somebody's predictions: there is no plugin whose code could change
     dataset = registry.dataset(config.definition.dataset, config.definition.kind).spec
     paths = {param.name for param in dataset.params if param.type == "path"}
     plain["data_params"] = {name: value for name, value in plain["data_params"].items() if name not in paths}
@@ -125,7 +129,7 @@ def _identity(config: RunConfig, fingerprint: str) -> dict[str, Any]:
         "config": {name: value for name, value in plain.items() if name not in TIMING},
         "definition": definition,
         "fingerprint": fingerprint,
-        "sources": {name: source_hash(name) for name in sorted({package, *SHARED_SOURCES} - {""})},
+        "sources": {name: source_hash(name) for name in sorted(packages - {""})},
         "libraries": {name: _version(name) for name in LIBRARIES},
     }
 

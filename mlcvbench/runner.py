@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from mlcvbench import assembly, scoring
+from mlcvbench import assembly, history_plot, scoring
 from mlcvbench.config import RunConfig
-from mlcvbench.contract import Array, Batch, Model, Predictions, Problem, Split, Task
+from mlcvbench.contract import Array, Batch, Model, Outcome, Predictions, Problem, Split, Task
 from mlcvbench.draft import Draft
 from mlcvbench.errors import PredictionError
 from mlcvbench.fitting import Fitted, Progress, obtain_model
@@ -84,7 +84,8 @@ def _run(config: RunConfig, folder: Path, draft: Draft, live: Model | None = Non
     scoring.write_scored(scored, folder)
     measure_costs(config, folder, draft, Measured(fitted, task, data.problem, test, predictions, size))
     with draft.stage("plots"):
-        draft.parts["plots"] = draw(task, folder / "plots", predictions, scored, test, data.problem)
+        plots = draw(task, folder / "plots", predictions, scored, test, data.problem)
+        draft.parts["plots"] = plots + history_plot.draw(folder / "plots", fitted.info.history)
 
 
 def batch_size(config: RunConfig, split: Split, fitted: Fitted) -> int:
@@ -143,7 +144,8 @@ def draw(
     if scored.table is None:
         return ()
     folder.mkdir()
-    plots = task.plot(folder, predictions, scored.targets, split, problem, scored.table)
+    protocol = scored.scorer.protocol_id
+    plots = task.plot(folder, Outcome(predictions, scored.targets, split, problem, protocol, scored.table))
     if not plots:
         folder.rmdir()
     return tuple(PlotInfo(file=plot.file, title=plot.title, alt=plot.alt) for plot in plots)

@@ -22,6 +22,7 @@ _WANTED = {
     "path": "a path",
     "ints": "a list of whole numbers like [64,64]",
     "floats": "a list of numbers like [0.5,0.5]",
+    "model": "the name of a model, or [NAME,SETTING=VALUE]",
 }
 
 
@@ -64,8 +65,7 @@ def wanted(param: Param) -> str:
     'a whole number of at least 1'
     """
     if param.choices:
-        *rest, last = [_show(choice) for choice in param.choices]
-        return f"one of {', '.join(rest)} or {last}" if rest else last
+        return f"one of {_listed(param.choices)}" if len(param.choices) > 1 else _listed(param.choices)
     base = _WANTED[param.type]
     if param.length is not None:
         kind = "whole numbers" if param.type == "ints" else "numbers"
@@ -77,6 +77,24 @@ def wanted(param: Param) -> str:
     if param.high is not None:
         return f"{base} of at most {_show(param.high)}"
     return base
+
+
+def unmet(param: Param, values: Mapping[str, Any], place: str) -> str | None:
+    """Return why `param` has no effect among the settings `values`, or None when it has one.
+
+    >>> beta = Param("momentum", "float", 0.9, when=(("optimizer", ("momentum", "nesterov")),))
+    >>> unmet(beta, {"optimizer": "adam"}, "fit")
+    'it needs fit.optimizer=momentum or nesterov, got adam'
+    """
+    for name, allowed in param.when:
+        if values[name] not in allowed:
+            return f"it needs {place}.{name}={_listed(allowed)}, got {_show(values[name])}"
+    return None
+
+
+def condition(param: Param, place: str) -> str:
+    """Return with which other settings `param` has an effect, in words; empty when with all."""
+    return " and ".join(f"{place}.{name}={_listed(allowed)}" for name, allowed in param.when)
 
 
 def complete(params: Sequence[Param], given: Mapping[str, Any]) -> dict[str, Any]:
@@ -115,6 +133,11 @@ def absolute(path: str) -> str:
 
 def _plain(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
+
+
+def _listed(values: Sequence[Any]) -> str:
+    *rest, last = [_show(value) for value in values if value is not None]
+    return f"{', '.join(rest)} or {last}" if rest else last
 
 
 def _show(value: Any) -> str:
@@ -168,6 +191,7 @@ _PARSERS: dict[str, Any] = {
     "bool": lambda text: _BOOLS.get(text.lower()),
     "str": _parse_text,
     "path": lambda text: absolute(_parse_text(text)),
+    "model": _parse_text,
     "ints": lambda text: _parse_list(text, _parse_int),
     "floats": lambda text: _parse_list(text, _parse_float),
 }
@@ -177,6 +201,7 @@ _IS: dict[str, Any] = {
     "bool": lambda value: isinstance(value, bool),
     "str": _is_text,
     "path": _is_text,
+    "model": _is_text,
     "ints": lambda value: isinstance(value, list | tuple) and all(map(_is_int, value)),
     "floats": lambda value: isinstance(value, list | tuple) and all(map(_is_number, value)),
 }

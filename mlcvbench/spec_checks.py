@@ -112,6 +112,11 @@ def _check_params(what: str, field: str, params: Any) -> None:
             )
         if param.length is not None and param.type not in {"ints", "floats"}:
             raise PluginError(f"{what}: parameter {param.name!r}: a length needs the type ints or floats.")
+        earlier = [one.name for one in params[: params.index(param)]]
+        if unknown := [name for name, _ in param.when if name not in earlier]:
+            raise PluginError(
+                f"{what}: parameter {param.name!r}: when: no setting {unknown[0]!r} is declared before it."
+            )
         if param.default is not None:
             try:
                 check_value(param, param.default, f"the default of {param.name!r}")

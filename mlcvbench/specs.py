@@ -15,7 +15,7 @@ from mlcvbench.errors import PluginError
 from mlcvbench.fields import names_fields
 
 NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+:-]{0,99}")
-ParamType = Literal["int", "float", "bool", "str", "path", "ints", "floats"]
+ParamType = Literal["int", "float", "bool", "str", "path", "ints", "floats", "model"]
 INPUT_KINDS = ("image", "left", "right", "depth", "frames")
 TASK_KINDS = ("classification", "detection", "segmentation", "verification", "depth")
 
@@ -27,7 +27,10 @@ class Param:
 
     `default=None` means "not set" (the implementation decides); `required` means the user must give it.
     `low` and `high` are inclusive bounds; `choices` lists the allowed values; `length` is how many numbers a list
-    must have.
+    must have. `when` pairs names of settings declared before it with values: unless each of them has one of its values,
+    this setting has no effect, and giving it is refused. `wants_val` lists the values of a `fit.*` setting with which
+    fit chooses on the validation split. A value of type `model` names a registered model of the same task kind, with
+    settings of its own if need be: `[small_cnn,width=8]`.
     """
 
     name: str
@@ -39,6 +42,8 @@ class Param:
     high: float | None = None
     required: bool = False
     length: int | None = None
+    when: tuple[tuple[str, tuple[Any, ...]], ...] = ()
+    wants_val: tuple[Any, ...] = ()
 
 
 @names_fields

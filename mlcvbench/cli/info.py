@@ -11,7 +11,7 @@ import click
 from mlcvbench.errors import UnknownNameError
 from mlcvbench.listing import columns, shown
 from mlcvbench.registry import Entry, Registry, get_registry
-from mlcvbench.settings import wanted
+from mlcvbench.settings import condition, wanted
 from mlcvbench.specs import DatasetSpec, ModelSpec, Param
 
 WIDTH = 80
@@ -95,7 +95,9 @@ def _settings(place: str, params: Sequence[Param]) -> list[str]:
     rows = []
     for param in params:
         state = "required" if param.required else "not set" if param.default is None else f"default {_plain(param)}"
-        rows.append((f"{place}.{param.name}", f"{wanted(param)}; {state}{f' ({param.help})' if param.help else ''}"))
+        only = f"; only with {condition(param, place)}" if param.when else ""
+        help_text = f" ({param.help})" if param.help else ""
+        rows.append((f"{place}.{param.name}", f"{wanted(param)}; {state}{help_text}{only}"))
     return ["", "fit settings" if place == "fit" else "settings", *columns(rows, WIDTH)]
 
 

@@ -33,6 +33,7 @@ class FitContext:
     """What fit gets besides data. All randomness must come from `seed`; nothing is written outside `checkpoints`.
 
     `settings`: the `fit.*` values, typed and completed with the spec's defaults. `budget`: seconds, None = no limit.
+    `checkpoints`: a folder of this fit alone, from which an interrupted one may go on; it is gone once fit returns.
     """
 
     seed: int
@@ -46,10 +47,14 @@ class FitContext:
 @names_fields
 @dataclass(frozen=True, slots=True)
 class FitReport:
-    """What a fit did: epochs run (None when it has none) and a history of columns of equal length, such as loss."""
+    """What a fit did: epochs run (None when it has none) and a history of columns of equal length, such as loss.
+
+    `earlier_seconds`: spent by processes that were interrupted, for a fit that went on from a checkpoint.
+    """
 
     epochs: int | None = None
     history: Mapping[str, list[float]] = field(default_factory=dict)
+    earlier_seconds: float = 0.0
 
 
 @names_fields

@@ -294,12 +294,12 @@ class _Kit:
 
     def fit(self, data: LoadedData) -> Model:
         model = self.build(data.problem)
-        parts = fit_data(data, self.spec)
+        settings = complete(self.spec.fit, self.fit_settings)
+        parts = fit_data(data, self.spec, settings)
         if type(model).fit is Model.fit:
             return model
         if parts.train is None:
             raise CheckFailedError(f"data set {data.name!r} has no training split to fit on.")
-        settings = complete(self.spec.fit, self.fit_settings)
         if "epochs" not in self.fit_settings and isinstance(settings.get("epochs"), int):
             settings["epochs"] = min(settings["epochs"], 2)
         report: object = model.fit(parts.train, parts.val, FitContext(seed=0, device=Device(), settings=settings))

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from mlcvbench import cache
 from mlcvbench.errors import StoreError
+from mlcvbench.records import claims
 
 
 @pytest.fixture(autouse=True)
@@ -121,3 +123,38 @@ def test_what_a_killed_writer_left_is_removed_by_the_next(place):
     cache.put("fits", "other", write("x"))
 
     assert [path.name for path in Path(place / "fits").iterdir()] == ["other"]
+
+
+def stop_in_a_block(reason: BaseException) -> None:
+    """Write something in an interruptible block and leave it by an exception."""
+    with suppress(type(reason)), cache.interruptible("checkpoints", "key") as folder:
+        (folder / "epoch").write_text("3")
+        raise reason
+
+
+def test_what_an_interrupted_block_left_is_there_for_the_next_one(place):
+    stop_in_a_block(KeyboardInterrupt())
+
+    with cache.interruptible("checkpoints", "key") as folder:
+        left = (folder / "epoch").read_text()
+
+    assert left == "3"
+    assert not (place / "checkpoints" / "key").exists()
+
+
+def test_a_block_that_fails_leaves_nothing(place):
+    stop_in_a_block(ValueError())
+
+    assert not (place / "checkpoints" / "key").exists()
+
+
+def test_a_folder_in_which_another_process_works_is_not_given_out(place, monkeypatch):
+    with cache.interruptible("checkpoints", "key"):
+        monkeypatch.setattr(claims, "this_process", lambda: claims.Owner(1, 0, "another"))
+        monkeypatch.setattr(claims, "alive", lambda owner: True)
+
+        with cache.interruptible("checkpoints", "key") as folder:
+            assert folder is None
+
+        monkeypatch.undo()
+        assert (place / "checkpoints" / "key").is_dir()
