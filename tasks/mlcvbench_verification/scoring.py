@@ -8,6 +8,7 @@ import numpy as np
 
 from mlcvbench.contract import Array, MetricSpec, Predictions, Scorer, Table, Targets, Values
 from mlcvbench.errors import DataError, PredictionError
+from mlcvbench_verification.clusters import pair_clusters
 from mlcvbench_verification.folds import FoldAccuracy
 from mlcvbench_verification.identification import probe_ranks, roles_of
 from mlcvbench_verification.pairs import NO_FOLD, Pairs
@@ -70,7 +71,8 @@ class PairScorer(_WholeScorer):
     values of pairs made elsewhere. Module `roc` defines auc, eer and tar_at_far; module `folds` the accuracy of
     `lfw/10fold`, whose threshold is chosen on the training folds.
 
-    Weights are per image; a genuine pair weighs that of its person, an impostor pair the product of both.
+    Weights are per image; a genuine pair weighs that of its person, an impostor pair the product of both. Lists that
+    fall apart into clusters of people are resampled by those (module `clusters`); there each pair weighs its cluster.
     """
 
     def __init__(self, protocol: str) -> None:
@@ -80,8 +82,12 @@ class PairScorer(_WholeScorer):
         self.metrics = ((accuracy,) if self.folded else ()) + _ROC_METRICS
 
     def rows(self, predictions: Predictions, targets: Targets, units: Array) -> Table:
-        """Return a row a pair whose first image is among `units`: unit, other, same, fold, similarity."""
+        """Return a row a pair whose first image is among `units`: unit, other, same, joint, fold, similarity.
+
+        `joint`: both images are drawn together, being of one person or one cluster.
+        """
         pairs, identity = cast("Pairs", targets["pairs"]), np.asarray(targets["identity"])
+        clustered = pair_clusters(pairs, identity) is not None
         similarity = self._given(predictions, len(pairs)) if self.rules.by == GIVEN else None
         first, second, fold = pairs.first, pairs.second, pairs.fold
         if len(units) < len(identity):
@@ -91,9 +97,8 @@ class PairScorer(_WholeScorer):
         if similarity is None:
             similarity = pair_similarity(predictions["embedding"], first, second, self._distance(predictions))
         same = identity[first] == identity[second]
-        return Table(
-            {"unit": first.astype(np.int64), "other": second, "same": same, "fold": fold, "similarity": similarity}
-        )
+        columns = {"unit": first.astype(np.int64), "other": second, "same": same, "joint": same | clustered}
+        return Table({**columns, "fold": fold, "similarity": similarity})
 
     def summarise(self, table: Table, weights: Array | None = None) -> Values:
         """Return every metric, None where undefined. DataError for pairs of one kind only."""
@@ -110,17 +115,24 @@ class PairScorer(_WholeScorer):
 
     def summarise_many(self, table: Table, weights: Array) -> dict[str, Array]:
         """Return every metric under each row of `weights` (R, U) as float64 (R,), NaN where undefined."""
-        similarity, same, first, second = table["similarity"], table["same"], table["unit"], table["other"]
+        similarity, same, first = table["similarity"], table["same"], table["unit"]
+        second = np.where(table["joint"], weights.shape[1], table["other"])  # a joint pair weighs w_a * 1
+        weights = np.concatenate([weights, np.ones((len(weights), 1))], axis=1)
         roc = WeightedRoc(similarity, same, first, second)
         folds = FoldAccuracy(similarity, same, table["fold"]) if self.folded else None
         many: dict[str, list[float]] = {spec.name: [] for spec in self.metrics}
         for row in weights:
             numbers = roc.numbers(row)
             if folds is not None:
-                numbers["accuracy_10fold"] = folds.mean(np.where(same, row[first], row[first] * row[second]))
+                numbers["accuracy_10fold"] = folds.mean(row[first] * row[second])
             for name, values in many.items():
                 values.append(numbers[name])
         return {name: np.array(values, dtype=np.float64) for name, values in many.items()}
+
+    def unit_groups(self, groups: Array, targets: Targets) -> Array:
+        """Return the cluster of each image where the list falls apart, else its person."""
+        clusters = pair_clusters(cast("Pairs", targets["pairs"]), np.asarray(targets["identity"]))
+        return groups if clusters is None else clusters
 
     def undefined(self, table: Table) -> dict[str, str]:
         """Return the metrics that these rows leave undefined, each with the reason."""

@@ -127,25 +127,6 @@ def random_case(  # the counts describe the scene
     return scene(annotations, images, classes), results
 
 
-def skilled_case(seed: int, images: int) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """Return a scene of one class and the results of a good detector (AP 0.6): better boxes score higher."""
-    rng = np.random.default_rng(seed)
-    annotations, results = [], []
-    for image in range(images):
-        for box in _boxes(rng, rng.integers(0, 7)):
-            annotations.append({"image_id": 10 * image + 1, "category_id": 1, "bbox": box.tolist()})
-            for repeat in range(1 + rng.poisson(0.6) if rng.random() < 0.85 else 0):
-                quality = rng.beta(4, 2) * 0.6**repeat
-                near = box + rng.normal(0, 0.06 * (1.3 - quality), 4) * np.array([box[2], box[3], box[2], box[3]])
-                found = _result(image, 0, np.maximum(near, [-20, -20, 1, 1]), rng, 0)
-                results.append({**found, "score": float(quality)})
-        results += [
-            {**_result(image, 0, box, rng, 0), "score": float(rng.beta(1, 6))}
-            for box in _boxes(rng, rng.integers(0, 10))
-        ]
-    return scene(annotations, images, 1), results
-
-
 def _boxes(rng: np.random.Generator, count: int) -> np.ndarray:
     size = np.exp(rng.normal(3.6, 1.0, (count, 2))).clip(2, 200)
     corner = rng.random((count, 2)) * (np.array([WIDTH, HEIGHT]) - size).clip(1)

@@ -20,6 +20,7 @@ from mlcvbench_depth.scoring import MonoScorer, StereoScorer
 from mlcvbench_detection.coco_scoring import CocoScorer
 from mlcvbench_detection.voc_scoring import VocScorer
 from mlcvbench_segmentation.scoring import SegmentationScorer
+from mlcvbench_verification.pairs import Pairs
 from mlcvbench_verification.scoring import PairScorer
 
 Generator = np.random.Generator
@@ -183,12 +184,12 @@ def faces(images: int = 4, noise: float = 0.9) -> World:
 def folds(folds: int = 10) -> World:
     """Lists of pairs like LFW's: `folds` folds of other people, as many genuine as impostor pairs, few for anyone.
 
-    People are drawn anew for each pair, from 1.4 a genuine pair; some are easier to tell from all others.
+    People are drawn anew for each pair, of 1.9 a genuine pair; some are easier to tell from all others.
     """
 
     def draw(rng: Generator, count: int) -> Sample:
         each = count // folds  # people of a fold
-        pairs = int(each / 1.4)
+        pairs = int(each / 1.9)
         ease = rng.normal(0, 0.5, each * folds)
         start = np.repeat(np.arange(folds) * each, pairs)
         same = start + rng.integers(0, each, len(start))
@@ -210,8 +211,10 @@ def folds(folds: int = 10) -> World:
 def _pairs(
     protocol: str, first: np.ndarray, second: np.ndarray, similarity: np.ndarray, fold: np.ndarray, person: np.ndarray
 ) -> Sample:
-    columns = {"unit": first, "other": second, "same": person[first] == person[second], "fold": fold}
-    return Sample(PairScorer(protocol), Table({**columns, "similarity": similarity}), person)
+    scorer, units = PairScorer(protocol), np.arange(len(person))
+    targets = {"pairs": Pairs(first, second, fold), "identity": person}
+    table = scorer.rows({"similarity": similarity}, targets, units)
+    return Sample(scorer, table, scorer.unit_groups(person, targets))
 
 
 class Coverage(NamedTuple):
@@ -252,7 +255,7 @@ def coverage(
             score = scores[name]
             assert score is not None
             low, high = np.nanquantile(replicates[name], [0.025, 0.975])
-            made = interval(score, replicates[name], groups, fraction=fractions[name])
+            made = interval(score, replicates[name], len(np.unique(sample.groups)), fraction=fractions[name])
             values[name].append(score)
             ends[name].append((made, Interval(low, high)))
     found = {}

@@ -6,7 +6,7 @@ import copy
 
 import numpy as np
 import pytest
-from support.detection import VAL100, Case, official, random_case, read_case, skilled_case, write_case
+from support.detection import VAL100, Case, official, random_case, read_case, write_case
 
 from mlcvbench import stats
 from mlcvbench.intervals import interval
@@ -103,31 +103,6 @@ def test_intervals_contain_the_value(published):
         assert low is not None
         assert high is not None
         assert low <= value <= high, name
-
-
-@pytest.mark.slow
-def test_intervals_of_one_class_cover_the_truth_as_often_as_they_say(tmp_path):
-    """400 samples of 150 images from a population of 3,000, whose own value is the truth."""
-    images, drawn, samples, resamples = 3000, 150, 400, 200
-    case = write_case(tmp_path, *skilled_case(5, images))
-    table = case.table()
-    wanted = case.scorer.summarise(table)
-    rng = np.random.default_rng(0)
-    inside = dict.fromkeys(("ap", "ap50", "ar100"), 0)
-
-    for _ in range(samples):
-        chosen = rng.choice(images, drawn)
-        weights = np.zeros((resamples, images))
-        np.add.at(weights, (np.arange(resamples)[:, None], chosen[rng.integers(0, drawn, (resamples, drawn))]), 1.0)
-        sample = type(table)({name: column[np.isin(table["unit"], chosen)] for name, column in table.columns.items()})
-        many = case.scorer.summarise_many(sample, weights)
-        scores = case.scorer.summarise(sample, np.bincount(chosen, minlength=images).astype(float))
-        for name in inside:
-            low, high = interval(scores[name], many[name], drawn)
-            inside[name] += low <= wanted[name] <= high
-
-    coverage = {name: count / samples for name, count in inside.items()}
-    assert all(abs(share - 0.95) <= 0.03 for share in coverage.values()), coverage
 
 
 @pytest.mark.parametrize("recalls", [RECALLS, ELEVEN])
