@@ -76,12 +76,14 @@ def config_of(record: Record, data: Mapping[str, Any] | None = None) -> RunConfi
     return replace(config, data_params=params)
 
 
-def recompute(record: Record, folder: Path, data: Mapping[str, Any] | None = None) -> Recomputed:
-    """Score the predictions stored in `folder` again and compare every metric and interval with the record.
+def recompute(
+    record: Record, folder: Path, data: Mapping[str, Any] | None = None, archive: Path | None = None
+) -> Recomputed:
+    """Score the predictions stored in `folder` (or in `archive`) again and compare everything with the record.
 
     RecordError when the record has no predictions or was made on other data.
     """
-    stored = _open_stored(record, folder, data)
+    stored = _open_stored(record, folder, data, archive)
     scored = scoring.score(stored.scorer, stored.predictions, stored.test, with_rows=bool(record.intervals))
     if record.intervals:
         scored = scoring.with_replicates(scored, stored.test)
@@ -117,7 +119,7 @@ class _Stored:
     predictions: Predictions
 
 
-def _open_stored(record: Record, folder: Path, data: Mapping[str, Any] | None) -> _Stored:
+def _open_stored(record: Record, folder: Path, data: Mapping[str, Any] | None, archive: Path | None = None) -> _Stored:
     config = config_of(record, data)
     if record.status != "ok" or record.dataset is None:
         raise RecordError(f"record {record.run_id!r} has status {record.status!r}, so it has no metrics to recompute.")
@@ -130,16 +132,17 @@ def _open_stored(record: Record, folder: Path, data: Mapping[str, Any] | None) -
         )
     task = assembly.task_of(config)
     scorer = task.scorer(config.definition.protocol, loaded.problem)
-    path = predictions_file(record, folder)
+    path = predictions_file(record, folder, archive)
     return _Stored(scorer, test, path, task.load(path, test.ids, loaded.problem))
 
 
-def predictions_file(record: Record, folder: Path) -> Path:
-    """Return the stored predictions; RecordError when there are none."""
-    names = sorted(name for name in record.artifacts if name.startswith("predictions."))
-    for name in names:
-        if (folder / name).is_file():
-            return folder / name
+def predictions_file(record: Record, folder: Path, archive: Path | None = None) -> Path:
+    """Return the stored predictions, beside the record or as `archive`/sha256/name; RecordError when there are none."""
+    for name in sorted(name for name in record.artifacts if name.startswith("predictions.")):
+        places = [folder / name] if archive is None else [folder / name, archive / record.artifacts[name] / name]
+        for path in places:
+            if path.is_file():
+                return path
     raise RecordError(f"record {record.run_id!r}: its predictions are not beside it.")
 
 

@@ -19,7 +19,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "show": ("mlcvbench.cli.show:show", "Show a stored run."),
     "rescore": ("mlcvbench.cli.rescore:rescore", "Compute a run's metrics again from its stored predictions."),
     "compare": ("mlcvbench.cli.compare:compare", "Compare two runs, sample by sample."),
-    "leaderboard": ("mlcvbench.cli.leaderboard:leaderboard", "Build or verify leaderboards."),
+    "leaderboard": ("mlcvbench.cli.leaderboard:leaderboard", "Build, verify or publish leaderboards."),
     "plugin": ("mlcvbench.cli.plugin:plugin", "Start, check and diagnose plugins."),
 }
 """Command -> (where its click command is, its help line). Help is printed from here, so that it imports nothing."""

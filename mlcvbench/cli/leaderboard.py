@@ -1,4 +1,4 @@
-"""`mlcvbench leaderboard build|verify`: boards from a folder of runs, and the proof that they can be recomputed."""
+"""`mlcvbench leaderboard build|verify|publish`: boards from runs, and the proof that they can be recomputed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ DEFAULTS = {"runs": "runs", "out": "board"}
 
 @click.group("leaderboard")
 def leaderboard() -> None:
-    """Build or verify leaderboards."""
+    """Build, verify or publish leaderboards."""
 
 
 @leaderboard.command("build")
@@ -58,17 +58,18 @@ def build(settings: tuple[str, ...], as_json: bool) -> None:
 def verify(settings: tuple[str, ...], as_json: bool) -> None:
     """Check every run of a folder: schema, hashes, metrics recomputed bit for bit, and the tables built from them.
 
-    SETTINGS: runs=DIR (default runs), out=DIR (default board: its tables are compared where they exist), and
-    data.NAME=VALUE for paths, which a record does not hold. Any error: exit 1. What was found is kept in
-    runs/verified.json, from which `leaderboard build` takes the trust column.
+    SETTINGS: runs=DIR (default runs), out=DIR (default board: its tables are compared where they exist), archive=DIR
+    (where `publish` put large predictions), and data.NAME=VALUE for paths, which a record does not hold. Any error:
+    exit 1. What was found is kept in runs/verified.json, from which `leaderboard build` takes the trust column.
     """
     from mlcvbench.cli.runs import data_settings
     from mlcvbench.errors import CheckFailedError
     from mlcvbench.leaderboard.verify import verify_runs
 
     paths = [word for word in settings if word.startswith("data.")]
-    given = read_settings([word for word in settings if word not in paths], ("runs", "out"))
-    result = verify_runs(Path(given["runs"]), Path(given["out"]), data_settings(paths))
+    given = read_settings([word for word in settings if word not in paths], ("runs", "out", "archive"))
+    archive = Path(given["archive"]) if "archive" in given else None
+    result = verify_runs(Path(given["runs"]), Path(given["out"]), data_settings(paths), archive)
     if as_json:
         click.echo(json.dumps(result.plain(), indent=2))
     else:
@@ -78,6 +79,26 @@ def verify(settings: tuple[str, ...], as_json: bool) -> None:
         click.echo(result.summary())
     if result.errors:
         raise CheckFailedError(f"{len(result.errors)} of {len(result.checks)} checks failed.")
+
+
+@leaderboard.command("publish")
+@click.argument("settings", nargs=-1)
+def publish_runs(settings: tuple[str, ...]) -> None:
+    """Copy sound runs into a folder for git, with what recomputes them, and build and verify its boards.
+
+    SETTINGS: runs=DIR (default runs), out=DIR (default board) and data.NAME=VALUE for paths, which a record does not
+    hold. Records are copied byte for byte; predictions over 200 kB go to out/archive, a folder a sha256. Newer runs
+    replace older ones of the same request.
+    """
+    from mlcvbench.cli.runs import data_settings
+    from mlcvbench.leaderboard.publish import publish
+
+    paths = [word for word in settings if word.startswith("data.")]
+    given = read_settings([word for word in settings if word not in paths], ("runs", "out"))
+    done = publish(Path(given["runs"]), Path(given["out"]), data_settings(paths))
+    replaced = f", {len(done.dropped)} older removed" if done.dropped else ""
+    archived = f", predictions of {done.archived} archived" if done.archived else ""
+    click.echo(f"{len(done.runs)} run{'s' * (len(done.runs) != 1)} published{replaced}{archived}\n{done.summary}")
 
 
 def read_settings(words: Sequence[str], known: Collection[str]) -> dict[str, str]:

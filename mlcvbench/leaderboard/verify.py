@@ -64,10 +64,11 @@ class Verified:
         return {"checks": [asdict(c) for c in self.checks], "recomputed": list(self.recomputed), "runs": self.runs}
 
 
-def verify_runs(runs: Path, out: Path, data: Mapping[str, Any] | None = None) -> Verified:
+def verify_runs(runs: Path, out: Path, data: Mapping[str, Any] | None = None, archive: Path | None = None) -> Verified:
     """Check every run in `runs`, write the verdicts beside them and compare the tables in `out` where there are any.
 
-    `data`: `data.*` paths of data sets, which records do not hold.
+    `data`: `data.*` paths of data sets, which records do not hold; `archive`: where large predictions lie, a folder a
+    sha256.
     """
     from mlcvbench.errors import StoreError
     from mlcvbench.records.durable import storing
@@ -83,7 +84,7 @@ def verify_runs(runs: Path, out: Path, data: Mapping[str, Any] | None = None) ->
     verdicts: dict[str, dict[str, str]] = {}
     for record, folder in pairs:
         found = [Check("record", record.run_id, True), *_artifacts(record, folder)]
-        found += _metrics(record, folder, data) if record.status == "ok" else []
+        found += _metrics(record, folder, data, archive) if record.status == "ok" else []
         checks += found
         verdicts[record.run_id] = _verdict(found, folder)
     built_with = read_report(runs)
@@ -119,15 +120,17 @@ def _artifacts(record: Record, folder: Path) -> list[Check]:
     return checks
 
 
-def _metrics(record: Record, folder: Path, data: Mapping[str, Any] | None) -> list[Check]:
+def _metrics(record: Record, folder: Path, data: Mapping[str, Any] | None, archive: Path | None = None) -> list[Check]:
     """Recompute every metric, interval and replicate from the stored predictions."""
-    from mlcvbench.rescoring import recompute
+    from mlcvbench.rescoring import predictions_file, recompute
 
     label = f"{record.run_id}/record.json"
-    if not any(name.startswith("predictions.") and (folder / name).is_file() for name in record.artifacts):
+    try:
+        predictions_file(record, folder, archive)
+    except MlcvbenchError:
         return [Check("metrics", label, True, note="not recomputed: its predictions are not stored here")]
     try:
-        result = recompute(record, folder, data)
+        result = recompute(record, folder, data, archive)
     except MlcvbenchError as error:
         return [Check("metrics", label, False, str(error), "metrics recomputed from the stored predictions")]
     except (TypeError, ValueError, KeyError, AttributeError) as error:  # a record whose config is not one

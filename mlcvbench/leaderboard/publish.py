@@ -1,0 +1,90 @@
+"""`leaderboard publish`: copy what is worth keeping of sound runs into a folder for git, build its boards, verify them.
+
+Kept of a run: its record, byte for byte, its predictions, replicates and pictures. The rows, raw latencies and log stay
+behind; their sha256 is in the record. Predictions over a limit go to an archive, a folder named by their sha256, which
+need not be in git.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mlcvbench.errors import CheckFailedError
+from mlcvbench.leaderboard.boards import boards_of
+from mlcvbench.leaderboard.build import build_boards
+from mlcvbench.leaderboard.reading import read_runs
+from mlcvbench.leaderboard.verify import verify_runs
+from mlcvbench.records.canonical import RECORD_FILE
+from mlcvbench.records.durable import remove_tree, storing
+from mlcvbench.records.schema import Record
+
+RECORDS, ARCHIVE = "records", "archive"
+MOST_BYTES = 200_000
+"""Of predictions that are copied beside their record."""
+_KEPT = ("predictions.", "replicates.", "plots/")
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What was published: the ids of the runs, those of older runs they replace, and how many were archived."""
+
+    runs: tuple[str, ...]
+    dropped: tuple[str, ...]
+    archived: int
+    summary: str
+
+
+def publish(runs: Path, out: Path, data: Mapping[str, Any] | None = None) -> Published:
+    """Publish every run of `runs` that a board ranks into `out`, beside what `out` already holds.
+
+    `data`: `data.*` paths, which records do not hold. CheckFailedError, and nothing is published, when a run of `runs`
+    does not come out as recorded; an older run of the same request in `out` is removed.
+    """
+    checked = verify_runs(runs, out / "nothing", data)
+    if checked.errors:
+        raise CheckFailedError(f"nothing was published: {checked.errors[0]} ({len(checked.errors)} checks failed).")
+    pairs, _ = read_runs(runs)
+    ranked = ranked_runs(pairs)
+    records, archive = out / RECORDS, out / ARCHIVE
+    with storing(out):
+        records.mkdir(parents=True, exist_ok=True)
+        archived = sum(_copy(record, folder, records, archive) for record, folder in pairs if record.run_id in ranked)
+        kept = ranked_runs(read_runs(records)[0])
+        dropped = sorted(path.name for path in records.iterdir() if path.is_dir() and path.name not in kept)
+        for name in dropped:
+            remove_tree(records / name)
+    result = verify_runs(records, out / "nothing", data, archive)
+    build_boards(records, out)
+    if result.errors:
+        raise CheckFailedError(f"{result.errors[0]} ({len(result.errors)} checks of {out.name} failed).")
+    return Published(tuple(sorted(ranked & kept)), tuple(dropped), archived, result.summary())
+
+
+def ranked_runs(pairs: list[tuple[Record, Path]]) -> set[str]:
+    """Return the ids of the runs that some board ranks: whole, sound, and not replaced by a newer one."""
+    boards = boards_of(pairs) if pairs else []
+    return {entry.record.run_id for board in boards for row in board.rows for entry in row.runs}
+
+
+def _copy(record: Record, folder: Path, records: Path, archive: Path) -> bool:
+    """Copy what is kept of a run, the record last; return whether its predictions went to the archive."""
+    final, partial = records / record.run_id, records / f".{record.run_id}"
+    remove_tree(partial)
+    partial.mkdir()
+    archived = False
+    for name, digest in sorted(record.artifacts.items()):
+        if not name.startswith(_KEPT):
+            continue
+        large = name.startswith("predictions.") and (folder / name).stat().st_size > MOST_BYTES
+        target = archive / digest / name if large else partial / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(folder / name, target)
+        archived = archived or large
+    shutil.copyfile(folder / RECORD_FILE, partial / RECORD_FILE)
+    remove_tree(final)
+    partial.rename(final)
+    return archived

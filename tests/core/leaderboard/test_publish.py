@@ -1,0 +1,88 @@
+"""`leaderboard publish`: what goes into git, what stays behind, and that nothing unsound is let through."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from support.runs import stored_run
+
+from mlcvbench.cli.leaderboard import leaderboard
+from mlcvbench.errors import CheckFailedError
+from mlcvbench.leaderboard import publish as publishing
+from mlcvbench.leaderboard.publish import publish
+from mlcvbench.leaderboard.verify import verify_runs
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("made")
+    stored_run(root)
+    return root
+
+
+@pytest.fixture
+def runs(made: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(made, tmp_path / "runs"))
+
+
+def only(folder: Path) -> Path:
+    (found,) = (path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("_"))
+    return found
+
+
+def test_a_published_run_keeps_its_record_and_what_recomputes_it(runs: Path, tmp_path: Path) -> None:
+    done = publish(runs, tmp_path / "out")
+
+    source, copy = only(runs), only(tmp_path / "out/records")
+    kept = {str(path.relative_to(copy)) for path in copy.rglob("*") if path.is_file()}
+    assert done.runs == (source.name,)
+    assert kept >= {"record.json", "predictions.npz", "replicates.npz"}
+    assert not kept & {"log.txt", "rows.parquet", "latency.npz"}
+    assert (copy / "record.json").read_bytes() == (source / "record.json").read_bytes()
+    assert (tmp_path / "out/site/index.html").is_file()
+    assert verify_runs(tmp_path / "out/records", tmp_path / "out").errors == []
+
+
+def test_large_predictions_go_to_an_archive_named_by_their_hash(
+    runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(publishing, "MOST_BYTES", 10)
+
+    done = publish(runs, tmp_path / "out")
+
+    assert done.archived == 1
+    assert not (only(tmp_path / "out/records") / "predictions.npz").exists()
+    assert [path.name for path in only(tmp_path / "out/archive").iterdir()] == ["predictions.npz"]
+    with_archive = verify_runs(tmp_path / "out/records", tmp_path / "out", archive=tmp_path / "out/archive")
+    assert (with_archive.errors, len(with_archive.recomputed)) == ([], 1)
+    assert verify_runs(tmp_path / "out/records", tmp_path / "out").recomputed == ()
+
+
+def test_a_touched_run_stops_the_publication(runs: Path, tmp_path: Path) -> None:
+    path = only(runs) / "predictions.npz"
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(bytes(data))
+
+    with pytest.raises(CheckFailedError, match=r"^nothing was published: FAIL  artifact: .*predictions\.npz"):
+        publish(runs, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_publishing_again_changes_no_byte(runs: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    publish(runs, out)
+    before = {path: path.read_bytes() for path in sorted(out.rglob("*")) if path.is_file()}
+
+    publish(runs, out)
+
+    assert {path: path.read_bytes() for path in sorted(out.rglob("*")) if path.is_file()} == before
+
+
+def test_the_command_says_what_it_published(runs: Path, tmp_path: Path) -> None:
+    result = CliRunner().invoke(leaderboard, ["publish", f"runs={runs}", f"out={tmp_path / 'out'}"])
+
+    assert (result.exit_code, result.output.splitlines()[0]) == (0, "1 run published")
