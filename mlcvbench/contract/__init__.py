@@ -13,7 +13,7 @@ from mlcvbench.contract.model import (
 from mlcvbench.contract.problem import InputSpec, Problem
 from mlcvbench.contract.scoring import MetricSpec, Scorer, Table, Values
 from mlcvbench.contract.split import ArraySplit, JoinedSplit, LoadedData, Split, SubSplit, fingerprint_columns
-from mlcvbench.contract.task import External, Panel, Plot, Task, check_array, spread
+from mlcvbench.contract.task import External, Outcome, Panel, Plot, Task, check_array, spread
 from mlcvbench.contract.torch_model import TorchModel
 
 __all__ = [
@@ -31,6 +31,7 @@ __all__ = [
     "MetricSpec",
     "Model",
     "Operations",
+    "Outcome",
     "Panel",
     "ParameterCounts",
     "Place",

@@ -28,6 +28,18 @@ class Plot:
 
 
 @dataclass(frozen=True, slots=True)
+class Outcome:
+    """A split, what was predicted for it, and the rows of the scorer with this protocol id: what there is to draw."""
+
+    predictions: Predictions
+    targets: Targets
+    split: Split
+    problem: Problem
+    protocol: str
+    table: Table
+
+
+@dataclass(frozen=True, slots=True)
 class Panel:
     """One picture of a contact sheet: uint8 (H, W, 3) with the ground truth drawn in, and a short caption."""
 
@@ -92,10 +104,8 @@ class Task(ABC):
     def read_external(self, path: Path, split: Split, problem: Problem, settings: Mapping[str, Any]) -> External:
         """Read predictions made elsewhere (`mlcvbench score`); DataError names the file and the line or field."""
 
-    def plot(
-        self, folder: Path, predictions: Predictions, targets: Targets, split: Split, problem: Problem, table: Table
-    ) -> list[Plot]:
-        """Draw what people of the task look at into `folder`; the default draws nothing."""
+    def plot(self, folder: Path, outcome: Outcome) -> list[Plot]:
+        """Draw what people of the task look at into `folder`, as its protocol scores it; the default draws nothing."""
         return []
 
     def preview(self, split: Split, problem: Problem, count: int) -> list[Panel]:

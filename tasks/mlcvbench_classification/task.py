@@ -12,14 +12,13 @@ from mlcvbench.contract import (
     Array,
     External,
     LoadedData,
+    Outcome,
     Panel,
     Plot,
     Predictions,
     Problem,
     Scorer,
     Split,
-    Table,
-    Targets,
     Task,
     check_array,
     check_labels,
@@ -82,12 +81,10 @@ class ClassificationTask(Task):
 
         return read_predictions(path, split.ids, problem, settings, self)
 
-    def plot(
-        self, folder: Path, predictions: Predictions, targets: Targets, split: Split, problem: Problem, table: Table
-    ) -> list[Plot]:
+    def plot(self, folder: Path, outcome: Outcome) -> list[Plot]:
         from mlcvbench_classification.plots import draw
 
-        return draw(folder, split, problem, table)
+        return draw(folder, outcome.split, outcome.problem, outcome.table)
 
     def preview(self, split: Split, problem: Problem, count: int) -> list[Panel]:
         from mlcvbench_classification.pictures import preview

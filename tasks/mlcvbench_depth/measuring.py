@@ -141,10 +141,7 @@ def measure_depth(
     if not count:
         return DepthErrors(0)
     if median_scale:
-        middle = np.median(got)
-        if not middle > 0:
-            raise PredictionError("field 'depth': the median estimate is 0, so it cannot be scaled to the truth's.")
-        got *= np.float32(np.median(wanted) / middle)
+        got *= median_factor(wanted, got)
     np.clip(got, np.float32(NEAREST), np.float32(cap), out=got)
     ratio = got / wanted
     got -= wanted  # the differences from here on
@@ -166,6 +163,14 @@ def measure_depth(
         delta2=inside[1],
         delta3=inside[2],
     )
+
+
+def median_factor(wanted: Array, got: Array) -> np.float32:
+    """Return median(wanted) / median(got) of the scored pixels; PredictionError when the median estimate is 0."""
+    middle = np.median(got)
+    if not middle > 0:
+        raise PredictionError("field 'depth': the median estimate is 0, so it cannot be scaled to the truth's.")
+    return np.float32(np.median(wanted) / middle)
 
 
 def _dot(one: Array, other: Array) -> float:

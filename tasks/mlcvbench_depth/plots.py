@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from mlcvbench.contract import Array, Plot, Predictions, Split, Table, Targets
+from mlcvbench.contract import Array, Outcome, Plot, Table
 from mlcvbench.errors import DataError
 from mlcvbench_depth.measuring import DELTA
-from mlcvbench_depth.quantise import STEPS
+from mlcvbench_depth.protocols import FILLED, STEREO_RULES
+from mlcvbench_depth.views import view_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -30,54 +31,61 @@ INK, ACCENT, UNKNOWN, HOLE = "#1f2933", "#2166ac", "#d9dde2", "#111418"
 NAME_LENGTH = 40
 
 
-def draw(folder: Path, predictions: Predictions, targets: Targets, split: Split, table: Table) -> list[Plot]:
+def draw(folder: Path, outcome: Outcome) -> list[Plot]:
     """Write the pictures as PNG into `folder` and return what they are; maps are read one at a time."""
     import matplotlib.style
 
-    field = "disparity" if "disparity" in targets else "depth"
-    quality = _error_of(table)
+    table = outcome.table
+    quality = _error_of(table, outcome.protocol)
     units = table["unit"][~np.isnan(quality)]
     if not len(units):
         return []
     folder.mkdir(parents=True, exist_ok=True)
     order = units[np.argsort(-quality[~np.isnan(quality)], kind="stable")]
     worst, best = order[:SHOWN], order[::-1][: max(0, min(SHOWN, len(order) - SHOWN))]
-    shown = _Shown(field, predictions, targets, split, dict(zip(table["unit"].tolist(), quality.tolist(), strict=True)))
+    shown = _Shown(outcome, dict(zip(table["unit"].tolist(), quality.tolist(), strict=True)))
     drawn: list[Plot] = []
     with matplotlib.style.context("default"):
         for chosen, file, title in ((worst, "worst.png", "Worst images"), (best, "best.png", "Best images")):
             if len(chosen):
                 name = title if len(order) > 1 else "The image"
                 drawn.append(_save(*shown.draw(chosen.tolist()), folder, file, name))
-        drawn.append(_save(*draw_errors(field, predictions, targets, units), folder, "errors.png", "Errors"))
+        drawn.append(_save(*draw_errors(outcome, units), folder, "errors.png", "Errors"))
     return drawn
 
 
-def _error_of(table: Table) -> Array:
+def _error_of(table: Table, protocol: str) -> Array:
     """Return the error of each image by which they are sorted: share over 2 px (holes count), or abs_rel."""
     if "abs_rel" in table.columns:
         return table["abs_rel"]
+    holes = 0 if STEREO_RULES[protocol].holes == FILLED else table["known"] - table["estimated"]
     with np.errstate(invalid="ignore", divide="ignore"):
-        share: Array = (table["bad_2"] + table["known"] - table["estimated"]) / table["known"]
+        share: Array = (table["bad_2"] + holes) / table["known"]
     return share
 
 
+def field_of(outcome: Outcome) -> str:
+    """Return what is drawn, `disparity` or `depth`."""
+    return "disparity" if outcome.protocol in STEREO_RULES else "depth"
+
+
 def errors_of(field: str, truth: Array, estimate: Array) -> Array:
-    """Return float32 (H, W): |error| in px, or max(p / t, t / p) - 1; NaN where unknown, inf where not estimated."""
-    pixels = _to_pixels(estimate)
+    """Return float32 (H, W): |error| in px, or max(p / t, t / p) - 1; NaN where not scored, inf where not estimated."""
     with np.errstate(invalid="ignore", divide="ignore"):
-        error = np.abs(pixels - truth) if field == "disparity" else np.maximum(pixels / truth, truth / pixels) - 1
-    error[pixels <= 0] = np.inf
+        error = np.abs(estimate - truth) if field == "disparity" else np.maximum(estimate / truth, truth / estimate) - 1
+    error[estimate <= 0] = np.inf
     error[truth <= 0] = np.nan
     return error
 
 
-def draw_errors(field: str, predictions: Predictions, targets: Targets, units: Array) -> tuple[Figure, str]:
-    """Draw the share of known pixels whose error is larger than a threshold, over the threshold."""
+def draw_errors(outcome: Outcome, units: Array) -> tuple[Figure, str]:
+    """Draw the share of scored pixels whose error is larger than a threshold, over the threshold."""
+    field = field_of(outcome)
     chosen = units[:: max(1, len(units) // CURVE_IMAGES)].tolist()
     errors = []
     for unit in chosen:
-        error = errors_of(field, targets[field][unit], predictions[field][unit])
+        view = view_of(outcome, unit)
+        error = errors_of(field, view.truth, view.estimate)
         known = error[~np.isnan(error)]
         errors.append(known[:: max(1, len(known) * len(chosen) // CURVE_PIXELS)])
     values = np.sort(np.concatenate(errors))
@@ -107,11 +115,9 @@ def draw_errors(field: str, predictions: Predictions, targets: Targets, units: A
 class _Shown:
     """What is drawn of an image: itself, the truth, the estimate on the same scale, and where it errs."""
 
-    def __init__(
-        self, field: str, predictions: Predictions, targets: Targets, split: Split, error: Mapping[int, float]
-    ) -> None:
-        self._field, self._predictions, self._targets = field, predictions, targets
-        self._split, self._error = split, error
+    def __init__(self, outcome: Outcome, error: Mapping[int, float]) -> None:
+        self._outcome, self._error = outcome, error
+        self._field, self._split = field_of(outcome), outcome.split
 
     def draw(self, units: Sequence[int]) -> tuple[Figure, str]:
         """Draw one row an image."""
@@ -124,10 +130,10 @@ class _Shown:
         return figure, f"Image, measured {self._field}, estimate and error; {kind}: {values}."
 
     def _draw_row(self, figure: Figure, row: Any, unit: int) -> None:
-        truth, estimate = self._targets[self._field][unit], self._predictions[self._field][unit]
-        step = max(1, -(-max(truth.shape) // SIDE))
-        error = errors_of(self._field, truth, estimate)[::step, ::step]
-        truth, guess = truth[::step, ::step], _to_pixels(estimate)[::step, ::step]
+        view = view_of(self._outcome, unit)
+        step = max(1, -(-max(view.truth.shape) // SIDE))
+        truth, guess = view.truth[::step, ::step], view.estimate[::step, ::step]
+        error = errors_of(self._field, truth, guess)
         image = self._image(unit, step)
         name = str(self._split.ids[unit])
         row[0].set_title(name[-NAME_LENGTH:], fontsize=8, color=INK, parse_math=False)
@@ -144,8 +150,9 @@ class _Shown:
         wrong = row[3].imshow(red, cmap=_palette("magma", UNKNOWN), vmin=0, vmax=most, interpolation="nearest")
         figure.colorbar(wrong, ax=row[3], fraction=0.05, pad=0.02).ax.tick_params(labelsize=6)
         unit_name = "px" if self._field == "disparity" else "m"
-        row[1].set_title(f"measured ({unit_name}), grey: unknown", fontsize=8, color=INK)
-        row[2].set_title(f"estimate ({unit_name}), black: none", fontsize=8, color=INK)
+        scaled = "" if view.factor == 1 else f", times {view.factor:.3g}"
+        row[1].set_title(f"truth ({unit_name}), grey: not scored", fontsize=8, color=INK)
+        row[2].set_title(f"estimate{scaled} ({unit_name}), black: none", fontsize=8, color=INK)
         row[3].set_title("error (px)" if self._field == "disparity" else "factor - 1", fontsize=8, color=INK)
         for axes in row:
             axes.set_axis_off()
@@ -158,13 +165,6 @@ class _Shown:
             return None
         column = inputs["left"] if "left" in inputs else inputs["image"]
         return np.asarray(column[0])[::step, ::step]
-
-
-def _to_pixels(estimate: Array) -> Array:
-    """Return stored estimates as float32 pixels or metres."""
-    if estimate.dtype == np.uint16:
-        return estimate.astype(np.float32) / np.float32(STEPS)
-    return estimate.astype(np.float32)
 
 
 def _palette(name: str, masked: str) -> Any:

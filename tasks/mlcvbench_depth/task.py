@@ -12,14 +12,13 @@ from mlcvbench.contract import (
     Array,
     External,
     LoadedData,
+    Outcome,
     Panel,
     Plot,
     Predictions,
     Problem,
     Scorer,
     Split,
-    Table,
-    Targets,
     Task,
 )
 from mlcvbench.errors import PredictionError
@@ -88,12 +87,10 @@ class DepthTask(Task):
 
         return read_predictions(path, split, problem, settings)
 
-    def plot(
-        self, folder: Path, predictions: Predictions, targets: Targets, split: Split, problem: Problem, table: Table
-    ) -> list[Plot]:
+    def plot(self, folder: Path, outcome: Outcome) -> list[Plot]:
         from mlcvbench_depth.plots import draw
 
-        return draw(folder, predictions, targets, split, table)
+        return draw(folder, outcome)
 
     def preview(self, split: Split, problem: Problem, count: int) -> list[Panel]:
         from mlcvbench_depth.pictures import preview

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mlcvbench.contract import Array, Plot, Predictions, Problem, Split, Table, Targets
+from mlcvbench.contract import Array, Outcome, Plot, Table
 from mlcvbench_detection.coco_scoring import detected_boxes
 from mlcvbench_detection.curves import Outcomes, best_score, outcomes
 from mlcvbench_detection.predictions import RaggedMasks
@@ -26,19 +25,18 @@ _LABEL_HEIGHT = 0.06
 """A box that begins this near to the top of its image, as a share of the height, has its label inside."""
 
 
-def draw_overlays(
-    folder: Path, predictions: Predictions, targets: Targets, split: Split, problem: Problem, table: Table
-) -> list[Plot]:
+def draw_overlays(folder: Path, outcome: Outcome) -> list[Plot]:
     """Draw the images with the most and the fewest errors; nothing when the split has no pictures."""
     from mlcvbench_detection.plots import save
 
+    split, table = outcome.split, outcome.table
     if not getattr(split, "has_pictures", True) or not len(table):
         return []
     found = outcomes(table)
     score = best_score(table, found)
     errors, hits = _tally(table, found, score, len(split))
     annotated = np.flatnonzero(hits + errors > 0)
-    scene = _Scene(predictions, targets, split, problem.classes, table, found, score)
+    scene = _Scene(outcome, found, score)
     plots = []
     for file, title, order in (
         ("worst.png", "Images with the most errors", np.lexsort((annotated, -errors[annotated]))),
@@ -69,17 +67,9 @@ def _tally(table: Table, found: Outcomes, score: float, count: int) -> tuple[Arr
 class _Scene:
     """Draws images of one record."""
 
-    def __init__(
-        self,
-        predictions: Predictions,
-        targets: Targets,
-        split: Split,
-        classes: Sequence[str],
-        table: Table,
-        found: Outcomes,
-        score: float,
-    ) -> None:
-        self._split, self._classes, self._table = split, classes, table
+    def __init__(self, outcome: Outcome, found: Outcomes, score: float) -> None:
+        predictions, targets = outcome.predictions, outcome.targets
+        self._split, self._classes, self._table = outcome.split, outcome.problem.classes, outcome.table
         self._found, self._score = found, score
         self._boxes, self._labels = detected_boxes(predictions), ragged(predictions, "labels")
         self._wanted, self._wanted_labels = ragged(targets, "xywh"), ragged(targets, "labels")

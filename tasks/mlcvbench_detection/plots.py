@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mlcvbench.contract import Plot, Predictions, Problem, Split, Table, Targets
+from mlcvbench.contract import Outcome, Plot
 from mlcvbench_detection.curves import PrecisionRecall, precision_recall
 from mlcvbench_detection.summary import RECALLS
 
@@ -27,9 +27,7 @@ INK, ACCENT, PALE = "#1f2933", "#2166ac", "#c8d6e5"
 NAME_LENGTH = 18
 
 
-def draw(
-    folder: Path, predictions: Predictions, targets: Targets, split: Split, problem: Problem, table: Table
-) -> list[Plot]:
+def draw(folder: Path, outcome: Outcome) -> list[Plot]:
     """Write the pictures that the results allow as PNG into `folder` and return what they are."""
     import matplotlib.style
 
@@ -37,16 +35,16 @@ def draw(
 
     folder.mkdir(parents=True, exist_ok=True)
     drawn: list[Plot] = []
-    found = precision_recall(table, len(problem.classes))
+    found = precision_recall(outcome.table, len(outcome.problem.classes))
     with matplotlib.style.context("default"):
         if not np.isnan(found.average).all():
             for file, title, (figure, alt) in (
-                ("precision_recall.png", "Precision and recall", draw_curves(found, problem.classes)),
-                ("classes.png", "Average precision of each class", draw_classes(found, problem.classes)),
+                ("precision_recall.png", "Precision and recall", draw_curves(found, outcome.problem.classes)),
+                ("classes.png", "Average precision of each class", draw_classes(found, outcome.problem.classes)),
             ):
                 save(figure, folder / file)
                 drawn.append(Plot(file, title, alt))
-        drawn += draw_overlays(folder, predictions, targets, split, problem, table)
+        drawn += draw_overlays(folder, outcome)
     return drawn
 
 

@@ -10,13 +10,12 @@ from mlcvbench.contract import (
     Array,
     External,
     LoadedData,
+    Outcome,
     Plot,
     Predictions,
     Problem,
     Scorer,
     Split,
-    Table,
-    Targets,
     Task,
 )
 from mlcvbench.errors import OverrideError, RecordError, UnknownNameError
@@ -82,9 +81,7 @@ class DetectionTask(Task):
         fields = " and ".join(name for name, field in (("boxes", "xywh"), ("masks", "masks")) if field in predictions)
         return External(predictions, f"{path.name}: {fields}")
 
-    def plot(
-        self, folder: Path, predictions: Predictions, targets: Targets, split: Split, problem: Problem, table: Table
-    ) -> list[Plot]:
+    def plot(self, folder: Path, outcome: Outcome) -> list[Plot]:
         from mlcvbench_detection.plots import draw
 
-        return draw(folder, predictions, targets, split, problem, table)
+        return draw(folder, outcome)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mlcvbench.contract import Array, Plot, Predictions, Problem, Split, Table, Targets
+from mlcvbench.contract import Array, Outcome, Plot, Table
 from mlcvbench.errors import DataError
 from mlcvbench_segmentation.palette import IGNORED_COLOR, class_colors, label_colors
 from mlcvbench_segmentation.pictures import picture_of
@@ -30,24 +30,21 @@ INK, ACCENT = "#1f2933", "#2166ac"
 NAME_LENGTH = 18
 
 
-def draw(
-    folder: Path, predictions: Predictions, targets: Targets, split: Split, problem: Problem, table: Table
-) -> list[Plot]:
+def draw(folder: Path, outcome: Outcome) -> list[Plot]:
     """Write the pictures as PNG into `folder` and return what they are; images are read one at a time."""
     import matplotlib.style
 
+    table, classes = outcome.table, outcome.problem.classes
     if not len(table):
         return []
     folder.mkdir(parents=True, exist_ok=True)
     units, quality = image_iou(table)
     order = units[np.argsort(quality, kind="stable")]
     worst, best = order[:SHOWN], order[::-1][: max(0, min(SHOWN, len(order) - SHOWN))]
-    shown = _Shown(
-        predictions, targets, split, problem.classes, dict(zip(units.tolist(), quality.tolist(), strict=True))
-    )
+    shown = _Shown(outcome, dict(zip(units.tolist(), quality.tolist(), strict=True)))
     drawn: list[Plot] = []
     with matplotlib.style.context("default"):
-        figure, alt = draw_class_iou(table, problem.classes)
+        figure, alt = draw_class_iou(table, classes)
         drawn.append(_save(figure, folder, "classes.png", "IoU of each class", alt))
         for chosen, file, title in ((worst, "worst.png", "Worst images"), (best, "best.png", "Best images")):
             if len(chosen):
@@ -88,12 +85,10 @@ def draw_class_iou(table: Table, classes: Sequence[str]) -> tuple[Figure, str]:
 class _Shown:
     """What is drawn of an image: itself under its labels, under its prediction, and where they differ."""
 
-    def __init__(
-        self, predictions: Predictions, targets: Targets, split: Split, classes: Sequence[str], iou: dict[int, float]
-    ) -> None:
-        self._predictions, self._targets, self._split = predictions, targets, split
-        self._classes, self._iou = classes, iou
-        self._colors = class_colors(len(classes))
+    def __init__(self, outcome: Outcome, iou: dict[int, float]) -> None:
+        self._predictions, self._targets, self._split = outcome.predictions, outcome.targets, outcome.split
+        self._classes, self._iou = outcome.problem.classes, iou
+        self._colors = class_colors(len(self._classes))
 
     def draw(self, units: Sequence[int], what: str) -> tuple[Figure, str]:
         """Draw one row an image, with a legend of the classes in it."""

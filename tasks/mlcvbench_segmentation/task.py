@@ -12,14 +12,13 @@ from mlcvbench.contract import (
     Array,
     External,
     LoadedData,
+    Outcome,
     Panel,
     Plot,
     Predictions,
     Problem,
     Scorer,
     Split,
-    Table,
-    Targets,
     Task,
 )
 from mlcvbench.errors import PredictionError
@@ -81,12 +80,10 @@ class SegmentationTask(Task):
 
         return read_predictions(path, split, problem, settings)
 
-    def plot(
-        self, folder: Path, predictions: Predictions, targets: Targets, split: Split, problem: Problem, table: Table
-    ) -> list[Plot]:
+    def plot(self, folder: Path, outcome: Outcome) -> list[Plot]:
         from mlcvbench_segmentation.plots import draw
 
-        return draw(folder, predictions, targets, split, problem, table)
+        return draw(folder, outcome)
 
     def preview(self, split: Split, problem: Problem, count: int) -> list[Panel]:
         from mlcvbench_segmentation.pictures import preview

@@ -12,13 +12,12 @@ from mlcvbench.contract import (
     Array,
     External,
     LoadedData,
+    Outcome,
     Plot,
     Predictions,
     Problem,
     Scorer,
     Split,
-    Table,
-    Targets,
     Task,
     check_array,
 )
@@ -88,12 +87,10 @@ class VerificationTask(Task):
 
         return read_predictions(path, split, problem, settings, self)
 
-    def plot(
-        self, folder: Path, predictions: Predictions, targets: Targets, split: Split, problem: Problem, table: Table
-    ) -> list[Plot]:
+    def plot(self, folder: Path, outcome: Outcome) -> list[Plot]:
         from mlcvbench_verification.plots import draw
 
-        return draw(folder, split, table)
+        return draw(folder, outcome.split, outcome.table)
 
 
 def check_values(values: Array, where: str) -> Array:

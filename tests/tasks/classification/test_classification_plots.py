@@ -9,10 +9,11 @@ import pytest
 from PIL import Image
 from support.classification import problem_of
 
-from mlcvbench.contract import ArraySplit, Plot
+from mlcvbench.contract import ArraySplit, Outcome, Plot
 from mlcvbench_classification.task import ClassificationTask
 
 TASK = ClassificationTask()
+PROTOCOL = "top1/single-crop@1"
 
 
 def drawn(folder: Path, classes: int, predictions: dict[str, np.ndarray], labels: np.ndarray) -> list[Plot]:
@@ -20,8 +21,8 @@ def drawn(folder: Path, classes: int, predictions: dict[str, np.ndarray], labels
     problem, count = problem_of(names), len(labels)
     rng = np.random.default_rng(0)
     split = ArraySplit("test", {"image": rng.integers(0, 256, (count, 6, 6), dtype=np.uint8)}, {"label": labels})
-    table = TASK.scorer("top1/single-crop@1", problem).rows(predictions, split.targets(), np.arange(count))
-    return TASK.plot(folder, predictions, split.targets(), split, problem, table)
+    table = TASK.scorer(PROTOCOL, problem).rows(predictions, split.targets(), np.arange(count))
+    return TASK.plot(folder, Outcome(predictions, split.targets(), split, problem, PROTOCOL, table))
 
 
 def scores_of(labels: np.ndarray, classes: int) -> np.ndarray:

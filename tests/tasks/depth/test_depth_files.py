@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from support.depth_maps import disparities, write_image, write_map, write_pfm, write_png16, write_stereo_folder
 
+from mlcvbench.contract import Outcome
 from mlcvbench.errors import OverrideError
 from mlcvbench.scoring import tabulate
 from mlcvbench_depth.folders import load_depth_folder, load_stereo_folder
@@ -134,7 +135,8 @@ def test_pictures_are_drawn_the_same_every_time(tmp_path, data, truth):
     scorer = task.scorer("stereo/all@1", data.problem)
     table = tabulate(scorer, guesses, test.targets(), 3)
 
-    plots = [draw(tmp_path / name, guesses, test.targets(), test, table) for name in ("a", "b")]
+    outcome = Outcome(guesses, test.targets(), test, data.problem, scorer.protocol_id, table)
+    plots = [draw(tmp_path / name, outcome) for name in ("a", "b")]
 
     assert [plot.file for plot in plots[0]] == ["worst.png", "errors.png"]
     for plot in plots[0]:

@@ -10,7 +10,7 @@ from PIL import Image
 from support.detection import HEIGHT, VAL100, WIDTH, random_case, read_case, scene, write_case
 from support.voc import annotation, voc_folder
 
-from mlcvbench.contract import Plot
+from mlcvbench.contract import Outcome, Plot
 from mlcvbench.scoring import tabulate
 from mlcvbench_detection.coco import load_coco
 from mlcvbench_detection.curves import best_score, outcomes, precision_recall
@@ -22,7 +22,8 @@ TASK = DetectionTask()
 
 
 def draw(folder: Path, case: object) -> list[Plot]:
-    return TASK.plot(folder, case.predictions, case.split.targets(), case.split, case.problem, case.table())
+    targets, protocol = case.split.targets(), case.scorer.protocol_id
+    return TASK.plot(folder, Outcome(case.predictions, targets, case.split, case.problem, protocol, case.table()))
 
 
 def with_pictures(folder: Path, seed: int = 1, kind: str = "bbox") -> object:
@@ -121,7 +122,8 @@ def test_voc_has_pictures_too(tmp_path):
     predictions = TASK.read_external(results, split, data.problem, {}).predictions
     table = tabulate(TASK.scorer("voc/11pt@1", data.problem), predictions, split.targets(), 2)
 
-    plots = TASK.plot(tmp_path / "plots", predictions, split.targets(), split, data.problem, table)
+    outcome = Outcome(predictions, split.targets(), split, data.problem, "voc/11pt@1", table)
+    plots = TASK.plot(tmp_path / "plots", outcome)
 
     assert [plot.file for plot in plots] == ["precision_recall.png", "classes.png", "worst.png", "best.png"]
     assert plots[1].alt == "Average precision of each class; the lowest is 0.000 for cat."

@@ -8,6 +8,7 @@ from support.label_folders import CLASSES, label_maps, write_label_folder, write
 
 from mlcvbench import scoring
 from mlcvbench.columns import LazyColumn
+from mlcvbench.contract import Outcome
 from mlcvbench.errors import DataError, OverrideError
 from mlcvbench_segmentation.folder import load_label_folder
 from mlcvbench_segmentation.plots import draw
@@ -152,7 +153,8 @@ def test_pictures_are_drawn_the_same_every_time(tmp_path, data, labels):
     scorer = SegmentationScorer(PROTOCOL, data.problem)
     table = scoring.tabulate(scorer, guesses, test.targets(), 3)
 
-    plots = [draw(tmp_path / name, guesses, test.targets(), test, data.problem, table) for name in ("a", "b")]
+    outcome = Outcome(guesses, test.targets(), test, data.problem, scorer.protocol_id, table)
+    plots = [draw(tmp_path / name, outcome) for name in ("a", "b")]
 
     assert [plot.file for plot in plots[0]] == ["classes.png", "worst.png"]
     assert plots[0] == plots[1]
