@@ -227,6 +227,11 @@ def fingerprint_columns(ids: Array, *groups: Mapping[str, Column]) -> str:
 
 
 def _digest_value(digest: Any, name: str, value: Any) -> None:
+    if hasattr(value, "__len__") and not isinstance(value, np.ndarray | list | tuple | str | bytes):
+        digest.update(f"\n{name}:{len(value)}\n".encode())  # a task kind's own column, such as one of unequal lengths
+        for part in value:
+            _digest_value(digest, name, part)
+        return
     array = np.ascontiguousarray(value)
     if array.dtype.kind in "OU":
         digest.update(f"\n{name}:str:{array.shape}\n".encode())

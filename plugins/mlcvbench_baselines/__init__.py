@@ -33,6 +33,17 @@ def mlcvbench_models() -> list[ModelSpec]:
             reference="The zero-rule classifier, a place at a time.",
         ),
         ModelSpec(
+            name="box_prior",
+            kinds=("detection",),
+            target="mlcvbench_baselines.box_prior:BoxPrior",
+            summary="Answers every image with the boxes that training images have most often; sees no pixel.",
+            needs=(),
+            params=(Param("boxes", "int", default=8, low=1, high=100, help="boxes of a class, by k-means"),),
+            ragged=True,
+            family="baseline",
+            reference="The zero-rule classifier, of boxes.",
+        ),
+        ModelSpec(
             name="constant_depth",
             kinds=("depth",),
             target="mlcvbench_baselines.constant_depth:constant_depth",

@@ -13,7 +13,7 @@ def mlcvbench_tasks() -> list[TaskSpec]:
             name="detection",
             target="mlcvbench_detection.task:DetectionTask",
             summary="Find the objects of an image: boxes, classes, scores, and masks where they are asked for.",
-            default="coco",
+            default="scenes",
             package="mlcvbench_detection",
         )
     ]
@@ -21,9 +21,24 @@ def mlcvbench_tasks() -> list[TaskSpec]:
 
 @hookimpl
 def mlcvbench_datasets() -> list[DatasetSpec]:
-    """Return the published formats: COCO annotations and VOC folders."""
+    """Return the rendered scenes and the published formats: COCO annotations and VOC folders."""
     kinds = ("detection",)
     return [
+        DatasetSpec(
+            name="scenes",
+            kinds=kinds,
+            target="mlcvbench_detection.scenes:load_scenes",
+            summary="Rendered spheres, boxes, cylinders, cones and capsules, with boxes and masks; no download.",
+            params=(
+                Param("level", "str", default="medium", choices=("easy", "medium", "hard"), help="difficulty"),
+                Param("size", "ints", default=(128, 128), low=32, high=1024, length=2, help="height and width, pixels"),
+                Param("train", "int", default=240, low=0, high=20_000, help="scenes to train on"),
+                Param("val", "int", default=60, low=0, high=20_000, help="scenes to choose on"),
+                Param("test", "int", default=150, low=1, high=20_000, help="scenes to test on"),
+                Param("masks", "bool", default=False, help="give the masks too, for instance segmentation"),
+            ),
+            reference="mlcvbench_scenes, the renderer of this bench",
+        ),
         DatasetSpec(
             name="coco",
             kinds=kinds,

@@ -1,0 +1,97 @@
+"""Rendered scenes: five kinds of solids with boxes and masks, of which everything is known."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from mlcvbench.contract import Array, Batch, InputSpec, LoadedData, Problem, Split, Targets
+from mlcvbench_detection.boxes import to_xywh
+from mlcvbench_detection.predictions import RaggedMasks
+from mlcvbench_detection.ragged import Ragged
+from mlcvbench_detection.rle import Masks, encode_dense
+from mlcvbench_detection.split import DetectionSplit
+from mlcvbench_scenes import CLASSES
+from mlcvbench_scenes.dataset import LeftFrames, SceneSettings, left_frames
+from mlcvbench_scenes.scene import FIRST_SOLID
+
+SOLIDS = CLASSES[FIRST_SOLID:]
+"""The classes; ground and wall are no objects."""
+SLIVER_AREA = 1 / 400
+"""Share of the image's pixels (41 of 128 x 128) below which what shows of a solid is no object to be found."""
+SLIVER_VISIBLE = 0.2
+"""Share of a solid in view below which it is no object to be found."""
+
+
+def load_scenes(params: Mapping[str, Any], data_seed: int) -> LoadedData:
+    """Return rendered scenes with the splits train, val and test; `data_seed` says which scenes.
+
+    Inputs `image` uint8 (H, W, 3). Targets are those of a COCO file (`DetectionSplit`), and `occluded` and `truncated`,
+    bool: another solid hides part of it; the image's border cuts it off. Solids of which less than `SLIVER_VISIBLE` or
+    less than `SLIVER_AREA` of the image shows are crowds, which the scorers ignore: neither found nor missed.
+    """
+    settings = SceneSettings.of(params, data_seed)
+    masks = bool(params.get("masks"))
+    splits: dict[str, Split] = {name: SceneSplit(name, left_frames(settings, name), masks) for name in settings.splits}
+    extra = {"category_ids": tuple(range(1, len(SOLIDS) + 1)), "masks": masks}
+    problem = Problem("detection", SOLIDS, {"image": InputSpec((*settings.size, 3))}, extra)
+    return LoadedData("scenes", "1", problem, splits)
+
+
+class SceneSplit(DetectionSplit):
+    """Frames in memory with the annotations of a COCO file."""
+
+    def __init__(self, name: str, frames: LeftFrames, masks: bool) -> None:
+        super().__init__(name, ids=frames.ids, targets=annotate(frames, masks), files=(), folder=None, classes=SOLIDS)
+        self._images = frames.image
+
+    @property
+    def ragged(self) -> bool:
+        return False
+
+    @property
+    def has_pictures(self) -> bool:
+        return True
+
+    def read(self, index: Sequence[int] | Array | slice) -> tuple[Batch, Targets]:
+        places = np.arange(len(self))[index if isinstance(index, slice) else np.asarray(index, dtype=np.int64)]
+        meta = {"size": self._targets["size"][places]}
+        return Batch(self.ids[places], {"image": self._images[places]}, meta), self._taken(places)
+
+    def picture(self, place: int) -> Array:
+        picture: Array = self._images[place]
+        return picture
+
+    def fingerprint(self) -> str:
+        digest = hashlib.sha256(super().fingerprint().encode())
+        digest.update(self._images.tobytes())
+        return digest.hexdigest()
+
+
+def annotate(frames: LeftFrames, masks: bool) -> dict[str, Any]:
+    """Return the targets of a COCO file for some frames; ids of annotations are 1, 2, 3 ... in order."""
+    height, width = frames.image.shape[1:3]
+    least = SLIVER_AREA * height * width
+    columns: dict[str, list[Array]] = {}
+    for solids in frames.instances:
+        row = {
+            "xywh": to_xywh(solids.box),
+            "labels": solids.label - FIRST_SOLID,
+            "area": solids.area.astype(np.float64),
+            "crowd": (solids.visible < SLIVER_VISIBLE) | (solids.area < least),
+            "occluded": solids.occluded,
+            "truncated": solids.truncated,
+        }
+        for name, values in row.items():
+            columns.setdefault(name, []).append(values)
+    targets: dict[str, Any] = {name: Ragged.of(parts) for name, parts in columns.items()}
+    starts = targets["labels"].starts
+    targets["annotation"] = Ragged(np.arange(1, starts[-1] + 1), starts)
+    targets["size"] = np.tile(np.array([height, width], dtype=np.int64), (len(frames.ids), 1))
+    if masks:
+        encoded = [encode_dense(frames.masks(place)) for place in range(len(frames.ids))]
+        targets["masks"] = RaggedMasks(Masks.join(encoded), starts)
+    return targets
