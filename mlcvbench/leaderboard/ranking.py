@@ -30,7 +30,10 @@ def rank(rows: Sequence[Row], primary: str, higher_is_better: bool) -> tuple[lis
     method = "none"
     if tested:
         values = np.array([rows[index].metrics[primary].value for index in tested], dtype=np.float64)
-        ranks = stats.rank_intervals(values, np.stack([samples[index] for index in tested]), higher_is_better)  # type: ignore[misc]
+        draws = np.stack([sample for index in tested if (sample := samples[index]) is not None])
+        known = [count for row in rows if (count := row.record.intervals.get("groups")) is not None]
+        groups = min(known, default=None)
+        ranks = stats.rank_intervals(values, draws, higher_is_better, groups=groups)
         method = ranks.method
         for place, index in enumerate(tested):
             rows[index] = replace(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.stats import norm
+from scipy.stats import t as student
 
 from mlcvbench import stats
 from mlcvbench.contract.scoring import MetricSpec, Scorer, Table
@@ -148,6 +150,29 @@ def test_lower_can_be_better():
     ranks = stats.rank_intervals(*made_up([0.5, 0.9, 0.7]), higher_is_better=False)
 
     assert ranks.low.tolist() == [1, 3, 2]
+
+
+@pytest.mark.parametrize("groups", [2, 5, 30, 1000])
+def test_few_groups_separate_less(groups):
+    t = np.array([0.0, 0.5, 2.0, 4.0, np.inf])
+
+    found = stats._normal_equivalent(t * np.sqrt(groups / (groups - 1)), groups)
+
+    exact = norm.isf(student.sf(t, groups - 1))
+    assert found[:-1] == pytest.approx(exact[:-1], abs=0.1 if groups == 2 else 0.02)
+    assert found[-1] == np.inf
+
+
+def test_equal_rows_of_few_groups_are_seldom_separated():
+    rng, groups, wrong, trials = np.random.default_rng(0), 30, 0, 300
+    weights = np.concatenate(list(stats.resample_weights(np.arange(groups), 1000, seed=1))) / groups
+
+    for _ in range(trials):
+        scores = rng.normal(size=(1, groups)) + rng.normal(size=(5, groups))
+        ranks = stats.rank_intervals(scores.mean(axis=1), (weights @ scores.T).T, groups=groups)
+        wrong += ranks.low.max() > 1
+
+    assert wrong / trials <= 0.05 + 2 * np.sqrt(0.05 * 0.95 / trials)
 
 
 def test_identical_rows_are_tied():
