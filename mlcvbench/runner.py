@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from mlcvbench import assembly, history_plot, scoring
+from mlcvbench import assembly, history_plot, latency_plot, scoring
 from mlcvbench.config import RunConfig
 from mlcvbench.contract import Array, Batch, Model, Outcome, Predictions, Problem, Split, Task
 from mlcvbench.draft import Draft
@@ -82,10 +82,11 @@ def _run(config: RunConfig, folder: Path, draft: Draft, live: Model | None = Non
             scored = scoring.with_replicates(scored, test)
             draft.parts |= {"metrics": scored.metrics(), "intervals": scoring.interval_info(scored)}
     scoring.write_scored(scored, folder)
-    measure_costs(config, folder, draft, Measured(fitted, task, data.problem, test, predictions, size))
+    samples = measure_costs(config, folder, draft, Measured(fitted, task, data.problem, test, predictions, size))
     with draft.stage("plots"):
         plots = draw(task, folder / "plots", predictions, scored, test, data.problem)
-        draft.parts["plots"] = plots + history_plot.draw(folder / "plots", fitted.info.history)
+        plots += history_plot.draw(folder / "plots", fitted.info.history)
+        draft.parts["plots"] = plots + latency_plot.draw(folder / "plots", samples)
 
 
 def batch_size(config: RunConfig, split: Split, fitted: Fitted) -> int:
@@ -163,15 +164,18 @@ class Measured:
     batch: int
 
 
-def measure_costs(config: RunConfig, folder: Path, draft: Draft, subject: Measured) -> None:
-    """Count operations; then, unless `time=off`, measure memory and latency and make the honesty checks."""
+def measure_costs(config: RunConfig, folder: Path, draft: Draft, subject: Measured) -> dict[str, Array]:
+    """Count operations; then, unless `time=off`, measure memory and latency and make the honesty checks.
+
+    Returns the raw latencies, nanoseconds by stage.
+    """
     from mlcvbench import measure
 
     model, test = subject.fitted.model, subject.test
     with draft.stage("operations"):
         draft.parts["operations"] = measure.count_operations(model, next(iter(test.inputs(1))))
     if config.time == "off":
-        return
+        return {}
     with draft.stage("memory"):
         draft.parts["memory"] = measure.measure_memory(config, subject.fitted.weights)
     with draft.stage("latency"):
@@ -183,3 +187,4 @@ def measure_costs(config: RunConfig, folder: Path, draft: Draft, subject: Measur
         draft.parts["checks"] = measure.check_honesty(
             model, test, subject.predictions, subject.task, subject.problem, subject.batch
         )
+    return result.samples
