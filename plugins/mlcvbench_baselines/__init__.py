@@ -1,9 +1,12 @@
-"""Baselines: the floor of each task kind, which every method must clear."""
+"""Baselines: the floor of each task kind, which every method must clear, and the subspaces of faces right above it."""
 
 from __future__ import annotations
 
 from mlcvbench.hookspecs import hookimpl
 from mlcvbench.specs import ModelSpec, Param
+
+_DISTANCES = ("cosine", "l2", "l1")
+_SIDE = Param("side", "int", default=32, low=2, high=128, help="pixels a side after shrinking")
 
 
 @hookimpl
@@ -63,10 +66,43 @@ def mlcvbench_models() -> list[ModelSpec]:
             summary="Compares two images by their shrunk grey pixels.",
             params=(
                 Param("side", "int", default=32, low=2, high=512, help="pixels a side after shrinking"),
-                Param("distance", "str", default="cosine", choices=("cosine", "l2", "l1"), help="how pixels compare"),
+                Param("distance", "str", default="cosine", choices=_DISTANCES, help="how pixels compare"),
             ),
             ragged=True,
             family="baseline",
             reference="Turk and Pentland, Eigenfaces for recognition, 1991, before the projection",
+        ),
+        ModelSpec(
+            name="eigenfaces",
+            kinds=("verification",),
+            target="mlcvbench_baselines.eigenfaces:Eigenfaces",
+            summary="Compares two faces by their coordinates along the principal components of training faces.",
+            params=(
+                _SIDE,
+                Param("components", "int", default=12, low=1, high=10_000, help="eigenfaces kept, at most"),
+                Param("drop", "int", default=1, low=0, high=1000, help="leading eigenfaces left out: they show light"),
+                Param("whiten", "bool", default=True, help="scale coordinates to equal spread; with l2: Mahalanobis"),
+                Param("distance", "str", default="cosine", choices=_DISTANCES, help="how coordinates compare"),
+            ),
+            ragged=True,
+            family="subspace",
+            reference="Turk and Pentland, Eigenfaces for recognition, 1991",
+            year=1991,
+        ),
+        ModelSpec(
+            name="fisherfaces",
+            kinds=("verification",),
+            target="mlcvbench_baselines.eigenfaces:Fisherfaces",
+            summary="Compares two faces along the directions that best tell training people apart.",
+            params=(
+                _SIDE,
+                Param("eigenfaces", "int", default=120, low=1, high=10_000, help="components before, at most"),
+                Param("components", "int", default=10, low=1, high=10_000, help="discriminants kept, at most"),
+                Param("distance", "str", default="cosine", choices=_DISTANCES, help="how coordinates compare"),
+            ),
+            ragged=True,
+            family="subspace",
+            reference="Belhumeur, Hespanha and Kriegman, Eigenfaces vs. Fisherfaces, IEEE PAMI 1997",
+            year=1997,
         ),
     ]

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from mlcvbench.contract import Array, Batch, Model, Operations, Predictions
+from mlcvbench_baselines.grey_pixels import grey_rows
 
 
 class PixelDistance(Model):
@@ -19,17 +20,11 @@ class PixelDistance(Model):
         return [np.ascontiguousarray(image) for image in batch.inputs["image"]]
 
     def forward(self, inputs: list[Array]) -> Array:
-        import cv2
-
-        side, centred = self.params["side"], self.params["distance"] == "cosine"
-        rows = np.empty((len(inputs), side * side), dtype=np.float32)
-        for row, image in zip(rows, inputs, strict=True):
-            grey = image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
-            row[:] = cv2.resize(grey, (side, side), interpolation=cv2.INTER_AREA).ravel() / np.float32(255)
-            if centred:
+        rows = grey_rows(inputs, self.params["side"])
+        if self.params["distance"] == "cosine":
+            for row in rows:
                 np.subtract(row, row.mean(), out=row)
-                if not row.any():
-                    row[:] = 1
+            rows[~rows.any(axis=1)] = 1
         return rows
 
     def postprocess(self, outputs: Array, batch: Batch) -> Predictions:

@@ -14,7 +14,7 @@ def mlcvbench_tasks() -> list[TaskSpec]:
             name="verification",
             target="mlcvbench_verification.task:VerificationTask",
             summary="Say whether two images show the same person, or who of a gallery it is.",
-            default="lfw",
+            default="faces",
             package="mlcvbench_verification",
         )
     ]
@@ -22,8 +22,23 @@ def mlcvbench_tasks() -> list[TaskSpec]:
 
 @hookimpl
 def mlcvbench_datasets() -> list[DatasetSpec]:
-    """Return the data sets: Labeled Faces in the Wild, and any folder of faces."""
+    """Return the data sets: rendered faces, Labeled Faces in the Wild, and any folder of faces."""
     return [
+        DatasetSpec(
+            name="faces",
+            kinds=("verification",),
+            target="mlcvbench_verification.faces:load_faces",
+            summary="Rendered faces, several photographs a person, and pairs in ten folds; no download.",
+            params=(
+                Param("level", "str", default="medium", choices=("easy", "medium", "hard"), help="how shots differ"),
+                Param("size", "int", default=64, low=16, high=512, help="pixels a side"),
+                Param("shots", "int", default=8, low=2, high=50, help="photographs of each person"),
+                Param("train", "int", default=120, low=0, high=20_000, help="people to train on"),
+                Param("val", "int", default=30, low=0, high=20_000, help="people to choose on"),
+                Param("test", "int", default=300, low=20, high=2_000, help="people to test on"),
+            ),
+            reference="mlcvbench_scenes, the renderer of this bench",
+        ),
         DatasetSpec(
             name="lfw",
             kinds=("verification",),

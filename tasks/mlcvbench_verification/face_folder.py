@@ -30,14 +30,16 @@ def load_face_folder(params: Mapping[str, Any], data_seed: int) -> LoadedData:  
     listed = Path(params["pairs"]) if params.get("pairs") else None
     parts = [name for name in SPLITS if (root / name).is_dir()]
     if "test" in parts and any(child.is_dir() for child in (root / "test").iterdir()):
-        splits: dict[str, Split] = {name: _read(root / name, name, listed) for name in parts}
+        folders = {name: root / name for name in parts}
     else:
-        splits = {"test": _read(root, "test", listed)}
+        folders = {"test": root}
+    known = {child.name for folder in folders.values() for child in folder.iterdir() if child.is_dir()}
+    splits: dict[str, Split] = {name: _read(folder, name, listed, known) for name, folder in folders.items()}
     problem = Problem("verification", (), {"image": InputSpec((None, None, 3))}, {"pairs": "pairs"})
     return LoadedData("face-folder", "1", problem, splits)
 
 
-def _read(folder: Path, name: str, listed: Path | None) -> FaceSplit:
+def _read(folder: Path, name: str, listed: Path | None, known: set[str]) -> FaceSplit:
     found: dict[str, Path] = {}
     people: list[str] = []
     for person in sorted(child for child in folder.iterdir() if child.is_dir()):
@@ -51,7 +53,8 @@ def _read(folder: Path, name: str, listed: Path | None) -> FaceSplit:
             people.append(person.name)
     if not found:
         raise DataError(f"{folder}: wanted one folder a person with images ({', '.join(SUFFIXES)}), found none.")
-    return FaceSplit(name, list(found), people, list(found.values()), _pairs_of(folder, name, listed, list(found)))
+    pairs = _pairs_of(folder, name, listed, list(found))
+    return FaceSplit(name, list(found), people, list(found.values()), pairs, known=known)
 
 
 def _pairs_of(folder: Path, name: str, listed: Path | None, ids: list[str]) -> Pairs:

@@ -12,7 +12,7 @@ from mlcvbench_verification.clusters import pair_clusters
 from mlcvbench_verification.folds import FoldAccuracy
 from mlcvbench_verification.identification import probe_ranks, roles_of
 from mlcvbench_verification.pairs import NO_FOLD, Pairs
-from mlcvbench_verification.protocols import DECLARED, GIVEN, IDENTIFICATION, LFW, parse_protocol
+from mlcvbench_verification.protocols import DECLARED, FOLDED, GIVEN, IDENTIFICATION, parse_protocol
 from mlcvbench_verification.roc import EXPONENTS, WeightedRoc, roc_numbers
 from mlcvbench_verification.similarity import pair_similarity
 
@@ -65,11 +65,11 @@ class _WholeScorer(Scorer):
 
 
 class PairScorer(_WholeScorer):
-    """Protocols `lfw/10fold/<by>@1` and `pairs/<by>@1`.
+    """Protocols `lfw/10fold/<by>@1`, `pairs/10fold/<by>@1` and `pairs/<by>@1`.
 
     `<by>`: `cosine`, `l2`, `l1` compare embeddings; `declared` uses the distance each method declares; `given` takes
-    values of pairs made elsewhere. Module `roc` defines auc, eer and tar_at_far; module `folds` the accuracy of
-    `lfw/10fold`, whose threshold is chosen on the training folds.
+    values of pairs made elsewhere. Module `roc` defines auc, eer and tar_at_far; module `folds` the accuracy over
+    folds, whose threshold is chosen on the training folds.
 
     Weights are per image; a genuine pair weighs that of its person, an impostor pair the product of both. Lists that
     fall apart into clusters of people are resampled by those (module `clusters`); there each pair weighs its cluster.
@@ -77,7 +77,7 @@ class PairScorer(_WholeScorer):
 
     def __init__(self, protocol: str) -> None:
         super().__init__(protocol)
-        self.folded = self.rules.family == LFW
+        self.folded = self.rules.family in FOLDED
         accuracy = MetricSpec("accuracy_10fold", "mean accuracy over folds, threshold chosen on the other folds")
         self.metrics = ((accuracy,) if self.folded else ()) + _ROC_METRICS
 

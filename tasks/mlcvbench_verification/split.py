@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -20,14 +20,23 @@ class FaceSplit(Split):
     """Images that are read when they are asked for; groups are people, the bootstrap unit.
 
     Targets: `identity` int64 (N,), a number a person; for the whole split also `pairs`, a `Pairs` over its images.
-    Without `files` only stored predictions can be scored.
+    Without `files` only stored predictions can be scored. `known`: the people of all splits of the data set, so that a
+    person has one number in all of them; default: those of this split.
     """
 
     def __init__(
-        self, name: str, ids: Sequence[str], people: Sequence[str], files: Sequence[Path] | None, pairs: Pairs
+        self,
+        name: str,
+        ids: Sequence[str],
+        people: Sequence[str],
+        files: Sequence[Path] | None,
+        pairs: Pairs,
+        *,
+        known: Iterable[str] | None = None,
     ) -> None:
         self.name, self.ids, self.groups = name, np.array(ids), np.array(people)
-        self._identity = np.unique(self.groups, return_inverse=True)[1].astype(np.int64)
+        self._known = np.unique(list(people if known is None else known))
+        self._identity = np.searchsorted(self._known, self.groups).astype(np.int64)
         self._files, self._pairs = None if files is None else list(files), pairs
         self._digest: str | None = None
 
@@ -50,7 +59,8 @@ class FaceSplit(Split):
         kept = np.asarray(indices, dtype=np.int64)
         files = None if self._files is None else [self._files[place] for place in kept.tolist()]
         people = self.groups[kept].tolist()
-        return FaceSplit(name or self.name, self.ids[kept].tolist(), people, files, self._pairs.within(kept))
+        pairs = self._pairs.within(kept)
+        return FaceSplit(name or self.name, self.ids[kept].tolist(), people, files, pairs, known=self._known.tolist())
 
     def fingerprint(self) -> str:
         """Digest names, people, pairs, and the bytes of the images when there are any."""
