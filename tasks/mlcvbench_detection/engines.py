@@ -132,8 +132,12 @@ def _results(predictions: Predictions, kind: str) -> list[dict[str, Any]]:
 def _rows(predictions: Predictions) -> Array:
     """Return float64 (N, 7): image, x, y, width, height, score, category; ids count from 1."""
     scores, labels = ragged(predictions, "scores"), ragged(predictions, "labels")
-    columns = [scores.units + 1, _boxes(predictions), scores.values, labels.values + 1]
-    return np.column_stack(columns).astype(np.float64, copy=False)
+    rows = np.empty((len(scores.values), 7))  # filled in place: stacking would hold all columns twice
+    np.add(scores.units, 1, out=rows[:, 0])
+    rows[:, 1:5] = _boxes(predictions)
+    rows[:, 5] = scores.values
+    np.add(labels.values, 1, out=rows[:, 6])
+    return rows
 
 
 def _boxes(predictions: Predictions) -> Array:

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from mlcvbench.contract import Array, Predictions
-from mlcvbench_detection.json_table import is_number
+from mlcvbench_detection.json_table import give_back, is_number
 from mlcvbench_detection.ragged import Ragged, starts_of
 from mlcvbench_detection.rle import Masks, encode_text
 
-_ROWS_AT_ONCE = 1 << 16
+_ROWS_AT_ONCE = 1 << 14
 
 
 def write_results(path: Path, predictions: Predictions, ids: Array) -> None:
@@ -38,6 +38,7 @@ def write_results(path: Path, predictions: Predictions, ids: Array) -> None:
             parts += [', "score": ', _numbers(scores.values[rows]), "}"]
             file.write((b",\n" if start else b"\n") + _joined(parts))
         file.write(b"\n]\n")
+    give_back()
 
 
 def _joined(parts: Sequence[Any]) -> bytes:
