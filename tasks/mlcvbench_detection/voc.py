@@ -25,11 +25,15 @@ CLASSES = (
     *("aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow", "diningtable", "dog"),
     *("horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor"),
 )
+PUBLISHED_LISTS = ("train", "val", "trainval")
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,100}")
 
 
 def load_voc(params: Mapping[str, Any], data_seed: int) -> LoadedData:  # noqa: ARG001 - a loader's signature
     """Return the list `split` as test split and, when given, the list `train` as training split.
+
+    The published training lists may be absent: the archive of the test images comes without them, and predictions can
+    be scored on it.
 
     Boxes are the inclusive pixel indices of the files, counted from 0 instead of 1: [xmin - 1, ymin - 1, xmax - 1,
     ymax - 1]. The lists fix the splits, so `data_seed` does not change them.
@@ -39,7 +43,8 @@ def load_voc(params: Mapping[str, Any], data_seed: int) -> LoadedData:  # noqa: 
         raise DataError(f"data.root={root}: no such folder.")
     wanted, train = params.get("split") or "test", params.get("train")
     parts = {"test": _read_list(root, wanted)}
-    if train and train != wanted:
+    absent = train in PUBLISHED_LISTS and not (root / "ImageSets" / "Main" / f"{train}.txt").is_file()
+    if train and train != wanted and not absent:
         parts["train"] = _read_list(root, train)
     classes: tuple[str, ...] = CLASSES
     if params.get("classes") == "all":

@@ -346,3 +346,12 @@ def test_paths(tmp_path: Path):
     assert str(listed.value) == (
         f"{tmp_path / 'VOC' / 'ImageSets' / 'Main' / 'val.txt'}: no such file; wanted a list of image names."
     )
+
+
+def test_the_archive_of_the_test_images_is_enough_to_score_on(tmp_path):
+    root = voc_folder(tmp_path, {"a": annotation([])})
+
+    assert list(load_voc({"root": str(root), "train": "trainval"}, 0).splits) == ["test"]
+    with pytest.raises(DataError) as error:
+        load_voc({"root": str(root), "train": "trianval"}, 0)
+    assert str(error.value).endswith("ImageSets/Main/trianval.txt: no such file; wanted a list of image names.")
