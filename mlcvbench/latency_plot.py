@@ -16,8 +16,7 @@ FILE, HEADLINE = "latency.png", "end_to_end"
 FEWEST = 8
 """Calls below which a histogram says nothing."""
 BINS = 60
-SHOWN = 0.995
-"""The axis ends at this quantile or 1.5 times the median; what lies beyond is counted in the corner."""
+STYLES = {"p50": "-", "p75": "--", "p95": "-.", "p99": ":", "p99_9": ":"}
 
 
 def draw(folder: Path, samples: Mapping[str, Array]) -> tuple[PlotInfo, ...]:
@@ -28,25 +27,28 @@ def draw(folder: Path, samples: Mapping[str, Array]) -> tuple[PlotInfo, ...]:
     import matplotlib.style
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.ticker import NullFormatter
 
     folder.mkdir(exist_ok=True)
-    end = max(float(np.quantile(calls, SHOWN)), 1.5 * float(np.median(calls)))
-    beyond = int((calls > end).sum())
-    known = {name: value for name, value in percentiles(calls)[0].items() if value is not None and name != "p90"}
+    known = {name: value for name, value in percentiles(calls)[0].items() if value is not None and name in STYLES}
+    low, high = float(calls.min()) * 0.95, float(calls.max()) * 1.05
     with matplotlib.style.context("default"):
         figure = Figure(figsize=(6.4, 3.0), layout="constrained", facecolor="white")
         FigureCanvasAgg(figure)
         axes = figure.add_subplot()
-        axes.hist(calls[calls <= end], bins=min(BINS, max(10, len(calls) // 4)), color=TRAINING, alpha=0.75)
+        axes.hist(calls, bins=list(np.geomspace(low, high, BINS)), color=TRAINING, alpha=0.75)
         for name, value in known.items():
-            if value <= end:
-                axes.axvline(value, color=VALIDATION, linewidth=1.2)
-                axes.annotate(f" {name}", (value, 0.98), xycoords=("data", "axes fraction"), va="top", color=VALIDATION)
-        more = f"; {beyond} more beyond {end:.3g} ms" if beyond else ""
-        axes.set_title(f"{len(calls):,} calls, end to end, batch 1{more}", fontsize=10, color=INK)
-        axes.set_xlabel("milliseconds a call")
+            axes.axvline(value, color=VALIDATION, linewidth=1.3, linestyle=STYLES[name], label=f"{name} {value:.3g} ms")
+        axes.set_xscale("log")
+        axes.xaxis.set_major_formatter("{x:.3g}")
+        axes.xaxis.set_minor_formatter("{x:.3g}" if high / low < 12 else NullFormatter())
+        axes.tick_params(axis="x", which="minor", labelsize=7)
+        axes.set_title(f"{len(calls):,} calls, end to end, batch 1", fontsize=10, color=INK)
+        axes.set_xlabel("milliseconds a call, on a logarithmic scale")
         axes.set_ylabel("calls")
         axes.spines[["top", "right"]].set_visible(False)
+        if known:
+            axes.legend(frameon=False, fontsize=8, loc="upper right")
         figure.savefig(folder / FILE, dpi=110, metadata={"Software": None})
     said = ", ".join(f"{name} {value:.3g} ms" for name, value in known.items())
     return (
