@@ -11,6 +11,7 @@ from mlcvbench.contract import (
     External,
     LoadedData,
     Outcome,
+    Panel,
     Plot,
     Predictions,
     Problem,
@@ -85,3 +86,8 @@ class DetectionTask(Task):
         from mlcvbench_detection.plots import draw
 
         return draw(folder, outcome)
+
+    def preview(self, split: Split, problem: Problem, count: int) -> list[Panel]:
+        from mlcvbench_detection.pictures import preview
+
+        return preview(split, problem, count)
