@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import doctest
 import importlib
+import re
 from pathlib import Path
 
 import pytest
+
+from mlcvbench.overrides import plan
+from mlcvbench.preview import plan_previews
 
 PAGE = Path(__file__).parents[3] / "docs" / "scenes.md"
 
@@ -21,6 +25,26 @@ def test_the_examples_of_the_page_run(tmp_path, monkeypatch, capsys):
     assert (tmp_path / "left.png").is_file()
     assert "m is the nearest point;" in capsys.readouterr().out
     assert len(names["frames"]) == len(names["poses"]) == len(names["photos"]) == 5
+
+
+def commands(name: str) -> list[list[str]]:
+    """Return the words behind each `mlcvbench NAME ...` on the page."""
+    return [words.split() for words in re.findall(rf"mlcvbench {name} ([^`\n]+)", PAGE.read_text())]
+
+
+def test_the_commands_of_the_page_are_understood(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    runs = [plan(words) for words in commands("run")]
+    previews = [plan_previews(name, settings) for name, *settings in commands("data preview")]
+
+    assert {run.definition.kind for run in runs} == {"detection", "segmentation", "depth", "verification"}
+    assert {one.spec.name for found in previews for one in found} == {
+        "scenes",
+        "scenes-stereo",
+        "scenes-mono",
+        "bodies",
+        "faces",
+    }
 
 
 @pytest.mark.parametrize("module", ["hashing", "vectors"])
