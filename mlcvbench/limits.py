@@ -26,6 +26,8 @@ MAX_LIST_LINE_BYTES = 4096
 MAX_TEXT_BYTES = 512 * MIB
 """Bytes of a text file with a pair or a detection a line; the values of 10^7 pairs take about 200 MB."""
 MAX_FOLDS = 1000
+MAX_EMBEDDING = 65_536
+"""Numbers of one embedding."""
 MAX_JSON_BYTES = 2048 * MIB
 """Bytes of an annotation or results file; COCO's largest have 450 MB."""
 MAX_XML_BYTES = MIB

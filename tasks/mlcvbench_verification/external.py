@@ -14,7 +14,7 @@ import numpy as np
 from mlcvbench.contract import Array, External, Problem, Split, Task
 from mlcvbench.csv_table import Row, read_rows
 from mlcvbench.errors import DataError, OverrideError, PredictionError
-from mlcvbench.limits import MAX_TEXT_BYTES
+from mlcvbench.limits import MAX_EMBEDDING, MAX_TEXT_BYTES
 from mlcvbench.npz import open_npz
 from mlcvbench_verification.pairs import Pairs
 from mlcvbench_verification.protocols import GIVEN, PAIRS
@@ -51,6 +51,11 @@ def _read_embeddings(path: Path, split: Split, problem: Problem, task: Task) -> 
     with open_npz(path) as file:
         if "embedding" not in file.headers:
             raise DataError(f"{path}: wanted an array 'embedding', got {', '.join(sorted(file.headers)) or 'none'}.")
+        shape = file.headers["embedding"].shape
+        if len(shape) != 2 or shape[1] > MAX_EMBEDDING or ("ids" not in file.headers and shape[0] != len(split)):
+            raise DataError(
+                f"{path}: field 'embedding': wanted ({len(split)}, D) with D up to {MAX_EMBEDDING}, got {shape}."
+            )
         embedding = file.read("embedding")
         ids = file.read("ids") if "ids" in file.headers else None
         distance = file.read("distance") if "distance" in file.headers else "cosine"

@@ -193,6 +193,27 @@ def test_an_all_invalid_prediction_is_no_error_but_has_density_zero(case):
     assert score()["estimated"][0] == 0
 
 
+def test_truth_without_a_known_pixel_has_no_metrics_and_says_why(tmp_path):
+    root = write_stereo_folder(tmp_path / "set", [np.zeros((6, 9), np.float32)])
+    data = load_stereo_folder({"root": str(root)}, 0)
+    scorer = DepthTask().scorer("stereo/holes-bad@1", data.problem)
+
+    table = tabulate(scorer, {"disparity": [np.ones((6, 9), np.uint16)]}, data.splits["test"].targets(), 1)
+
+    assert set(scorer.summarise(table).values()) == {None}
+    assert set(scorer.undefined(table).values()) == {"no pixel has a known disparity"}
+
+
+def test_an_occlusion_mask_in_colours_is_refused(tmp_path):
+    root = write_stereo_folder(tmp_path / "set", disparities(1))
+    path = write_image(root / "occlusion/0.png", (6, 9))
+    data = load_stereo_folder({"root": str(root)}, 0)
+
+    assert message(lambda: data.splits["test"].targets()["occluded"][0]).startswith(
+        f"{path}: wanted one channel of 8 or 16 bits or a palette, got RGB"
+    )
+
+
 def test_predictions_must_be_a_folder(case):
     root, _ = case
     data = load_stereo_folder({"root": str(root / "set")}, 0)

@@ -186,6 +186,14 @@ def test_missing_folders_and_class_lists_are_named(tmp_path):
     assert message(lambda: load_label_folder({"root": str(tmp_path)}, 0)).endswith("found none.")
 
 
+def test_a_missing_label_map_is_named(tmp_path):
+    root = write_label_folder(tmp_path, label_maps(1))
+
+    assert message(lambda: load_label_folder({"root": str(root), "label_map": str(root / "map.csv")}, 0)) == (
+        f"{root / 'map.csv'}: no such file."
+    )
+
+
 def test_an_ignored_value_that_is_a_class_is_refused(tmp_path):
     root = write_label_folder(tmp_path, label_maps(1))
 

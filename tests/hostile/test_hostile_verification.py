@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import tracemalloc
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.faces import embeddings, face_split, write_faces
+from support.mutations import assert_one_line_about, mutations
 
 from mlcvbench.contract import Problem
 from mlcvbench.errors import MlcvbenchError, OverrideError, PredictionError
@@ -154,7 +156,18 @@ def test_named_values_must_be_pairs_of_the_list_each_once(case):
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"embedding": np.ones((3, 2), np.float32)}, "field 'embedding': wanted 4 samples, got 3."),
+        (
+            {"embedding": np.ones((3, 2), np.float32)},
+            "field 'embedding': wanted (4, D) with D up to 65536, got (3, 2).",
+        ),
+        (
+            {"embedding": np.ones((4, 65_537), np.float32)},
+            "field 'embedding': wanted (4, D) with D up to 65536, got (4, 65537).",
+        ),
+        (
+            {"embedding": np.ones(4, np.float32)},
+            "field 'embedding': wanted (4, D) with D up to 65536, got (4,).",
+        ),
         ({"embedding": np.ones((4, 2), np.int64)}, "field 'embedding': wanted float32 (B, any), got dtype int64."),
         (
             {"embedding": np.ones((4, 0), np.float32)},
@@ -196,6 +209,34 @@ def test_embeddings_that_are_objects_nan_or_missing_are_refused(tmp_path):
     assert message(lambda: task.read_external(tmp_path / "e.pkl", split, PROBLEM, {})) == (
         f"{tmp_path / 'e.pkl'}: wanted .npz of embeddings or .csv of values of pairs, got .pkl."
     )
+
+
+def test_an_embedding_file_damaged_anywhere_never_gives_other_numbers(tmp_path):
+    split, task, path = face_split(count=2, each=2), VerificationTask(), tmp_path / "e.npz"
+    np.savez_compressed(path, embedding=np.ones((4, 2), np.float32), ids=split.ids)
+    whole = path.read_bytes()
+    refused = 0
+    for what, damaged in mutations(whole, step=3):
+        path.write_bytes(damaged)
+        try:
+            read = task.read_external(path, split, PROBLEM, {}).predictions
+            assert (read["embedding"] == 1).all(), what
+        except MlcvbenchError as error:
+            assert_one_line_about(error, path)
+            refused += 1
+    assert refused > 300
+
+
+def test_a_file_that_unpacks_to_gigabytes_is_refused_from_its_header(tmp_path):
+    split, path = face_split(count=2, each=2), tmp_path / "e.npz"
+    np.savez_compressed(path, embedding=np.zeros((4, 4_000_000), np.float32))
+    tracemalloc.start()
+
+    said = message(lambda: VerificationTask().read_external(path, split, PROBLEM, {}))
+
+    assert tracemalloc.get_traced_memory()[1] < 2**20
+    tracemalloc.stop()
+    assert said == f"{path}: field 'embedding': wanted (4, D) with D up to 65536, got (4, 4000000)."
 
 
 def test_batches_that_declare_different_distances_are_refused():

@@ -37,7 +37,9 @@ def classification(folder: Path) -> Case:
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(np.full((8, 8, 3), 60 * index, np.uint8)).save(path)
     ids = [f"{'ab'[index % 2]}/{index}.png" for index in range(4)]
-    (folder / "p.csv").write_text("id,label\n" + "".join(f"{name},{label}\n" for name, label in zip(ids, "abaa", strict=True)))
+    (folder / "p.csv").write_text(
+        "id,label\n" + "".join(f"{name},{label}\n" for name, label in zip(ids, "abaa", strict=True))
+    )
     definition = folder / "mine.yaml"
     definition.write_text(
         f"name: mine\nkind: classification\ntitle: Mine\nsummary: Two classes.\ndata:\n  name: image-folder\n"

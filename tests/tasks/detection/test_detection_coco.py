@@ -311,3 +311,21 @@ def encoded(polygons: list[list[float]]) -> dict[str, object]:
 
     drawn = mask.merge(mask.frPyObjects(polygons, HEIGHT, WIDTH))
     return {"size": list(drawn["size"]), "counts": drawn["counts"].decode()}
+
+
+def test_empty_masks_agree_with_pycocotools(tmp_path):
+    """A mask without a pixel, annotated and detected: it meets nothing, not even another empty one."""
+    empty, full = {"size": [240, 320], "counts": [240 * 320]}, {"size": [240, 320], "counts": [0, 240 * 320]}
+    annotations = [
+        {"image_id": image, "category_id": 1, "bbox": [0, 0, 0, 0], "area": 0, "segmentation": one}
+        for image, one in ((1, empty), (11, full))
+    ]
+    results = [
+        {"image_id": image, "category_id": 1, "score": score, "segmentation": {**one, "counts": text}}
+        for image, score in ((1, 0.9), (11, 0.8))
+        for one, text in ((empty, "PP[2"), (full, "0PP[2"))
+    ]
+
+    case = write_case(tmp_path, scene(annotations), results, "segm")
+
+    assert case.values() == official(scene(annotations), results, "segm")

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support.mutations import assert_one_line_about, mutations
 from support.voc import annotation, voc_folder
 
 from mlcvbench.contract import LoadedData
-from mlcvbench.errors import DataError
+from mlcvbench.errors import DataError, MlcvbenchError
 from mlcvbench.scoring import tabulate
 from mlcvbench_detection.task import DetectionTask
 from mlcvbench_detection.voc import load_voc
@@ -128,6 +129,19 @@ def test_bad_lines_are_named(tmp_path, line, said):
         TASK.read_external(folder, data.splits["test"], data.problem, {})
 
     assert str(caught.value) == f"{path}, line 2{said}"
+
+
+def test_damage_anywhere_gives_numbers_or_one_line(tmp_path):
+    data, found = scene(tmp_path)
+    folder = write_texts(tmp_path / "text", found)
+    path = folder / f"{HEAD}_dog.txt"
+    for what, damaged in mutations(b"im1 0.5 1 1 5 5\nim2 0.25 2 3.5 5 9\n"):
+        path.write_bytes(damaged)
+        try:
+            read = TASK.read_external(folder, data.splits["test"], data.problem, {}).predictions
+            assert np.isfinite(read["xywh"].values).all(), what
+        except MlcvbenchError as error:
+            assert_one_line_about(error, path)
 
 
 def test_files_that_are_missing_strange_or_of_two_sets_are_named(tmp_path):
