@@ -137,7 +137,7 @@ def _spread(value: float, replicates: Array, groups: int | None, seeds: Sequence
         return Spread(0.0, 0.0)
     unsure = (within**2 / (groups - 1) if groups else 0.0) + (between**2 / (len(seeds) - 1) if between else 0.0)
     freedom = variance**2 / unsure if unsure > 0 else math.inf
-    return Spread(_quantile((1 + level) / 2, freedom) * math.sqrt(variance), mean - value)
+    return Spread(t_quantile((1 + level) / 2, freedom) * math.sqrt(variance), mean - value)
 
 
 def _of_fraction(value: float, spread: Spread, groups: int, level: float) -> Interval:
@@ -174,7 +174,7 @@ def _upper_end(value: float, half: float, *, bounded: bool) -> float:
 
 
 @lru_cache(maxsize=256)
-def _quantile(share: float, freedom: float) -> float:
+def t_quantile(share: float, freedom: float) -> float:
     """Return a quantile above the median of Student's t, within 1e-7; boards are built without scipy.
 
     With t = sqrt(f) tan(a) the distribution is the integral of cos(a)^(f - 1), which Newton's steps from the normal

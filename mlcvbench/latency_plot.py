@@ -16,7 +16,7 @@ FILE, HEADLINE = "latency.png", "end_to_end"
 FEWEST = 8
 """Calls below which a histogram says nothing."""
 BINS = 60
-STYLES = {"p50": "-", "p75": "--", "p95": "-.", "p99": ":", "p99_9": ":"}
+STYLES = {"p50": "-", "p75": "--", "p95": "-.", "p99": ":", "p999": ":"}
 
 
 def draw(folder: Path, samples: Mapping[str, Array]) -> tuple[PlotInfo, ...]:

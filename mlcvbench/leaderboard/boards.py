@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from mlcvbench.leaderboard.latency_ranks import with_latency_ranks
 from mlcvbench.leaderboard.ranking import rank
 from mlcvbench.leaderboard.rows import Entry, Row, Unranked, config_labels, finite, make_row, merge_seeds
 from mlcvbench.leaderboard.superseding import drop_failed_attempts, replaced
@@ -137,7 +138,7 @@ def _board(slug: str, group: Sequence[Entry], refuted: dict[str, str]) -> Board:
             ranked.append(entry)
         else:
             unranked.append(Unranked(entry, label(record), reason, _state(record, older)))
-    rows = [make_row(seeds, label(seeds[0].record)) for seeds in merge_seeds(ranked)]
+    rows = with_latency_ranks([make_row(seeds, label(seeds[0].record)) for seeds in merge_seeds(ranked)])
     primary = reference.primary_metric or ""
     spec = reference.metrics.get(primary)
     metrics = {primary: spec, **reference.metrics} if spec else dict(reference.metrics)

@@ -71,13 +71,14 @@ def cost(name: str, value: float) -> str:
         return significant(value / 1e6)
     if name == "fit_s":
         return significant(value) if value >= 1e-3 else "<0.001"
-    return f"{value:.0f}" if name == "year" else significant(value)
+    return f"{value:.0f}" if name in ("year", "latency_rank") else significant(value)
 
 
 COST_TITLES = {
     "p50": "p50 ms",
     "p99": "p99 ms",
     "images_per_s": "images/s",
+    "latency_rank": "latency rank",
     "macs": "MACs",
     "flops": "FLOPs",
     "params": "params",

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from scipy import stats as reference
 
-from mlcvbench.intervals import _quantile, difference, interval
+from mlcvbench.intervals import difference, interval, t_quantile
 
 NOTHING = (None, None)
 
@@ -107,7 +107,7 @@ def test_what_cannot_be_told_is_withheld():
 
 @pytest.mark.parametrize("freedom", [1, 1.5, 2, 3.3, 9, 100, 5000.5, 1e7])
 def test_quantiles_of_student_are_those_of_scipy(freedom):
-    assert _quantile(0.975, freedom) == pytest.approx(reference.t.ppf(0.975, freedom), rel=1e-7)
+    assert t_quantile(0.975, freedom) == pytest.approx(reference.t.ppf(0.975, freedom), rel=1e-7)
 
 
 @settings(max_examples=200, deadline=None)
