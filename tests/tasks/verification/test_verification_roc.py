@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score, roc_curve
 
+from mlcvbench_verification import roc
 from mlcvbench_verification.roc import WeightedRoc, roc_numbers
 
 scored_pairs = st.lists(
@@ -95,6 +96,22 @@ def test_numbers_equal_scikit_learn(levels):
     assert np.isnan(numbers["tar_at_far_1e-5"])
     grid = np.linspace(0, 1, 2_000_001)
     assert numbers["eer"] == pytest.approx(grid[np.argmin(np.abs(1 - np.interp(grid, fpr, tpr) - grid))], abs=1e-6)
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
+@pytest.mark.parametrize("levels", [3, 1000])
+def test_blocks_do_not_change_the_numbers(monkeypatch, share, levels):
+    rng = np.random.default_rng(1)
+    same = rng.random(700) < share
+    similarity = (rng.integers(0, levels, 700) + same * levels / 4).astype(np.float32)
+    whole = roc_numbers(similarity, same)
+    monkeypatch.setattr(roc, "_BLOCK", 16)
+    monkeypatch.setattr(roc, "_LOOKUP", 5)
+
+    in_blocks = roc_numbers(similarity, same)
+
+    assert in_blocks == pytest.approx(whole, abs=0, rel=0, nan_ok=True)
+    assert in_blocks == pytest.approx(brute_numbers(similarity, same), abs=1e-12, nan_ok=True)
 
 
 def test_perfect_and_reversed_scores_reach_the_ends():
