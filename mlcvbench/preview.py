@@ -56,11 +56,10 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """A sheet that lies at `path`: so many samples of so many."""
+    """A sheet that lies at `path`, and what it shows in words."""
 
     path: Path
-    shown: int
-    total: int
+    shows: str
 
 
 def plan_previews(name: str, settings: Sequence[str] = (), registry: Registry | None = None) -> list[Request]:
@@ -118,9 +117,9 @@ def write_preview(request: Request) -> Written | None:
     _check_panels(panels, request.kind)
     if not panels:
         return None
-    shown = min(request.count, len(split))
-    _write(request, data, panels, shown)
-    return Written(request.out, shown, len(split))
+    shows = _shows(request, len(split))
+    _write(request, data, panels, shows)
+    return Written(request.out, shows)
 
 
 def no_pictures(requests: Sequence[Request]) -> RequestError:
@@ -233,23 +232,26 @@ def _check_panels(panels: Any, kind: str) -> None:
             raise PluginError(f"task kind {kind!r}: preview() gave {got}; wanted Panels of uint8 (H, W, 3).")
 
 
-def _write(request: Request, data: LoadedData, panels: Sequence[Panel], shown: int) -> None:
+def _shows(request: Request, total: int) -> str:
+    """Return which split is shown, how large it is and how much of it was asked for; what a sample is, kinds differ."""
+    samples = f"{total:,} samples" if total > 1 else "one sample"
+    return f"split {request.split}, {samples}" + (f", count={request.count}" if request.count < total else "")
+
+
+def _write(request: Request, data: LoadedData, panels: Sequence[Panel], shows: str) -> None:
     from mlcvbench.contact_sheet import draw_sheet
     from mlcvbench.request import text
 
-    total = len(data.splits[request.split])
+    shown = min(request.count, len(data.splits[request.split]))
     group = len(panels) // shown if len(panels) % shown == 0 else 1
     hidden = {param.name for param in request.spec.params if param.type == "path"}
     settings = [f"data.{name}={text(value)}" for name, value in request.given.items() if name not in hidden]
     settings += [f"data.seed={request.seed}"] if request.seed else []
-    count = (
-        f"{shown} of {total:,} samples" if shown < total else f"all {total:,} samples" if total > 1 else "one sample"
-    )
     sheet = draw_sheet(
         panels,
         group,
         f"{data.name} ({request.kind})",
-        [request.spec.summary, ", ".join([f"split {request.split}: {count}", *settings])],
+        [request.spec.summary, ", ".join([shows, *settings])],
     )
     beside = request.out.with_name(f".{request.out.name}.{os.getpid()}")
     try:

@@ -36,4 +36,4 @@ def preview(name: str, settings: tuple[str, ...]) -> None:
     if not written:
         raise no_pictures(requests)
     for sheet in written:
-        click.echo(f"wrote {sheet.path}: {sheet.shown:,} of {sheet.total:,} samples")
+        click.echo(f"wrote {sheet.path}: {sheet.shows}")

@@ -56,7 +56,7 @@ def preview(*words: str, task: str = "Drawing") -> int:
 def test_a_sheet_is_written_and_its_place_printed(place, capsys):
     assert preview("dots", "task=classification", "count=5") == 0
 
-    assert capsys.readouterr().out == "wrote preview-dots.png: 5 of 20 samples\n"
+    assert capsys.readouterr().out == "wrote preview-dots.png: split test, 20 samples, count=5\n"
     with Image.open(place / "preview-dots.png") as sheet:
         assert sheet.width > 4 * 128
     assert files(place) == ["preview-dots.png"]
@@ -66,8 +66,8 @@ def test_a_data_set_of_several_kinds_gives_a_sheet_each(place, capsys):
     assert preview("dots") == 0
 
     assert capsys.readouterr().out.splitlines() == [
-        "wrote preview-dots-classification.png: 8 of 20 samples",
-        "wrote preview-dots-segmentation.png: 8 of 20 samples",
+        "wrote preview-dots-classification.png: split test, 20 samples, count=8",
+        "wrote preview-dots-segmentation.png: split test, 20 samples, count=8",
     ]
 
 
@@ -164,4 +164,4 @@ def test_a_task_kind_that_does_not_draw_says_so(task, message, capsys):
 
 def test_a_kind_that_draws_nothing_does_not_stop_the_others(capsys):
     assert preview("dots", task="Plain") == 0
-    assert capsys.readouterr().out == "wrote preview-dots-segmentation.png: 8 of 20 samples\n"
+    assert capsys.readouterr().out == "wrote preview-dots-segmentation.png: split test, 20 samples, count=8\n"
