@@ -134,3 +134,19 @@ def test_maps_without_images_are_drawn_alone():
     panels = preview(split, Problem("depth", (), {}, {"field": "depth"}), 2)
 
     assert [panel.caption for panel in panels] == ["depth 1.0 to 1.0 m, near red"] * 2
+
+
+def test_pixels_that_the_right_camera_does_not_see_can_be_left_out():
+    from mlcvbench_depth.task import DepthTask
+
+    data = load_scenes_stereo(PARAMS, 0)
+    _, targets = data.splits["test"].read(slice(0, 2))
+    wrong_where_hidden = list(np.where(targets["occluded"], np.float32(1e-2), targets["disparity"]))
+
+    def bad(protocol: str) -> float:
+        scorer = DepthTask().scorer(protocol, data.problem)
+        rows = scorer.rows({"disparity": wrong_where_hidden}, targets, np.arange(2))
+        return scorer.summarise(rows)["bad_0_5"]
+
+    assert bad("stereo/noc/holes-bad@1") == 0
+    assert bad("stereo/holes-bad@1") == pytest.approx(np.mean(targets["occluded"]), abs=1e-9)
