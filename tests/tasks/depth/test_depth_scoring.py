@@ -12,7 +12,7 @@ from mlcvbench.contract import Problem
 from mlcvbench.errors import DataError, PredictionError, UnknownNameError
 from mlcvbench.scoring import tabulate
 from mlcvbench_depth.measuring import measure_depth, measure_disparity
-from mlcvbench_depth.protocols import crop_window, parse_mono
+from mlcvbench_depth.protocols import MONO_PROTOCOLS, crop_window, parse_mono
 from mlcvbench_depth.quantise import store_depth, store_disparity
 from mlcvbench_depth.scoring import scorer_of
 
@@ -170,6 +170,40 @@ def test_crop_and_cap_leave_pixels_out():
     assert inside == (slice(40, 99), slice(7, 192))
     assert errors.pixels == (59 - 1) * 185
     assert crop_window("nyu", 480, 640) == (slice(45, 471), slice(41, 601))
+
+
+PUBLISHED_CROPS = {
+    "full": lambda h, w: (0, h, 0, w),
+    "garg": lambda h, w: (0.40810811 * h, 0.99189189 * h, 0.03594771 * w, 0.96405229 * w),
+    "eigen": lambda h, w: (0.3324324 * h, 0.91351351 * h, 0.0359477 * w, 0.96405229 * w),
+    "nyu": lambda h, w: (45 / 480 * h, 471 / 480 * h, 41 / 640 * w, 601 / 640 * w),
+}
+
+
+@pytest.mark.parametrize("protocol", MONO_PROTOCOLS)
+def test_every_protocol_equals_the_usual_code_over_its_crop_and_cap(protocol):
+    """Means over images of monodepth2's code; one image has constant depth, one nothing known inside the crop."""
+    crop, cap, scaling = protocol.removeprefix("mono/").removesuffix("@1").split("/")
+    rng = np.random.default_rng(3)
+    truth = [rng.uniform(0.5, 100, (40, 60 + i)).astype(np.float32) for i in range(5)]
+    truth[2][:] = 7
+    for one in truth:
+        one[rng.random(one.shape) < 0.3] = 0
+    truth[3][:] = 0
+    estimate = [(np.maximum(t, 1) * np.exp(rng.normal(0, 0.4, t.shape))).astype(np.float32) for t in truth]
+    wanted = []
+    for one, other in zip(truth, estimate, strict=True):
+        top, bottom, left, right = (int(bound) for bound in PUBLISHED_CROPS[crop](*one.shape))
+        inside = (slice(top, bottom), slice(left, right))
+        if one[inside].any():
+            limit = float(cap.removeprefix("cap"))
+            wanted.append(usual_depth(one[inside], other[inside], limit, scale=scaling == "median-scale"))
+    scorer = scorer_of(protocol)
+
+    values = scorer.summarise(tabulate(scorer, {"depth": estimate}, {"depth": truth}, 5))
+
+    assert len(wanted) == 4
+    assert values == pytest.approx({name: np.mean([one[name] for one in wanted]) for name in values}, rel=2e-5)
 
 
 def test_median_scaling_of_an_empty_estimate_is_refused():

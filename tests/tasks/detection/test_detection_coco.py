@@ -135,6 +135,49 @@ def test_degenerate_scenes_agree_with_pycocotools(annotations, results, first_id
     assert case.values() == official(truth, results)
 
 
+# Masks of 40 x 40 pixel cells: equal, overlapping and empty ones; areas on both sides of 96 x 96.
+cells = st.lists(st.tuples(st.integers(0, 2), st.integers(0, 3)), max_size=9, unique=True)
+
+
+def drawn(chosen: list[tuple[int, int]]) -> dict[str, object]:
+    from pycocotools import mask
+    from support.detection import HEIGHT, WIDTH
+
+    pixels = np.zeros((HEIGHT, WIDTH), dtype=np.uint8, order="F")
+    for y, x in chosen:
+        pixels[40 * y : 40 * (y + 1), 40 * x : 40 * (x + 1)] = 1
+    code = mask.encode(pixels)
+    return {"size": list(code["size"]), "counts": code["counts"].decode()}
+
+
+masked = st.builds(
+    lambda place, chosen: {**place, "segmentation": drawn(chosen)},
+    st.fixed_dictionaries({"image_id": st.sampled_from([1, 11]), "category_id": st.sampled_from([1, 4])}),
+    cells,
+)
+masked_truth = st.builds(
+    lambda found, area, crowd: {**found, "bbox": [0, 0, 9, 9], "area": area, "iscrowd": crowd},
+    masked,
+    st.sampled_from([0, 1024, 1600, 9216, 9217, 40000]),
+    st.sampled_from([0, 0, 0, 1]),
+)
+masked_result = st.builds(
+    lambda found, score: {**found, "score": score}, masked, st.sampled_from([0.0, 0.25, 0.5, 1.0])
+)
+
+
+@relaxed
+@given(st.lists(masked_truth, max_size=8), st.lists(masked_result, max_size=12), st.booleans())
+def test_tied_overlapping_and_empty_masks_agree_with_pycocotools(annotations, results, boxed):
+    truth = scene(annotations, images=2)
+    results = [{**result, "bbox": [1, 2, 33, 40]} for result in results] if boxed else results
+    with tempfile.TemporaryDirectory() as folder:
+        case = write_case(Path(folder), truth, results, "segm")
+
+    assert case.values() == official(truth, results, "segm")
+    assert list(case.scorer.by_engine("hotcoco", case.predictions, case.split.targets()).values()) == case.values()
+
+
 class TestKnownTraps:
     def test_an_annotation_with_id_0_counts_as_never_found_as_in_pycocotools(self):
         folder = EDGE_CASES / "hotcoco"

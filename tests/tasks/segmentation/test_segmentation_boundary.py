@@ -11,7 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from mlcvbench.contract import Problem
 from mlcvbench_segmentation.boundary import boundary_pixels, boundary_scores
+from mlcvbench_segmentation.scoring import SegmentationScorer
 
 
 def brute_boundary(label, classes):
@@ -54,6 +56,33 @@ def test_scores_equal_brute_force(label, guess, tolerance):
     scores = boundary_scores(label, guess, 3, tolerance)
 
     assert scores == pytest.approx(brute_scores(label, guess, 3, tolerance), abs=1e-12, nan_ok=True)
+
+
+@settings(deadline=None, max_examples=30)
+@given(
+    st.lists(
+        st.tuples(
+            arrays(np.uint8, (6, 8), elements=st.sampled_from([0, 1, 2, 255])),
+            arrays(np.uint8, (6, 8), elements=st.integers(0, 2)),
+        ),
+        min_size=1,
+        max_size=3,
+    ),
+    st.sampled_from(["skip", "zero"]),
+)
+def test_the_metric_is_the_mean_over_images_and_then_over_classes(pairs, absent):
+    """The fourth class never occurs: `absent-skip` leaves it out of the mean, `absent-zero` counts it as 0."""
+    scorer = SegmentationScorer(f"miou/ignore255/absent-{absent}/bf0.75@1", Problem("segmentation", tuple("abcd"), {}))
+    labels, guesses = [label for label, _ in pairs], [guess for _, guess in pairs]
+    by_image = np.array([brute_scores(label, guess, 4, 0.0075) for label, guess in pairs])
+    by_class = [float(np.mean(column[~np.isnan(column)])) for column in by_image.T if not np.isnan(column).all()]
+    wanted = None
+    if by_class:
+        wanted = pytest.approx(sum(by_class) / (4 if absent == "zero" else len(by_class)), abs=1e-12)
+
+    table = scorer.rows({"label_map": guesses}, {"label_map": labels}, np.arange(len(pairs)))
+
+    assert scorer.summarise(table)["boundary_f"] == wanted
 
 
 def test_equal_maps_have_f_one_and_uniform_ones_have_none():

@@ -187,6 +187,49 @@ def test_ranks_equal_brute_force_with_ties(seed, distance, size):
         assert rank == int(np.flatnonzero(order == own)[0])
 
 
+@settings(deadline=None, max_examples=60)
+@given(st.integers(0, 2**32 - 1), st.sampled_from(DISTANCES), st.integers(1, 3))
+def test_rank_k_is_the_share_of_probes_found_among_k(seed, distance, size):
+    """Whole numbers as embeddings tie often; the gallery's order decides then, as a stable sort does."""
+    from scipy.spatial.distance import cdist
+
+    rng = np.random.default_rng(seed)
+    identity = np.unique(rng.integers(0, 14, 30), return_inverse=True)[1]
+    embedding = rng.integers(1, 4, (30, size)).astype(np.float32)
+    name = {"cosine": "cosine", "l2": "euclidean", "l1": "cityblock"}[distance]
+    gallery = [int(np.flatnonzero(identity == person)[0]) for person in np.unique(identity)]
+    gallery.sort()
+    probes = [image for image in range(30) if image not in gallery]
+    gaps = np.round(cdist(embedding[probes].astype(float), embedding[gallery].astype(float), name), 7)
+    order = np.argsort(gaps, axis=1, kind="stable")
+    found = identity[gallery][order] == identity[probes][:, None]
+    predictions = {"embedding": embedding, "distance": np.full(30, distance)}
+    scorer = scorer_of(f"identification/closed-set/{distance}@1")
+
+    values = scorer.summarise(scorer.rows(predictions, {"identity": identity}, np.arange(30)))
+
+    for rank in (1, 5, 10):
+        assert values[f"rank{rank}"] == pytest.approx(found[:, :rank].any(axis=1).mean(), abs=1e-12)
+
+
+def test_rank_k_equals_scikit_learn():
+    from sklearn.metrics import top_k_accuracy_score
+
+    split = face_split(count=20, each=4)
+    identity = np.asarray(split.targets()["identity"])
+    predictions = embeddings(split, noise=2.5)
+    scorer = scorer_of("identification/closed-set/cosine@1")
+    unit = predictions["embedding"] / np.linalg.norm(predictions["embedding"], axis=1, keepdims=True)
+    first = np.arange(len(split)) % 4 == 0
+    similarity = unit[~first] @ unit[first].T
+
+    values = scorer.summarise(scorer.rows(predictions, split.targets(), np.arange(len(split))))
+
+    for rank in (1, 5, 10):
+        wanted = top_k_accuracy_score(identity[~first], similarity, k=rank, labels=np.arange(20))
+        assert values[f"rank{rank}"] == pytest.approx(wanted, abs=1e-12)
+
+
 def test_a_stored_distance_file_is_scored_over_all_6000_lfw_pairs(tmp_path):
     named = read_lfw_pairs(PROTOCOL)
     split = FaceSplit("test", named.names, named.people, None, named.pairs)
