@@ -203,9 +203,9 @@ class TestDataSets:
         assert part.fingerprint() != split.fingerprint()
 
 
-def test_the_plugin_offers_the_kind_and_both_formats():
+def test_the_plugin_offers_the_kind_its_scenes_and_both_formats():
     assert [task.name for task in mlcvbench_tasks()] == ["detection"]
-    assert [dataset.name for dataset in mlcvbench_datasets()] == ["coco", "voc"]
+    assert [dataset.name for dataset in mlcvbench_datasets()] == ["scenes", "coco", "voc"]
 
 
 def test_every_definition_names_a_known_protocol_and_its_metrics():
@@ -219,7 +219,9 @@ def test_every_definition_names_a_known_protocol_and_its_metrics():
         scorer = SCORERS[definition["protocol"]](Problem("detection", ("a",), {}))
         assert definition["name"] == path.stem
         assert definition["data"]["name"] in names
-        assert definition["metrics"] == [metric.name for metric in scorer.metrics]
+        every = [metric.name for metric in scorer.metrics]
+        rendered = definition["data"]["name"] == "scenes"  # nothing there is 96 pixels wide, so some are left out
+        assert definition["metrics"] == [name for name in every if not rendered or name in definition["metrics"]]
 
 
 def test_reading_the_specs_imports_nothing_heavy():
