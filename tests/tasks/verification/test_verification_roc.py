@@ -98,6 +98,18 @@ def test_numbers_equal_scikit_learn(levels):
     assert numbers["eer"] == pytest.approx(grid[np.argmin(np.abs(1 - np.interp(grid, fpr, tpr) - grid))], abs=1e-6)
 
 
+def test_the_lowest_rates_equal_scikit_learn_over_a_million_pairs_with_ties():
+    rng = np.random.default_rng(6)
+    same = np.arange(1_200_000) < 50_000
+    similarity = np.round(rng.normal(0, 1, len(same)) + 4.5 * same, 3)
+    fpr, tpr, _ = roc_curve(same, similarity, drop_intermediate=False)
+
+    numbers = roc_numbers(similarity, same)
+
+    for k in range(1, 7):
+        assert numbers[f"tar_at_far_1e-{k}"] == tpr[np.searchsorted(fpr, 10.0**-k, side="right") - 1]
+
+
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
 @pytest.mark.parametrize("levels", [3, 1000])
 def test_blocks_do_not_change_the_numbers(monkeypatch, share, levels):
