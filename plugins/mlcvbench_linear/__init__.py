@@ -5,7 +5,7 @@ from __future__ import annotations
 from mlcvbench.hookspecs import hookimpl
 from mlcvbench.specs import ModelSpec, Param
 from mlcvbench_linear.settings import FULL_BATCH, LINEAR_SOFTMAX_FIT, MLP_FIT
-from mlcvbench_training.settings import OPTIMIZERS, fit_params
+from mlcvbench_training.settings import IMAGE_CHANGES, NEWTON, OPTIMIZERS, fit_params
 
 
 @hookimpl
@@ -16,8 +16,8 @@ def mlcvbench_models() -> list[ModelSpec]:
             name="linear_softmax",
             kinds=("classification",),
             target="mlcvbench_linear.softmax:LinearSoftmax",
-            summary="Softmax regression on standardised pixels: cross-entropy with an L2 penalty (fit.weight_decay).",
-            fit=fit_params(LINEAR_SOFTMAX_FIT, optimizers=(FULL_BATCH, *OPTIMIZERS), without=("augmentation",)),
+            summary="Softmax regression on standardised pixels: cross-entropy with an L2 penalty (fit.l2).",
+            fit=fit_params(LINEAR_SOFTMAX_FIT, optimizers=(FULL_BATCH, NEWTON, *OPTIMIZERS), without=IMAGE_CHANGES),
             family="linear",
             reference="Cox, The regression analysis of binary sequences, JRSS B, 1958; its multinomial form.",
             year=1958,

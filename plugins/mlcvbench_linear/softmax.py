@@ -11,7 +11,7 @@ from mlcvbench.errors import DataError
 from mlcvbench_linear.settings import FULL_BATCH, LINEAR_SOFTMAX_FIT
 from mlcvbench_training.loop import DivergedError, examples_of, scaled, train_network
 from mlcvbench_training.seeding import seeded
-from mlcvbench_training.settings import Settings
+from mlcvbench_training.settings import NEWTON, Settings
 
 if TYPE_CHECKING:
     import torch
@@ -27,8 +27,8 @@ class LinearSoftmax(TorchModel):
     """Fit on pixels standardised with the training set's mean and deviation, which are then folded into W and b.
 
     The default, L-BFGS on the whole training set from W = 0, goes to the one minimum of this convex problem, whatever
-    the seed; `fit.epochs` bounds its passes over the data, `fit.weight_decay` is lambda, and lr, batch and schedule
-    mean nothing to it. Any other `fit.optimizer` runs the training loop on mini-batches.
+    the seed; `fit.epochs` bounds its passes over the data and `fit.l2` is lambda. Newton's method goes there from W = 0
+    too, and any other `fit.optimizer` runs the training loop on mini-batches of the same problem.
     """
 
     def build(self) -> nn.Module:
@@ -55,6 +55,9 @@ class LinearSoftmax(TorchModel):
         settings = Settings.of(ctx.settings, LINEAR_SOFTMAX_FIT)
         with seeded(ctx.seed, self.torch_device):
             linear = self._linear().to(self.torch_device)
+        if settings.optimizer in {FULL_BATCH, NEWTON}:
+            for parameter in linear.parameters():
+                nn.init.zeros_(parameter)
         standardise, flatten = Standardise(examples), nn.Flatten()
         if settings.optimizer == FULL_BATCH:
             inputs = standardise(scaled(examples.images).flatten(1)).double()  # (N, D)
@@ -70,7 +73,9 @@ class LinearSoftmax(TorchModel):
 def minimise(
     linear: nn.Linear, inputs: torch.Tensor, labels: torch.Tensor, settings: Settings, ctx: FitContext
 ) -> FitReport:
-    """Minimise the penalised mean cross-entropy over `linear` in place by full-batch L-BFGS with a Wolfe line search.
+    """Minimise the penalised mean cross-entropy over `linear`, from where it is, by full-batch L-BFGS.
+
+    Its line search meets Wolfe's conditions.
 
     `inputs` float64 (N, D), `labels` int64 (N,), `linear` float64: in float32 the line search stalls before the
     minimum. An epoch of the report is one evaluation of the loss and its gradient.
@@ -78,8 +83,6 @@ def minimise(
     import torch
     from torch.nn import functional
 
-    for parameter in linear.parameters():
-        torch.nn.init.zeros_(parameter)
     optimizer = torch.optim.LBFGS(
         linear.parameters(),
         max_iter=STEP,
@@ -94,7 +97,7 @@ def minimise(
         optimizer.zero_grad()
         logits = linear(inputs)
         loss = functional.cross_entropy(logits, labels, label_smoothing=settings.label_smoothing)
-        loss = loss + settings.weight_decay / 2 * linear.weight.square().sum()
+        loss = loss + settings.l2 / 2 * linear.weight.square().sum()
         loss.backward()  # type: ignore[no-untyped-call]
         history["loss"].append(loss.item())
         history["train_accuracy"].append(float((logits.argmax(1) == labels).float().mean()))
@@ -105,7 +108,7 @@ def minimise(
         optimizer.param_groups[0]["max_eval"] = settings.epochs - len(history["loss"])
         optimizer.step(objective)  # type: ignore[no-untyped-call]
         if not math.isfinite(history["loss"][-1]):
-            raise DivergedError(f"linear_softmax: the loss is {history['loss'][-1]}; set a smaller fit.weight_decay.")
+            raise DivergedError(f"linear_softmax: the loss is {history['loss'][-1]}; set a smaller fit.l2.")
         ctx.progress(min(len(history["loss"]), settings.epochs), settings.epochs)
         gradients = [parameter.grad for parameter in linear.parameters() if parameter.grad is not None]
         converged = max(float(gradient.abs().max()) for gradient in gradients) <= CONVERGED

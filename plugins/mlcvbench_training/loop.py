@@ -1,22 +1,31 @@
 """The training loop of every plugin that learns by gradient: one function, settings as data, randomness from one seed.
 
 The images stay one uint8 tensor on the device; a step slices it, scales to [0, 1] and augments. There is no loader.
+After each epoch the whole state goes to the context's checkpoint folder, from which an interrupted training goes on.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mlcvbench.contract import FitContext, FitReport, Split
-from mlcvbench.errors import DataError, MlcvbenchError
-from mlcvbench_training.augmentation import shift
-from mlcvbench_training.optimization import build_optimizer, rate_factor
+from mlcvbench.errors import DataError, MlcvbenchError, RequestError
+from mlcvbench_training.augmentation import augment
+from mlcvbench_training.averaging import Average, estimate_norms
+from mlcvbench_training.checkpoint import resume_training, save_training
+from mlcvbench_training.guidance import GuidedContext
+from mlcvbench_training.newton import newton_step
+from mlcvbench_training.optimization import Rule
+from mlcvbench_training.schedules import Schedule
 from mlcvbench_training.seeding import seeded
+from mlcvbench_training.settings import NEWTON
+from mlcvbench_training.stopping import Stopper
 
 if TYPE_CHECKING:
     import torch
@@ -65,49 +74,36 @@ def train_network(
     """Train `module` in place by cross-entropy and leave it in eval mode.
 
     The report's history has one entry an epoch: loss and train_accuracy (running, on augmented images), lr (at the
-    epoch's end) and, with `val`, val_accuracy. The loop stops early when another epoch would exceed `ctx.budget`
-    seconds. DivergedError when the loss is not finite. Equal seed, data, threads and machine give equal weights.
+    epoch's end) and, with `val`, val_loss and val_accuracy. The loop stops early when another epoch would exceed
+    `ctx.budget` seconds. Equal seed, data, threads and machine give equal weights, interrupted or not.
+
+    DivergedError when the loss is not finite; RequestError when the settings cannot be carried out on this network.
     """
-    import torch
-
-    generator = torch.Generator().manual_seed(ctx.seed)
-    run = _Training(module, examples, settings, generator)
-    history: dict[str, list[float]] = {"loss": [], "train_accuracy": [], "lr": []}
-    if val is not None:
-        history["val_accuracy"] = []
-    started = time.monotonic()
+    run = Training(module, examples, settings, ctx, val)
     with seeded(ctx.seed, examples.labels.device):
-        for epoch in range(settings.epochs):
-            loss, correct = run.epoch()
-            if not np.isfinite(loss):
-                raise DivergedError(
-                    f"training diverged: the loss is {loss} in epoch {epoch + 1} of {settings.epochs} with "
-                    f"optimizer {settings.optimizer}, lr {settings.lr:g}; set a smaller fit.lr."
-                )
-            history["loss"].append(loss)
-            history["train_accuracy"].append(correct)
-            history["lr"].append(run.rate)
-            if val is not None:
-                history["val_accuracy"].append(accuracy(module, val))
-            ctx.progress(epoch + 1, settings.epochs)
-            spent = time.monotonic() - started
-            if ctx.budget is not None and spent * (epoch + 2) / (epoch + 1) > ctx.budget:
-                break
+        if ctx.checkpoints is not None:
+            resume_training(run, ctx.checkpoints)
+        while run.epochs < run.last and not run.ended:
+            run.next_epoch()
+            ctx.progress(run.epochs, settings.epochs)
+        run.finish()
     module.eval()
-    return FitReport(epochs=len(history["loss"]), history=history)
+    return FitReport(epochs=run.epochs, history=run.history, earlier_seconds=run.earlier)
 
 
-def accuracy(module: nn.Module, examples: Examples) -> float:
-    """Return the fraction of examples whose largest logit is their label's."""
+def evaluate(module: nn.Module, examples: Examples) -> tuple[float, float]:
+    """Return the mean cross-entropy and the share of examples whose largest logit is their label's."""
     import torch
 
-    hits = 0
+    loss, hits = 0.0, 0
     module.eval()
     with torch.inference_mode():
         for start in range(0, len(examples), EVALUATION_BATCH):
             part = slice(start, start + EVALUATION_BATCH)
-            hits += int((module(scaled(examples.images[part])).argmax(1) == examples.labels[part]).sum())
-    return hits / len(examples)
+            logits, labels = module(scaled(examples.images[part])), examples.labels[part]
+            loss += float(torch.nn.functional.cross_entropy(logits, labels, reduction="sum"))
+            hits += int((logits.argmax(1) == labels).sum())
+    return loss / len(examples), hits / len(examples)
 
 
 def scaled(images: torch.Tensor) -> torch.Tensor:
@@ -130,16 +126,73 @@ def blocks(count: int, size: int) -> Iterator[slice]:
         yield slice(start, stop)
 
 
-class _Training:
-    """The state that steps share: optimizer, place in the schedule, generator."""
+class Training:
+    """A training between two epochs: everything that the next one depends on."""
 
-    def __init__(self, module: nn.Module, examples: Examples, settings: Settings, generator: torch.Generator) -> None:
-        self.module, self.examples, self.settings, self.generator = module, examples, settings, generator
-        self.optimizer = build_optimizer(module, settings)
-        self.blocks = list(blocks(len(examples), settings.batch))
-        self.step, self.rate = 0, 0.0
+    def __init__(
+        self, module: nn.Module, examples: Examples, settings: Settings, ctx: FitContext, val: Examples | None
+    ) -> None:
+        import torch
 
-    def epoch(self) -> tuple[float, float]:
+        self.module, self.examples, self.settings, self.ctx, self.val = module, examples, settings, ctx, val
+        _check(module, settings, val)
+        self.generator = torch.Generator().manual_seed(ctx.seed)
+        self.blocks = list(blocks(len(examples), 1 if settings.optimizer == "online_gd" else settings.batch))
+        self.full_batch = settings.optimizer == "gd"
+        self.rule = Rule(module, settings)
+        self.schedule = Schedule(settings, 1 if self.full_batch else len(self.blocks))
+        self.average = None if settings.average == "none" else Average(module)
+        self.stopper = Stopper(settings) if settings.early_stopping else None
+        self.teacher = ctx.teacher if isinstance(ctx, GuidedContext) else None
+        until = ctx.until if isinstance(ctx, GuidedContext) else None
+        self.last = settings.epochs if until is None else until
+        self.epochs, self.step, self.rate, self.ended = 0, 0, 0.0, False
+        self.history: dict[str, list[float]] = {name: [] for name in ("loss", "train_accuracy", "lr")}
+        if val is not None:
+            self.history |= {"val_loss": [], "val_accuracy": []}
+        self.earlier, self.started = 0.0, time.monotonic()
+
+    def next_epoch(self) -> None:
+        """Train for one epoch, look at the validation data and leave a checkpoint."""
+        settings = self.settings
+        newton = settings.optimizer == NEWTON
+        loss, correct = self._newton() if newton else self._pass()
+        if not np.isfinite(loss):
+            cure = "a smaller fit.newton_lr or a larger fit.damping" if newton else "a smaller fit.lr"
+            rate = settings.newton_lr if newton else settings.lr
+            raise DivergedError(
+                f"training diverged: the loss is {loss} in epoch {self.epochs + 1} of {settings.epochs} with "
+                f"optimizer {settings.optimizer}, lr {rate:g}; set {cure}."
+            )
+        self.epochs += 1
+        seen = {"loss": loss, "train_accuracy": correct, "lr": self.rate}
+        if self.average is not None and settings.average == "swa" and self._is_cycle_end():
+            self.average.add()
+        if self.val is not None:
+            moving = self.average is not None and settings.average == "ema"
+            with self.average.shown() if self.average is not None and moving else nullcontext():
+                seen["val_loss"], seen["val_accuracy"] = evaluate(self.module, self.val)
+                if self.stopper is not None:
+                    self.ended = self.stopper.look(seen["val_accuracy"], self.module)
+            self.schedule.end_epoch(seen["val_accuracy"])
+        for name, value in seen.items():
+            self.history[name].append(value)
+        spent = time.monotonic() - self.started
+        if self.ctx.budget is not None and (self.earlier + spent) * (1 + 1 / self.epochs) > self.ctx.budget:
+            self.ended = True
+        if self.ctx.checkpoints is not None:
+            save_training(self, self.ctx.checkpoints)
+
+    def finish(self) -> None:
+        """Leave in the network the weights that were asked for: the last, the best, or a mean."""
+        if self.stopper is not None:
+            self.stopper.put_back(self.module)
+        elif self.average is not None:
+            self.average.put_in()
+            if self.settings.average == "swa":
+                estimate_norms(self.module, (scaled(self.examples.images[block]) for block in self.blocks))
+
+    def _pass(self) -> tuple[float, float]:
         """Make one pass in a fresh order; return the mean loss and the accuracy on the way."""
         import torch
 
@@ -150,28 +203,61 @@ class _Training:
         for block in self.blocks:
             chosen = order[block]
             labels = self.examples.labels[chosen]
-            logits, loss = self._step(self.examples.images[chosen], labels)
+            logits, loss = self._gradient(self.examples.images[chosen], labels)
+            if not self.full_batch:
+                self._update()
             total += loss * len(labels)
             hits += (logits.argmax(1) == labels).sum()
+        if self.full_batch:
+            self._update()
         return float(total) / len(order), int(hits) / len(order)
 
-    def _step(self, images: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def _gradient(self, images: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Add a batch's gradient to what the parameters have; return its logits and its mean cross-entropy."""
         from torch.nn import functional
 
         settings = self.settings
-        self.rate = settings.lr * rate_factor(settings.schedule, self.step, settings.epochs * len(self.blocks))
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.rate
-        self.step += 1
-        inputs = scaled(images)
-        if settings.augmentation == "shift":
-            inputs = shift(inputs, self.generator)
+        inputs = augment(scaled(images), settings, self.generator)
         outputs = self.module(inputs)
         logits, *auxiliary = outputs if isinstance(outputs, tuple) else (outputs,)
         loss = functional.cross_entropy(logits, labels, label_smoothing=settings.label_smoothing)
         for other in auxiliary:
             loss = loss + AUXILIARY_WEIGHT * functional.cross_entropy(other, labels)
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        self.optimizer.step()
+        if self.teacher is not None:
+            loss = self.teacher.loss(inputs, logits, loss)
+        whole = loss * (len(labels) / len(self.examples)) if self.full_batch else loss  # the mean, not the sum (E4)
+        whole.backward()  # type: ignore[no-untyped-call]
         return logits.detach(), loss.detach()
+
+    def _update(self) -> None:
+        """Make one step with the gradient that has been gathered."""
+        self.rate = self.settings.lr * self.schedule.factor(self.step)
+        self.rule.step(self.rate, self.schedule.momentum(self.step))
+        self.step += 1
+        if self.average is not None and self.settings.average == "ema":
+            self.average.move(self.settings.ema_decay)
+
+    def _newton(self) -> tuple[float, float]:
+        self.module.eval()
+        self.rate = self.settings.newton_lr
+        batches = ((scaled(self.examples.images[block]), self.examples.labels[block]) for block in self.blocks)
+        loss, correct, self.ended = newton_step(self.module, batches, len(self.examples), self.settings)
+        return loss, correct
+
+    def _is_cycle_end(self) -> bool:
+        """Say whether SWA takes the weights now: at the ends of `cyclic`'s cycles, else after each epoch."""
+        begun = self.epochs > self.settings.swa_start * self.settings.epochs or self.epochs == self.settings.epochs
+        return begun and (self.settings.base_schedule != "cyclic" or self.epochs in self.schedule.ends)
+
+
+def _check(module: nn.Module, settings: Settings, val: Examples | None) -> None:
+    from torch import nn
+
+    if val is None and (settings.early_stopping or settings.base_schedule == "plateau"):
+        what = "early_stopping=true" if settings.early_stopping else f"schedule={settings.schedule}"
+        raise RequestError(f"fit.{what} chooses on validation data, and there are none.")
+    norms = any(isinstance(part, nn.modules.batchnorm._BatchNorm) for part in module.modules())
+    if norms and (settings.optimizer == "online_gd" or settings.batch == 1):
+        raise RequestError(
+            "batch norm needs at least 2 images a step, got 1; set a larger fit.batch or fit.optimizer=sgd."
+        )

@@ -1,9 +1,10 @@
-"""Update rules and learning-rate schedules, by name."""
+"""Update rules by name, with the penalties and the decay that go with a step."""
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
+
+from mlcvbench_training.settings import HEAVY_BALLS
 
 if TYPE_CHECKING:
     import torch
@@ -11,51 +12,89 @@ if TYPE_CHECKING:
 
     from mlcvbench_training.settings import Settings
 
-WARM_UP = 0.3
-START, END = 1 / 25, 1e-4 / 25
-MOMENTUM = 0.9
 
+class Rule:
+    """A torch optimizer that takes a learning rate a step, and what `fit.l1`, `l2` and `weight_decay` add to it.
 
-def build_optimizer(module: nn.Module, settings: Settings) -> torch.optim.Optimizer:
-    """Return the optimizer of `settings`. Biases and norm parameters (vectors) are not decayed.
+    All three change matrices and filters only: vectors (biases, parameters of norms) are free. In the order of a step:
+    g += l2 theta (the gradient of l2/2 |theta|^2); theta *= 1 - lr weight_decay (decoupled, as in AdamW, whatever the
+    rule); the update; theta = sign(theta) max(|theta| - lr l1, 0), the proximal step of l1 |theta|, which reaches zero
+    exactly.
 
-    `sgd`: theta -= lr g. `momentum`: v = 0.9 v + g, theta -= lr v. In both and in `adam`, decay is an L2 penalty
-    (g += lambda theta); in `adamw` it is decoupled: theta -= lr lambda theta.
+    Momentum is v = beta v - lr g, theta += v (Nesterov: g at theta + beta v, where torch keeps the parameters). torch's
+    SGD has v = beta v + g, theta -= lr v, the same at a constant rate but not after a change of it, since the old steps
+    would change with it; fed with lr g at a rate of 1 it is the form above.
     """
+
+    def __init__(self, module: nn.Module, settings: Settings) -> None:
+        trainable = [parameter for parameter in module.parameters() if parameter.requires_grad]
+        self.settings = settings
+        self.weights = [parameter for parameter in trainable if parameter.ndim > 1]
+        self.others = [parameter for parameter in trainable if parameter.ndim <= 1]
+        groups = [{"params": group} for group in (self.weights, self.others) if group]
+        self.optimizer = _optimizer(groups, settings)
+        self.optimizer.zero_grad(set_to_none=True)
+
+    def step(self, rate: float, momentum: float) -> None:
+        """Change the parameters by their gradients, and forget these."""
+        import torch
+
+        settings = self.settings
+        with torch.no_grad():
+            self._set(rate, momentum)
+            if settings.weight_decay:
+                for weight in self.weights:
+                    weight.mul_(1 - rate * settings.weight_decay)
+            self.optimizer.step()
+            if settings.l1:
+                for weight in self.weights:
+                    weight.copy_(torch.nn.functional.softshrink(weight, rate * settings.l1))
+        self.optimizer.zero_grad(set_to_none=True)
+
+    def _set(self, rate: float, momentum: float) -> None:
+        """Bring the rate, the momentum and the L2 gradient (torch's weight_decay) to what this step wants."""
+        heavy = self.settings.optimizer in HEAVY_BALLS
+        for group in self.optimizer.param_groups:
+            group["lr"] = 1.0 if heavy else rate
+            if self.settings.l2 and group["params"][0].ndim > 1:
+                group["weight_decay"] = self.settings.l2 * (rate if heavy else 1.0)
+            if heavy:
+                group["momentum"] = momentum
+                for parameter in group["params"]:
+                    if parameter.grad is not None:
+                        parameter.grad.mul_(rate)
+
+    def state(self) -> dict[str, torch.Tensor]:
+        """Return the optimizer's memory as named tensors."""
+        stored: dict[int, dict[str, torch.Tensor]] = self.optimizer.state_dict()["state"]
+        return {f"{index}/{name}": value for index, entry in stored.items() for name, value in entry.items()}
+
+    def restore(self, state: dict[str, torch.Tensor]) -> None:
+        """Go on from what `state` gave, in the memory layout that the parameters have."""
+        import torch
+
+        parameters = [*self.weights, *self.others]
+        entries: dict[int, dict[str, torch.Tensor]] = {}
+        for key, value in state.items():
+            number, _, name = key.partition("/")
+            parameter = parameters[int(number)]
+            like = torch.empty_like(parameter).copy_(value) if value.shape == parameter.shape else value
+            entries.setdefault(int(number), {})[name] = like
+        self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": entries})
+
+
+def _optimizer(groups: list[dict[str, Any]], settings: Settings) -> torch.optim.Optimizer:
     import torch
 
-    trainable = [parameter for parameter in module.parameters() if parameter.requires_grad]
-    groups: list[dict[str, Any]] = [
-        {"params": [p for p in trainable if p.ndim > 1], "weight_decay": settings.weight_decay},
-        {"params": [p for p in trainable if p.ndim <= 1], "weight_decay": 0.0},
-    ]
-    groups = [group for group in groups if group["params"]]
-    if settings.optimizer in {"sgd", "momentum"}:
-        return torch.optim.SGD(groups, lr=settings.lr, momentum=MOMENTUM if settings.optimizer == "momentum" else 0.0)
-    rule = torch.optim.Adam if settings.optimizer == "adam" else torch.optim.AdamW
-    return rule(groups, lr=settings.lr)
-
-
-def rate_factor(schedule: str, step: int, steps: int) -> float:
-    """Return the share of the largest learning rate at `step` of `steps`, 0-based.
-
-    `constant`: 1. `cosine`: half a cosine from 1 towards 0. `one_cycle` (Smith and Topin, 2018): half a cosine from
-    1/25 up to 1 over the first 30 % of the steps, then half a cosine down to 1/250,000; as torch's OneCycleLR.
-
-    >>> rate_factor("cosine", 5, 10)
-    0.5
-    >>> [round(rate_factor("one_cycle", step, 11), 3) for step in (0, 2, 10)]
-    [0.04, 0.96, 0.0]
-    """
-    if schedule == "constant":
-        return 1.0
-    if schedule == "cosine":
-        return _half_cosine(1.0, 0.0, step / steps)
-    peak = WARM_UP * steps - 1  # as in torch, where a run of three steps or fewer has no way up
-    if step <= peak:
-        return _half_cosine(START, 1.0, step / peak if peak else 1.0)
-    return _half_cosine(1.0, END, (step - max(peak, 0.0)) / (steps - 1 - max(peak, 0.0))) if steps > 1 else 1.0
-
-
-def _half_cosine(start: float, end: float, share: float) -> float:
-    return end + (start - end) * (1 + math.cos(math.pi * share)) / 2
+    name, lr = settings.optimizer, settings.lr
+    if name in {"gd", "sgd", "online_gd"}:
+        return torch.optim.SGD(groups, lr=lr)
+    if name in HEAVY_BALLS:
+        nesterov = name == "nesterov" and settings.momentum > 0  # without momentum torch has no such form
+        return torch.optim.SGD(groups, lr=lr, momentum=settings.momentum, nesterov=nesterov)
+    if name == "adagrad":
+        return torch.optim.Adagrad(groups, lr=lr, eps=1e-10 if settings.eps is None else settings.eps)
+    eps = 1e-8 if settings.eps is None else settings.eps
+    if name == "rmsprop":
+        return torch.optim.RMSprop(groups, lr=lr, alpha=settings.beta, eps=eps)
+    return torch.optim.Adam(groups, lr=lr, betas=(settings.beta1, settings.beta2), eps=eps)

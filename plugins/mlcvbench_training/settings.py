@@ -8,42 +8,219 @@ from typing import Any
 
 from mlcvbench.specs import Param
 
-OPTIMIZERS = ("sgd", "momentum", "adam", "adamw")
-SCHEDULES = ("constant", "cosine", "one_cycle")
+OPTIMIZERS = ("gd", "sgd", "online_gd", "momentum", "nesterov", "adagrad", "rmsprop", "adam", "adamw")
+NEWTON = "newton"
+"""For linear models only: its Hessian has a row and a column for each parameter."""
+HEAVY_BALLS = ("momentum", "nesterov")
+WARM = "warmup+"
+_PLAIN_SCHEDULES = ("constant", "step", "plateau", "cosine", "linear", "cyclic")
+SCHEDULES = (*_PLAIN_SCHEDULES, "one_cycle", *(WARM + name for name in _PLAIN_SCHEDULES))
 AUGMENTATIONS = ("none", "shift")
+CUTOUTS = ("none", "any", "inside")
+AVERAGES = ("none", "ema", "swa")
+IMAGE_CHANGES = ("augmentation", "flip", "rotate", "crop", "colour", "cutout", "cutout_size")
+"""Settings that mean something for images only."""
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How to train. `lr` is the largest learning rate of the schedule; `epochs` are passes over the training data."""
+    """How to train. `lr` is the largest learning rate of the schedule; `epochs` are passes over the training data.
+
+    `fit_params` says what each field means, and beside which others it has an effect.
+    """
 
     optimizer: str = "adamw"
     lr: float = 0.003
     batch: int = 64
     epochs: int = 20
-    weight_decay: float = 0.01
+    momentum: float = 0.9
+    beta: float = 0.9
+    beta1: float = 0.9
+    beta2: float = 0.999
+    eps: float | None = None
+    damping: float = 1e-4
+    newton_lr: float = 1.0
     schedule: str = "one_cycle"
+    milestones: tuple[float, ...] = (0.5, 0.75)
+    gamma: float = 0.1
+    plateau_patience: int = 3
+    final: float = 0.0
+    cycles: int = 5
+    warmup: float = 1.0
+    peak: float = 0.3
+    div: float = 25.0
+    final_div: float = 1e4
+    anneal: str = "cosine"
+    momentum_low: float = 0.85
+    weight_decay: float = 0.01
+    l1: float = 0.0
+    l2: float = 0.0
     label_smoothing: float = 0.0
+    average: str = "none"
+    ema_decay: float = 0.999
+    swa_start: float = 0.75
+    early_stopping: bool = False
+    patience: int = 5
+    min_gain: float = 0.0
     augmentation: str = "none"
+    flip: float = 0.0
+    rotate: float = 0.0
+    crop: float = 1.0
+    colour: float = 0.0
+    cutout: str = "none"
+    cutout_size: int | None = None
 
     @staticmethod
     def of(values: Mapping[str, Any], defaults: Settings) -> Settings:
         """Return `defaults` with the settings that `values` gives; other keys are not the loop's and are left out."""
-        return replace(defaults, **{name: values[name] for name in Settings.__slots__ if name in values})
+        given = {name: values[name] for name in Settings.__slots__ if name in values}
+        if "milestones" in given:
+            given["milestones"] = tuple(given["milestones"])
+        return replace(defaults, **given)
+
+    @property
+    def base_schedule(self) -> str:
+        """The schedule without its warm-up."""
+        return self.schedule.removeprefix(WARM)
 
 
 def fit_params(
-    defaults: Settings, optimizers: tuple[str, ...] = OPTIMIZERS, without: tuple[str, ...] = ()
+    defaults: Settings | None, optimizers: tuple[str, ...] = OPTIMIZERS, without: tuple[str, ...] = ()
 ) -> tuple[Param, ...]:
-    """Return the settings as typed `fit.*` parameters with these defaults and their bounds, except those `without`."""
-    declared = (
-        Param("optimizer", "str", defaults.optimizer, "update rule", choices=optimizers),
-        Param("lr", "float", defaults.lr, "largest learning rate", low=0.0),
-        Param("batch", "int", defaults.batch, "images a step", low=1),
-        Param("epochs", "int", defaults.epochs, "passes over the training images", low=1),
-        Param("weight_decay", "float", defaults.weight_decay, "decay of weights, not of biases or norms", low=0.0),
-        Param("schedule", "str", defaults.schedule, "learning rate over the steps", choices=SCHEDULES),
-        Param("label_smoothing", "float", defaults.label_smoothing, "share spread over classes", low=0.0, high=0.99),
-        Param("augmentation", "str", defaults.augmentation, "random change of each image", choices=AUGMENTATIONS),
+    """Return the settings as typed `fit.*` parameters with these defaults and their bounds, except those `without`.
+
+    `optimizers` are the rules that the method knows. Of those that are not the loop's, only `epochs`, `l2` and
+    `label_smoothing` are settings. Without `defaults` each setting is unset, for a method that fits another one.
+    """
+    declared = (*_rule(), *_schedule(), *_regularisers(), *_image_changes())
+    chosen = []
+    for param in declared:
+        if param.name in without:
+            continue
+        choices = optimizers if param.name == "optimizer" else param.choices
+        default = getattr(defaults, param.name) if defaults is not None else None
+        when = _conditions(param, optimizers)
+        if defaults is None:
+            when = tuple((name, (None, *values)) for name, values in when)
+        chosen.append(replace(param, default=default, choices=choices, when=when))
+    return tuple(chosen)
+
+
+_USED_BY: dict[str, tuple[str, ...]] = {
+    "batch": (*(name for name in OPTIMIZERS if name != "online_gd"), NEWTON),
+    "momentum": HEAVY_BALLS,
+    "momentum_low": HEAVY_BALLS,
+    "beta": ("rmsprop",),
+    "beta1": ("adam", "adamw"),
+    "beta2": ("adam", "adamw"),
+    "eps": ("adagrad", "rmsprop", "adam", "adamw"),
+    "damping": (NEWTON,),
+    "newton_lr": (NEWTON,),
+}
+"""Which update rules use a setting; one that is not here is used by all of the loop's but Newton's."""
+_USED_BY_ALL = ("optimizer", "epochs", "l2", "label_smoothing")
+
+
+def _conditions(param: Param, optimizers: tuple[str, ...]) -> tuple[tuple[str, tuple[Any, ...]], ...]:
+    if param.name in _USED_BY_ALL:
+        return param.when
+    using = tuple(name for name in optimizers if name in _USED_BY.get(param.name, OPTIMIZERS))
+    return param.when if len(using) == len(optimizers) else (("optimizer", using), *param.when)
+
+
+def _on(*schedules: str) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    return (("schedule", tuple(name for name in SCHEDULES if name.removeprefix(WARM) in schedules)),)
+
+
+def _rule() -> tuple[Param, ...]:
+    return (
+        Param("optimizer", "str", help="update rule", choices=OPTIMIZERS),
+        Param("lr", "float", help="largest learning rate", low=0.0),
+        Param("batch", "int", help="images a step; in full-batch rules, images in memory at once", low=1),
+        Param("epochs", "int", help="passes over the training images", low=1),
+        Param("momentum", "float", help="beta of v = beta v - lr g", low=0.0, high=0.9999),
+        Param("beta", "float", help="decay of the mean of squared gradients", low=0.0, high=0.999999),
+        Param("beta1", "float", help="decay of the mean gradient", low=0.0, high=0.999999),
+        Param("beta2", "float", help="decay of the mean of squared gradients", low=0.0, high=0.999999),
+        Param("eps", "float", help="added to the root; unset, 1e-10 for adagrad and 1e-8 otherwise", low=0.0),
+        Param("damping", "float", help="mu of (H + mu I)^-1 g", low=0.0),
+        Param("newton_lr", "float", help="share of each Newton step that is made", low=0.0, high=2.0),
     )
-    return tuple(param for param in declared if param.name not in without)
+
+
+def _schedule() -> tuple[Param, ...]:
+    return (
+        Param(
+            "schedule",
+            "str",
+            help="learning rate over the steps; warmup+X is the product of both",
+            choices=SCHEDULES,
+            wants_val=("plateau", WARM + "plateau"),
+        ),
+        Param(
+            "milestones", "floats", help="shares of the epochs after which it falls", low=0, high=1, when=_on("step")
+        ),
+        Param("gamma", "float", help="what a fall multiplies it by", low=0, high=1, when=_on("step", "plateau")),
+        Param("plateau_patience", "int", help="epochs without gain before a fall", low=0, when=_on("plateau")),
+        Param("final", "float", help="its end as a share of lr", low=0, high=1, when=_on("cosine", "linear", "cyclic")),
+        Param("cycles", "int", help="restarts from lr, the first included", low=1, when=_on("cyclic")),
+        Param(
+            "warmup",
+            "float",
+            help="epochs of the way up",
+            low=0.0,
+            when=(("schedule", tuple(name for name in SCHEDULES if name.startswith(WARM))),),
+        ),
+        Param("peak", "float", help="share of the steps at which lr is reached", low=0, high=1, when=_on("one_cycle")),
+        Param("div", "float", help="lr over the first rate", low=1.0, when=_on("one_cycle")),
+        Param("final_div", "float", help="first rate over the last", low=1.0, when=_on("one_cycle")),
+        Param("anneal", "str", help="form of both ways", choices=("cosine", "linear"), when=_on("one_cycle")),
+        Param("momentum_low", "float", help="momentum at the peak", low=0.0, high=0.9999, when=_on("one_cycle")),
+    )
+
+
+def _regularisers() -> tuple[Param, ...]:
+    stops = (("early_stopping", (True,)),)
+    return (
+        Param("weight_decay", "float", help="x of theta -= lr x theta; weights, not biases or norms", low=0.0),
+        Param("l1", "float", help="x |theta|, by proximal steps; weights, not biases or norms", low=0.0),
+        Param("l2", "float", help="x/2 theta^2 added to the loss; weights, not biases or norms", low=0.0),
+        Param("label_smoothing", "float", help="share spread over classes", low=0.0, high=0.99),
+        Param("average", "str", help="mean of the weights on the way that is kept", choices=AVERAGES),
+        Param("ema_decay", "float", help="rho of the moving mean", low=0.0, high=1.0, when=(("average", ("ema",)),)),
+        Param(
+            "swa_start",
+            "float",
+            help="share of the epochs before the mean",
+            low=0,
+            high=1,
+            when=(("average", ("swa",)),),
+        ),
+        Param(
+            "early_stopping",
+            "bool",
+            help="end when validation accuracy stalls, keep the best weights",
+            when=(("average", ("none", "ema")),),
+            wants_val=(True,),
+        ),
+        Param("patience", "int", help="epochs without gain before the end", low=1, when=stops),
+        Param("min_gain", "float", help="least gain of accuracy", low=0.0, high=1.0, when=stops),
+    )
+
+
+def _image_changes() -> tuple[Param, ...]:
+    return (
+        Param("augmentation", "str", help="random change of each image", choices=AUGMENTATIONS),
+        Param("flip", "float", help="share of images mirrored left to right", low=0.0, high=1.0),
+        Param("rotate", "float", help="largest angle in degrees, either way", low=0.0, high=180.0),
+        Param("crop", "float", help="least side of a random window, which is enlarged again", low=0.1, high=1.0),
+        Param("colour", "float", help="largest change of brightness, contrast, saturation", low=0.0, high=1.0),
+        Param("cutout", "str", help="a black square: anywhere, or inside half of the images", choices=CUTOUTS),
+        Param(
+            "cutout_size",
+            "int",
+            help="its pixels a side; unset, a quarter of the image",
+            low=1,
+            when=(("cutout", ("any", "inside")),),
+        ),
+    )

@@ -32,7 +32,7 @@ def test_the_plugin_declares_linear_softmax_with_a_full_batch_default():
     spec = mlcvbench_models()[0]
     defaults = {param.name: param.default for param in spec.fit}
 
-    assert (spec.name, defaults["optimizer"], defaults["weight_decay"]) == ("linear_softmax", "lbfgs", 1e-3)
+    assert (spec.name, defaults["optimizer"], defaults["l2"]) == ("linear_softmax", "lbfgs", 1e-3)
     assert "augmentation" not in defaults
 
 
@@ -44,12 +44,43 @@ def test_the_minimum_is_scikit_learns(monkeypatch):
     scaler = StandardScaler().fit(pixels)
     oracle = LogisticRegression(C=1.0, tol=1e-8, max_iter=5000).fit(scaler.transform(pixels), labels)
 
-    model = fitted(LinearSoftmax(problem(SHAPE)), train, weight_decay=1 / 1000, epochs=2000)
+    model = fitted(LinearSoftmax(problem(SHAPE)), train, l2=1 / 1000, epochs=2000)
 
     scores = torch.from_numpy(scores_of(model, images)).softmax(1).numpy()
     theirs = oracle.predict_proba(scaler.transform((images / 255.0).reshape(797, -1)))
     assert np.abs(scores - theirs).max() < 1e-4
     assert percent_right(model, test) == pytest.approx(93.22, abs=0.3)
+
+
+def test_newton_goes_to_scikit_learns_minimum():
+    train, test = digits()
+    train = train.take(range(300))
+    pixels, labels = (train.arrays()[0]["image"] / 255.0).reshape(300, -1), train.targets()["label"]
+    images = test.arrays()[0]["image"]
+    scaler = StandardScaler().fit(pixels)
+    oracle = LogisticRegression(C=1 / (300 * 0.05), solver="newton-cholesky", tol=1e-9)
+    oracle.fit(scaler.transform(pixels), labels)
+
+    model = LinearSoftmax(problem(SHAPE))
+    report = report_of(model, train, optimizer="newton", l2=0.05, damping=1e-6, batch=150, epochs=30)
+
+    scores = torch.from_numpy(scores_of(model, images)).softmax(1).numpy()
+    theirs = oracle.predict_proba(scaler.transform((images / 255.0).reshape(797, -1)))
+    assert np.abs(scores - theirs).max() < 1e-4
+    assert report.history["loss"][0] == pytest.approx(np.log(10))
+    assert report.epochs is not None
+    assert report.epochs < 12
+
+
+def test_l2_means_the_same_under_every_optimizer():
+    train, test = digits()
+    images = test.arrays()[0]["image"]
+    minimum = fitted(LinearSoftmax(problem(SHAPE)), train, l2=0.1, epochs=300)
+
+    walked = fitted(LinearSoftmax(problem(SHAPE)), train, optimizer="nesterov", l2=0.1, lr=0.1, batch=500, epochs=150)
+
+    one, other = (torch.from_numpy(scores_of(model, images)).softmax(1) for model in (minimum, walked))
+    assert float((one - other).abs().max()) < 5e-3
 
 
 def test_digits_have_650_parameters_and_no_buffers():
@@ -79,7 +110,7 @@ def test_the_history_has_an_entry_a_pass_and_starts_at_the_loss_of_no_weights():
 
 
 def test_the_passes_stop_at_the_minimum():
-    report = report_of(LinearSoftmax(problem(SHAPE)), digits()[0], weight_decay=0.1, epochs=1000)
+    report = report_of(LinearSoftmax(problem(SHAPE)), digits()[0], l2=0.1, epochs=1000)
 
     assert report.epochs is not None
     assert report.epochs < 100

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
 
 import numpy as np
@@ -11,9 +12,9 @@ from support.fitting import context, split
 from torch import nn
 
 from mlcvbench.contract import Device, FitContext
-from mlcvbench.errors import DataError
-from mlcvbench_training.augmentation import shift
-from mlcvbench_training.loop import DivergedError, Examples, accuracy, blocks, examples_of, train_network
+from mlcvbench.errors import DataError, RequestError
+from mlcvbench_training.guidance import GuidedContext
+from mlcvbench_training.loop import DivergedError, Examples, blocks, evaluate, examples_of, train_network
 from mlcvbench_training.seeding import seeded
 from mlcvbench_training.settings import Settings
 
@@ -48,7 +49,7 @@ def test_training_learns_and_reports_one_entry_an_epoch():
 
     assert report.epochs == 3
     assert {name: len(column) for name, column in report.history.items()} == dict.fromkeys(
-        ("loss", "train_accuracy", "lr", "val_accuracy"), 3
+        ("loss", "train_accuracy", "lr", "val_loss", "val_accuracy"), 3
     )
     assert report.history["loss"][-1] < report.history["loss"][0]
     assert report.history["val_accuracy"][-1] == 1.0
@@ -133,25 +134,159 @@ def test_label_smoothing_is_the_textbook_loss():
     assert smooth.history["loss"] == pytest.approx([0.507606], abs=1e-6)
 
 
-def test_accuracy_counts_the_largest_logit():
+def test_evaluation_gives_the_mean_loss_and_counts_the_largest_logit():
     module = nn.Sequential(nn.Flatten(), nn.Linear(16, 2))
     with torch.no_grad():
         module[1].weight.zero_()
         module[1].bias.copy_(torch.tensor([1.0, 0.0]))
 
-    assert accuracy(module, examples(10)) == 0.5
+    loss, accuracy = evaluate(module, examples(10))
+
+    assert accuracy == 0.5
+    assert loss == pytest.approx((np.log(1 + np.exp(-1)) + np.log(1 + np.exp(1))) / 2, rel=1e-5)
 
 
-def test_shifted_images_are_windows_of_the_padded_image():
-    image = torch.arange(28 * 28, dtype=torch.float32).reshape(1, 1, 28, 28)
-    generator = torch.Generator().manual_seed(0)
+def linear(count: int = 20) -> tuple[nn.Module, Examples]:
+    with seeded(0, CPU):
+        return nn.Sequential(nn.Flatten(), nn.Linear(16, 2)), examples(count)
 
-    moved = shift(image.repeat(200, 2, 1, 1), generator)
 
-    padded = nn.functional.pad(image, (2, 2, 2, 2), mode="replicate")[0, 0]
-    windows = {padded[y : y + 28, x : x + 28].numpy().tobytes() for y in range(5) for x in range(5)}
-    assert {picture[0].numpy().tobytes() for picture in moved} == windows
-    assert torch.equal(moved[:, 0], moved[:, 1])
+@pytest.mark.parametrize("batch", [20, 7])
+def test_gradient_descent_makes_one_step_an_epoch_with_the_gradient_of_the_mean_loss(batch):
+    module, data = linear()
+    reference = copy.deepcopy(module)
+    for _ in range(3):
+        reference.zero_grad()
+        nn.functional.cross_entropy(reference(data.images / 255.0), data.labels).backward()
+        with torch.no_grad():
+            for parameter in reference.parameters():
+                parameter.sub_(0.5 * parameter.grad)
+
+    settings = Settings(optimizer="gd", lr=0.5, batch=batch, epochs=3, schedule="constant", weight_decay=0.0)
+    train_network(module, data, settings, context())
+
+    assert torch.allclose(module[1].weight, reference[1].weight, atol=1e-6)
+
+
+def test_online_descent_steps_after_every_image_of_a_fresh_order():
+    module, data = linear(5)
+    reference = copy.deepcopy(module)
+    order = torch.Generator().manual_seed(3)
+    for _ in range(2):
+        for index in torch.randperm(5, generator=order).tolist():
+            reference.zero_grad()
+            loss = nn.functional.cross_entropy(reference(data.images[[index]] / 255.0), data.labels[[index]])
+            loss.backward()
+            with torch.no_grad():
+                for parameter in reference.parameters():
+                    parameter.sub_(0.1 * parameter.grad)
+
+    settings = Settings(optimizer="online_gd", lr=0.1, epochs=2, schedule="constant", weight_decay=0.0)
+    train_network(module, data, settings, context(3))
+
+    assert torch.allclose(module[1].weight, reference[1].weight, atol=1e-6)
+
+
+def test_batch_norm_refuses_single_images_with_the_setting_to_change():
+    with pytest.raises(RequestError) as error:
+        train_network(network(), examples(), replace(QUICK, optimizer="online_gd"), context())
+
+    assert str(error.value) == (
+        "batch norm needs at least 2 images a step, got 1; set a larger fit.batch or fit.optimizer=sgd."
+    )
+
+
+def test_the_lr_of_the_history_follows_the_schedule():
+    settings = replace(QUICK, lr=0.1, epochs=4, schedule="step", milestones=(0.5,), gamma=0.5)
+
+    assert train_network(network(), examples(), settings, context()).history["lr"] == pytest.approx(
+        [0.1, 0.1, 0.05, 0.05]
+    )
+
+
+def test_what_chooses_on_validation_data_asks_for_them():
+    for settings, name in (
+        (replace(QUICK, early_stopping=True), "early_stopping=true"),
+        (replace(QUICK, schedule="warmup+plateau"), "schedule=warmup+plateau"),
+    ):
+        with pytest.raises(RequestError) as error:
+            train_network(network(), examples(), settings, context())
+        assert str(error.value) == f"fit.{name} chooses on validation data, and there are none."
+
+
+def test_early_stopping_ends_after_patience_and_puts_the_best_weights_back():
+    module, data = linear()
+    settings = Settings(
+        optimizer="sgd", lr=0.5, epochs=30, schedule="constant", weight_decay=0.0, early_stopping=True, patience=2
+    )
+
+    report = train_network(module, data, settings, context(), val=data)
+
+    best = int(np.argmax(report.history["val_accuracy"]))
+    assert report.epochs == best + 1 + 2
+    again, _ = linear()
+    shorter = train_network(again, data, replace(settings, early_stopping=False, epochs=best + 1), context(), val=data)
+    assert torch.equal(module[1].weight, again[1].weight)
+    assert shorter.history["val_accuracy"] == report.history["val_accuracy"][: best + 1]
+
+
+def test_a_gain_must_be_larger_than_min_gain():
+    settings = replace(QUICK, epochs=9, early_stopping=True, patience=1, min_gain=1.0)
+
+    assert train_network(network(), examples(), settings, context(), val=examples(10)).epochs == 2
+
+
+def test_a_moving_average_is_kept_and_validated():
+    settings = Settings(optimizer="sgd", lr=0.3, batch=20, epochs=3, schedule="constant", weight_decay=0.0)
+    module, data = linear()
+    places = [module[1].weight.detach().clone()]
+    for epochs in (1, 2, 3):
+        other, _ = linear()
+        train_network(other, data, replace(settings, epochs=epochs), context())
+        places.append(other[1].weight.detach().clone())
+    mean = places[0]
+    for number, place in enumerate(places[1:]):
+        share = min(0.15, (1 + number) / (10 + number))  # warm: 0.1, then 0.15 (2/11 is more)
+        mean = share * mean + (1 - share) * place
+
+    report = train_network(module, data, replace(settings, average="ema", ema_decay=0.15), context(), val=data)
+
+    assert torch.allclose(module[1].weight, mean, atol=1e-6)
+    assert report.history["val_loss"][-1] == pytest.approx(evaluate(module, data)[0])
+
+
+def test_stochastic_weight_averaging_is_the_mean_of_the_last_epochs_with_fresh_norms():
+    settings = Settings(optimizer="sgd", lr=0.1, batch=11, epochs=8, schedule="constant", average="swa")
+    module, data = network(), examples()
+    weights = []
+    for epochs in (7, 8):
+        other = network()
+        train_network(other, data, replace(settings, epochs=epochs, average="none"), context())
+        weights.append(other[0].weight.detach())
+
+    train_network(module, data, settings, context())
+
+    assert torch.allclose(module[0].weight, (weights[0] + weights[1]) / 2, atol=1e-6)
+    features = module[0](data.images / 255.0)
+    means = torch.stack([features[block].mean((0, 2, 3)) for block in blocks(33, 11)]).mean(0)
+    assert torch.allclose(module[1].running_mean, means, atol=1e-5)
+
+
+def test_averaging_after_a_cyclic_schedule_takes_the_ends_of_cycles():
+    settings = Settings(
+        optimizer="sgd", lr=0.1, batch=20, epochs=6, schedule="cyclic", cycles=3, average="swa", swa_start=0.5
+    )
+    module, data = linear()
+    weights = []
+    for until in (4, 6):
+        other, _ = linear()
+        plain = replace(settings, average="none")
+        train_network(other, data, plain, GuidedContext(seed=0, device=Device(), until=until))
+        weights.append(other[1].weight.detach())
+
+    train_network(module, data, settings, context())
+
+    assert torch.allclose(module[1].weight, (weights[0] + weights[1]) / 2, atol=1e-6)
 
 
 def test_splits_become_tensors_with_channels_first():

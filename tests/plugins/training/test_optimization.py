@@ -1,27 +1,35 @@
-"""Update rules against golden iterates (f = x^2, x0 = 1, lr = 0.1, three steps), schedules against formulas."""
+"""Update rules against golden iterates (f = x^2, x0 = 1, lr = 0.1, three steps), penalties against their formulas."""
 
 from __future__ import annotations
 
-import math
+from typing import Any
 
 import pytest
 import torch
 from torch import nn
 
-from mlcvbench_training.optimization import build_optimizer, rate_factor
-from mlcvbench_training.settings import SCHEDULES, Settings, fit_params
+from mlcvbench_training.optimization import Rule
+from mlcvbench_training.settings import Settings
+
+STILL = Settings(weight_decay=0.0)
 
 
-def iterates(optimizer: str, weight_decay: float = 0.0) -> list[float]:
-    """Return three steps on x^2 for a matrix parameter, which weight decay applies to."""
+def one_weight() -> nn.Linear:
+    """Return a matrix parameter of one entry, 1, which decay and penalties apply to."""
     module = nn.Linear(1, 1, bias=False)
     nn.init.ones_(module.weight)
-    rule = build_optimizer(module, Settings(optimizer=optimizer, lr=0.1, weight_decay=weight_decay))
+    return module
+
+
+def iterates(optimizer: str, rates: tuple[float, ...] = (0.1, 0.1, 0.1), **settings: Any) -> list[float]:
+    """Return the weight after each step on its square."""
+    module = one_weight()
+    given = {"weight_decay": 0.0, "lr": 0.1, **settings}
+    rule = Rule(module, Settings(optimizer=optimizer, **given))
     values = []
-    for _ in range(3):
-        rule.zero_grad()
+    for rate in rates:
         module.weight.square().sum().backward()
-        rule.step()
+        rule.step(rate, rule.settings.momentum)
         values.append(module.weight.item())
     return values
 
@@ -29,8 +37,13 @@ def iterates(optimizer: str, weight_decay: float = 0.0) -> list[float]:
 @pytest.mark.parametrize(
     ("optimizer", "golden"),
     [
+        ("gd", [0.8, 0.64, 0.512]),
         ("sgd", [0.8, 0.64, 0.512]),
+        ("online_gd", [0.8, 0.64, 0.512]),
         ("momentum", [0.8, 0.46, 0.062]),
+        ("nesterov", [0.62, 0.2224, -0.108352]),
+        ("adagrad", [0.9, 0.8331035268, 0.7804561814]),
+        ("rmsprop", [0.683772239, 0.4988706135, 0.3691805603]),
         ("adam", [0.9000000005, 0.8004122287, 0.7015862729]),
         ("adamw", [0.9000000005, 0.8004122287, 0.7015862729]),
     ],
@@ -39,60 +52,135 @@ def test_update_rules_make_their_golden_steps(optimizer, golden):
     assert iterates(optimizer) == pytest.approx(golden, abs=1e-6)
 
 
-def test_decay_is_an_l2_gradient_in_sgd_and_decoupled_in_adamw():
-    assert iterates("sgd", weight_decay=0.5)[0] == pytest.approx(1 - 0.1 * (2 + 0.5))
-    assert iterates("adamw", weight_decay=0.5)[0] == pytest.approx(1 - 0.1 * 0.5 - 0.1, abs=1e-6)
+def test_nesterovs_parameters_are_where_the_gradient_is_taken_and_map_to_the_notes_sequence():
+    module = one_weight()
+    rule = Rule(module, Settings(optimizer="nesterov", weight_decay=0.0))
+    places = []
+    for _ in range(3):
+        module.weight.square().sum().backward()
+        rule.step(0.1, 0.9)
+        velocity = -rule.optimizer.state[module.weight]["momentum_buffer"]
+        places.append((module.weight - 0.9 * velocity).item())
+
+    assert places == pytest.approx([0.8, 0.496, 0.17792], abs=1e-6)
 
 
-def test_biases_and_norm_parameters_are_not_decayed():
+def test_momentum_keeps_its_velocity_when_the_rate_falls_where_torchs_would_slow_down():
+    module = one_weight()
+    torchs = torch.optim.SGD(module.parameters(), lr=0.1, momentum=0.9)
+    for rate in (0.1, 0.1, 0.01):
+        torchs.param_groups[0]["lr"] = rate
+        torchs.zero_grad()
+        module.weight.square().sum().backward()
+        torchs.step()
+
+    assert module.weight.item() == pytest.approx(0.4202, abs=1e-4)
+    assert iterates("momentum", (0.1, 0.1, 0.01))[-1] == pytest.approx(0.1448, abs=1e-6)
+
+
+def test_momentum_stands_a_rate_of_zero():
+    assert iterates("momentum", (0.1, 0.0, 0.1)) == pytest.approx([0.8, 0.62, 0.334], abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "setting", "value", "first_two"),
+    [
+        ("momentum", "momentum", 0.5, [0.8, 0.54]),
+        ("nesterov", "momentum", 0.5, [0.7, 0.44]),
+        ("nesterov", "momentum", 0.0, [0.8, 0.64]),
+        ("rmsprop", "beta", 0.5, [0.858578645, 0.749413846]),
+        ("rmsprop", "eps", 1.0, [0.877485177, 0.780915388]),
+        ("adagrad", "eps", 2.0, [0.950000000, 0.910072482]),
+        ("adam", "eps", 2.0, [0.950000000, 0.900707220]),
+        ("adam", "beta1", 0.0, [0.900000000, 0.805391617]),
+        ("adam", "beta2", 0.5, [0.900000000, 0.798625464]),
+    ],
+)
+def test_each_rule_honours_its_settings(optimizer, setting, value, first_two):
+    assert iterates(optimizer, **{setting: value})[:2] == pytest.approx(first_two, abs=1e-6)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adagrad", "rmsprop", "adam"])
+def test_l2_is_a_penalty_in_the_gradient(optimizer):
+    module = one_weight()
+    rule = Rule(module, Settings(optimizer=optimizer, lr=0.1, weight_decay=0.0))
+    expected = []
+    for _ in range(3):
+        (module.weight.square().sum() + 0.5 / 2 * module.weight.square().sum()).backward()
+        rule.step(0.1, 0.9)
+        expected.append(module.weight.item())
+
+    assert iterates(optimizer, l2=0.5) == pytest.approx(expected, rel=1e-6)
+
+
+def test_l2_is_the_same_penalty_under_momentum_when_the_rate_changes():
+    # v = -0.1 * 2.5 = -0.25; then v = 0.9 v - 0.01 * 2.5 * 0.75
+    assert iterates("momentum", (0.1, 0.01), l2=0.5) == pytest.approx([0.75, 0.75 - 0.225 - 0.01875], abs=1e-6)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam", "adamw"])
+def test_weight_decay_is_decoupled_whatever_the_rule(optimizer):
+    plain, decayed = iterates(optimizer)[0], iterates(optimizer, weight_decay=0.5)[0]
+
+    assert decayed == pytest.approx(plain - 0.1 * 0.5, abs=1e-6)
+
+
+def test_weight_decay_is_l2_for_plain_sgd_only():
+    assert iterates("sgd", weight_decay=0.5) == pytest.approx(iterates("sgd", l2=0.5))
+    assert iterates("momentum", weight_decay=0.5)[1] != pytest.approx(iterates("momentum", l2=0.5)[1])
+    assert iterates("adam", weight_decay=0.5)[0] != pytest.approx(iterates("adam", l2=0.5)[0])
+
+
+def test_adamw_is_torchs_to_the_last_bit():
+    torch.manual_seed(0)
+    ours, theirs = nn.Linear(20, 20, bias=False), nn.Linear(20, 20, bias=False)
+    theirs.load_state_dict(ours.state_dict())
+    rule = Rule(ours, Settings(optimizer="adamw", weight_decay=0.1))
+    adamw = torch.optim.AdamW(theirs.parameters(), lr=0.1, weight_decay=0.1)
+    for rate in (0.1, 0.03, 0.001):
+        inputs = torch.randn(8, 20)
+        adamw.param_groups[0]["lr"] = rate
+        adamw.zero_grad()
+        for module in (ours, theirs):
+            module(inputs).square().mean().backward()
+        rule.step(rate, 0.9)
+        adamw.step()
+
+    assert torch.equal(ours.weight, theirs.weight)
+
+
+def test_l1_reaches_zero_exactly_and_stays_there():
+    module = nn.Linear(2, 1, bias=False)
+    with torch.no_grad():
+        module.weight.copy_(torch.tensor([[1.0, 0.01]]))
+    rule = Rule(module, Settings(optimizer="sgd", weight_decay=0.0, l1=0.5))
+    for _ in range(3):
+        (0.5 * (module.weight - torch.tensor([[2.0, 0.1]])).square()).sum().backward()
+        rule.step(0.5, 0.9)
+
+    assert module.weight[0, 1].item() == 0.0
+    assert module.weight[0, 0].item() == pytest.approx(2 - 0.5 - 0.5 * 0.5**3)  # the minimum is at 2 - l1
+
+
+def test_biases_and_norm_parameters_are_neither_decayed_nor_penalised():
     module = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2))
+    before = [parameter.clone() for parameter in module.parameters()]
+    rule = Rule(module, Settings(optimizer="sgd", weight_decay=0.1, l1=0.1, l2=0.1))
+    for parameter in module.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    rule.step(0.5, 0.9)
 
-    groups = build_optimizer(module, Settings(weight_decay=0.1)).param_groups
-
-    assert [(group["weight_decay"], [tuple(p.shape) for p in group["params"]]) for group in groups] == [
-        (0.1, [(2, 1, 3, 3)]),
-        (0.0, [(2,), (2,), (2,)]),
-    ]
-
-
-def test_a_constant_rate_stays_and_a_cosine_falls_by_its_formula():
-    assert [rate_factor("constant", step, 4) for step in range(4)] == [1.0] * 4
-    assert [rate_factor("cosine", step, 4) for step in range(4)] == pytest.approx(
-        [(1 + math.cos(math.pi * step / 4)) / 2 for step in range(4)]
-    )
+    changed = [not torch.equal(old, new) for old, new in zip(before, module.parameters(), strict=True)]
+    assert changed == [True, False, False, False]
 
 
-@pytest.mark.filterwarnings("ignore:Detected call of .lr_scheduler.step:UserWarning")
-@pytest.mark.parametrize("steps", [4, 10, 11, 100])
-def test_one_cycle_is_torchs(steps):
-    module = nn.Linear(1, 1)
-    rule = torch.optim.SGD(module.parameters(), lr=1.0)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(rule, max_lr=1.0, total_steps=steps, cycle_momentum=False)
-    torchs = [schedule.get_last_lr()[0]]
-    for _ in range(steps - 1):
-        rule.step()
-        schedule.step()
-        torchs.append(schedule.get_last_lr()[0])
+def test_frozen_parameters_stay():
+    module = nn.Linear(2, 2)
+    module.weight.requires_grad_(False)
+    weight = module.weight.clone()
+    rule = Rule(module, STILL)
+    module(torch.ones(1, 2)).sum().backward()
+    rule.step(0.1, 0.9)
 
-    ours = [rate_factor("one_cycle", step, steps) for step in range(steps)]
-
-    assert ours == pytest.approx(torchs)
-
-
-@pytest.mark.parametrize("schedule", SCHEDULES)
-def test_a_schedule_of_one_step_has_a_rate(schedule):
-    assert 0 < rate_factor(schedule, 0, 1) <= 1
-    assert all(0 < rate_factor(schedule, step, 3) <= 1 for step in range(3))
-
-
-def test_declared_settings_are_those_of_the_loop():
-    defaults = Settings(lr=0.5)
-
-    declared = {param.name: param.default for param in fit_params(defaults)}
-
-    assert declared == {name: getattr(defaults, name) for name in Settings.__slots__}
-    assert "augmentation" not in {param.name for param in fit_params(defaults, without=("augmentation",))}
-
-
-def test_settings_come_from_the_request_and_else_from_the_method():
-    assert Settings.of({"lr": 0.1, "patience": 3}, Settings(lr=1.0, epochs=7)) == Settings(lr=0.1, epochs=7)
+    assert torch.equal(module.weight, weight)
+    assert module.bias.grad is None
