@@ -35,7 +35,13 @@ RUN_KEYS: dict[str, RunKey] = {
         RunKey(Param("limit", "int", None, "score only the first N samples (marked partial)", low=1), "limit"),
         RunKey(Param("batch", "int", 64, "samples a batch while predicting", low=1, high=65536), "batch_size"),
         RunKey(Param("shards", "int", 1, "parts the test split is predicted in", low=1, high=4096), "shards", False),
-        RunKey(Param("intervals", "bool", True, "bootstrap intervals"), "intervals", False),
+        RunKey(
+            Param(
+                "intervals", "bool", True, "bootstrap intervals; without, an official engine leaves no rows or plots"
+            ),
+            "intervals",
+            False,
+        ),
         RunKey(
             Param("time", "str", "quick", "timing profile", choices=("off", "quick", "standard", "publish")),
             "time",
