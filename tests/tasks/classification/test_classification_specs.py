@@ -20,7 +20,14 @@ def test_the_hooks_name_the_task_and_its_data_sets():
     task = mlcvbench_tasks()[0]
 
     assert (task.name, task.default, task.package) == ("classification", "digits", "mlcvbench_classification")
-    assert [spec.name for spec in mlcvbench_datasets()] == ["digits", "mnist5k", "idx", "fashion-mnist", "image-folder"]
+    assert [spec.name for spec in mlcvbench_datasets()] == [
+        "digits",
+        "mnist5k",
+        "lfw-subset",
+        "idx",
+        "fashion-mnist",
+        "image-folder",
+    ]
 
 
 @pytest.mark.parametrize("spec", [*mlcvbench_tasks(), *mlcvbench_datasets()], ids=lambda spec: spec.name)
