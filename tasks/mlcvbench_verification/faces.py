@@ -55,7 +55,7 @@ def load_faces(params: Mapping[str, Any], data_seed: int) -> LoadedData:
         if not album.people:
             continue
         people = np.array([f"{name}-{number:05d}" for number in range(album.people)])
-        ids = [f"{person}/{shot}" for person in people for shot in range(shots)]
+        ids = [f"{person}-{shot}" for person in people for shot in range(shots)]
         pairs = draw_pairs(album.people, shots, seed) if name == "test" else None
         splits[name] = FaceArrays(name, _photographs(album), album.owner, ids, people.repeat(shots), pairs)
     problem = Problem("verification", (), {"image": InputSpec((size, size, 3))}, {"pairs": TEN_FOLDS})

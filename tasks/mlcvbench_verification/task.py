@@ -13,6 +13,7 @@ from mlcvbench.contract import (
     External,
     LoadedData,
     Outcome,
+    Panel,
     Plot,
     Predictions,
     Problem,
@@ -91,6 +92,11 @@ class VerificationTask(Task):
         from mlcvbench_verification.plots import draw
 
         return draw(folder, outcome.split, outcome.table)
+
+    def preview(self, split: Split, problem: Problem, count: int) -> list[Panel]:
+        from mlcvbench_verification.pictures import preview
+
+        return preview(split, count)
 
 
 def check_values(values: Array, where: str) -> Array:
