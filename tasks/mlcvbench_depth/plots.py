@@ -27,7 +27,7 @@ SIDE = 640
 """Longest side of a drawn map, pixels."""
 CURVE_IMAGES = 50
 CURVE_PIXELS = 200_000
-INK, ACCENT, UNKNOWN, HOLE = "#1f2933", "#2166ac", "#d9dde2", "#111418"
+INK, ACCENT, UNKNOWN, HOLE, NONE = "#1f2933", "#2166ac", "#d9dde2", "#111418", "#3f9fd8"
 NAME_LENGTH = 40
 
 
@@ -95,7 +95,8 @@ def draw_errors(outcome: Outcome, units: Array) -> tuple[Figure, str]:
     figure = _figure(5.6, 3.8)
     axes = figure.subplots()
     axes.plot(limits, share, color=ACCENT, linewidth=1.6)
-    axes.set(xscale="log", ylim=(0, 1), ylabel="share of known pixels")
+    axes.set(xscale="log", xlim=(limits[0], limits[-1]), ylim=(0, 1), ylabel="share of scored pixels")
+    axes.xaxis.set_major_formatter("{x:g}")
     marks = (0.5, 1, 2, 3) if field == "disparity" else tuple(DELTA**k - 1 for k in (1, 2, 3))
     names = ("0.5", "1", "2", "3") if field == "disparity" else ("\u03b41", "\u03b42", "\u03b43")
     for mark, name in zip(marks, names, strict=True):
@@ -103,13 +104,13 @@ def draw_errors(outcome: Outcome, units: Array) -> tuple[Figure, str]:
         axes.text(mark, 1.01, name, ha="center", va="bottom", fontsize=7, color=INK)
     if holes:
         axes.axhline(holes, color=INK, linewidth=0.8, linestyle="--")
-        axes.text(limits[0], holes + 0.01, f"no estimate: {holes:.1%}", fontsize=7, color=INK)
-    unit = "error larger than, pixels" if field == "disparity" else "factor - 1 larger than"
+        axes.text(limits[0], holes + 0.01, f" no estimate: {holes:.1%}", fontsize=7, color=INK)
+    unit = "error larger than, pixels" if field == "disparity" else "max(p / t, t / p) - 1 larger than"
     axes.set_xlabel(unit)
     axes.spines[["top", "right"]].set_visible(False)
     middle = float(np.median(values))
     said = f"{middle:.3g}" if np.isfinite(middle) else "no estimate"
-    return figure, f"Share of known pixels whose error exceeds a threshold; the median error is {said}."
+    return figure, f"Share of scored pixels whose error exceeds a threshold; the median error is {said}."
 
 
 class _Shown:
@@ -121,7 +122,8 @@ class _Shown:
 
     def draw(self, units: Sequence[int]) -> tuple[Figure, str]:
         """Draw one row an image."""
-        figure = _figure(13, 2.9 * len(units), layout="compressed")
+        height, width = self._outcome.predictions[self._field][units[0]].shape
+        figure = _figure(13, min(2.9, 0.4 + 3.0 * height / width) * len(units), layout="compressed")
         grid = figure.subplots(len(units), 4, squeeze=False)
         for row, unit in zip(grid, units, strict=True):
             self._draw_row(figure, row, unit)
@@ -130,6 +132,8 @@ class _Shown:
         return figure, f"Image, measured {self._field}, estimate and error; {kind}: {values}."
 
     def _draw_row(self, figure: Figure, row: Any, unit: int) -> None:
+        from matplotlib.colors import to_rgba
+
         view = view_of(self._outcome, unit)
         step = max(1, -(-max(view.truth.shape) // SIDE))
         truth, guess = view.truth[::step, ::step], view.estimate[::step, ::step]
@@ -141,19 +145,22 @@ class _Shown:
             row[0].imshow(image, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
         low, high = np.quantile(truth[truth > 0], [0.01, 0.99]) if (truth > 0).any() else (0.0, 1.0)
         scale = {"vmin": float(low), "vmax": float(max(high, low + 1e-6)), "interpolation": "nearest"}
-        colors = "turbo" if self._field == "disparity" else "turbo_r"
-        row[1].imshow(np.ma.masked_less_equal(truth, 0), cmap=_palette(colors, UNKNOWN), **scale)
-        shown = row[2].imshow(np.ma.masked_less_equal(guess, 0), cmap=_palette(colors, HOLE), **scale)
+        near = "turbo" if self._field == "disparity" else "turbo_r"
+        row[1].imshow(np.ma.masked_less_equal(truth, 0), cmap=_palette(near, UNKNOWN), **scale)
+        shown = row[2].imshow(np.ma.masked_less_equal(guess, 0), cmap=_palette(near, HOLE), **scale)
         figure.colorbar(shown, ax=row[2], fraction=0.05, pad=0.02).ax.tick_params(labelsize=6)
-        most = 4.0 if self._field == "disparity" else DELTA**2 - 1
-        red = np.ma.masked_invalid(np.where(np.isinf(error), most, error))
-        wrong = row[3].imshow(red, cmap=_palette("magma", UNKNOWN), vmin=0, vmax=most, interpolation="nearest")
-        figure.colorbar(wrong, ax=row[3], fraction=0.05, pad=0.02).ax.tick_params(labelsize=6)
+        most = 4.0 if self._field == "disparity" else DELTA**3 - 1
+        colors = np.where(np.isinf(error)[..., None], to_rgba(NONE), to_rgba(UNKNOWN))
+        row[3].imshow(colors, interpolation="nearest")
+        red = np.ma.masked_invalid(error)
+        wrong = row[3].imshow(red, cmap=_palette("magma", "none"), vmin=0, vmax=most, interpolation="nearest")
+        figure.colorbar(wrong, ax=row[3], fraction=0.05, pad=0.02, extend="max").ax.tick_params(labelsize=6)
         unit_name = "px" if self._field == "disparity" else "m"
         scaled = "" if view.factor == 1 else f", times {view.factor:.3g}"
         row[1].set_title(f"truth ({unit_name}), grey: not scored", fontsize=8, color=INK)
         row[2].set_title(f"estimate{scaled} ({unit_name}), black: none", fontsize=8, color=INK)
-        row[3].set_title("error (px)" if self._field == "disparity" else "factor - 1", fontsize=8, color=INK)
+        what = "error (px)" if self._field == "disparity" else "max(p / t, t / p) - 1"
+        row[3].set_title(f"{what}, blue: no estimate" if np.isinf(error).any() else what, fontsize=8, color=INK)
         for axes in row:
             axes.set_axis_off()
 

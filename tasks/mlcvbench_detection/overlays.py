@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mlcvbench.contract import Array, Outcome, Plot, Table
+from mlcvbench_detection.boxes import pairwise_iou
 from mlcvbench_detection.coco_scoring import detected_boxes
 from mlcvbench_detection.curves import Outcomes, best_score, outcomes
 from mlcvbench_detection.predictions import RaggedMasks
@@ -103,13 +104,13 @@ class _Scene:
         missed = self._found.missed[own[self._found.missed]]
         height, width = image.shape[:2]
         axes.imshow(self._shaded(image, unit, true, false), cmap="gray", interpolation="nearest")
-        wanted = self._found.found[own[self._found.found]]
-        self._rectangles(axes, self._wanted[unit], self._table["index"][wanted], WANTED, None, "--")
-        self._rectangles(
-            axes, self._wanted[unit], self._table["index"][missed], MISSED, self._wanted_labels[unit], "--"
-        )
-        self._rectangles(axes, self._boxes[unit], self._table["index"][false], FALSE, self._labels[unit], "-")
-        self._rectangles(axes, self._boxes[unit], self._table["index"][true], TRUE, self._labels[unit], "-")
+        index = self._table["index"]
+        wanted = index[self._found.found[own[self._found.found]]]
+        unshown = self._unshown(unit, wanted, index[late])
+        self._annotations(axes, unit, np.setdiff1d(wanted, unshown), named=False)
+        self._annotations(axes, unit, np.concatenate([index[missed], unshown]), named=True)
+        self._detections(axes, unit, false, FALSE)
+        self._detections(axes, unit, true, TRUE)
         axes.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5))
         return len(true), len(false), len(missed) + len(late)
 
@@ -131,34 +132,69 @@ class _Scene:
                 picture[inside] = 0.55 * picture[inside] + 0.45 * _rgb(color)
         return picture.round().astype(np.uint8)
 
-    def _rectangles(self, axes: Any, boxes: Array, index: Array, color: str, labels: Array | None, style: str) -> None:
-        from matplotlib.patches import Rectangle
+    def _unshown(self, unit: int, wanted: Array, late: Array) -> Array:
+        """Return the annotations that were found only by detections below the score: the best overlap of each."""
+        boxes, annotated = self._boxes[unit], self._wanted[unit]
+        taken: list[int] = []
+        for place in late.tolist():
+            same = wanted[self._wanted_labels[unit][wanted] == self._labels[unit][place]]
+            same = np.setdiff1d(same, taken)
+            if len(same):
+                iou = pairwise_iou(boxes, annotated, np.zeros(len(annotated), dtype=bool))
+                taken.append(int(same[np.argmax(iou(np.full(len(same), place), same))]))
+        return np.array(taken, dtype=np.int64)
 
+    def _annotations(self, axes: Any, unit: int, index: Array, *, named: bool) -> None:
+        """Draw annotations dashed; the class of a missed one stands below, where no detection has its own."""
         from mlcvbench_detection.plots import short_name
 
-        image_height = max(axes.get_ylim())
         for place in index[:_MOST_BOXES].tolist():
-            x, y, width, height = boxes[place]
-            under = Rectangle(
-                (x - 0.5, y - 0.5), width, height, fill=False, edgecolor="black", linewidth=2.2, alpha=0.6
+            box, color = self._wanted[unit][place], MISSED if named else WANTED
+            _rectangle(axes, box, color, "--")
+            if named:
+                text = short_name(self._classes[self._wanted_labels[unit][place]])
+                inside = box[1] + box[3] > (1 - _LABEL_HEIGHT) * max(axes.get_ylim())
+                _label(axes, box[0], box[1] + box[3], text, color, "bottom" if inside else "top")
+
+    def _detections(self, axes: Any, unit: int, rows: Array, color: str) -> None:
+        """Draw detections with class and score above."""
+        from mlcvbench_detection.plots import short_name
+
+        for row in rows[:_MOST_BOXES].tolist():
+            place = int(self._table["index"][row])
+            box = self._boxes[unit][place]
+            _rectangle(axes, box, color, "-")
+            text = f"{short_name(self._classes[self._labels[unit][place]])} {self._table['score'][row]:.2f}"
+            _label(
+                axes, box[0], box[1], text, color, "bottom" if box[1] > _LABEL_HEIGHT * max(axes.get_ylim()) else "top"
             )
-            axes.add_patch(under)
-            axes.add_patch(
-                Rectangle(
-                    (x - 0.5, y - 0.5), width, height, fill=False, edgecolor=color, linewidth=1.3, linestyle=style
-                )
-            )
-            if labels is not None:
-                axes.text(
-                    max(x, 0),
-                    max(y, 0),
-                    short_name(self._classes[labels[place]]),
-                    fontsize=6,
-                    color="white",
-                    va="bottom" if y > _LABEL_HEIGHT * image_height else "top",
-                    clip_on=True,
-                    bbox={"facecolor": color, "edgecolor": "none", "pad": 0.8, "alpha": 0.9},
-                )
+
+
+def _rectangle(axes: Any, box: Array, color: str, style: str) -> None:
+    from matplotlib.patches import Rectangle
+
+    x, y, width, height = box
+    for edge, line, thick, alpha in (("black", "-", 2.2, 0.6), (color, style, 1.3, 1.0)):
+        patch = Rectangle((x - 0.5, y - 0.5), width, height, fill=False, edgecolor=edge, linestyle=line, alpha=alpha)
+        patch.set_linewidth(thick)
+        axes.add_patch(patch)
+
+
+def _label(axes: Any, x: float, y: float, text: str, color: str, side: str) -> None:
+    width = max(axes.get_xlim())
+    paper = {"facecolor": color, "edgecolor": "none", "pad": 0.8, "alpha": 0.9}
+    align = "right" if x > 0.85 * width else "left"
+    axes.text(
+        min(max(x, 0), width),
+        max(y, 0),
+        text,
+        fontsize=6,
+        color="white",
+        va=side,
+        ha=align,
+        bbox=paper,
+        clip_on=True,
+    )
 
 
 def _legend() -> list[Any]:

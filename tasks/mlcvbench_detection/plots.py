@@ -75,10 +75,10 @@ def draw_curves(found: PrecisionRecall, classes: Sequence[str]) -> tuple[Figure,
 def draw_classes(found: PrecisionRecall, classes: Sequence[str]) -> tuple[Figure, str]:
     """Draw the average precision of each class as bars; of many classes, the worst."""
     order = np.flatnonzero(~np.isnan(found.average))
-    what = "classes in order"
+    what = ""
     if len(order) > 2 * LISTED:
         worst = order[np.argsort(found.average[order], kind="stable")]
-        order, what = worst[:LISTED], f"{LISTED} worst of {len(order)} classes"
+        order, what = worst[:LISTED], f" ({LISTED} worst of {len(order)} classes)"
     values = found.average[order]
     figure = new_figure(6.4, 1.0 + 0.24 * len(values))
     axes = figure.subplots()
@@ -89,7 +89,7 @@ def draw_classes(found: PrecisionRecall, classes: Sequence[str]) -> tuple[Figure
     axes.set_yticks(places, [short_name(classes[label]) for label in order.tolist()], fontsize=8)
     axes.set(xlim=(0, 1.1), ylim=(len(values) - 0.4, -0.6))
     span = f"{found.thresholds[0]:.2f}" + (f" to {found.thresholds[-1]:.2f}" if len(found.thresholds) > 1 else "")
-    axes.set_xlabel(f"average precision, IoU {span} ({what})")
+    axes.set_xlabel(f"average precision, IoU {span}{what}")
     axes.tick_params(axis="y", length=0)
     axes.spines[["top", "right"]].set_visible(False)
     lowest = int(order[np.argmin(values)])

@@ -66,16 +66,17 @@ def draw_class_iou(table: Table, classes: Sequence[str]) -> tuple[Figure, str]:
     with np.errstate(invalid="ignore"):
         iou = sums[0] / (sums[1] + sums[2] - sums[0])
     order = np.flatnonzero(~np.isnan(iou))
-    what = "classes in order"
+    what = ""
     if len(order) > LISTED:
-        order, what = order[np.argsort(iou[order], kind="stable")[:LISTED]], f"{LISTED} worst of {len(order)} classes"
+        what = f" ({LISTED} worst of {len(order)} classes)"
+        order = order[np.argsort(iou[order], kind="stable")[:LISTED]]
     figure = _figure(6.4, 1.0 + 0.24 * len(order))
     axes = figure.subplots()
     axes.barh(np.arange(len(order)), iou[order], color=ACCENT, height=0.7)
     for place, value in enumerate(iou[order].tolist()):
         axes.text(value + 0.01, place, f"{value:.3f}", va="center", fontsize=7, color=INK)
     axes.set_yticks(range(len(order)), [_short(classes[index]) for index in order.tolist()], fontsize=8)
-    axes.set(xlim=(0, 1.1), ylim=(len(order) - 0.4, -0.6), xlabel=f"IoU ({what})")
+    axes.set(xlim=(0, 1.1), ylim=(len(order) - 0.4, -0.6), xlabel=f"IoU{what}")
     axes.tick_params(axis="y", length=0)
     axes.spines[["top", "right"]].set_visible(False)
     worst = int(order[np.argmin(iou[order])])
@@ -92,7 +93,8 @@ class _Shown:
 
     def draw(self, units: Sequence[int], what: str) -> tuple[Figure, str]:
         """Draw one row an image, with a legend of the classes in it."""
-        figure = _figure(10.5, 2.9 * len(units))
+        height, width = self._predictions["label_map"][units[0]].shape
+        figure = _figure(float(np.clip(8.2 * width / height, 6.5, 12.5)), 2.9 * len(units))
         grid = figure.subplots(len(units), 3, squeeze=False)
         seen: set[int] = set()
         for row, unit in zip(grid, units, strict=True):
@@ -138,7 +140,13 @@ class _Shown:
             Patch(color=_hex(self._colors[index]), label=_short(self._classes[index])) for index in classes[:24]
         ]
         handles.append(Patch(color=_hex(IGNORED_COLOR), label="not scored"))
-        figure.legend(handles=handles, loc="outside lower center", ncols=7, fontsize=7, frameon=False)
+        figure.legend(
+            handles=handles,
+            loc="outside lower center",
+            ncols=len(handles) if len(handles) <= 8 else 6,
+            fontsize=7,
+            frameon=False,
+        )
 
 
 def _hex(color: Iterable[int]) -> str:

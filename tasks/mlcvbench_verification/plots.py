@@ -76,7 +76,7 @@ def draw_roc(curve: Curve, impostors: int) -> tuple[Figure, str]:
     chance = np.geomspace(lowest, 1, 100)
     axes.plot(chance, chance, color=INK, linestyle=":", linewidth=0.9, label="chance")
     axes.axvline(1 / impostors, color=INK, linewidth=0.7, linestyle="--")
-    axes.text(1 / impostors, 0.02, " one false accept", fontsize=7, color=INK, rotation=90, va="bottom")
+    axes.text(1 / impostors, 0.98, " one false accept", fontsize=7, color=INK, rotation=90, va="top")
     axes.set(xscale="log", xlim=(lowest, 1), ylim=(0, 1.005), xlabel="false accept rate", ylabel="true accept rate")
     axes.legend(frameon=False, fontsize=8, loc="lower right")
     _bare(axes)
@@ -98,6 +98,9 @@ def draw_det(curve: Curve) -> tuple[Figure, str]:
         axes.plot(far, frr, color=ACCENT, linewidth=1.6)
         axes.plot([low, 1], [low, 1], color=INK, linestyle=":", linewidth=0.9, label="equal errors")
         axes.set(xscale="log", yscale="log", xlim=(low, 1), ylim=(low, 1))
+        equal = max(low, float(curve.far[np.argmin(np.abs(curve.far - curve.frr))]))
+        axes.plot([equal], [equal], marker="o", markersize=4, color=INK)
+        axes.text(equal * 1.3, equal, f"{equal:.3g}", fontsize=8, color=INK, ha="left", va="center")
         axes.legend(frameon=False, fontsize=8, loc="lower left")
     else:
         axes.text(0.5, 0.5, "no threshold makes both kinds of error", ha="center", transform=axes.transAxes, fontsize=9)
@@ -132,7 +135,10 @@ def draw_worst(split: Split, table: Table) -> tuple[Figure, str] | None:
         values = sign * similarity[chosen]
         few = chosen[np.argpartition(values, min(SHOWN, len(values)) - 1)[:SHOWN]]
         kinds.append((name, few[np.lexsort((few, sign * similarity[few]))]))
-    figure = _figure(1.75 * SHOWN, 7.4)
+    figure = _figure(1.75 * SHOWN, 7.7)
+    figure.suptitle(
+        "Each column: the two images of a pair. Above one person's, below two people's.", fontsize=9, color=INK
+    )
     grid = figure.subplots(4, SHOWN, squeeze=False)
     for axes in grid.ravel():
         axes.set_axis_off()
