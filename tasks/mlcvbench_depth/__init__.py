@@ -81,7 +81,7 @@ def mlcvbench_datasets() -> list[DatasetSpec]:
             name="stereo-folder",
             kinds=("depth",),
             target="mlcvbench_depth.folders:load_stereo_folder",
-            summary="Pairs in left/ and right/, truth in disparity/ (PFM, 16-bit PNG, npz), masks in occlusion/; or KITTI's.",
+            summary="left/, right/ and disparity/ (PFM, 16-bit PNG, npz), masks in occlusion/; or KITTI's folders.",
             provides=("left", "right"),
             params=(_ROOT, Param("scale", "float", default=256.0, low=1e-3, help=_SCALE), disparities),
         ),
