@@ -24,7 +24,10 @@ KEYS = {
 DEFAULTS = {"input": "3x224x224", "batch": "128", "classes": "1000", "convention": "standard"}
 CONVENTIONS = ("standard", "table", "notes")
 MAX_SIDE = 8192
-NAME_WIDTH = 21
+WIDTHS = (8, 12, 6, 5, 6, 7, 6, 6, 6)
+"""Columns of the standard table behind the layer's name, which has the rest of 80."""
+LINE = 80
+LECTURE_UNITS = ("par K", "FLOPs M", "act MiB", "par MiB")
 
 
 @click.command("profile")
@@ -32,7 +35,7 @@ NAME_WIDTH = 21
 @click.option("--json", "as_json", is_flag=True, help="Print rows with exact numbers as JSON.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print rows as CSV.")
 def profile(settings: tuple[str, ...], as_json: bool, as_csv: bool) -> None:
-    """Print a network's layers: structure, activations, parameters, FLOPs and memory.
+    """Print a network's layers: structure, receptive field, activations, parameters, FLOPs and memory.
 
     KEYs: input=3x224x224 batch=128 classes=1000 convention=standard|table|notes.
     """
@@ -116,30 +119,34 @@ def _print_csv(request: dict[str, Any], rows: Sequence[Row]) -> None:
     import csv
     import io
 
-    from mlcvbench.measure.conventions import COLUMNS
+    from mlcvbench.measure.conventions import COLUMNS, FIELD_COLUMNS
 
+    standard = request["convention"] == "standard"
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
+    writer.writerow((*COLUMNS, *FIELD_COLUMNS) if standard else COLUMNS)
     for row in rows:
-        writer.writerow(row.printed() if request["convention"] == "notes" else row.cells())
+        cells = row.printed() if request["convention"] == "notes" else row.cells()
+        writer.writerow([*cells, row.receptive_field, row.jump] if standard else cells)
     click.echo(text.getvalue(), nl=False)
 
 
 def _standard_lines(request: dict[str, Any], rows: Sequence[Row]) -> list[str]:
     """Lay the table out in 80 columns, with rounded numbers."""
-    lines = [_standard_line("layer", "k/s/p", "output", "activ.", "params", "FLOPs", "act.B", "par.B")]
+    lines = [_standard_line("layer", "k/s/p", "output", "field", "jump", "activ", "params", "FLOPs", "act.B", "par.B")]
     for row in rows:
         structure = "/".join((row.kernel_hw, row.stride, row.padding)) if row.kernel_hw else ""
         numbers = (row.activations, row.params, row.flops, row.activation_bytes, row.parameter_bytes)
-        lines.append(_standard_line(_short(row.layer), structure, row.shape, *(_human(number) for number in numbers)))
+        cells = (structure, row.shape, row.receptive_field, row.jump, *(_human(number) for number in numbers))
+        lines.append(_standard_line(row.layer, *cells))
     return [*lines, "", *_footer(request, rows)]
 
 
-def _standard_line(*cells: str) -> str:
-    widths = (8, 12, 7, 7, 7, 7, 7)
-    name, *rest = cells
-    return f"{name:{NAME_WIDTH}}" + "".join(f"{cell:>{width}}" for cell, width in zip(rest, widths, strict=True))
+def _standard_line(name: str, *cells: str) -> str:
+    """Lay one line out; a wide cell takes its room from the name."""
+    rest = "".join(f" {cell:>{width - 1}}" for cell, width in zip(cells, WIDTHS, strict=True))
+    room = LINE - len(rest)
+    return f"{_short(name, room):{room}}{rest}"
 
 
 def _footer(request: dict[str, Any], rows: Sequence[Row]) -> list[str]:
@@ -150,6 +157,8 @@ def _footer(request: dict[str, Any], rows: Sequence[Row]) -> list[str]:
         f"{request['model']}, input {sides}:",
         f"{total.params:,} parameters, {total.macs:,} MACs an image.",
         f"FLOPs = 2 MACs, bytes of float32 values; for a minibatch of {request['batch']}.",
+        "field: pixels a side that one output value depends on, padding included;",
+        "jump: pixels between neighbours. Blank where undefined.",
     ]
 
 
@@ -157,15 +166,14 @@ def _lecture_lines(request: dict[str, Any], rows: Sequence[Row]) -> list[str]:
     """Lay the lecture's table out: thousands of parameters, millions of FLOPs, MiB."""
     from mlcvbench.measure.conventions import PRINTED_DIGITS
 
-    def line(cells: Sequence[str]) -> str:
-        widths = (5, 3, 3, 3, 5, 7, 10, 8, 11, 9, 8)
-        name, *rest = cells
-        return f"{name:8}" + "".join(f"{cell:>{width}}" for cell, width in zip(rest, widths, strict=True))
-
-    lines = [line(("layer", "kern", "k", "s", "p", "out", "chan", "activ.", "par K", "FLOPs M", "act MiB", "par MiB"))]
+    lines = [_lecture_line("layer", "kern", "k", "s", "p", "out", "chan", "activ.", *LECTURE_UNITS)]
     for row in rows:
         cells = row.printed() if request["convention"] == "notes" else row.cells(PRINTED_DIGITS)
-        lines.append(line([*cells[:8], *cells[10:]]))
+        if "|" in row.kernels:  # a block: what its branches are has a line of its own
+            lines.append(_lecture_line(row.layer, "", "", row.stride, "", *cells[5:8], *cells[10:]))
+            lines.append(f"   {row.kernels}   k {row.kernel_hw}   p {row.padding}")
+        else:
+            lines.append(_lecture_line(*cells[:8], *cells[10:]))
     return [
         *lines,
         "",
@@ -175,9 +183,14 @@ def _lecture_lines(request: dict[str, Any], rows: Sequence[Row]) -> list[str]:
     ]
 
 
-def _short(name: str) -> str:
+def _lecture_line(name: str, *cells: str) -> str:
+    widths = (5, 3, 3, 3, 5, 7, 10, 8, 11, 9, 8)
+    return f"{name:8}" + "".join(f"{cell:>{width}}" for cell, width in zip(cells, widths, strict=True))
+
+
+def _short(name: str, room: int) -> str:
     """Cut a long module path at its beginning, where paths are alike."""
-    return name if len(name) < NAME_WIDTH else "…" + name[-(NAME_WIDTH - 2) :]
+    return name if len(name) <= room else "…" + name[len(name) - room + 1 :]
 
 
 def _human(number: float) -> str:

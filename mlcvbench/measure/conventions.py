@@ -2,19 +2,23 @@
 
 `standard`: FLOPs = 2 x MACs, nothing for pools; memory of values only (float32, forward). `table`: the rules of the
 lecture tables (layer_tables/README.md): pools cost one operation a window element, memory holds value and gradient of
-activations, and value, gradient and momentum of parameters. `notes`: the same as printed there, where a fully connected
-layer has a bias an input instead of an output (an erratum), rounded as printed.
+activations, and value, gradient and momentum of parameters, and a block of parallel branches is one row that stores its
+joined output only. `notes`: the same as printed there with its errata, rounded as printed: a fully connected layer has
+a bias an input instead of an output; in a block there are no biases, a convolution before another is charged r x c
+(the outputs of the next in place of its own inputs), and a pool counts twice.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
+from itertools import groupby
 from math import prod
 from typing import Literal
 
-from mlcvbench.measure.layers import Layer
+from mlcvbench.measure.layers import Block, Layer
 
 Convention = Literal["standard", "table", "notes"]
 CONVENTIONS: tuple[Convention, ...] = ("standard", "table", "notes")
@@ -37,10 +41,15 @@ COLUMNS = (
     "param_mem_mb",
 )
 """Columns of a table as CSV, those of the lecture tables."""
+FIELD_COLUMNS = ("receptive_field", "jump")
+"""What convention `standard` has beside them."""
 PRINTED_DIGITS = (0, 1, 1, 1)
 """Decimals of params_k, flops_m, act_mem_mb and param_mem_mb in the notes' rows."""
 PRINTED_TOTAL_DIGITS = (0, 0, 0, 0)
-"""The same in their total rows, but for AlexNet's, which has 2, 1, 1, 1."""
+"""The same in their total rows."""
+ALEXNET_TOTAL_DIGITS = (2, 1, 1, 1)
+ALEXNET_PRINTED_PARAMS = 62_386_560
+"""AlexNet's total row, known by its parameters as printed, has decimals."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +71,8 @@ class Row:
     activation_bytes: int = 0
     parameter_bytes: int = 0
     shape: str = ""
+    receptive_field: str = ""
+    jump: str = ""
 
     def units(self) -> tuple[float, float, float, float]:
         """Return thousands of parameters, millions of FLOPs, MiB of activations and MiB of parameters."""
@@ -73,8 +84,10 @@ class Row:
         )
 
     def printed(self) -> list[str]:
-        """Return the cells rounded as the notes print them: halves up, the total without decimals."""
-        return self.cells(PRINTED_TOTAL_DIGITS if self.layer == "total" else PRINTED_DIGITS)
+        """Return the cells rounded as the notes print them: halves up, the total without decimals but AlexNet's."""
+        if self.layer != "total":
+            return self.cells(PRINTED_DIGITS)
+        return self.cells(ALEXNET_TOTAL_DIGITS if self.params == ALEXNET_PRINTED_PARAMS else PRINTED_TOTAL_DIGITS)
 
     def cells(self, digits: Sequence[int] = (3, 6, 4, 4)) -> list[str]:
         """Return the cells of `COLUMNS`, the last four with so many decimals."""
@@ -98,30 +111,49 @@ def _standard(layers: Sequence[Layer], batch: int) -> list[Row]:
 
 
 def _lecture(layers: Sequence[Layer], convention: Convention, batch: int) -> list[Row]:
-    """Give layers the lecture's numbers (weight layers together, pools apart); show where maps become a vector."""
+    """Give layers the lecture's numbers, put blocks into one row, show where maps become a vector."""
     rows: list[Row] = []
-    weights, others = 0, dict.fromkeys(("pool", "norm", "other"), 0)
+    numbers = _Numbers()
     before: Layer | None = None
-    for layer in layers:
-        if layer.kind == "fc" and before is not None and _flattened(before, layer):
-            rows.append(
-                Row(
-                    "flatten", "Flatten", out_hw="1", out_channels=str(layer.in_features), activations=layer.in_features
-                )
-            )
-        if layer.kind in ("conv", "fc"):
-            weights += 1
-            name = f"{layer.kind}{weights}"
-        elif layer.kind == "input":
-            name = "input"
-        elif layer.kind == "pool" and layer.type.startswith("Adaptive") and set(layer.size) == {1}:
-            name = "avgpool"
-        else:
-            others[layer.kind] += 1
-            name = f"{layer.kind}{others[layer.kind]}"
-        rows.append(_lecture_row(layer, name, convention, batch))
-        before = layer
+    for block, together in groupby(layers, key=lambda layer: layer.block):
+        parts = list(together)
+        if block is not None and all(layer.kind in ("conv", "pool", "norm") for layer in parts):
+            rows.append(_block_row(block, parts, numbers.of_block(), convention, batch))
+            before = None
+            continue
+        for layer in parts:
+            if layer.kind == "fc" and before is not None and _flattened(before, layer):
+                vector = layer.in_features
+                rows.append(Row("flatten", "Flatten", out_hw="1", out_channels=str(vector), activations=vector))
+            rows.append(_lecture_row(layer, numbers.of(layer), convention, batch))
+            before = layer
     return rows
+
+
+class _Numbers:
+    """Names as the lecture gives them: layers with weights are counted together, the rest each kind by itself.
+
+    Behind blocks, which have weights of their own, fully connected layers are counted apart.
+    """
+
+    def __init__(self) -> None:
+        self._counts: Counter[str] = Counter()
+
+    def of(self, layer: Layer) -> str:
+        """Return the name of the next layer."""
+        if layer.kind == "input":
+            return "input"
+        if layer.kind == "pool" and layer.type.startswith("Adaptive") and set(layer.size) == {1}:
+            return "avgpool"
+        self._counts[layer.kind] += 1
+        together = layer.kind in ("conv", "fc") and not self._counts["incep"]
+        count = self._counts["conv"] + self._counts["fc"] if together else self._counts[layer.kind]
+        return f"{layer.kind}{count}"
+
+    def of_block(self) -> str:
+        """Return the name of the next block."""
+        self._counts["incep"] += 1
+        return f"incep{self._counts['incep']}"
 
 
 def _lecture_row(layer: Layer, name: str, convention: Convention, batch: int) -> Row:
@@ -133,6 +165,57 @@ def _lecture_row(layer: Layer, name: str, convention: Convention, batch: int) ->
     # the input has no gradient; normalisation works in place
     copies = {"input": 1, "norm": 0}.get(layer.kind, 2)
     return _row(layer, name, params, flops, batch, copies * FLOAT_BYTES, 3 * FLOAT_BYTES)
+
+
+def _block_row(block: Block, layers: Sequence[Layer], name: str, convention: Convention, batch: int) -> Row:
+    """Apply rule 8: one row for all branches; only the joined output is stored."""
+    branches = [
+        [layer for layer in layers if layer.branch == number and layer.kind != "norm"]
+        for number in sorted({layer.branch for layer in layers})
+    ]
+    params = sum(layer.params for layer in layers)
+    flops = sum(2 * layer.macs + layer.pool_elements for layer in layers)
+    if convention == "notes":
+        params -= sum(min(layer.biases, layer.params) for layer in layers)
+        flops = sum(_printed_flops(layer, behind) for branch in branches for layer, behind in _pairs(branch))
+    activations = block.channels * prod(block.size)
+    return Row(
+        layer=name,
+        type=block.type,
+        kernels="|".join(">".join(str(part.channels) for part in branch if part.kind == "conv") for branch in branches),
+        kernel_hw=_branched([[_sides(part.kernel) for part in branch] for branch in branches]),
+        stride=_branched([[_sides(part.stride) for part in branch] for branch in branches]),
+        padding=_branched([[_sides(part.padding) for part in branch] for branch in branches]),
+        out_hw=_sides(block.size),
+        out_channels=str(block.channels),
+        activations=activations,
+        params=params,
+        macs=sum(layer.macs for layer in layers),
+        flops=flops * batch,
+        activation_bytes=activations * batch * 2 * FLOAT_BYTES,
+        parameter_bytes=params * 3 * FLOAT_BYTES,
+        shape="x".join(map(str, (block.channels, *block.size))),
+        receptive_field=_sides(block.field),
+        jump=_sides(block.jump),
+    )
+
+
+def _printed_flops(layer: Layer, behind: Layer | None) -> int:
+    """Return what the notes charge a layer of a block with."""
+    if layer.kind == "pool":
+        return 2 * layer.pool_elements
+    return 2 * (layer.macs if behind is None else layer.activations * behind.channels)
+
+
+def _pairs(branch: Sequence[Layer]) -> list[tuple[Layer, Layer | None]]:
+    """Return each layer of a branch with the next one."""
+    return list(zip(branch, [*branch[1:], None], strict=True))
+
+
+def _branched(values: Sequence[Sequence[str]]) -> str:
+    """Write a setting of each layer of each branch, once where all are alike."""
+    alike = {value for branch in values for value in branch}
+    return next(iter(alike)) if len(alike) == 1 else "|".join(">".join(branch) for branch in values)
 
 
 def _row(
@@ -156,6 +239,8 @@ def _row(
         activation_bytes=layer.activations * batch * activation_cost,
         parameter_bytes=params * parameter_cost,
         shape="x".join(map(str, layer.shape)) if layer.channels else "",
+        receptive_field=_sides(layer.field),
+        jump=_sides(layer.jump),
     )
 
 
@@ -185,4 +270,4 @@ def _rounded(value: float, places: int) -> str:
 
 def _sides(sizes: Sequence[int]) -> str:
     """Write equal sides once, others as `3x5`."""
-    return str(sizes[0]) if len(set(sizes)) == 1 else "x".join(map(str, sizes))
+    return "" if not sizes else str(sizes[0]) if len(set(sizes)) == 1 else "x".join(map(str, sizes))

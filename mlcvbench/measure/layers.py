@@ -3,6 +3,9 @@
 Hooks on every module bracket its call while `operations.tracing` counts. What a module computes itself (attention
 written with functions, say) is its own row; what its children compute is theirs. Conventions are applied afterwards,
 in `conventions`.
+
+A block is a module whose children all read its input and whose outputs, joined along the channels, are its own: an
+inception module. Its layers say which branch of it they are, so that a convention may put it into one row.
 """
 
 from __future__ import annotations
@@ -13,6 +16,8 @@ from math import prod
 from typing import Any, Literal
 
 from mlcvbench.measure.operations import Trace, tracing
+from mlcvbench.measure.receptive import Fields
+from mlcvbench.measure.receptive_rules import following
 
 Kind = Literal["input", "conv", "fc", "pool", "norm", "other"]
 SILENT = (
@@ -25,10 +30,25 @@ SILENT_TYPES = frozenset(SILENT.split())
 
 
 @dataclass(frozen=True, slots=True)
+class Block:
+    """The call of a module of parallel branches: its joined output, and what one unit of it sees."""
+
+    number: int
+    name: str
+    type: str
+    channels: int
+    size: tuple[int, ...]
+    field: tuple[int, ...] = ()
+    jump: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Layer:
     """One called module. Shapes are of one image, without the batch; `macs` are its own, for one image.
 
     `pool_elements`: window elements a pooling reads for all its outputs. `size`: spatial size or tokens of the output.
+    `field` and `jump`: receptive field and distance of neighbouring units in pixels of the image, y and x; empty where
+    unknown, `jump` also where all units see the same. `block` and `branch`: the block it is part of, and which branch.
     """
 
     name: str
@@ -44,6 +64,11 @@ class Layer:
     macs: int = 0
     pool_elements: int = 0
     channels_last: bool = False
+    biases: int = 0
+    field: tuple[int, ...] = ()
+    jump: tuple[int, ...] = ()
+    block: Block | None = None
+    branch: int = 0
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -69,15 +94,30 @@ def tabulate(module: Any, forward: Callable[[], Any], image: tuple[int, ...]) ->
     module.eval()
     handles = recorder.attach()
     try:
-        with torch.inference_mode(), tracing() as trace:
+        with torch.inference_mode(), tracing() as trace, following(recorder.fields):
             recorder.trace = trace
             forward()
     finally:
         for handle in handles:
             handle.remove()
         module.train(was_training)
-    first = Layer("input", "Input", "input", in_features=0, channels=image[0], size=tuple(image[1:]))
+    first = Layer("input", "Input", "input", 0, image[0], tuple(image[1:]), field=(1, 1), jump=(1, 1))
     return [first, *recorder.layers()]
+
+
+@dataclass(slots=True)
+class _Call:
+    """A module call under way: what it was given, FLOPs at its start and inside its children, and its branches.
+
+    `first`: how many layers were found before it. `branches`: per child called so far, how many were found after it,
+    its output channels (0 when it read something else than this module's input).
+    """
+
+    given: Any
+    start: int
+    first: int
+    children: int
+    branches: list[tuple[int, int]]
 
 
 class _Recorder:
@@ -85,10 +125,12 @@ class _Recorder:
 
     def __init__(self, module: Any) -> None:
         self.trace: Trace | None = None
+        self.fields = Fields()
         self._names = {id(part): name or type(module).__name__ for name, part in module.named_modules()}
         self._module = module
-        self._stack: list[list[int]] = []
+        self._stack: list[_Call] = []
         self._found: list[tuple[Any, Layer]] = []
+        self._blocks = 0
 
     def attach(self) -> list[Any]:
         """Register hooks on every module and return their handles."""
@@ -103,16 +145,44 @@ class _Recorder:
         return self.trace.flops
 
     def _enter(self, part: Any, args: Any) -> None:
-        self._stack.append([self._flops(), 0])
+        given = _first_tensor(args)
+        if part is self._module:
+            self.fields.start(given)
+        self._stack.append(_Call(given, self._flops(), len(self._found), 0, []))
 
     def _leave(self, part: Any, args: Any, output: Any) -> None:
-        start, children = self._stack.pop()
-        inclusive = self._flops() - start
-        if self._stack:
-            self._stack[-1][1] += inclusive
-        layer = _describe(part, self._names[id(part)], _first_tensor(args), _first_tensor(output))
+        call = self._stack.pop()
+        made = _first_tensor(output)
+        inclusive = self._flops() - call.start
+        layer = _describe(part, self._names[id(part)], call.given, made)
         if layer is not None:
-            self._found.append((part, replace(layer, macs=(inclusive - children) // 2)))
+            seen = self.fields.of(made)
+            if seen is not None:
+                layer = replace(layer, field=seen.field, jump=seen.jump)
+            self._mark_block(call, layer)
+            self._found.append((part, replace(layer, macs=(inclusive - call.children) // 2)))
+        if self._stack:
+            above = self._stack[-1]
+            above.children += inclusive
+            fed = call.given is not None and call.given is above.given
+            above.branches.append((len(self._found), layer.channels if fed and layer is not None else 0))
+
+    def _mark_block(self, call: _Call, layer: Layer) -> None:
+        """Note on the layers inside a call which branch they are, when it is one of parallel branches."""
+        widths = [channels for _, channels in call.branches]
+        inside = range(call.first, len(self._found))
+        if len(widths) < 2 or not all(widths) or sum(widths) != layer.channels:
+            return
+        if any(self._found[place][1].block for place in inside):
+            return
+        self._blocks += 1
+        block = Block(self._blocks, layer.name, layer.type, layer.channels, layer.size, layer.field, layer.jump)
+        branch = 0
+        for place in inside:
+            while place >= call.branches[branch][0]:
+                branch += 1
+            part, found = self._found[place]
+            self._found[place] = part, replace(found, block=block, branch=branch)
 
     def layers(self) -> list[Layer]:
         """Return the rows worth showing, with parameters handed out."""
@@ -124,7 +194,7 @@ class _Recorder:
             leaf = next(part.children(), None) is None
             silent = layer.type in SILENT_TYPES or _same_size_pool(layer)
             if not leaf and not layer.macs:
-                layer = replace(layer, channels=0, size=())  # its output is a child's, which has its own row
+                layer = replace(layer, channels=0, size=(), field=(), jump=())  # its output is a child's, a row itself
             if params or layer.macs or (leaf and not silent):
                 rows.append(replace(layer, params=params))
         return rows
@@ -162,6 +232,7 @@ def _describe(part: Any, name: str, given: Any, made: Any) -> Layer | None:
     layer = Layer(name, type(part).__name__, kind, _features(part, given), channels, size, channels_last=channels_last)
     if kind == "conv":
         padding = part.padding if not isinstance(part.padding, str) else _named_padding(part)
+        layer = replace(layer, biases=0 if part.bias is None else int(part.bias.numel()))
         return replace(layer, kernel=tuple(part.kernel_size), stride=tuple(part.stride), padding=tuple(padding))
     if kind == "pool" and given is not None:
         return _pool(layer, part, tuple(int(n) for n in given.shape[2:]))

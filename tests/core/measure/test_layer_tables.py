@@ -7,8 +7,9 @@ import pytest
 import torch
 from torch import nn
 
-from mlcvbench.measure.conventions import COLUMNS, Row, account
+from mlcvbench.measure.conventions import COLUMNS, Convention, Row, account
 from mlcvbench.measure.layers import tabulate
+from mlcvbench.measure.networks import Network, build_network
 
 TABLES = Path(__file__).parents[2] / "fixtures/layer_tables"
 PRINTED = ("params_k_printed", "flops_m_printed", "act_mem_mb_printed", "param_mem_mb_printed")
@@ -19,55 +20,90 @@ def table(name: str) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def network_of(rows: list[dict[str, str]]) -> nn.Module:
-    """Build the plain network that a table describes."""
-    layers: list[nn.Module] = []
-    channels = 3
-    for row in rows:
-        kernel, stride, padding = (int(row[name] or 0) for name in ("kernel_hw", "stride", "padding"))
-        made = int(row["out_channels"] or 0)
-        if row["layer"].startswith("conv"):
-            layers += [nn.Conv2d(channels, made, kernel, stride, padding), nn.ReLU(inplace=True)]
-        elif row["layer"].startswith("pool"):
-            layers.append(nn.MaxPool2d(kernel, stride, padding))
-        elif row["layer"] == "flatten":
-            layers.append(nn.Flatten())
-        elif row["layer"].startswith("fc"):
-            layers += [nn.Linear(channels, made), nn.Dropout()]
-        channels = made
-    return nn.Sequential(*layers)
+def rows_of(network: Network, convention: Convention, batch: int = 128) -> list[Row]:
+    return account(tabulate(network.module, network.forward, (3, 224, 224)), convention, batch)
 
 
-def rows_of(module: nn.Module, convention: str, batch: int = 128) -> list[Row]:
-    return account(tabulate(module, lambda: module(torch.zeros(1, 3, 224, 224)), (3, 224, 224)), convention, batch)
+NAMES = ("alexnet", "vgg16", "googlenet")
+LOST = {("incep6", "params_k_printed"): "605"}
+"""A printed cell with a damaged digit: only this value adds up to the printed total."""
 
 
 @pytest.fixture(scope="module")
-def networks() -> dict[str, nn.Module]:
-    from torchvision import models
-
-    return {"vgg16": models.vgg16(weights=None, init_weights=False), "alexnet": network_of(table("alexnet"))}
+def networks() -> dict[str, Network]:
+    return {name: build_network(name, (3, 224, 224), 1000) for name in NAMES}
 
 
-@pytest.mark.parametrize("name", ["vgg16", "alexnet"])
-def test_convention_table_gives_every_cell_of_the_lecture_table(networks: dict[str, nn.Module], name: str) -> None:
+@pytest.mark.parametrize("name", NAMES)
+def test_convention_table_gives_every_cell_of_the_lecture_table(networks: dict[str, Network], name: str) -> None:
     wanted = [[row[column] for column in COLUMNS] for row in table(name)]
 
     assert [row.cells() for row in rows_of(networks[name], "table")] == wanted
 
 
-@pytest.mark.parametrize("name", ["vgg16", "alexnet"])
-def test_convention_notes_gives_every_printed_cell(networks: dict[str, nn.Module], name: str) -> None:
+@pytest.mark.parametrize("name", NAMES)
+def test_convention_notes_gives_every_printed_cell(networks: dict[str, Network], name: str) -> None:
     rows = rows_of(networks[name], "notes")
-    digits = (2, 1, 1, 1) if name == "alexnet" else (0, 0, 0, 0)
+    compared = 0
 
     for row, printed in zip(rows, table(name), strict=True):
-        cells = (row.cells(digits) if row.layer == "total" else row.printed())[-4:]
-        wanted = [printed[column] for column in PRINTED]
-        assert [have for have, want in zip(cells, wanted, strict=True) if want] == [want for want in wanted if want]
+        for cell, column in zip(row.printed()[-4:], PRINTED, strict=True):
+            wanted = LOST.get((row.layer, column), printed[column])
+            if wanted:  # an empty cell was lost or never printed
+                assert (row.layer, column, cell) == (row.layer, column, wanted)
+                compared += 1
+
+    assert compared == {"alexnet": 55, "vgg16": 95, "googlenet": 75}[name]
 
 
-def test_convention_standard_counts_two_flops_a_mac_and_nothing_for_pools(networks: dict[str, nn.Module]) -> None:
+def test_the_row_that_the_notes_lost_follows_their_own_rules(networks: dict[str, Network]) -> None:
+    rows = {row.layer: row for row in rows_of(networks["googlenet"], "notes")}
+
+    assert rows["incep9"].printed()[-4:] == ["1443", "16689.7", "49.0", "16.5"]
+
+
+def test_the_structure_of_the_notes_is_that_of_the_table(networks: dict[str, Network]) -> None:
+    for name in NAMES:
+        wanted = [[row[column] for column in COLUMNS[:8]] for row in table(name)]
+
+        assert [row.printed()[:8] for row in rows_of(networks[name], "notes")] == wanted
+
+
+def test_a_block_is_taken_apart_by_convention_standard(networks: dict[str, Network]) -> None:
+    rows = [row for row in rows_of(networks["googlenet"], "standard") if row.layer.startswith("incep1.")]
+
+    assert [(row.kernels, row.kernel_hw) for row in rows] == [
+        ("64", "1"), ("96", "1"), ("128", "3"), ("16", "1"), ("32", "5"), ("1", "3"), ("32", "1")
+    ]  # fmt: skip
+    assert sum(row.params for row in rows) == 163_696
+
+
+def test_torchvisions_inception_modules_are_blocks_too() -> None:
+    network = build_network("torchvision:googlenet", (3, 64, 64), 1000)
+    rows = account(tabulate(network.module, network.forward, (3, 64, 64)), "table", 1)
+
+    blocks = [row for row in rows if row.layer.startswith("incep")]
+    assert len(blocks) == 9
+    assert (blocks[0].kernels, blocks[0].kernel_hw) == ("64|96>128|16>32|32", "1|1>3|1>3|3>1")  # 3x3 for 5x5: theirs
+    assert rows[-1].params == 13_004_888  # with auxiliary heads, which belong to no row
+
+
+def test_children_that_read_one_another_are_no_block() -> None:
+    class Joined(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.squeeze, self.expand = nn.Conv2d(4, 2, 1), nn.Conv2d(2, 6, 1)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            squeezed = self.squeeze(x)
+            return torch.cat([squeezed, self.expand(squeezed)], 1)
+
+    rows = rows_for(nn.Sequential(Joined()), (4, 5, 5), "table")
+
+    assert [row.layer for row in rows] == ["input", "conv1", "conv2", "total"]
+
+
+def test_convention_standard_counts_two_flops_a_mac_and_nothing_for_pools(networks: dict[str, Network]) -> None:
     rows = rows_of(networks["vgg16"], "standard")
 
     total = rows[-1]
@@ -75,17 +111,17 @@ def test_convention_standard_counts_two_flops_a_mac_and_nothing_for_pools(networ
     assert total.flops == 2 * 128 * total.macs
     assert {row.flops for row in rows if "Pool" in row.type} == {0}
     assert total.parameter_bytes == 4 * total.params
-    assert [row.layer for row in rows[:3]] == ["input", "features.0", "features.2"]
+    assert [row.layer for row in rows[:3]] == ["input", "0.0", "0.2"]
 
 
-def test_flops_grow_with_the_minibatch_and_parameters_do_not(networks: dict[str, nn.Module]) -> None:
+def test_flops_grow_with_the_minibatch_and_parameters_do_not(networks: dict[str, Network]) -> None:
     one, many = rows_of(networks["vgg16"], "table", 1)[-1], rows_of(networks["vgg16"], "table", 10)[-1]
 
     assert (many.flops, many.activation_bytes) == (10 * one.flops, 10 * one.activation_bytes)
     assert (many.params, many.parameter_bytes) == (one.params, one.parameter_bytes)
 
 
-def rows_for(module: nn.Module, image: tuple[int, int, int], convention: str = "standard") -> list[Row]:
+def rows_for(module: nn.Module, image: tuple[int, int, int], convention: Convention = "standard") -> list[Row]:
     return account(tabulate(module, lambda: module(torch.zeros(1, *image)), image), convention, 1)
 
 

@@ -18,19 +18,53 @@ def output(*args: str) -> str:
     return result.output
 
 
-def test_vgg16_as_csv_is_the_lecture_table_line_by_line() -> None:
-    with (TABLES / "vgg16.csv").open(newline="") as file:
+@pytest.mark.parametrize(
+    ("model", "table"),
+    [("torchvision:vgg16", "vgg16"), ("vgg16", "vgg16"), ("alexnet", "alexnet"), ("googlenet", "googlenet")],
+)
+def test_the_csv_is_the_lecture_table_line_by_line(model: str, table: str) -> None:
+    with (TABLES / f"{table}.csv").open(newline="") as file:
         wanted = [row[:14] for row in csv.reader(file)]
 
-    got = list(csv.reader(io.StringIO(output("model=torchvision:vgg16", "convention=table", "--csv"))))
+    got = list(csv.reader(io.StringIO(output(f"model={model}", "convention=table", "--csv"))))
 
     assert got == wanted
 
 
-def test_every_convention_fits_eighty_columns() -> None:
-    for convention in ("standard", "table", "notes"):
-        text = output("model=torchvision:resnet18", f"convention={convention}", "input=3x64x64", "batch=8")
-        assert max(map(len, text.splitlines())) <= 80
+@pytest.mark.parametrize("model", ["torchvision:resnet18", "torchvision:inception_v3", "googlenet"])
+@pytest.mark.parametrize("convention", ["standard", "table", "notes"])
+def test_every_convention_fits_eighty_columns(model: str, convention: str) -> None:
+    text = output(f"model={model}", f"convention={convention}", "input=3x96x96", "batch=8")
+
+    assert max(map(len, text.splitlines())) <= 80
+
+
+def test_the_table_shows_receptive_field_and_jump() -> None:
+    lines = output("model=alexnet", "batch=1").splitlines()
+
+    assert lines[0].split()[:5] == ["layer", "k/s/p", "output", "field", "jump"]
+    assert "0.10                 3/1/1   256x13x13   163   16 43.3K   885K  299M  173K 3.54M" in lines
+    assert [line.split()[:5] for line in lines if line.startswith("0.12 ")] == [
+        ["0.12", "3/2/0", "256x6x6", "195", "32"]
+    ]
+
+
+def test_a_block_has_a_line_for_its_branches_and_one_row_as_csv() -> None:
+    lines = output("model=googlenet", "convention=table").splitlines()
+    rows = list(csv.reader(io.StringIO(output("model=googlenet", "convention=table", "--csv"))))
+
+    assert lines[7].split() == ["incep1", "1", "28", "256", "200704", "164", "32954.0", "196.0", "1.9"]
+    assert lines[8] == "   64|96>128|16>32|32   k 1|1>3|1>5|3>1   p 0|0>1|0>2|1>0"
+    assert rows[7][:4] == ["incep1", "64|96>128|16>32|32", "1|1>3|1>5|3>1", "1"]
+
+
+def test_csv_and_json_have_the_fields_too() -> None:
+    header, _, first, *_ = csv.reader(io.StringIO(output("model=alexnet", "--csv")))
+    rows = json.loads(output("model=alexnet", "--json", "convention=table"))["rows"]
+
+    assert header[-2:] == ["receptive_field", "jump"]
+    assert first[-2:] == ["11", "4"]
+    assert {row["layer"]: row["receptive_field"] for row in rows}["conv5"] == "163"
 
 
 def test_json_holds_exact_integers() -> None:
