@@ -110,7 +110,7 @@ def scaled(images: torch.Tensor) -> torch.Tensor:
     """Return uint8 images as float32 in [0, 1], exactly as `TorchModel.preprocess` does."""
     import torch
 
-    return images.to(torch.float32) / 255.0
+    return images.to(torch.float32).div_(255.0)
 
 
 def blocks(count: int, size: int) -> Iterator[slice]:
@@ -206,7 +206,7 @@ class Training:
             logits, loss = self._gradient(self.examples.images[chosen], labels)
             if not self.full_batch:
                 self._update()
-            total += loss * len(labels)
+            total.add_(loss, alpha=len(labels))
             hits += (logits.argmax(1) == labels).sum()
         if self.full_batch:
             self._update()
@@ -225,13 +225,15 @@ class Training:
             loss = loss + AUXILIARY_WEIGHT * functional.cross_entropy(other, labels)
         if self.teacher is not None:
             loss = self.teacher.loss(inputs, logits, loss)
-        whole = loss * (len(labels) / len(self.examples)) if self.full_batch else loss  # the mean, not the sum (E4)
-        whole.backward()  # type: ignore[no-untyped-call]
+        self.rate = settings.lr * self.schedule.factor(self.step)
+        scale = self.rule.scale(self.rate)
+        if self.full_batch:
+            scale *= len(labels) / len(self.examples)  # the mean over all, not the sum (E4)
+        (loss if scale == 1.0 else loss * scale).backward()  # type: ignore[no-untyped-call]
         return logits.detach(), loss.detach()
 
     def _update(self) -> None:
         """Make one step with the gradient that has been gathered."""
-        self.rate = self.settings.lr * self.schedule.factor(self.step)
         self.rule.step(self.rate, self.schedule.momentum(self.step))
         self.step += 1
         if self.average is not None and self.settings.average == "ema":

@@ -23,20 +23,26 @@ class Rule:
 
     Momentum is v = beta v - lr g, theta += v (Nesterov: g at theta + beta v, where torch keeps the parameters). torch's
     SGD has v = beta v + g, theta -= lr v, the same at a constant rate but not after a change of it, since the old steps
-    would change with it; fed with lr g at a rate of 1 it is the form above.
+    would change with it; fed with lr g at a rate of 1 it is the form above. So the loss is multiplied by `scale` before
+    its gradient is taken, which costs nothing.
     """
 
     def __init__(self, module: nn.Module, settings: Settings) -> None:
         trainable = [parameter for parameter in module.parameters() if parameter.requires_grad]
         self.settings = settings
+        self.heavy = settings.optimizer in HEAVY_BALLS
         self.weights = [parameter for parameter in trainable if parameter.ndim > 1]
         self.others = [parameter for parameter in trainable if parameter.ndim <= 1]
         groups = [{"params": group} for group in (self.weights, self.others) if group]
         self.optimizer = _optimizer(groups, settings)
         self.optimizer.zero_grad(set_to_none=True)
 
+    def scale(self, rate: float) -> float:
+        """Return what to multiply the loss by, for a step of this rate."""
+        return rate if self.heavy else 1.0
+
     def step(self, rate: float, momentum: float) -> None:
-        """Change the parameters by their gradients, and forget these."""
+        """Change the parameters by the gradients of the scaled loss, and forget these."""
         import torch
 
         settings = self.settings
@@ -53,16 +59,12 @@ class Rule:
 
     def _set(self, rate: float, momentum: float) -> None:
         """Bring the rate, the momentum and the L2 gradient (torch's weight_decay) to what this step wants."""
-        heavy = self.settings.optimizer in HEAVY_BALLS
         for group in self.optimizer.param_groups:
-            group["lr"] = 1.0 if heavy else rate
+            group["lr"] = 1.0 if self.heavy else rate
             if self.settings.l2 and group["params"][0].ndim > 1:
-                group["weight_decay"] = self.settings.l2 * (rate if heavy else 1.0)
-            if heavy:
+                group["weight_decay"] = self.settings.l2 * self.scale(rate)
+            if self.heavy:
                 group["momentum"] = momentum
-                for parameter in group["params"]:
-                    if parameter.grad is not None:
-                        parameter.grad.mul_(rate)
 
     def state(self) -> dict[str, torch.Tensor]:
         """Return the optimizer's memory as named tensors."""

@@ -28,7 +28,7 @@ def iterates(optimizer: str, rates: tuple[float, ...] = (0.1, 0.1, 0.1), **setti
     rule = Rule(module, Settings(optimizer=optimizer, **given))
     values = []
     for rate in rates:
-        module.weight.square().sum().backward()
+        (rule.scale(rate) * module.weight.square().sum()).backward()
         rule.step(rate, rule.settings.momentum)
         values.append(module.weight.item())
     return values
@@ -57,7 +57,7 @@ def test_nesterovs_parameters_are_where_the_gradient_is_taken_and_map_to_the_not
     rule = Rule(module, Settings(optimizer="nesterov", weight_decay=0.0))
     places = []
     for _ in range(3):
-        module.weight.square().sum().backward()
+        (rule.scale(0.1) * module.weight.square().sum()).backward()
         rule.step(0.1, 0.9)
         velocity = -rule.optimizer.state[module.weight]["momentum_buffer"]
         places.append((module.weight - 0.9 * velocity).item())
