@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 from support.faces import write_faces
 
+import mlcvbench
 from mlcvbench import cache
 from mlcvbench.contract import JoinedSplit
 from mlcvbench.errors import DataError
@@ -247,3 +248,26 @@ def test_too_few_people_for_two_folds_are_refused_when_scored():
 
     with pytest.raises(DataError, match="wanted both kinds"):
         values_of(test, np.eye(6))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("definition", "protocol", "metric"),
+    [
+        ("verification", "pairs/10fold/declared@1", "accuracy_10fold"),
+        ("faces-identification", "identification/closed-set/declared@1", "rank1"),
+    ],
+)
+def test_both_definitions_run_their_starters_and_rank_the_one_that_learns_people_first(
+    definition, protocol, metric, tmp_path, monkeypatch
+):
+    monkeypatch.setenv(cache.VARIABLE, str(tmp_path / "cache"))
+    small = ["data.level=easy", "data.size=32", "data.shots=6", "data.train=40", "data.val=5", "data.test=40"]
+
+    records = mlcvbench.run(f"task={definition}", *small, "time=off", f"out={tmp_path / 'runs'}")
+
+    values = {record.model.name: record.metrics[metric].value for record in records}
+    assert {record.task.protocol_id for record in records} == {protocol}
+    assert list(values) == ["pixel_distance", "eigenfaces", "fisherfaces"]
+    assert max(values, key=values.get) == "fisherfaces"
+    assert values["fisherfaces"] > values["pixel_distance"] + 0.1
