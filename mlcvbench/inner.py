@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from mlcvbench.errors import OverrideError, did_you_mean
 from mlcvbench.registry import Registry, get_registry
-from mlcvbench.settings import complete, parse_setting, split_commas
+from mlcvbench.settings import complete, parse_setting, split_commas, unmet
 from mlcvbench.specs import ModelSpec
 
 if TYPE_CHECKING:
@@ -57,6 +57,22 @@ def inner_models(spec: ModelSpec, params: Mapping[str, Any], kind: str) -> Itera
             inner = parse_inner(params[param.name], kind, param.name)
             yield inner
             yield from inner_models(inner.spec, inner.params, kind)
+
+
+def inner_fit(text: str, kind: str, settings: Mapping[str, Any], registry: Registry | None = None) -> dict[str, Any]:
+    """Return the complete `fit.*` settings of the model that `text` names, with those of `settings` that are set.
+
+    OverrideError when it has no such setting, or one that does nothing beside the others.
+    """
+    inner = parse_inner(text, kind, registry=registry)
+    given = {name: value for name, value in settings.items() if value is not None}
+    params = {param.name: param for param in inner.spec.fit}
+    complete_ones = complete(inner.spec.fit, given)
+    for name in given:
+        reason = unmet(params[name], complete_ones, "fit") if name in params else "it declares no such setting"
+        if reason is not None:
+            raise OverrideError(f"key 'fit.{name}' has no effect on model {inner.spec.name!r}: {reason}.")
+    return complete_ones
 
 
 def build_inner(text: str, problem: Problem, device: Device) -> Model:

@@ -30,7 +30,8 @@ class Param:
     must have. `when` pairs names of settings declared before it with values: unless each of them has one of its values,
     this setting has no effect, and giving it is refused. `wants_val` lists the values of a `fit.*` setting with which
     fit chooses on the validation split. A value of type `model` names a registered model of the same task kind, with
-    settings of its own if need be: `[small_cnn,width=8]`.
+    settings of its own if need be: `[small_cnn,width=8]`; the `fit.*` settings are those of the first such model, and
+    one whose default is None is left to it.
     """
 
     name: str

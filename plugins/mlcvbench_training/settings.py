@@ -99,7 +99,7 @@ def fit_params(
             continue
         choices = optimizers if param.name == "optimizer" else param.choices
         default = getattr(defaults, param.name) if defaults is not None else None
-        when = _conditions(param, optimizers)
+        when = tuple(one for one in _conditions(param, optimizers) if one[0] not in without)
         if defaults is None:
             when = tuple((name, (None, *values)) for name, values in when)
         chosen.append(replace(param, default=default, choices=choices, when=when))

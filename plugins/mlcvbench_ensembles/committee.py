@@ -1,0 +1,40 @@
+"""Networks that answer together, and the networks of registered models. Imports torch: load it lazily."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+from torch import nn
+
+from mlcvbench.contract import Device, Problem, TorchModel
+from mlcvbench.errors import RequestError
+from mlcvbench.inner import build_inner
+
+
+class Committee(nn.Module):
+    """The log of the mean of its members' softmax outputs: probabilities are averaged, not logits."""
+
+    def __init__(self, members: Iterable[nn.Module]) -> None:
+        super().__init__()
+        self.members = nn.ModuleList(members)
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        """Map inputs to log probabilities (B, C)."""
+        logs = torch.stack([member(inputs).log_softmax(1) for member in self.members])  # (M, B, C)
+        return logs.logsumexp(0) - torch.tensor(float(len(self.members))).log()
+
+
+def network_model(text: str, problem: Problem, device: Device) -> TorchModel:
+    """Return the model that `text` names; RequestError unless it is a network whose outputs are its logits."""
+    model = build_inner(text, problem, device)
+    own = [
+        name
+        for name in ("preprocess", "forward", "postprocess")
+        if getattr(type(model), name, None) is not getattr(TorchModel, name)
+    ]
+    if not isinstance(model, TorchModel) or own:
+        raise RequestError(
+            f"model {text.partition(',')[0]!r} is no network of class scores, so no method is made of it."
+        )
+    return model

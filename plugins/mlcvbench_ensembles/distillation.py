@@ -1,0 +1,66 @@
+"""Distillation: L = w T^2 KL(softmax(t/T) || softmax(s/T)) + (1 - w) CE(s, y), with the fitted teacher's logits t."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+from typing import TYPE_CHECKING
+
+from mlcvbench.contract import FitContext, FitReport, Problem, Split, TorchModel
+from mlcvbench.errors import RequestError
+from mlcvbench.inner import inner_fit
+from mlcvbench_ensembles.ensemble import member_seed, part_of
+from mlcvbench_training.guidance import GuidedContext, Teacher
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+
+class Distill(TorchModel):
+    """Fits the teacher with its own defaults, then the student; what stays, and what it costs, is the student.
+
+    The teacher sees the very images that the student sees, changed at random where `fit.*` say so. Label smoothing
+    makes worse teachers (Mueller, Kornblith and Hinton, 2019); theirs is off by default.
+    """
+
+    def __init__(
+        self,
+        problem: Problem,
+        student: str = "small_cnn",
+        teacher: str = "small_cnn,width=32",
+        temperature: float = 4.0,
+        weight: float = 0.9,
+    ) -> None:
+        super().__init__(problem, student=student, teacher=teacher, temperature=temperature, weight=weight)
+        self.student, self.teacher = student, teacher
+        self.temperature, self.weight = temperature, weight
+
+    def build(self) -> nn.Module:
+        from mlcvbench_ensembles.committee import network_model
+
+        return network_model(self.student, self.problem, self.device).build()
+
+    def fit(self, train: Split, val: Split | None, ctx: FitContext) -> FitReport:
+        from mlcvbench_ensembles.committee import network_model
+
+        settings = inner_fit(self.student, self.problem.kind, ctx.settings)
+        master = network_model(self.teacher, self.problem, self.device)
+        own = replace(ctx, seed=member_seed(ctx.seed, 1), settings=inner_fit(self.teacher, self.problem.kind, {}))
+        taught = master.fit(train, val, part_of(own, 0, 2)) or FitReport()
+        teacher = Teacher(_silent(master.module.eval()), self.temperature, self.weight)
+        pupil = network_model(self.student, self.problem, self.device)
+        part = part_of(replace(ctx, settings=settings), 1, 2)
+        given = {field.name: getattr(part, field.name) for field in fields(FitContext)}
+        report = pupil.fit(train, val, GuidedContext(**given, teacher=teacher)) or FitReport()
+        if not teacher.asked and report.earlier_seconds == 0:
+            name = self.student.partition(",")[0]
+            raise RequestError(f"model {name!r} is not trained by the shared loop, so it cannot learn from a teacher.")
+        self.module = pupil.module
+        return replace(report, earlier_seconds=report.earlier_seconds + taught.earlier_seconds)
+
+
+def _silent(module: nn.Module) -> torch.nn.Module:
+    """Return the network with gradients off in all it does."""
+    import torch
+
+    return torch.no_grad()(module)

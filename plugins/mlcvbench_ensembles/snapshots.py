@@ -1,0 +1,79 @@
+"""Snapshot ensembles: one training with warm restarts; its weights at the last m cycle ends answer together."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mlcvbench.contract import FitContext, FitReport, Problem, Split, TorchModel
+from mlcvbench.errors import RequestError
+from mlcvbench.inner import inner_fit
+from mlcvbench_training.guidance import GuidedContext
+from mlcvbench_training.schedules import cycle_ends
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+class SnapshotEnsemble(TorchModel):
+    """The base is fitted up to a cycle's end, saved, and taken up again from the loop's checkpoint."""
+
+    def __init__(self, problem: Problem, base: str = "small_cnn", members: int = 5) -> None:
+        super().__init__(problem, base=base, members=members)
+        self.base, self.members = base, members
+
+    def build(self) -> nn.Module:
+        from mlcvbench_ensembles.committee import Committee, network_model
+
+        return Committee(network_model(self.base, self.problem, self.device).build() for _ in range(self.members))
+
+    def fit(self, train: Split, val: Split | None, ctx: FitContext) -> FitReport:
+        settings = inner_fit(self.base, self.problem.kind, ctx.settings)
+        ends = cycle_ends(settings["epochs"], settings["cycles"])
+        if len(ends) < self.members:
+            raise RequestError(
+                f"snapshot_ensemble: {len(ends)} cycles in {settings['epochs']} epochs give no {self.members} members; "
+                "set fewer model.members, or more fit.cycles and fit.epochs."
+            )
+        if ctx.checkpoints is not None:
+            return self._fit(train, val, ctx, settings, ends[-self.members :], ctx.checkpoints)
+        with tempfile.TemporaryDirectory(prefix="mlcvbench-") as folder:
+            return self._fit(train, val, ctx, settings, ends[-self.members :], Path(folder))
+
+    def _fit(
+        self,
+        train: Split,
+        val: Split | None,
+        ctx: FitContext,
+        settings: dict[str, Any],
+        ends: list[int],
+        folder: Path,
+    ) -> FitReport:
+        from mlcvbench_ensembles.committee import Committee, network_model
+
+        networks = []
+        first, last = FitReport(), FitReport()
+        for end in ends:
+            model = network_model(self.base, self.problem, self.device)
+            stored = folder / f"cycle-{end}"
+            if stored.is_dir():
+                model.load(stored)
+            else:
+                given = {field.name: getattr(ctx, field.name) for field in fields(FitContext)}
+                given |= {"settings": settings, "checkpoints": folder}
+                last = model.fit(train, val, GuidedContext(**given, until=end)) or FitReport()
+                first = last if first.epochs is None else first
+                if last.epochs != end:
+                    raise RequestError(f"model {self.base.partition(',')[0]!r} did not halt after epoch {end}: {_WHY}.")
+                pending = folder / "pending"
+                pending.mkdir(exist_ok=True)
+                model.save(pending)
+                pending.rename(stored)
+            networks.append(model.module)
+        self.module = Committee(networks).eval()
+        return FitReport(epochs=ends[-1], history=last.history, earlier_seconds=first.earlier_seconds)
+
+
+_WHY = "it is not trained by the shared loop, or the budget of the fit is spent"
