@@ -115,7 +115,8 @@ def _frame_row(record: Record) -> dict[str, Any]:
         "env_class": record.env_class,
     }
     row |= {f"model.{name}": value for name, value in record.model.params.items()}
-    return row | {f"fit.{name}": value for name, value in (record.config.get("fit") or {}).items()}
+    row |= {f"fit.{name}": value for name, value in (record.config.get("fit") or {}).items()}
+    return row if record.selection is None else row | record.selection.trials[record.selection.winner].settings
 
 
 def _live_config(task: str, data: dict[str, Any], **given: Any) -> RunConfig:

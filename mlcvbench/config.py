@@ -35,8 +35,27 @@ class Definition:
 
 
 @dataclass(frozen=True, slots=True)
+class Search:
+    """A choice among settings inside one run. `space`: a key such as `model.k` -> its values, or the text of a range.
+
+    `trials`: how many candidates are drawn, None = all combinations. `on`: the split that decides. `share`: the part of
+    train that is held out where a data set has no validation split, None = the usual one. `refit`: the winner is fitted
+    again as a run without a search would fit it.
+    """
+
+    method: Literal["grid", "random"]
+    space: dict[str, Any]
+    trials: int | None = None
+    on: Literal["val", "test"] = "val"
+    share: float | None = None
+    refit: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class RunConfig:
     """One run. `model_params`, `fit`, `data_params` are complete: defaults are filled in from the specs.
+
+    `search`: settings that the run itself chooses; those are not in `model_params` or `fit`.
 
     `limit`: score only the first so many test samples. `seconds`, `memory_mb`: limits of the child process.
     `given`: the `model.*`, `fit.*` and `data.*` keys that the request named, for display.
@@ -61,10 +80,14 @@ class RunConfig:
     seconds: float = 3600.0
     memory_mb: int | None = None
     given: tuple[str, ...] = ()
+    search: Search | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain data, ready for JSON."""
-        return asdict(self)
+        """Return plain data, ready for JSON; a run without a search says nothing of one."""
+        plain = asdict(self)
+        if self.search is None:
+            del plain["search"]
+        return plain
 
     @staticmethod
     def from_dict(data: dict[str, Any]) -> RunConfig:
@@ -72,6 +95,7 @@ class RunConfig:
         definition = dict(data["definition"])
         for name in ("metrics", "models"):
             definition[name] = tuple(definition[name])
-        rest = {name: value for name, value in data.items() if name != "definition"}
+        rest = {name: value for name, value in data.items() if name not in {"definition", "search"}}
         rest["given"] = tuple(rest.get("given", ()))
-        return RunConfig(definition=Definition(**definition), **rest)
+        search = Search(**data["search"]) if data.get("search") else None
+        return RunConfig(definition=Definition(**definition), search=search, **rest)

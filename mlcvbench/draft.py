@@ -25,6 +25,7 @@ from mlcvbench.records.schema import (
     ModelInfo,
     ParametersInfo,
     Record,
+    SelectionInfo,
     Status,
     TaskInfo,
     WeightsInfo,
@@ -35,6 +36,7 @@ from mlcvbench.request import command_of
 from mlcvbench.run_key import compute_group_key, compute_run_key, source_hash
 
 UNKNOWN_FINGERPRINT = "0" * 64
+CONTAMINATED = "its settings were chosen on the test split (select_on=test), so its score is too good"
 
 
 class Draft:
@@ -51,13 +53,15 @@ class Draft:
         isolated: bool = True,
         outsider: ModelInfo | None = None,
     ) -> None:
-        self.config = config
+        self.config = self.chosen = config
         self.outsider = outsider
         self.command = ""
         self.report = report
         self.current = "resolve"
         self.status: Status = "ok"
         self.parts: dict[str, Any] = {"isolated": isolated, "partial": config.limit is not None}
+        if config.search is not None and config.search.on == "test":
+            self.parts["contaminated"] = CONTAMINATED
         self.fingerprint = UNKNOWN_FINGERPRINT
         self.seconds: dict[str, float] = {}
 
@@ -93,6 +97,11 @@ class Draft:
             "environment": environment,
             "env_class": env_class(environment),
         }
+
+    def selected(self, chosen: RunConfig, info: SelectionInfo) -> None:
+        """Note what the run's search chose; the run itself stays the one that was asked for."""
+        self.chosen = chosen
+        self.parts["selection"] = info
 
     def fitted(self, fitted: Fitted) -> None:
         """Note what was fitted, at what cost, and how large it is."""
@@ -157,7 +166,7 @@ class Draft:
             plugin_version=entry.origin.version,
             source_hash=source_hash(entry.origin.package),
             family=entry.spec.family,
-            params=dict(self.config.model_params),
+            params=dict(self.chosen.model_params),
             weights=weights,
             summary=entry.spec.summary,
             reference=entry.spec.reference,

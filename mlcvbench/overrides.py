@@ -1,7 +1,8 @@
 """The grammar of `mlcvbench run KEY=VALUE[,VALUE] ...`: from words to resolved runs, or one sentence why not.
 
 Keys are the run keys below, `model.*`, `fit.*` and `data.*` as the chosen specs declare them, and `NAME.*` for one
-of several models. Commas sweep, brackets protect them. Nothing is started before every key has been understood.
+of several models. Commas sweep, brackets protect them; with `select=` those of a model's settings are one run's search
+(see `search.py`). Nothing is started before every key has been understood.
 """
 
 from __future__ import annotations
@@ -21,6 +22,16 @@ from mlcvbench.inner import inner_models, parse_inner
 from mlcvbench.limits import MAX_RUNS
 from mlcvbench.registry import Registry, get_registry
 from mlcvbench.run_keys import RUN_KEYS
+from mlcvbench.search import (
+    PLACES,
+    SEARCH_KEYS,
+    Range,
+    SearchRequest,
+    candidates,
+    check_request,
+    parse_range,
+    take_request,
+)
 from mlcvbench.settings import complete, parse_setting, split_commas, unmet
 from mlcvbench.specs import DatasetSpec, ModelSpec, Param
 
@@ -70,13 +81,14 @@ def plan(args: Sequence[str], registry: Registry | None = None, *, outside: str 
     known = registry or get_registry()
     pairs = dict(parse_pairs(args))
     out = _single("out", pairs.pop("out", DEFAULT_OUT))
+    search = take_request(pairs)
     definition = _definition(pairs.pop("task", None), pairs.pop("data", None), known)
     dataset = known.dataset(definition.dataset, definition.kind).spec
     if outside is None:
         models = _models(pairs.pop("model", None), definition, dataset, known)
     else:
         models = [ModelSpec(outside, (definition.kind,), target="", summary="", needs=())]
-    request = _Request(known, definition, models, pairs)
+    request = _Request(known, definition, models, pairs, search)
     return Plan(request.configs(), Path(out).expanduser(), definition)
 
 
@@ -135,9 +147,14 @@ class _Request:
     """The words after the benchmark and the models are known: each is understood once, or refused."""
 
     def __init__(
-        self, registry: Registry, definition: Definition, models: Sequence[ModelSpec], pairs: dict[str, str]
+        self,
+        registry: Registry,
+        definition: Definition,
+        models: Sequence[ModelSpec],
+        pairs: dict[str, str],
+        search: SearchRequest | None = None,
     ) -> None:
-        self.registry, self.definition, self.models = registry, definition, models
+        self.registry, self.definition, self.models, self.search = registry, definition, models, search
         self.dataset = registry.dataset(definition.dataset, definition.kind).spec
         self.run: dict[str, list[Any]] = {}
         self.data: dict[str, list[Any]] = {}
@@ -157,13 +174,14 @@ class _Request:
         for place, name in self.shared:
             if f"{place}.{name}" not in self.used:
                 raise self._ineffective(f"{place}.{name}")
+        spaces = {model.name: self._take_space(grid) for model, grid in grids}
         total = sum(_size(grid) for _, grid in grids)
         if total > MAX_RUNS:
             raise RequestError(f"the request asks for {total} runs; the most is {MAX_RUNS}.")
         found: dict[str, RunConfig] = {}
         for model, grid in grids:
             for values in itertools.product(*grid.values()):
-                config = self._config(model, dict(zip(grid, values, strict=True)))
+                config = self._config(model, dict(zip(grid, values, strict=True)), spaces[model.name])
                 found.setdefault(json.dumps(config.to_dict(), sort_keys=True), config)
         for key, reason in self.idle.items():
             if key not in self.active:
@@ -203,7 +221,8 @@ class _Request:
                 if value is not None:
                     self.used.add(key)
                     self.keys[model.name, place, param.name] = key
-                    given[param.name] = [self._value(param, t, key) for t in split_commas(value)]
+                    drawn = parse_range(param, value, key, self.search)
+                    given[param.name] = [drawn] if drawn else [self._value(param, t, key) for t in split_commas(value)]
             self._check_required(_params(model, place), place, model.name, given)
             grid |= {(place, name): values for name, values in given.items()}
         for owner, place, name in self.named:
@@ -222,13 +241,54 @@ class _Request:
                 _check_inputs(one.spec, self.dataset)
         return value
 
-    def _config(self, model: ModelSpec, values: dict[tuple[str, str], Any]) -> RunConfig:
+    def _take_space(self, grid: dict[tuple[str, str], list[Any]]) -> dict[str, list[Any]]:
+        """Take the settings that the runs are to search out of a grid; none without `select=`."""
+        if self.search is None:
+            return {}
+        taken = [
+            (place, name)
+            for (place, name), values in grid.items()
+            if place in PLACES and (len(values) > 1 or isinstance(values[0], Range))
+        ]
+        return {f"{place}.{name}": grid.pop((place, name)) for place, name in taken}
+
+    def _config(self, model: ModelSpec, values: dict[tuple[str, str], Any], space: dict[str, list[Any]]) -> RunConfig:
         chosen = {
             place: {name: v for (p, name), v in values.items() if p == place}
             for place in ("model", "fit", "data", "run")
         }
-        for place in ("model", "fit"):
-            self._drop_idle(model, place, chosen[place])
+        if self.search is None:
+            for place in PLACES:
+                self._drop_idle(model, place, chosen[place])
+        config = self._resolved(model, chosen)
+        return config if self.search is None else self._searching(model, config, self.search, space)
+
+    def _searching(
+        self, model: ModelSpec, config: RunConfig, request: SearchRequest, space: dict[str, list[Any]]
+    ) -> RunConfig:
+        """Return the run that chooses among `space`; note which of its settings have an effect in some candidate."""
+        search = request.over(space)
+        check_request(search, model)
+        config = replace(
+            config,
+            model_params={name: v for name, v in config.model_params.items() if f"model.{name}" not in space},
+            fit={name: v for name, v in config.fit.items() if f"fit.{name}" not in space},
+            given=tuple(sorted({*config.given, *space}, key=lambda key: not key.startswith("model."))),
+            search=search,
+        )
+        tried = candidates(config, model)
+        for place in PLACES:
+            settings = [one.model_params if place == "model" else one.fit for one in tried]
+            for param in _params(model, place):
+                key = self.keys.get((model.name, place, param.name))
+                reasons = [unmet(param, values, place) for values in settings]
+                if key is not None and None in reasons:
+                    self.active.add(key)
+                elif key is not None:
+                    self.idle.setdefault(key, str(reasons[0]))
+        return config
+
+    def _resolved(self, model: ModelSpec, chosen: dict[str, dict[str, Any]]) -> RunConfig:
         return RunConfig(
             definition=self.definition,
             model=model.name,
@@ -278,7 +338,9 @@ class _Request:
             others = [entry.spec.name for entry in self.registry.models(self.definition.kind)]
             other = next((name for name in others if key.startswith(f"{name}.")), None)
             if other is None:
-                return OverrideError(f"unknown key {key!r}.{did_you_mean(key, [*REQUEST_KEYS, *RUN_KEYS])}")
+                return OverrideError(
+                    f"unknown key {key!r}.{did_you_mean(key, [*REQUEST_KEYS, *RUN_KEYS, *SEARCH_KEYS])}"
+                )
             return OverrideError(
                 f"key {key!r} has no effect: model {other!r} is not among the chosen ones ({', '.join(chosen)})."
             )

@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Collection
 from typing import Any
 
-from mlcvbench.config import RunConfig
+from mlcvbench.config import RunConfig, Search
 from mlcvbench.run_keys import RUN_KEYS
 
 ALWAYS = ("seed", "threads")
@@ -19,6 +19,7 @@ def command_of(config: RunConfig) -> str:
     """Return a command line that resolves to `config`. Paths are shown as `DIR`, for a record holds none."""
     words = ["mlcvbench", "run", *task_words(config), f"model={config.model}"]
     words += [f"{key}={text(value)}" for key, value in sorted(given_settings(config).items())]
+    words += [] if config.search is None else _search_words(config.search)
     words += _run_settings(config, UNSTATED, ALWAYS)
     if config.weights:
         words.append("weights=PATH")
@@ -31,6 +32,18 @@ def score_command_of(config: RunConfig, file: str) -> str:
     words += [f"{key}={text(value)}" for key, value in sorted(given_settings(config).items())]
     words += _run_settings(config, (*UNSTATED, "time", "seed", "threads"), ())
     return " ".join(shlex.quote(word) for word in words)
+
+
+def _search_words(search: Search) -> list[str]:
+    """Return the words that ask for a search: its space, then what differs from a search's defaults."""
+    words = [
+        f"{key}={values if isinstance(values, str) else ','.join(map(text, values))}"
+        for key, values in search.space.items()
+    ]
+    words.append(f"select={search.method}")
+    options = (("trials", search.trials, None), ("select_on", search.on, "val"), ("select_share", search.share, None))
+    words += [f"{name}={text(value)}" for name, value, usual in options if value != usual]
+    return words if search.refit else [*words, "refit=false"]
 
 
 def _run_settings(config: RunConfig, unstated: Collection[str], always: Collection[str]) -> list[str]:

@@ -109,6 +109,7 @@ def _describe(request: str) -> dict[str, Any]:
 def _identity(config: RunConfig, fingerprint: str) -> dict[str, Any]:
     from mlcvbench.inner import inner_models
     from mlcvbench.registry import get_registry
+    from mlcvbench.search import inner_packages
 
     plain = config.to_dict()
     definition = {name: value for name, value in plain.pop("definition").items() if name not in DISPLAY}
@@ -118,6 +119,7 @@ def _identity(config: RunConfig, fingerprint: str) -> dict[str, Any]:
         entry = registry.model(config.model, config.definition.kind)
         inner = inner_models(entry.spec, config.model_params, config.definition.kind)
         packages |= {entry.origin.package, *(one.package for one in inner)}
+        packages |= set(inner_packages(config.search, entry.spec, config.definition.kind))
     except UnknownNameError:
         pass  # a live model or somebody's predictions: there is no plugin whose code could change
     dataset = registry.dataset(config.definition.dataset, config.definition.kind).spec

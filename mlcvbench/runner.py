@@ -1,5 +1,7 @@
 """One run as a straight line: resolve, fit, predict, score, replicates, operations, memory, latency, plots, record.
 
+A run that chooses its settings does so between resolve and fit.
+
 Each stage is one function; accuracy, operations, memory and latency are separate passes. A failing stage ends the run
 with a record that names it; nothing here raises but an interrupt.
 """
@@ -67,6 +69,13 @@ def _run(config: RunConfig, folder: Path, draft: Draft, live: Model | None = Non
         definition = config.definition
         scorer = assembly.scorer_of(task, definition.protocol, definition.metrics, data.problem)
         draft.resolved(data, scorer)
+    if config.search is not None:
+        from mlcvbench import selection
+
+        with draft.stage("select"):
+            selected = selection.select(config, data, task, scorer, draft.report)
+            draft.selected(selected.config, selected.info)
+        config, data = selected.config, selected.data
     with draft.stage("fit"):
         fitted = obtain_model(config, data, draft.report, live)
         draft.fitted(fitted)

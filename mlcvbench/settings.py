@@ -136,7 +136,7 @@ def _plain(value: Any) -> Any:
 
 
 def _listed(values: Sequence[Any]) -> str:
-    *rest, last = [_show(value) for value in values if value is not None]
+    *rest, last = [_show(value) for value in values if value is not None] or ["nothing"]
     return f"{', '.join(rest)} or {last}" if rest else last
 
 

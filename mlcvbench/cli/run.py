@@ -29,6 +29,8 @@ def run(settings: tuple[str, ...], dry_run: bool, as_json: bool, quiet: bool) ->
     SETTINGS are key=value, commas sweep: task=digits model=knn,small_cnn seed=0,1,2 knn.k=5 out=runs.
     Keys: task model data seed out device threads precision weights limit shards batch timeout memory intervals
     time=off|quick|standard|publish, and model.*, fit.*, data.* as `mlcvbench info NAME` lists them.
+    select=grid|random makes lists of model.* and fit.* one run's search: trials=N refit=on|off select_on=val|test
+    select_share=0.2; with random also ranges log(a,b) uniform(a,b) int(a,b). The validation split decides.
     What is stored with status ok under the same key is not run again.
     """
     from mlcvbench.overrides import plan
@@ -56,11 +58,15 @@ def run(settings: tuple[str, ...], dry_run: bool, as_json: bool, quiet: bool) ->
 
 def _plan_text(request: Plan, as_json: bool) -> str:
     from mlcvbench.request import command_of
+    from mlcvbench.search import search_lines
 
     if as_json:
         return json.dumps([config.to_dict() for config in request.configs], indent=2)
     lines = [f"{len(request.configs)} run{'s' * (len(request.configs) != 1)} into {request.out}:"]
-    lines += [f"  {command_of(config)}" for config in request.configs]
+    for config in request.configs:
+        lines.append(f"  {command_of(config)}")
+        if config.search is not None:
+            lines += [f"    {line}" for line in search_lines(config)]
     return "\n".join(lines)
 
 

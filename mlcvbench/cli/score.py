@@ -21,6 +21,7 @@ def score(settings: tuple[str, ...], as_json: bool) -> None:
     from mlcvbench.overrides import parse_pairs, plan
     from mlcvbench.records.display import to_text
     from mlcvbench.records.store import Store
+    from mlcvbench.search import SEARCH_KEYS
     from mlcvbench.specs import NAME_PATTERN
 
     pairs = dict(parse_pairs(settings))
@@ -30,7 +31,7 @@ def score(settings: tuple[str, ...], as_json: bool) -> None:
         raise OverrideError("score needs predictions=FILE, the predictions to score.")
     if not name or not NAME_PATTERN.fullmatch(name):
         raise OverrideError("score needs as=NAME: letters, digits and . _ + : -, at most 100.")
-    for key in ("model", "time", "seed", "weights", "select"):
+    for key in ("model", "time", "seed", "weights", *SEARCH_KEYS):
         if key in pairs:
             raise OverrideError(f"key {key!r} has no effect on score: the predictions are there already.")
     if not Path(path).exists():

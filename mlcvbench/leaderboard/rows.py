@@ -13,6 +13,8 @@ from typing import Any
 from mlcvbench.intervals import METHOD
 from mlcvbench.records.schema import EnvironmentInfo, LatencyInfo, Record, Trust
 
+SPACE_SHOWN = 5
+"""Values of a searched setting that a configuration's name lists; of longer lists the first two and the last."""
 TRUST_ORDER: tuple[Trust, ...] = ("reported", "recomputed", "rerun")
 
 
@@ -111,7 +113,20 @@ def settings_of(record: Record) -> dict[str, Any]:
     for name in ("precision", "shards", "batch_size", "threads", "time"):
         if name in config:
             settings[name] = config[name]
-    return settings
+    return settings | _searched(config.get("search"))
+
+
+def _searched(search: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return what a run was to choose among, in place of what it chose: seeds of one row may choose differently."""
+    if not search:
+        return {}
+    shown = {}
+    for key, values in search["space"].items():
+        texts = [values] if isinstance(values, str) else [_text(value) for value in values]
+        few = [*texts[:2], "...", texts[-1]] if len(texts) > SPACE_SHOWN else texts
+        shown[key.removeprefix("model.")] = "|".join(few)
+    trials = f" of {search['trials']}" if search.get("trials") else ""
+    return {**shown, "select": f"{search['method']}{trials}"}
 
 
 def config_labels(records: Iterable[Record]) -> Callable[[Record], str]:
@@ -128,6 +143,7 @@ def config_labels(records: Iterable[Record]) -> Callable[[Record], str]:
     def label(record: Record) -> str:
         varied = {name for name, values in seen[record.model.name].items() if len(values) > 1}
         given = {_short(key, record.model.name) for key in record.config.get("given") or ()}
+        given |= {"select"}
         settings = settings_of(record)
         return ", ".join(f"{name}={_text(settings[name])}" for name in sorted((varied | given) & set(settings)))
 

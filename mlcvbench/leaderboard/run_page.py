@@ -18,6 +18,7 @@ from mlcvbench.leaderboard.display import (
 )
 from mlcvbench.leaderboard.export import shortened
 from mlcvbench.leaderboard.rows import Cell, Entry, Row, hardware_label
+from mlcvbench.records.display import settings_text
 from mlcvbench.records.schema import LatencyInfo, Record
 
 TIES_SHOWN = 6
@@ -61,6 +62,7 @@ def run(
         "error": _error(record),
         "metrics": [_metric(name, record.metrics[name]) for name in _primary_first(record)],
         "pictures": pictures,
+        "selection": _selection(record),
         "stages": [_stage(name, record.latency[name]) for name in STAGES if name in record.latency],
         "time_note": next((latency.reason for latency in record.latency.values() if latency.reason), ""),
         "groups": [group for group in _groups(record) if group["pairs"]],
@@ -110,6 +112,30 @@ def _error(record: Record) -> dict[str, str] | None:
         "stage": error.stage,
         "message": shortened(error.message, LONGEST_VALUE),
         "traceback": shortened(error.traceback or "", LONGEST_TRACEBACK),
+    }
+
+
+def _selection(record: Record) -> dict[str, Any] | None:
+    selection = record.selection
+    if selection is None:
+        return None
+    tried = "Every combination" if selection.method == "grid" else "Candidates drawn at random"
+    better = "higher" if selection.higher_is_better else "lower"
+    return {
+        "title": metric_title(selection.metric, selection.unit),
+        "sentence": f"{tried}, compared by {selection.metric} ({better} is better) on {selection.n:,} samples: "
+        f"{selection.split}. "
+        f"The winner was {'fitted again as a run without a search is' if selection.refit else 'not fitted again'}.",
+        "note": selection.note,
+        "trials": [
+            {
+                "settings": shortened(settings_text(trial.settings), LONGEST_VALUE),
+                "shown": score(trial.value, selection.unit) if trial.value is not None else DASH,
+                "seconds": DASH if trial.seconds is None else significant(trial.seconds),
+                "outcome": "winner" if number == selection.winner else shortened(trial.message, LONGEST_VALUE),
+            }
+            for number, trial in enumerate(selection.trials)
+        ],
     }
 
 
@@ -173,7 +199,7 @@ def _groups(record: Record) -> list[dict[str, Any]]:
                 "peak memory": _maybe(fit.peak_memory, _megabytes),
             },
         ),
-        _group("Settings", {**model.params, **_prefixed("fit", record.config.get("fit")), "seed": record.seed}),
+        _group("Settings", {**model.params, **_fit_settings(record), "seed": record.seed}),
         _group(
             "Data",
             {
@@ -212,6 +238,14 @@ def _groups(record: Record) -> list[dict[str, Any]]:
             },
         ),
     ]
+
+
+def _fit_settings(record: Record) -> dict[str, Any]:
+    """Return the settings of the fit, among them those that a search chose."""
+    selection = record.selection
+    chosen = selection.trials[selection.winner].settings if selection else {}
+    given = _prefixed("fit", record.config.get("fit"))
+    return {**given, **{name: value for name, value in chosen.items() if name.startswith("fit.")}}
 
 
 def _group(title: str, pairs: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
-from mlcvbench.records.schema import Metric, Record
+from mlcvbench.records.schema import Metric, Record, SelectionInfo, TrialInfo
 
 Row = tuple[str, str, str]
 STAGES = ("end_to_end", "preprocess", "forward", "postprocess")
@@ -82,11 +83,50 @@ def rows(record: Record) -> Iterator[Row]:
         yield "error", record.error.stage, record.error.message
     for name in metric_order(record):
         yield "metrics", name, metric_value(record.metrics[name])
+    yield from _selection_rows(record)
     yield from _cost_rows(record)
     for name, check in record.checks.items():
         yield "checks", name, {True: "passed", False: "FAILED", None: "not made"}[check.passed] + f": {check.detail}"
     yield "machine", "class", record.env_class or "-"
     yield "command", "", record.command
+
+
+def _selection_rows(record: Record) -> Iterator[Row]:
+    selection = record.selection
+    if selection is None:
+        return
+    winner = selection.trials[selection.winner]
+    again = "fitted again on all of it" if selection.refit else "kept as it was fitted"
+    ok = sum(trial.status == "ok" for trial in selection.trials)
+    yield "selection", "method", f"{selection.method}, {ok} of {len(selection.trials)} candidates with a value"
+    yield "selection", "decided by", f"{selection.metric} on {selection.split}, n = {selection.n}"
+    yield "selection", "winner", f"{settings_text(winner.settings)}; {again}"
+    yield "selection", "note", selection.note
+    for number, trial in enumerate(selection.trials):
+        mark = " *" if number == selection.winner else ""
+        yield (
+            "selection",
+            f"trial {number + 1}{mark}",
+            f"{settings_text(trial.settings)}: {trial_text(selection, trial)}",
+        )
+
+
+def settings_text(settings: Mapping[str, Any]) -> str:
+    """Return settings as the command line takes them.
+
+    >>> settings_text({"model.k": 3, "fit.augment": True})
+    'model.k=3 fit.augment=true'
+    """
+    from mlcvbench.request import text
+
+    return " ".join(f"{name}={text(value)}" for name, value in settings.items())
+
+
+def trial_text(selection: SelectionInfo, trial: TrialInfo) -> str:
+    """Return what came of a candidate: its value, or what failed."""
+    if trial.status != "ok":
+        return f"{trial.status}, {trial.message}"
+    return f"{metric_value(Metric(value=trial.value, unit=selection.unit))}, fit {seconds(trial.seconds)}"
 
 
 def metric_order(record: Record) -> list[str]:

@@ -211,6 +211,38 @@ class ErrorInfo(Part):
     peak_memory: int | None = None
 
 
+class TrialInfo(Part):
+    """One candidate of a search. `value`: the selection's metric; `seconds`: of its fit; `message`: what failed."""
+
+    settings: dict[str, Any]
+    value: float | None = None
+    seconds: float | None = None
+    status: Literal["ok", "error", "oom"] = "ok"
+    message: str = ""
+
+
+class SelectionInfo(Part):
+    """How a run chose settings among `trials`; `winner` is the index of the best, the first of equal ones.
+
+    `split`: what decided, in words, with its size `n` and fingerprint; `train_samples`: what the winning trial learned
+    from. `refit`: the winner was fitted again as a run without a search fits it. `note`: how to read its value.
+    """
+
+    method: Literal["grid", "random"]
+    metric: str
+    unit: str = "fraction"
+    higher_is_better: bool = True
+    split: str
+    n: int = Field(ge=0)
+    fingerprint: str = Field(pattern=SHA256)
+    train_samples: int | None = None
+    trials: tuple[TrialInfo, ...]
+    winner: int = Field(ge=0)
+    refit: bool = True
+    seconds: float | None = None
+    note: str = ""
+
+
 class Retraction(Part):
     date: str
     reason: str
@@ -245,6 +277,7 @@ class Record(Part):
     latency: dict[str, LatencyInfo] = {}
     throughput: ThroughputInfo = ThroughputInfo()
     fit: FitInfo = FitInfo()
+    selection: SelectionInfo | None = None
     yardstick: YardstickInfo = YardstickInfo()
     checks: dict[str, CheckInfo] = {}
     environment: EnvironmentInfo = EnvironmentInfo()

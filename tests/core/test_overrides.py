@@ -200,7 +200,7 @@ def test_a_name_with_dots_takes_its_own_settings(toys: Registry):
         ("task=small model=cnn model.layers=64", "model.layers=64: wanted a list of whole numbers like [64,64]."),
         ("task=small model=cnn model.layers=[64", "[64: the brackets do not pair up."),
         ("task=folder model=knn", "data set 'folder' needs data.root=PATH (folder of files)."),
-        ("task=small model=knn select=k", "unknown key 'select'. Did you mean 'seed'?"),
+        ("task=small model=knn select=k", "select=k: wanted one of grid or random."),
     ],
 )
 def test_what_cannot_be_meant_is_refused(words: str, message: str, toys: Registry):

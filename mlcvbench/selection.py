@@ -1,0 +1,155 @@
+"""Choosing settings inside a run: fit every candidate, score each on the same samples, keep the best.
+
+The test split decides nothing unless the request says `select_on=test`, and then the run is marked contaminated.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from mlcvbench import assembly, scoring
+from mlcvbench.config import RunConfig, Search
+from mlcvbench.contract import LoadedData, Scorer, Split, Task
+from mlcvbench.draft import scrub
+from mlcvbench.errors import DataError, MlcvbenchError
+from mlcvbench.fitting import Fitted, Progress, obtain_model
+from mlcvbench.holdout import Judged, judged
+from mlcvbench.records.schema import SelectionInfo, TrialInfo
+from mlcvbench.runner import batch_size, predict
+from mlcvbench.search import Candidate, candidates, settled
+
+OPTIMISTIC = "The winner's value is optimistic: the best of several looks better on the samples that chose it."
+STEPS, FIT_STEPS = 100, 90
+"""Steps of progress that one candidate counts, and its fit."""
+
+
+class SelectionError(MlcvbenchError):
+    """No candidate of a search could be fitted and scored."""
+
+    exit_code = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Selected:
+    """The plain run that won and the data it is to be fitted on; `info` is for the record."""
+
+    config: RunConfig
+    data: LoadedData
+    info: SelectionInfo
+
+
+def select(config: RunConfig, data: LoadedData, task: Task, scorer: Scorer, report: Progress) -> Selected:
+    """Try every candidate of the run's search and return the winner. SelectionError when every one fails.
+
+    Fits are kept in the cache as those of any run, so that a search that was interrupted goes on where it was.
+    """
+    search, spec, metric = _search_of(config), assembly.model_spec(config), scorer.primary()
+    judges = _judges(data, config, search)
+    subjects = candidates(config, spec)
+    began = time.perf_counter()
+    trials: list[TrialInfo] = []
+    samples: list[int | None] = []
+    for number, candidate in enumerate(subjects):
+        plain = settled(config, candidate)
+        view = data if search.on == "test" else judges.for_fit(plain, spec)
+        progress = _part_of(report, number, len(subjects))
+        trial, learned = _try(candidate, Comparison(plain, view, task, scorer), judges.judge, progress)
+        trials.append(trial)
+        samples.append(learned)
+    winner = best(trials, higher_is_better=metric.higher_is_better)
+    if winner is None:
+        raise SelectionError(f"all {len(trials)} candidates failed; the first: {trials[0].message}")
+    info = SelectionInfo(
+        method=search.method,
+        metric=metric.name,
+        unit=metric.unit,
+        higher_is_better=metric.higher_is_better,
+        split=judges.described,
+        n=len(judges.judge),
+        fingerprint=judges.judge.fingerprint(),
+        train_samples=samples[winner],
+        trials=tuple(trials),
+        winner=winner,
+        refit=search.refit,
+        seconds=time.perf_counter() - began,
+        note=OPTIMISTIC,
+    )
+    chosen = settled(config, subjects[winner])
+    plain_fit = search.refit or search.on == "test"
+    return Selected(chosen, data if plain_fit else judges.for_fit(chosen, spec), info)
+
+
+def best(trials: Sequence[TrialInfo], *, higher_is_better: bool) -> int | None:
+    """Return the index of the best trial, the first of equal ones; None when none has a value."""
+    sign = 1 if higher_is_better else -1
+    ranked = [(sign * trial.value, -index) for index, trial in enumerate(trials) if trial.value is not None]
+    return -max(ranked)[1] if ranked else None
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """A plain run, the data it is fitted on, and how its predictions are scored."""
+
+    config: RunConfig
+    data: LoadedData
+    task: Task
+    scorer: Scorer
+
+    def value(self, fitted: Fitted, split: Split, report: Progress) -> float:
+        """Return the primary metric of a fitted model on a split; SelectionError when it has no finite value."""
+        config, problem = self.config, self.data.problem
+        size = batch_size(config, split, fitted)
+        predictions = predict(fitted.model, split, self.task, problem, size, progress=report)
+        name = self.scorer.primary().name
+        value = scoring.score(self.scorer, predictions, split, with_rows=False).values[name]
+        if value is None or not math.isfinite(value):
+            raise SelectionError(f"{name} has no finite value on split {split.name!r}.")
+        return float(value)
+
+
+def _try(candidate: Candidate, subject: Comparison, judge: Split, report: Progress) -> tuple[TrialInfo, int | None]:
+    """Return what came of one candidate and how many samples it learned from; a failure is its result."""
+    try:
+        fitted = obtain_model(subject.config, subject.data, report, None)
+        value = subject.value(fitted, judge, report)
+    except MemoryError as error:
+        return _failed(candidate, "oom", error), None
+    except Exception as error:  # noqa: BLE001 - a plugin may raise anything; the trial keeps it
+        return _failed(candidate, "error", error), None
+    trial = TrialInfo(settings=candidate.settings, value=value, seconds=fitted.info.seconds)
+    return trial, fitted.info.train_samples
+
+
+def _failed(candidate: Candidate, status: Literal["error", "oom"], error: BaseException) -> TrialInfo:
+    message = scrub(" ".join(str(error).split()) or type(error).__name__)
+    return TrialInfo(settings=candidate.settings, status=status, message=message)
+
+
+def _judges(data: LoadedData, config: RunConfig, search: Search) -> Judged:
+    if search.on == "val":
+        return judged(data, config.data_seed, search.share)
+    train = data.splits.get("train")
+    if train is None:
+        raise DataError(f"data set {data.name!r} has no training split, so there is nothing to compare settings on.")
+    return Judged(data, train, data.splits["test"], "test")
+
+
+def _search_of(config: RunConfig) -> Search:
+    if config.search is None:
+        raise ValueError("the run has no search.")
+    return config.search
+
+
+def _part_of(report: Progress, number: int, count: int) -> Progress:
+    """Return a progress of one candidate that moves the whole search on; its fit is most of it."""
+
+    def progress(stage: str, done: int, total: int) -> None:
+        share = done / max(total, 1)
+        part = FIT_STEPS * share if stage == "fit" else FIT_STEPS + (STEPS - FIT_STEPS) * share
+        report("select", int(number * STEPS + part), count * STEPS)
+
+    return progress
