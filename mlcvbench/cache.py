@@ -36,6 +36,13 @@ def get(kind: str, key: str) -> Path | None:
     return folder if folder.is_dir() else None
 
 
+def entries(kind: str) -> list[Path]:
+    """Return every folder stored under `kind`, the last stored first."""
+    place = cache_dir() / kind
+    folders = [path for path in place.iterdir() if _SAFE.fullmatch(path.name)] if place.is_dir() else []
+    return sorted((path for path in folders if path.is_dir()), key=lambda path: path.stat().st_mtime, reverse=True)
+
+
 def put(kind: str, key: str, writer: Callable[[Path], None]) -> Path:
     """Store what `writer` writes into the empty folder it is given, and return where it lies.
 

@@ -17,6 +17,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "data": ("mlcvbench.cli.data:data", "Draw samples of a data set with their ground truth."),
     "profile": ("mlcvbench.cli.profile:profile", "Show a network layer by layer: shapes, parameters, operations."),
     "show": ("mlcvbench.cli.show:show", "Show a stored run."),
+    "explain": ("mlcvbench.cli.explain:explain", "Draw why a stored run's classifier says what it says."),
     "rescore": ("mlcvbench.cli.rescore:rescore", "Compute a run's metrics again from its stored predictions."),
     "compare": ("mlcvbench.cli.compare:compare", "Compare two runs, sample by sample."),
     "leaderboard": ("mlcvbench.cli.leaderboard:leaderboard", "Build, verify or publish leaderboards."),

@@ -1,0 +1,44 @@
+"""`mlcvbench explain RUN`: pictures of why a stored run's classifier says what it says."""
+
+from __future__ import annotations
+
+import click
+
+
+@click.command("explain")
+@click.argument("run")
+@click.argument("settings", nargs=-1, metavar="[KEY=VALUE]...")
+def explain(run: str, settings: tuple[str, ...]) -> None:
+    r"""Draw why the classifier of RUN says what it says of some samples: one PNG a sample, and the numbers as JSON.
+
+    Occlusion maps (any classifier of images): a grey square hides a part, and the fall of the class's probability is
+    drawn. Deconvnet (networks of convolutions, ReLU, pools, batch norm and linear layers): the strongest activations
+    of a layer, projected back to the pixels. RUN is a run folder or an id in runs/; its weights are in the cache.
+
+    \b
+    KEYs:
+      sample=ID,...         test samples; without it count=4, spread over the split
+      show=both             deconvnet, occlusion or both
+      layer=NAME            layer to project back, as `mlcvbench profile` names it;
+                            the last with maps by default
+      features=4            strongest channels to project
+      class=prediction      whose probability is watched: prediction or truth
+      window=N step=N       the square: a quarter of the image, moved by its half
+      out=DIR               folder to write; explain-RUN by default
+      weights=PATH          weights of the run, when they are not in the cache
+      data.NAME=PATH        paths of the data, which a record does not hold
+    """
+    from mlcvbench.cli.runs import open_run
+    from mlcvbench.explain import explaining
+    from mlcvbench.explain.request import parse_request
+    from mlcvbench.explain.subject import open_subject
+
+    request = parse_request(settings)
+    record, _ = open_run(run)
+    subject = open_subject(record, request.paths, request.weights)
+    classes = subject.data.problem.classes
+    for written in explaining.explain(subject, request):
+        sample = written.sample
+        truth = "" if sample.truth is None else f"is {classes[sample.truth]!r}, "
+        sure = sample.probabilities[sample.prediction]
+        click.echo(f"wrote {written.path}: {truth}read as {classes[sample.prediction]!r} ({sure:.3f})")

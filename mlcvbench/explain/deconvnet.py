@@ -1,0 +1,185 @@
+"""Deconvnet (Zeiler and Fergus, ECCV 2014): project one activation of a network back to the pixels.
+
+Everything but that activation is set to zero; it then goes back through the network: a max pool hands it to the place
+its maximum came from (the switch), a ReLU lets its positive part through whatever the forward signal was, a convolution
+becomes its transpose. All but the ReLU is what a gradient does, so the gradient is taken with that one rule changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from mlcvbench.contract import Array
+from mlcvbench.errors import RequestError, UnknownNameError
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+_LINEAR = """
+    AccumulateGrad AdaptiveAvgPool2D Add Addmm Alias AvgPool2D Cat Clone ConstantPadNd Convolution CudnnBatchNorm
+    DeconvolvedReLU Expand MaxPool2DWithIndices Mean Mm NativeBatchNorm Neg Permute ReshapeAlias Slice Split
+    SplitWithSizes Squeeze Sub Sum T ToCopy Transpose UnsafeView Unsqueeze UpsampleBilinear2D UpsampleBilinear2DAa View
+"""
+LINEAR = frozenset(_LINEAR.split())
+"""Steps of autograd that a deconvnet can take: linear ones, the switches of max pools, and its own ReLU."""
+
+
+@dataclass(frozen=True, slots=True)
+class Projection:
+    """What made unit (`row`, `column`) of a channel of a layer fire: `pixels` float32 (C, H, W), signed."""
+
+    channel: int
+    row: int
+    column: int
+    activation: float
+    pixels: Array
+
+
+@dataclass(frozen=True, slots=True)
+class Maps:
+    """The output of one layer: (1, C, H, W)."""
+
+    layer: str
+    values: torch.Tensor
+
+
+def project(
+    module: nn.Module, inputs: torch.Tensor, count: int, layer: str | None = None
+) -> tuple[str, list[Projection]]:
+    """Project the strongest activation of each of the `count` strongest channels of a layer back to `inputs`.
+
+    `inputs`: float32 (1, C, H, W). `layer`: its name in the module; None means the last whose maps are larger than one
+    unit. Returns the layer's name and at most `count` projections, strongest first; channels that do not fire are left
+    out. UnknownNameError when there is no such layer; RequestError when it has no maps, or when a step of the network
+    before it has no deconvolution. The module is left as it was, in evaluation mode.
+    """
+    import torch
+
+    module.eval()
+    image = inputs.detach().clone().requires_grad_()
+    with torch.inference_mode(mode=False), torch.enable_grad():
+        maps = _maps_of(module, image, layer)
+        _refuse_others(maps, image)
+        return maps.layer, _strongest(maps.values, image, count)
+
+
+def _strongest(values: torch.Tensor, image: torch.Tensor, count: int) -> list[Projection]:
+    import torch
+
+    peaks, places = values.detach()[0].flatten(1).max(dim=1)  # (C,)
+    order = torch.argsort(peaks, descending=True, stable=True)[:count]
+    found = []
+    for channel in order.tolist():
+        activation = float(peaks[channel])
+        if activation <= 0:
+            break
+        row, column = divmod(int(places[channel]), values.shape[3])
+        unit = values[0, channel, row, column]
+        (back,) = torch.autograd.grad(unit, image, unit.detach(), retain_graph=True)
+        found.append(Projection(channel, row, column, activation, back[0].numpy()))
+    return found
+
+
+def _maps_of(module: nn.Module, image: torch.Tensor, layer: str | None) -> Maps:
+    """Run the network by the deconvnet's rules and return the maps of a layer."""
+    calls: list[tuple[str, torch.Tensor]] = []
+
+    def keep(name: str) -> Any:
+        def hook(_part: Any, _args: Any, output: Any) -> None:
+            if hasattr(output, "ndim") and output.ndim == 4:
+                calls.append((name, output))
+
+        return hook
+
+    parts = {name: part for name, part in module.named_modules() if name}
+    handles = [part.register_forward_hook(keep(name)) for name, part in parts.items()]
+    try:
+        with deconvolved():
+            module(image)
+    finally:
+        for handle in handles:
+            handle.remove()
+    if layer is None:
+        return _last(calls)
+    if layer not in parts:
+        raise UnknownNameError("layer", layer, dict(calls))
+    made = [output for name, output in calls if name == layer]
+    if not made:
+        raise RequestError(f"layer {layer!r} has no maps (channels, height, width) to project back.")
+    return Maps(layer, made[-1])
+
+
+def _last(calls: Sequence[tuple[str, torch.Tensor]]) -> Maps:
+    """Return the last maps of more than one unit, named by the innermost module that gave them."""
+    for _, output in reversed(calls):
+        if output.shape[2] * output.shape[3] > 1:
+            return Maps(next(name for name, made in calls if made is output), output)
+    raise RequestError("the network has no layer with maps (channels, height, width), which a deconvnet starts from.")
+
+
+def _refuse_others(maps: Maps, image: torch.Tensor) -> None:
+    """Walk back from the maps to the image; RequestError names a step between them that has no deconvolution."""
+    parents: dict[Any, list[Any]] = {}
+    todo = [maps.values.grad_fn]
+    while todo:
+        node = todo.pop()
+        if node is not None and node not in parents:
+            parents[node] = [parent for parent, _ in node.next_functions]
+            todo += parents[node]
+    between = _leading_to(image, parents)
+    for node in (node for node in parents if node in between):
+        step = node.name().rpartition("::")[2].rstrip("0123456789").removesuffix("Backward")
+        signals = [parent in between for parent in parents[node]]
+        scaled = sum(signals) == 1 and (step == "Mul" or (step == "Div" and signals[0]))
+        if step not in LINEAR and not scaled:
+            raise RequestError(
+                f"layer {maps.layer!r} depends on a step {step!r}, which has no deconvolution: wanted convolutions, "
+                "ReLU, pools, batch norm, linear layers, sums and joins; show=occlusion takes any model."
+            )
+
+
+def _leading_to(image: torch.Tensor, parents: Mapping[Any, Sequence[Any]]) -> set[Any]:
+    """Return the nodes of a graph of autograd from which a signal reaches the image, its own leaf included."""
+    children: dict[Any, list[Any]] = {}
+    for node, above in parents.items():
+        for parent in above:
+            children.setdefault(parent, []).append(node)
+    todo = [node for node in parents if getattr(node, "variable", None) is image]
+    found = set(todo)
+    while todo:
+        fresh = [child for child in children.get(todo.pop(), ()) if child not in found]
+        found.update(fresh)
+        todo += fresh
+    return found
+
+
+@contextmanager
+def deconvolved() -> Iterator[None]:
+    """Within, each ReLU (layer or function) hands back the positive part of what it gets, whatever it saw before."""
+    import torch
+    from torch.nn import functional
+    from torch.overrides import TorchFunctionMode
+
+    relus = {torch.relu, torch.relu_, torch.Tensor.relu, torch.Tensor.relu_, functional.relu}
+
+    class DeconvolvedReLU(torch.autograd.Function):
+        @staticmethod
+        def forward(_ctx: Any, values: torch.Tensor) -> torch.Tensor:
+            return values.clamp(min=0)
+
+        @staticmethod
+        def backward(_ctx: Any, *signals: torch.Tensor) -> torch.Tensor:
+            return signals[0].clamp(min=0)
+
+    class Deconvolved(TorchFunctionMode):
+        def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            if func in relus:
+                return DeconvolvedReLU.apply(args[0])
+            return func(*args, **(kwargs or {}))
+
+    with Deconvolved():
+        yield
