@@ -41,17 +41,18 @@ class Judged:
         return replace(self.data, splits=splits if val is None else {**splits, "val": val})
 
 
-def judged(data: LoadedData, data_seed: int, share: float | None = None) -> Judged:
+def judged(data: LoadedData, data_seed: int, share: float | None = None, key: str = "select_share") -> Judged:
     """Return the validation split of a data set as the judge, or a hold-out of its training split.
 
-    DataError when there is nothing to learn from; RequestError when `share` is given and nothing has to be held out.
+    DataError when there is nothing to learn from; RequestError when `share`, the value of `key`, is given and nothing
+    has to be held out.
     """
     train, val = data.splits.get("train"), data.splits.get("val")
     if train is None or not len(train):
         raise DataError(f"data set {data.name!r} has no training split, so there is nothing to compare settings on.")
     if val is not None:
         if share is not None:
-            raise RequestError(f"select_share={share:g} has no effect: data set {data.name!r} has a validation split.")
+            raise RequestError(f"{key}={share:g} has no effect: data set {data.name!r} has a validation split.")
         return Judged(data, train, val, "val")
     share = DEFAULT_SHARE if share is None else share
     fitted, held = hold_out(train, share, data_seed)

@@ -16,6 +16,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "info": ("mlcvbench.cli.info:info", "Show what one name is and which settings it takes."),
     "data": ("mlcvbench.cli.data:data", "Draw samples of a data set with their ground truth."),
     "profile": ("mlcvbench.cli.profile:profile", "Show a network layer by layer: shapes, parameters, operations."),
+    "study": ("mlcvbench.cli.study:study", "Draw error against a setting, or bias and variance."),
     "show": ("mlcvbench.cli.show:show", "Show a stored run."),
     "explain": ("mlcvbench.cli.explain:explain", "Draw why a stored run's classifier says what it says."),
     "rescore": ("mlcvbench.cli.rescore:rescore", "Compute a run's metrics again from its stored predictions."),

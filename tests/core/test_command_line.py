@@ -54,8 +54,8 @@ def test_every_command_of_the_table_exists_and_explains_itself(name: str, capsys
 
 
 def test_an_unknown_command_offers_the_nearest(capsys: pytest.CaptureFixture[str]):
-    assert main(["lst"]) == 2
-    assert capsys.readouterr().err == "mlcvbench: error: unknown command 'lst'. Did you mean 'list'?\n"
+    assert main(["lisst"]) == 2
+    assert capsys.readouterr().err == "mlcvbench: error: unknown command 'lisst'. Did you mean 'list'?\n"
 
 
 @pytest.mark.parametrize(

@@ -229,3 +229,12 @@ def test_progress_of_a_search_only_rises(tmp_path: Path):
     assert record.status == "ok"
     assert seen == sorted(seen)
     assert seen[-1][0] <= seen[-1][1] == 200
+
+
+def test_a_search_goes_on_from_the_fits_that_were_done(tmp_path: Path, fussy: None):
+    run(tmp_path / "a", "model=fussy", "model.strength=21,22", "select=grid", "refit=off")
+    done = len(SEEN)
+
+    run(tmp_path / "b", "model=fussy", "model.strength=21,22,23", "select=grid", "refit=off")
+
+    assert (done, len(SEEN)) == (2, 3)

@@ -1,0 +1,109 @@
+"""`mlcvbench study`: how the errors of a method move with a setting, and with its training data."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from mlcvbench.studies.planning import Kind
+
+REDRAW_SECONDS = 0.2
+
+
+@click.group("study")
+def study() -> None:
+    """Study a method without its test split: capacity curves, bias and variance (PNG and CSV)."""
+
+
+@study.command("capacity", short_help="Draw training and validation error against one setting.")
+@click.argument("settings", nargs=-1, required=True, metavar="KEY=VALUE...")
+@click.option("--quiet", is_flag=True, help="Say nothing about progress.")
+def capacity(settings: tuple[str, ...], quiet: bool) -> None:
+    r"""Draw training and validation error of one model against one setting.
+
+    The setting is the one that is given several values: task=digits model=knn model.k=1,3,5,9,15,25.
+    A large training error is underfitting; a large gap between the two is overfitting.
+
+    \b
+    KEYs are those of `mlcvbench run` (task data model seed device threads batch, model.*, fit.*, data.*), and
+      axis=auto     linear, log, inverse (against 1/value, for settings such as k) or names
+      share=0.2     part of train that judges where a data set has no validation split
+      out=FILE      the PNG to write; the CSV lies beside it
+    Several seeds are drawn as a band. The test split has no part in it. Fits run in a process of their own.
+    """
+    _carry_out("capacity", settings, quiet)
+
+
+@study.command("bias-variance", short_help="Fit again and again on resampled training data.")
+@click.argument("settings", nargs=-1, required=True, metavar="KEY=VALUE...")
+@click.option("--quiet", is_flag=True, help="Say nothing about progress.")
+def bias_variance(settings: tuple[str, ...], quiet: bool) -> None:
+    r"""Fit again and again on resampled training data, and take the error apart.
+
+    Bias is read off the training error; variance off the gap to the validation error and its spread over the fits.
+    Models and settings may have several values, each combination is a row: model=knn,mlp knn.k=1,25.
+
+    \b
+    KEYs are those of `mlcvbench run` (task data model seed device threads batch, model.*, fit.*, data.*), and
+      repeats=10    fits of each combination
+      by=bootstrap  what changes between them: training samples drawn with replacement, or only the seed
+      share=0.2     part of train that judges where a data set has no validation split
+      out=FILE      the PNG to write; the CSV lies beside it
+    The test split has no part in it. Fits run in a process of their own.
+    """
+    _carry_out("bias-variance", settings, quiet)
+
+
+def _carry_out(kind: Kind, settings: tuple[str, ...], quiet: bool) -> None:
+    from mlcvbench.studies.drawing import draw
+    from mlcvbench.studies.planning import plan_study
+    from mlcvbench.studies.running import measure
+    from mlcvbench.studies.summary import to_csv, to_text
+
+    asked = plan_study(kind, settings)
+    with _Progress(quiet) as progress:
+        measured = measure(asked, progress)
+    _write(asked.out, draw(asked, measured))
+    _write(asked.out.with_suffix(".csv"), to_csv(asked, measured).encode())
+    click.echo(to_text(asked, measured))
+    click.echo(f"\nwrote {asked.out} and {asked.out.with_suffix('.csv')}")
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Write a file, whole or not at all; StoreError says why not."""
+    from mlcvbench.errors import StoreError
+
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        beside.write_bytes(data)
+        beside.replace(path)
+    except OSError as error:
+        beside.unlink(missing_ok=True)
+        raise StoreError(f"out={path}: cannot be written ({error.strerror or error}).") from None
+
+
+class _Progress:
+    """One line on standard error that is rewritten; nothing where it is no terminal."""
+
+    def __init__(self, quiet: bool) -> None:
+        self._live = not quiet and sys.stderr.isatty()
+        self._said = 0.0
+
+    def __enter__(self) -> _Progress:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._live and self._said:
+            click.echo("\r\x1b[2K", nl=False, err=True)
+
+    def __call__(self, done: int, total: int, stage: str) -> None:
+        now = time.monotonic()
+        if self._live and now - self._said >= REDRAW_SECONDS:
+            self._said = now
+            click.echo(f"\r\x1b[2Kfit {min(done + 1, total)} of {total} {stage}", nl=False, err=True)

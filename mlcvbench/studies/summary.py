@@ -1,0 +1,146 @@
+"""The numbers of a study as people read them: errors in percent where a metric is a share of what is right."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean, pstdev, stdev
+
+from mlcvbench.studies.fits import Axis
+from mlcvbench.studies.planning import Study
+from mlcvbench.studies.running import Measured
+
+
+@dataclass(frozen=True, slots=True)
+class Errors:
+    """The errors of the fits at one place, in the unit of `error_title`; empty when every fit failed there."""
+
+    label: str
+    train: tuple[float, ...]
+    judge: tuple[float, ...]
+    failed: tuple[str, ...]
+
+    @property
+    def bias(self) -> float:
+        """The mean error on the samples it learned from: what more capacity would lower."""
+        return fmean(self.train)
+
+    @property
+    def gap(self) -> float:
+        """How much larger the mean error on the judging samples is: what more data would lower."""
+        return fmean(self.judge) - fmean(self.train)
+
+    @property
+    def error(self) -> float:
+        """The mean error on the judging samples."""
+        return fmean(self.judge)
+
+    @property
+    def spread(self) -> float:
+        """The standard deviation of that error over the repeats; 0 for a single one."""
+        return stdev(self.judge) if len(self.judge) > 1 else pstdev(self.judge)
+
+
+def error_of(value: float, axis: Axis) -> float:
+    """Return a metric as an error: a share of what is right becomes a percentage of what is wrong.
+
+    >>> error_of(0.96, Axis("top1", "fraction", True, "val", 200))
+    4.0
+    >>> error_of(1.5, Axis("epe", "px", False, "val", 200))
+    1.5
+    """
+    if axis.unit == "fraction":
+        return round(100 * (1 - value if axis.higher_is_better else value), 10)
+    return value
+
+
+def error_title(axis: Axis) -> str:
+    """Return what the numbers are, for a head or an axis.
+
+    >>> error_title(Axis("top1", "fraction", True, "val", 200))
+    'error (1 - top1), %'
+    """
+    if axis.unit == "fraction":
+        return f"error (1 - {axis.metric}), %" if axis.higher_is_better else f"{axis.metric}, %"
+    return axis.metric if axis.unit == "1" else f"{axis.metric}, {axis.unit}"
+
+
+def errors_of(study: Study, measured: Measured) -> list[Errors]:
+    """Return the errors at each place of a study, in its order."""
+    found = []
+    for place, label in enumerate(study.labels):
+        points = measured.at(place)
+        found.append(
+            Errors(
+                label=label,
+                train=tuple(error_of(point.train, measured.axis) for point in points if point.train is not None),
+                judge=tuple(error_of(point.judge, measured.axis) for point in points if point.judge is not None),
+                failed=tuple(p.message for p in measured.points if p.place == place and p.judge is None),
+            )
+        )
+    return found
+
+
+def best_place(errors: Sequence[Errors], *, lower_is_better: bool) -> int:
+    """Return the index of the least mean error (the largest where larger is better), the first of equal ones."""
+    sign = 1 if lower_is_better else -1
+    return min((sign * one.error, index) for index, one in enumerate(errors) if one.judge)[1]
+
+
+def to_csv(study: Study, measured: Measured) -> str:
+    """Return a row a fit: its place, seeds, the metric on both sides as it was measured, and what failed."""
+    first = study.setting or "configuration"
+    metric = measured.axis.metric
+    head = [first, "seed", "bootstrap", f"train_{metric}", f"judge_{metric}", "fit_s", "message"]
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(head)
+    for job, point in zip(study.jobs, measured.points, strict=True):
+        sample = "" if job.sample is None else job.sample
+        numbers = ["" if number is None else repr(number) for number in (point.train, point.judge, point.seconds)]
+        writer.writerow([study.labels[job.place], job.config.seed, sample, *numbers, point.message])
+    return text.getvalue()
+
+
+def to_text(study: Study, measured: Measured) -> str:
+    """Return the study as a table for the terminal."""
+    errors = errors_of(study, measured)
+    curve = study.kind == "capacity"
+    titles = ["train", "validation", "gap"] if curve else ["bias ~ train", "gap", "spread", "validation"]
+    rows = [[study.setting or "configuration", *titles, ""]]
+    best = best_place(errors, lower_is_better=lower_is_better(measured.axis))
+    for index, one in enumerate(errors):
+        said = f"{len(one.failed)} failed: {one.failed[0]}" if one.failed else ""
+        if not one.judge:
+            rows.append([one.label, *["-"] * len(titles), said])
+            continue
+        numbers = [one.bias, one.error, one.gap] if curve else [one.bias, one.gap, one.spread, one.error]
+        rows.append([one.label, *[f"{number:.2f}" for number in numbers], said or ("best" if index == best else "")])
+    axis = measured.axis
+    head = f"{error_title(axis)}; judged by {axis.n:,} samples: {axis.judge}"
+    note = "The best value is optimistic: it looks better on the samples that chose it." if curve else NOTE
+    return "\n".join([head, "", *_aligned(rows), "", note])
+
+
+NOTE = (
+    "bias ~ error on its own training samples; variance ~ gap to the validation error, and its spread over the repeats."
+)
+
+
+def lower_is_better(axis: Axis) -> bool:
+    """Tell whether the number drawn is the better the lower it is."""
+    return axis.unit == "fraction" or not axis.higher_is_better
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return rows with the first column to the left, numbers to the right, and what is said at the end."""
+    inner = range(len(rows[0]) - 1)
+    widths = [max(len(row[column]) for row in rows) for column in inner]
+    return [
+        "  ".join(
+            [row[0].ljust(widths[0]), *(row[column].rjust(widths[column]) for column in inner if column), row[-1]]
+        ).rstrip()
+        for row in rows
+    ]
