@@ -102,7 +102,12 @@ def _write(folder: Path, tensors: dict[str, torch.Tensor], facts: dict[str, Any]
     from safetensors.torch import save_file
 
     pending = folder / f"{FILE}.{os.getpid()}"
-    stored = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+    stored: dict[str, torch.Tensor] = {}
+    places: set[int] = set()
+    for name, tensor in tensors.items():
+        plain = tensor.detach().cpu().contiguous()
+        stored[name] = plain.clone() if plain.data_ptr() in places else plain  # the format has no tied weights
+        places.add(plain.data_ptr())
     save_file(stored, str(pending), metadata={FACTS: json.dumps(facts)})
     pending.replace(folder / FILE)
 

@@ -1,6 +1,6 @@
 """The training loop of every plugin that learns by gradient: one function, settings as data, randomness from one seed.
 
-The images stay one uint8 tensor on the device; a step slices it, scales to [0, 1] and augments. There is no loader.
+The images are one tensor on the device; a step picks some, scaled to [0, 1], and augments them. There is no loader.
 After each epoch the whole state goes to the context's checkpoint folder, from which an interrupted training goes on.
 """
 
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from mlcvbench_training.settings import Settings
 
 EVALUATION_BATCH = 256
+SCALED_BYTES = 256 * 2**20
+"""Images that take no more than this as floats are scaled once, not in each step."""
 AUXILIARY_WEIGHT = 0.3
 """Of the loss of each further output that a network has in training (Szegedy et al. 2015, section 5)."""
 
@@ -137,6 +139,8 @@ class Training:
         self.module, self.examples, self.settings, self.ctx, self.val = module, examples, settings, ctx, val
         _check(module, settings, val)
         self.generator = torch.Generator().manual_seed(ctx.seed)
+        small = 4 * examples.images.numel() <= SCALED_BYTES
+        self.inputs = scaled(examples.images) if small else None
         self.blocks = list(blocks(len(examples), 1 if settings.optimizer == "online_gd" else settings.batch))
         self.full_batch = settings.optimizer == "gd"
         self.rule = Rule(module, settings)
@@ -196,28 +200,29 @@ class Training:
         """Make one pass in a fresh order; return the mean loss and the accuracy on the way."""
         import torch
 
-        device = self.examples.labels.device
-        order = torch.randperm(len(self.examples), generator=self.generator).to(device)
-        total, hits = torch.zeros((), device=device), torch.zeros((), dtype=torch.int64, device=device)
+        order = torch.randperm(len(self.examples), generator=self.generator).to(self.examples.labels.device)
+        losses, answers = [], []  # added up at the end: nothing waits for them, and a step makes fewer calls
         self.module.train()
         for block in self.blocks:
             chosen = order[block]
+            inputs = self.inputs[chosen] if self.inputs is not None else scaled(self.examples.images[chosen])
             labels = self.examples.labels[chosen]
-            logits, loss = self._gradient(self.examples.images[chosen], labels)
+            logits, loss = self._gradient(augment(inputs, self.settings, self.generator), labels)
             if not self.full_batch:
                 self._update()
-            total.add_(loss, alpha=len(labels))
-            hits += (logits.argmax(1) == labels).sum()
+            losses.append(loss)
+            answers.append(logits.argmax(1))
         if self.full_batch:
             self._update()
-        return float(total) / len(order), int(hits) / len(order)
+        sizes = torch.tensor([block.stop - block.start for block in self.blocks], dtype=torch.float64)
+        total = float(torch.stack(losses).double().cpu() @ sizes)
+        return total / len(order), int((torch.cat(answers) == self.examples.labels[order]).sum()) / len(order)
 
-    def _gradient(self, images: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Add a batch's gradient to what the parameters have; return its logits and its mean cross-entropy."""
+    def _gradient(self, inputs: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Add a batch's gradient to what the parameters have; return its logits and its loss."""
         from torch.nn import functional
 
         settings = self.settings
-        inputs = augment(scaled(images), settings, self.generator)
         outputs = self.module(inputs)
         logits, *auxiliary = outputs if isinstance(outputs, tuple) else (outputs,)
         loss = functional.cross_entropy(logits, labels, label_smoothing=settings.label_smoothing)
@@ -229,7 +234,7 @@ class Training:
         scale = self.rule.scale(self.rate)
         if self.full_batch:
             scale *= len(labels) / len(self.examples)  # the mean over all, not the sum (E4)
-        (loss if scale == 1.0 else loss * scale).backward()  # type: ignore[no-untyped-call]
+        loss.backward(None if scale == 1.0 else loss.new_tensor(scale))  # type: ignore[no-untyped-call]
         return logits.detach(), loss.detach()
 
     def _update(self) -> None:

@@ -33,7 +33,8 @@ class Rule:
         self.heavy = settings.optimizer in HEAVY_BALLS
         self.weights = [parameter for parameter in trainable if parameter.ndim > 1]
         self.others = [parameter for parameter in trainable if parameter.ndim <= 1]
-        groups = [{"params": group} for group in (self.weights, self.others) if group]
+        parts = (self.weights, self.others) if settings.l2 else ([*self.weights, *self.others],)  # a group costs time
+        groups = [{"params": part} for part in parts if part]
         self.optimizer = _optimizer(groups, settings)
         self.optimizer.zero_grad(set_to_none=True)
 

@@ -197,3 +197,20 @@ def test_a_run_killed_in_mid_training_goes_on_and_ends_with_the_same_weights(tmp
     assert resumed["fit"]["history"] == whole["fit"]["history"]
     assert [plot["file"] for plot in whole["plots"]][-1] == "history.png"
     assert not list((tmp_path / "other cache").glob("checkpoints/*/*"))
+
+
+def test_networks_with_tied_weights_leave_checkpoints(tmp_path: Path):
+    def tied() -> nn.Module:
+        with seeded(0, CPU):
+            layers = nn.Sequential(nn.Flatten(), nn.Linear(64, 64), nn.Tanh(), nn.Linear(64, 64), nn.Linear(64, 2))
+        layers[3].weight = layers[1].weight
+        return layers
+
+    whole, resumed = tied(), tied()
+    train_network(whole, data(50, 0), SETTINGS, FitContext(seed=0, device=Device()))
+    for _ in range(2):
+        resumed = tied()
+        train_network(resumed, data(50, 0), SETTINGS, FitContext(seed=0, device=Device(), checkpoints=tmp_path))
+
+    assert digest(resumed) == digest(whole)
+    assert resumed[3].weight is resumed[1].weight
