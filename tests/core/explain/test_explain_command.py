@@ -188,3 +188,33 @@ def test_a_failed_run_and_one_of_outside_predictions_have_nothing_to_explain(run
 
         assert main(["explain", str(copy)]) == 2
         assert capsys.readouterr().err == f"mlcvbench: error: {message.format(id=record.run_id)}\n"
+
+
+def test_a_run_of_another_task_kind_is_refused(tmp_path, place, capsys):
+    _, folder = stored_run(tmp_path / "other", "task=motorcycle", "model=constant_depth")
+
+    assert main(["explain", str(folder), "show=occlusion"]) == 2
+    assert capsys.readouterr().err.endswith("(depth) classifies no images, so there is nothing to explain.\n")
+
+
+def test_colour_images_are_explained_too(tmp_path, place):
+    generator = np.random.default_rng(0)
+    for split, count in (("train", 6), ("test", 2)):
+        for name, channel in (("red", 0), ("green", 1)):
+            folder = place / "pictures" / split / name
+            folder.mkdir(parents=True)
+            for number in range(count):
+                image = generator.integers(0, 90, (16, 16, 3), dtype=np.uint8)
+                image[4:12, 4:12, channel] += 160
+                Image.fromarray(image).save(folder / f"{number}.png")
+    data = f"data.root={place / 'pictures'}"
+    _, folder = stored_run(tmp_path / "runs", "data=image-folder", data, "data.size=[16,16]", *SETTINGS)
+
+    assert main(["explain", str(folder), data, "count=1", "out=why"]) == 0
+
+    (sample,) = json.loads((place / "why/explain.json").read_text())["samples"]
+    assert sample["truth"] in {"red", "green"}
+    assert sample["features"]
+    with Image.open(place / "why" / sample["file"]) as sheet:
+        pixels = np.asarray(sheet).astype(int)
+    assert (np.ptp(pixels[-150:, -150:], axis=2) > 30).any()  # the projection has colours
