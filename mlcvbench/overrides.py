@@ -18,7 +18,7 @@ from typing import Any
 from mlcvbench.config import Definition, RunConfig
 from mlcvbench.definitions import TASK_MARK, definition_files, load_definition
 from mlcvbench.errors import DataError, OverrideError, RequestError, did_you_mean
-from mlcvbench.inner import inner_models, parse_inner
+from mlcvbench.inner import inner_fit, inner_models, parse_inner
 from mlcvbench.limits import MAX_RUNS
 from mlcvbench.registry import Registry, get_registry
 from mlcvbench.run_keys import RUN_KEYS
@@ -289,11 +289,14 @@ class _Request:
         return config
 
     def _resolved(self, model: ModelSpec, chosen: dict[str, dict[str, Any]]) -> RunConfig:
+        params, fit = complete(model.params, chosen["model"]), complete(model.fit, chosen["fit"])
+        if fitted := next((params[param.name] for param in model.params if param.type == "model"), None):
+            inner_fit(fitted, self.definition.kind, fit, self.registry)
         return RunConfig(
             definition=self.definition,
             model=model.name,
-            model_params=complete(model.params, chosen["model"]),
-            fit=complete(model.fit, chosen["fit"]),
+            model_params=params,
+            fit=fit,
             data_params=complete(self.dataset.params, {**self.definition.data, **chosen["data"]}),
             given=tuple(f"{place}.{name}" for place in ("model", "fit", "data") for name in chosen[place]),
             **{key.field: chosen["run"].get(name, key.param.default) for name, key in RUN_KEYS.items()},

@@ -95,7 +95,7 @@ def fit_params(
     declared = (*_rule(), *_schedule(), *_regularisers(), *_image_changes())
     chosen = []
     for param in declared:
-        if param.name in without:
+        if param.name in without or not _users(param, optimizers):
             continue
         choices = optimizers if param.name == "optimizer" else param.choices
         default = getattr(defaults, param.name) if defaults is not None else None
@@ -124,8 +124,14 @@ _USED_BY_ALL = ("optimizer", "epochs", "l2", "label_smoothing")
 def _conditions(param: Param, optimizers: tuple[str, ...]) -> tuple[tuple[str, tuple[Any, ...]], ...]:
     if param.name in _USED_BY_ALL:
         return param.when
-    using = tuple(name for name in optimizers if name in _USED_BY.get(param.name, OPTIMIZERS))
+    using = _users(param, optimizers)
     return param.when if len(using) == len(optimizers) else (("optimizer", using), *param.when)
+
+
+def _users(param: Param, optimizers: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the rules among `optimizers` that use a setting."""
+    known = optimizers if param.name in _USED_BY_ALL else _USED_BY.get(param.name, OPTIMIZERS)
+    return tuple(name for name in optimizers if name in known)
 
 
 def _on(*schedules: str) -> tuple[tuple[str, tuple[str, ...]], ...]:

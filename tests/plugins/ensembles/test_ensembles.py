@@ -234,6 +234,15 @@ def test_settings_that_the_base_does_not_have_or_use_are_refused(train):
     )
 
 
+def test_a_request_with_such_settings_is_refused_before_anything_starts():
+    for words, message in (
+        (("model.base=linear_least_squares", "fit.lr=0.1"), r"^key 'fit\.lr' has no effect on model 'linear_least"),
+        (("fit.momentum=0.5",), r"^key 'fit\.momentum' has no effect on model 'small_cnn': it needs fit\.optimizer="),
+    ):
+        with pytest.raises(OverrideError, match=message):
+            config_for("model=ensemble", *words)
+
+
 def test_a_base_that_does_not_exist_is_refused_before_the_run():
     with pytest.raises(UnknownNameError, match=r"^unknown classification model 'small_cn'\. Did you mean 'small_cnn'"):
         config_for("model=ensemble", "model.base=small_cn")
