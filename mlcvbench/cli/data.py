@@ -16,7 +16,7 @@ def data() -> None:
 @click.argument("name")
 @click.argument("settings", nargs=-1, metavar="[KEY=VALUE]...")
 def preview(name: str, settings: tuple[str, ...]) -> None:
-    r"""Draw samples of NAME, a data set or a definition, with their ground truth as a contact sheet (PNG).
+    """Draw samples of NAME, a data set or a definition, with their ground truth as a contact sheet (PNG).
 
     A data set that several task kinds have gives one sheet a kind.
 
@@ -28,7 +28,7 @@ def preview(name: str, settings: tuple[str, ...]) -> None:
       out=FILE           the PNG to write; preview-NAME.png by default
       data.NAME=VALUE    settings of the data set, as `mlcvbench info` lists them
       data.seed=0        other rendered scenes, other splits
-    """
+    """  # noqa: D301 - backslash-b is click's mark of lines that stay as they are
     from mlcvbench.preview import no_pictures, plan_previews, write_preview
 
     requests = plan_previews(name, settings)

@@ -9,7 +9,7 @@ import click
 @click.argument("run")
 @click.argument("settings", nargs=-1, metavar="[KEY=VALUE]...")
 def explain(run: str, settings: tuple[str, ...]) -> None:
-    r"""Draw why the classifier of RUN says what it says of some samples: one PNG a sample, and the numbers as JSON.
+    """Draw why the classifier of RUN says what it says of some samples: one PNG a sample, and the numbers as JSON.
 
     Occlusion maps (any classifier of images): a grey square hides a part, and the fall of the class's probability is
     drawn. Deconvnet (networks of convolutions, ReLU, pools, batch norm and linear layers): the strongest activations
@@ -17,7 +17,7 @@ def explain(run: str, settings: tuple[str, ...]) -> None:
 
     \b
     KEYs:
-      sample=ID,...         test samples; without it count=4, spread over the split
+      sample=ID,...         test samples; without it count=4, spread over all
       show=both             deconvnet, occlusion or both
       layer=NAME            layer to project back, as `mlcvbench profile` names it;
                             the last with maps by default
@@ -27,7 +27,7 @@ def explain(run: str, settings: tuple[str, ...]) -> None:
       out=DIR               folder to write; explain-RUN by default
       weights=PATH          weights of the run, when they are not in the cache
       data.NAME=PATH        paths of the data, which a record does not hold
-    """
+    """  # noqa: D301 - backslash-b is click's mark of lines that stay as they are
     from mlcvbench.cli.runs import open_run
     from mlcvbench.explain import explaining
     from mlcvbench.explain.request import parse_request

@@ -151,18 +151,19 @@ def draw(subject: Subject, sample: Explanation) -> Any:
         least, most = found.score - found.drops.max(), found.score - found.drops.min()
         name = classes[sample.watched]
         caption = f"{name}: {found.score:.2f}, hidden {least:.2f} to {most:.2f}"
-        panels.append(Panel(drawing.heat(sample.image, found.by_pixel()), caption))
+        drops = found.by_pixel()
+        panels.append(Panel(drawing.heat(sample.image, drops), caption))
         lines.append(
             f"Second picture: a grey square of {found.window}x{found.window} pixels hides a part; red where the "
-            f"probability of {name} falls, blue where it rises."
+            f"probability of {name} falls, blue where it rises; at most by {np.abs(drops).max():.2g}."
         )
     for one in sample.projections:
         caption = f"channel {one.channel} at {one.row},{one.column}: {one.activation:.3g}"
         panels.append(Panel(drawing.projection(one.pixels), caption))
     if sample.layer is not None:
         lines.append(
-            f"Grey pictures: the strongest activations of layer {sample.layer}, one a channel, projected back to the "
-            "pixels by a deconvnet."
+            f"Further pictures: the strongest activations of layer {sample.layer}, one a channel, projected back to "
+            "the pixels by a deconvnet."
             if sample.projections
             else f"No unit of layer {sample.layer} fires."
         )
@@ -197,7 +198,8 @@ def numbers(subject: Subject, sample: Explanation) -> dict[str, Any]:
 
 def _file_of(sample: str, taken: set[str]) -> str:
     """Return a name for a sample's picture that no other has, whatever letters are in its id."""
-    stem = re.sub(r"[^A-Za-z0-9._-]", "-", sample).lstrip(".")[:80] or "sample"
+    bare = re.sub(r"\.(png|jpe?g|bmp|tiff?|webp)$", "", sample, flags=re.IGNORECASE)
+    stem = re.sub(r"[^A-Za-z0-9._-]", "-", bare).lstrip(".")[:80] or "sample"
     name, number = stem, 1
     while name in taken:
         number += 1

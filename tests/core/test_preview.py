@@ -165,3 +165,8 @@ def test_a_task_kind_that_does_not_draw_says_so(task, message, capsys):
 def test_a_kind_that_draws_nothing_does_not_stop_the_others(capsys):
     assert preview("dots", task="Plain") == 0
     assert capsys.readouterr().out == "wrote preview-dots-segmentation.png: split test, 20 samples, count=8\n"
+
+
+def test_its_help_lists_each_key_on_a_line_of_its_own(capsys):
+    assert main(["data", "preview", "--help"]) == 0
+    assert "    count=8            samples, spread over the split\n" in capsys.readouterr().out

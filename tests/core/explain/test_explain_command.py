@@ -13,6 +13,7 @@ from support.runs import stored_run
 
 from mlcvbench import cache
 from mlcvbench.cli import main
+from mlcvbench.explain.explaining import _file_of
 from mlcvbench.records.schema import Record
 from mlcvbench.run_key import weights_hash
 
@@ -213,8 +214,23 @@ def test_colour_images_are_explained_too(tmp_path, place):
     assert main(["explain", str(folder), data, "count=1", "out=why"]) == 0
 
     (sample,) = json.loads((place / "why/explain.json").read_text())["samples"]
-    assert sample["truth"] in {"red", "green"}
+    assert (sample["id"], sample["file"], sample["truth"]) == ("green/0.png", "green-0.png", "green")
     assert sample["features"]
     with Image.open(place / "why" / sample["file"]) as sheet:
         pixels = np.asarray(sheet).astype(int)
     assert (np.ptp(pixels[-150:, -150:], axis=2) > 30).any()  # the projection has colours
+
+
+def test_files_are_named_after_ids_and_never_twice():
+    taken: set[str] = set()
+
+    names = [_file_of(one, taken) for one in ("a/b", "a-b", "a.b.PNG", "../../x", "é")]
+
+    assert names == ["a-b.png", "a-b-2.png", "a.b.png", "-..-x.png", "-.png"]
+
+
+def test_its_help_lists_each_key_on_a_line_of_its_own(capsys):
+    assert main(["explain", "--help"]) == 0
+    out = capsys.readouterr().out
+    assert all(f"\n    {key}=" in out for key in ("sample", "show", "layer", "window", "out", "weights"))
+    assert max(map(len, out.splitlines())) <= 80
