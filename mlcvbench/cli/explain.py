@@ -19,7 +19,7 @@ def explain(run: str, settings: tuple[str, ...]) -> None:
     KEYs:
       sample=ID,...         test samples; without it count=4, spread over all
       show=both             deconvnet, occlusion or both
-      layer=NAME            layer to project back, as `mlcvbench profile` names it;
+      layer=NAME            layer to project back, as `profile` names it;
                             the last with maps by default
       features=4            strongest channels to project
       class=prediction      whose probability is watched: prediction or truth

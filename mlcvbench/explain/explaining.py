@@ -154,8 +154,9 @@ def draw(subject: Subject, sample: Explanation) -> Any:
         drops = found.by_pixel()
         panels.append(Panel(drawing.heat(sample.image, drops), caption))
         lines.append(
-            f"Second picture: a grey square of {found.window}x{found.window} pixels hides a part; red where the "
-            f"probability of {name} falls, blue where it rises; at most by {np.abs(drops).max():.2g}."
+            f"Second picture: a grey square of {found.window}x{found.window} pixels hides a part. Red where the "
+            f"probability of {name} falls, blue where it rises, mean of the squares over a pixel: at most "
+            f"{np.abs(drops).max():.2g}."
         )
     for one in sample.projections:
         caption = f"channel {one.channel} at {one.row},{one.column}: {one.activation:.3g}"
