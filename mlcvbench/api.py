@@ -115,8 +115,8 @@ def _frame_row(record: Record) -> dict[str, Any]:
         "env_class": record.env_class,
     }
     row |= {f"model.{name}": value for name, value in record.model.params.items()}
-    row |= {f"fit.{name}": value for name, value in (record.config.get("fit") or {}).items()}
-    return row if record.selection is None else row | record.selection.trials[record.selection.winner].settings
+    fit = record.config.get("fit") if record.selection is None else record.selection.fit
+    return row | {f"fit.{name}": value for name, value in (fit or {}).items()}
 
 
 def _live_config(task: str, data: dict[str, Any], **given: Any) -> RunConfig:

@@ -44,8 +44,8 @@ class Judged:
 def judged(data: LoadedData, data_seed: int, share: float | None = None, key: str = "select_share") -> Judged:
     """Return the validation split of a data set as the judge, or a hold-out of its training split.
 
-    DataError when there is nothing to learn from; RequestError when `share`, the value of `key`, is given and nothing
-    has to be held out.
+    DataError when there is nothing to learn from, or nothing that can be scored as test is; RequestError when `share`,
+    the value of `key`, is given and nothing has to be held out.
     """
     train, val = data.splits.get("train"), data.splits.get("val")
     if train is None or not len(train):
@@ -53,11 +53,23 @@ def judged(data: LoadedData, data_seed: int, share: float | None = None, key: st
     if val is not None:
         if share is not None:
             raise RequestError(f"{key}={share:g} has no effect: data set {data.name!r} has a validation split.")
+        _check_scored(data, val)
         return Judged(data, train, val, "val")
+    _check_scored(data, train)
     share = DEFAULT_SHARE if share is None else share
     fitted, held = hold_out(train, share, data_seed)
     described = f"{share:.0%} of train, held out".replace("%", " %")
     return Judged(data, train.take(fitted, "train/rest"), train.take(held, "train/held-out"), described)
+
+
+def _check_scored(data: LoadedData, split: Split) -> None:
+    """Refuse a split without some of the targets of test, such as the pairs of faces that a protocol compares."""
+    missing = sorted(set(data.splits["test"].targets()) - set(split.targets()))
+    if missing:
+        raise DataError(
+            f"data set {data.name!r}: split {split.name!r} has no {', '.join(missing)}, as test has, "
+            "so its samples cannot be scored and settings not compared on them."
+        )
 
 
 def hold_out(split: Split, share: float, seed: int) -> tuple[Array, Array]:

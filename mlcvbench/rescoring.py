@@ -64,9 +64,12 @@ class EngineValue:
 def config_of(record: Record, data: Mapping[str, Any] | None = None) -> RunConfig:
     """Return the configuration a record was made with; paths, which it does not hold, come from `data`.
 
+    Of a run that chose its settings it is the plain run that won.
     RequestError names a path that is missing.
     """
     config = RunConfig.from_dict(record.config)
+    if record.selection is not None:
+        config = replace(config, model_params=dict(record.model.params), fit=dict(record.selection.fit), search=None)
     given = dict(data or {})
     params = {**config.data_params, **given}
     said = {*config.given, *(f"data.{name}" for name in config.definition.data)}

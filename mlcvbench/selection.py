@@ -63,6 +63,7 @@ def select(config: RunConfig, data: LoadedData, task: Task, scorer: Scorer, repo
     winner = best(trials, higher_is_better=metric.higher_is_better)
     if winner is None:
         raise SelectionError(f"all {len(trials)} candidates failed; the first: {trials[0].message}")
+    chosen = settled(config, subjects[winner])
     info = SelectionInfo(
         method=search.method,
         metric=metric.name,
@@ -74,11 +75,11 @@ def select(config: RunConfig, data: LoadedData, task: Task, scorer: Scorer, repo
         train_samples=samples[winner],
         trials=tuple(trials),
         winner=winner,
+        fit=dict(chosen.fit),
         refit=search.refit,
         seconds=time.perf_counter() - began,
         note=OPTIMISTIC,
     )
-    chosen = settled(config, subjects[winner])
     plain_fit = search.refit or search.on == "test"
     return Selected(chosen, data if plain_fit else judges.for_fit(chosen, spec), info)
 
@@ -125,8 +126,13 @@ def _try(candidate: Candidate, subject: Comparison, judge: Split, report: Progre
 
 
 def _failed(candidate: Candidate, status: Literal["error", "oom"], error: BaseException) -> TrialInfo:
-    message = scrub(" ".join(str(error).split()) or type(error).__name__)
-    return TrialInfo(settings=candidate.settings, status=status, message=message)
+    return TrialInfo(settings=candidate.settings, status=status, message=reason(error))
+
+
+def reason(error: BaseException) -> str:
+    """Return an error in one line, without the machine's folders; what is no error of ours begins with its type."""
+    said = " ".join(str(error).split())
+    return scrub(said if isinstance(error, MlcvbenchError) and said else f"{type(error).__name__}: {said}".strip(": "))
 
 
 def _judges(data: LoadedData, config: RunConfig, search: Search) -> Judged:

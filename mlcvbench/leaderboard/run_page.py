@@ -242,10 +242,7 @@ def _groups(record: Record) -> list[dict[str, Any]]:
 
 def _fit_settings(record: Record) -> dict[str, Any]:
     """Return the settings of the fit, among them those that a search chose."""
-    selection = record.selection
-    chosen = selection.trials[selection.winner].settings if selection else {}
-    given = _prefixed("fit", record.config.get("fit"))
-    return {**given, **{name: value for name, value in chosen.items() if name.startswith("fit.")}}
+    return _prefixed("fit", record.selection.fit if record.selection else record.config.get("fit"))
 
 
 def _group(title: str, pairs: Mapping[str, Any]) -> dict[str, Any]:

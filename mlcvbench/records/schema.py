@@ -225,7 +225,8 @@ class SelectionInfo(Part):
     """How a run chose settings among `trials`; `winner` is the index of the best, the first of equal ones.
 
     `split`: what decided, in words, with its size `n` and fingerprint; `train_samples`: what the winning trial learned
-    from. `refit`: the winner was fitted again as a run without a search fits it. `note`: how to read its value.
+    from. `fit`: the winner's complete `fit.*` settings, as `model.params` holds the others. `refit`: it was fitted
+    again as a run without a search fits it. `note`: how to read its value.
     """
 
     method: Literal["grid", "random"]
@@ -238,6 +239,7 @@ class SelectionInfo(Part):
     train_samples: int | None = None
     trials: tuple[TrialInfo, ...]
     winner: int = Field(ge=0)
+    fit: dict[str, Any] = {}
     refit: bool = True
     seconds: float | None = None
     note: str = ""

@@ -13,10 +13,9 @@ from mlcvbench import assembly
 from mlcvbench.config import RunConfig
 from mlcvbench.contract import Array, Batch, LoadedData, Split, Targets
 from mlcvbench.contract.split import SubSplit
-from mlcvbench.draft import scrub
 from mlcvbench.fitting import Progress, obtain_model
 from mlcvbench.holdout import Judged, judged
-from mlcvbench.selection import Comparison
+from mlcvbench.selection import Comparison, reason
 from mlcvbench.studies.planning import Job
 
 
@@ -93,7 +92,7 @@ class Fits:
         try:
             return self._measure(job, report)
         except Exception as error:  # noqa: BLE001 - a plugin may raise anything; the study shows what is left
-            return Point(job.place, message=scrub(" ".join(str(error).split()) or type(error).__name__))
+            return Point(job.place, message=reason(error))
 
     def _measure(self, job: Job, report: Progress) -> Point:
         config, found = job.config, self._judged(job.config)

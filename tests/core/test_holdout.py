@@ -89,7 +89,7 @@ def test_a_validation_split_is_used_where_there_is_one():
 
 
 def test_without_one_a_fifth_of_train_is_held_out():
-    found = judged(loaded(train=split(100, np.arange(100) % 2), test=split(10)), 0)
+    found = judged(loaded(train=split(100, np.arange(100) % 2), test=split(10, np.arange(10) % 2)), 0)
 
     assert (len(found.train), len(found.judge), found.described) == (80, 20, "20 % of train, held out")
 
@@ -99,6 +99,18 @@ def test_data_without_train_have_nothing_to_compare_on():
         judged(loaded(test=split(10)), 0)
 
     assert str(caught.value) == ("data set 'toy' has no training split, so there is nothing to compare settings on.")
+
+
+def test_samples_that_cannot_be_scored_as_test_is_decide_nothing():
+    data = loaded(train=split(80), test=split(10, np.arange(10) % 2))
+
+    with pytest.raises(DataError) as caught:
+        judged(data, 0)
+
+    assert str(caught.value) == (
+        "data set 'toy': split 'train' has no label, as test has, so its samples cannot be scored and settings not "
+        "compared on them."
+    )
 
 
 def test_a_fit_sees_the_judge_only_where_it_chooses_on_it():

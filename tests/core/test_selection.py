@@ -12,13 +12,16 @@ import pytest
 from support.runs import config_for, stored_run
 
 from mlcvbench import hookimpl, runner
+from mlcvbench.api import to_frame
 from mlcvbench.assembly import load_data
 from mlcvbench.contract import Batch, FitContext, Model, Predictions, Split
 from mlcvbench.leaderboard.boards import boards_of
 from mlcvbench.leaderboard.build import build_boards
+from mlcvbench.overrides import plan
 from mlcvbench.records.display import to_text
 from mlcvbench.records.schema import Record, TrialInfo
 from mlcvbench.registry import Registry, get_registry, using
+from mlcvbench.rescoring import config_of, recompute
 from mlcvbench.selection import OPTIMISTIC, best
 from mlcvbench.specs import ModelSpec, Param
 
@@ -110,6 +113,25 @@ def test_a_fit_that_chooses_on_val_itself_gets_it(tmp_path: Path):
 
     assert record.status == "ok"
     assert (record.fit.train_samples, record.fit.val_samples) == (800, 200)
+    assert record.selection is not None
+    assert (record.selection.fit["epochs"], record.selection.fit["early_stopping"]) == (2, True)
+
+
+def test_a_record_gives_back_the_run_that_won(tmp_path: Path):
+    words = ("model=mlp", "fit.optimizer=adam,momentum", "fit.momentum=0.1,0.2", "fit.epochs=2")
+
+    record, folder = stored_run(tmp_path, *words, "select=grid")
+
+    won = config_of(record)
+    assert record.selection is not None
+    (plain,) = plan(["task=digits", "model=mlp", "fit.epochs=2", "fit.optimizer=adam", "time=off"]).configs
+    assert set(won.fit) == set(plain.fit)
+    assert (won.search, won.model_params) == (None, record.model.params)
+    for name, value in record.selection.trials[record.selection.winner].settings.items():
+        assert won.fit[name.removeprefix("fit.")] == value
+    assert recompute(record, folder).differences == ()
+    (row,) = to_frame([record]).to_dict("records")
+    assert row["fit.optimizer"] == won.fit["optimizer"]
 
 
 def test_data_without_val_are_held_out_once_for_all(tmp_path: Path, fussy: None, monkeypatch: pytest.MonkeyPatch):
@@ -148,7 +170,7 @@ def test_a_candidate_that_fails_is_a_trial_with_its_message(tmp_path: Path, fuss
     assert (first.status, first.value, first.message) == (
         "error",
         None,
-        "the loss is not finite after 3 epochs.",
+        "ValueError: the loss is not finite after 3 epochs.",
     )
     assert second.status == "error"
     assert "wanted finite numbers, got nan" in second.message
@@ -164,7 +186,7 @@ def test_when_every_candidate_fails_so_does_the_run(tmp_path: Path, fussy: None)
     assert record.error is not None
     assert (record.error.stage, record.error.message) == (
         "select",
-        "all 2 candidates failed; the first: the loss is not finite after 3 epochs.",
+        "all 2 candidates failed; the first: ValueError: the loss is not finite after 3 epochs.",
     )
 
 

@@ -71,7 +71,7 @@ def test_a_crash_costs_one_fit(faulty: None, capfd: pytest.CaptureFixture[str]):
     assert (fine["train_accuracy"], fine["judge_accuracy"]) == ("1.0", "1.0")
     assert crashed["message"].startswith("the process was ended by signal 6")
     assert left["message"] == "the process ended with exit code 0."
-    assert broken["message"] == "the method broke"
+    assert broken["message"] == "RuntimeError: the method broke"
     assert "judged by 6 samples: 20 % of train, held out" in capfd.readouterr().out
 
 
@@ -80,7 +80,7 @@ def test_when_every_fit_fails_there_is_one_line_and_no_file(faulty: None, capfd:
 
     assert study("capacity", *words) == 1
 
-    assert capfd.readouterr().err == "mlcvbench: error: all 2 fits failed; the first: the method broke\n"
+    assert capfd.readouterr().err == "mlcvbench: error: all 2 fits failed; the first: RuntimeError: the method broke\n"
     assert not list(Path.cwd().iterdir())
 
 
