@@ -101,11 +101,16 @@ def _fit(config: RunConfig, data: LoadedData, report: Progress, model: Model, ch
         budget=config.definition.fit_budget,
         progress=lambda done, total: report("fit", done, total),
     )
+    from mlcvbench.measure.probe import high_water, reset_high_water
+
+    fresh_mark = reset_high_water()  # else a search's later fits would be charged with what earlier ones took
     resident = psutil.Process().memory_info().rss
     start = time.perf_counter()
     outcome = model.fit(parts.train, parts.val, context) or FitReport()
     seconds = time.perf_counter() - start
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    peak = high_water() if fresh_mark else None
+    if peak is None:
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     return FitInfo(
         seconds=seconds + outcome.earlier_seconds,
         epochs=outcome.epochs,

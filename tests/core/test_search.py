@@ -120,6 +120,16 @@ def test_the_search_is_part_of_the_key_and_plain_runs_keep_theirs():
     assert "search" not in plain.to_dict()
 
 
+def test_the_code_of_every_model_that_is_chosen_among_is_part_of_the_key(monkeypatch: pytest.MonkeyPatch):
+    hashed: list[str] = []
+    monkeypatch.setattr("mlcvbench.run_key.source_hash", lambda package: (hashed.append(package), "0")[1])
+    (config,) = configs("model=ensemble model.base=small_cnn,mlp select=grid")
+
+    compute_run_key(config, FINGERPRINT)
+
+    assert {"mlcvbench_cnn", "mlcvbench_linear"} < set(hashed)
+
+
 @pytest.mark.parametrize(
     "words",
     [

@@ -15,6 +15,7 @@ from mlcvbench import hookimpl, runner
 from mlcvbench.api import to_frame
 from mlcvbench.assembly import load_data
 from mlcvbench.contract import Batch, FitContext, Model, Predictions, Split
+from mlcvbench.fitting import obtain_model
 from mlcvbench.leaderboard.boards import boards_of
 from mlcvbench.leaderboard.build import build_boards
 from mlcvbench.overrides import plan
@@ -22,10 +23,24 @@ from mlcvbench.records.display import to_text
 from mlcvbench.records.schema import Record, TrialInfo
 from mlcvbench.registry import Registry, get_registry, using
 from mlcvbench.rescoring import config_of, recompute
+from mlcvbench.search import candidates, settled
 from mlcvbench.selection import OPTIMISTIC, best
 from mlcvbench.specs import ModelSpec, Param
 
 SEEN: list[tuple[str, int, int | None]] = []
+
+
+class Heavy(Model):
+    """Its fit takes as many MB as its setting says, for a moment."""
+
+    def fit(self, train: Split, val: Split | None, ctx: FitContext) -> None:
+        np.ones(self.params["mb"] * 2**20, np.uint8).sum()
+
+    def forward(self, inputs: Any) -> Any:
+        return inputs["image"]
+
+    def postprocess(self, outputs: Any, batch: Batch) -> Predictions:
+        return {"scores": np.ones((len(batch), len(self.problem.classes)), np.float32)}
 
 
 class Fussy(Model):
@@ -51,7 +66,10 @@ def fussy() -> Iterator[None]:
     spec = ModelSpec(
         "fussy", ("classification",), f"{__name__}:Fussy", "Breaks.", params=(Param("strength", "int", 0),)
     )
-    ours = SimpleNamespace(mlcvbench_models=hookimpl(lambda: [spec]))
+    heavy = ModelSpec(
+        "heavy", ("classification",), f"{__name__}:Heavy", "Takes memory.", params=(Param("mb", "int", 0),)
+    )
+    ours = SimpleNamespace(mlcvbench_models=hookimpl(lambda: [spec, heavy]))
     ours.mlcvbench_models.__name__ = "mlcvbench_models"
     ours.__name__ = __name__
     named = {origin.plugin: __import__(origin.package) for origin in get_registry().plugins}
@@ -211,6 +229,19 @@ def test_a_contaminated_run_says_so_even_when_it_fails(tmp_path: Path, fussy: No
 
     assert record.status == "error"
     assert record.contaminated is not None
+
+
+def test_a_fit_is_not_charged_with_the_memory_of_earlier_ones(fussy: None):
+    config = config_for("model=heavy", "model.mb=1,300,2", "select=grid")
+    data = load_data(config)
+
+    peaks = {}
+    for candidate in candidates(config, get_registry().model("heavy", "classification").spec):
+        fitted = obtain_model(settled(config, candidate), data, runner.silent, None)
+        peaks[candidate.settings["model.mb"]] = fitted.info.peak_memory
+
+    assert peaks[300] > 250 * 2**20
+    assert peaks[2] < 100 * 2**20
 
 
 def test_equal_values_go_to_the_first():
