@@ -80,7 +80,7 @@ def fussy() -> Iterator[None]:
 
 def run(folder: Path, *settings: str) -> Record:
     folder.mkdir(exist_ok=True)
-    return runner.execute(config_for(*settings), folder)
+    return runner.execute(config_for(*settings, "intervals=off"), folder)
 
 
 def test_the_best_on_val_wins_and_is_fitted_again_on_train_and_val(tmp_path: Path):
@@ -277,7 +277,7 @@ def test_progress_of_a_search_only_rises(tmp_path: Path):
             seen.append((done, total))
 
     words = ("model=mlp", "model.hidden=[8],[9]", "fit.epochs=3", "select=grid")
-    record = runner.execute(config_for(*words), tmp_path, progress=note)
+    record = runner.execute(config_for(*words, "intervals=off"), tmp_path, progress=note)
 
     assert record.status == "ok"
     assert seen == sorted(seen)
