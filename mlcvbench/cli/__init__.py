@@ -6,6 +6,7 @@ import errno
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 
 from mlcvbench.errors import MlcvbenchError, did_you_mean
 
@@ -39,6 +40,7 @@ Options:
 
 Start with: mlcvbench run task=classification
 """
+INTERRUPTED, READER_GONE = 130, 141
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
@@ -59,10 +61,10 @@ def main(args: Sequence[str] | None = None) -> int:
             sys.stdout.flush()
     except KeyboardInterrupt:
         _say("interrupted.")
-        return 130
+        code = INTERRUPTED
     except BrokenPipeError:
         _drop_output()
-        return 141
+        code = READER_GONE
     except MlcvbenchError as error:
         code = _fail(str(error), error.exit_code)
     except OSError as error:
@@ -70,7 +72,9 @@ def main(args: Sequence[str] | None = None) -> int:
     except Exception as error:  # noqa: BLE001 - the last resort: even a bug of ours is one line for a user
         code = _fail(f"this is a bug in mlcvbench: {type(error).__name__}: {error}", 1)
         _explain()
-    _warn_of_quarantine(words)
+    if code not in (INTERRUPTED, READER_GONE):
+        _warn_of_quarantine(words)
+    _settle_errors()
     return code
 
 
@@ -174,6 +178,17 @@ def _explain() -> None:
         traceback.print_exc()
     else:
         _say("set MLCVBENCH_TRACEBACK=1 to see where, and please report it.")
+
+
+def _settle_errors() -> None:
+    """Point a stderr that cannot be written at nothing: the interpreter's flush at exit would make our code 120."""
+    if sys.stderr is None:
+        return
+    try:
+        sys.stderr.flush()
+    except OSError:
+        with suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
 
 
 def _drop_output() -> None:

@@ -45,8 +45,11 @@ class Result:
 
 
 def environment(**changes: str | None) -> dict[str, str]:
-    """Return this process's environment with the fault plugin installed; None removes a variable."""
-    merged = {**os.environ, "PYTHONPATH": str(FAULT_PLUGIN), **changes}
+    """Return this process's environment with the fault plugin installed; None removes a variable.
+
+    Streams are buffered as a user's are, which decides what an exit can still fail at.
+    """
+    merged = {**os.environ, "PYTHONPATH": str(FAULT_PLUGIN), "PYTHONUNBUFFERED": None, **changes}
     return {name: value for name, value in merged.items() if value is not None}
 
 
