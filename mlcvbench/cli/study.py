@@ -25,18 +25,20 @@ def study() -> None:
 @click.argument("settings", nargs=-1, required=True, metavar="KEY=VALUE...")
 @click.option("--quiet", is_flag=True, help="Say nothing about progress.")
 def capacity(settings: tuple[str, ...], quiet: bool) -> None:
-    r"""Draw training and validation error of one model against one setting.
+    """Draw training and validation error of one model against one setting.
 
     The setting is the one that is given several values: task=digits model=knn model.k=1,3,5,9,15,25.
     A large training error is underfitting; a large gap between the two is overfitting.
 
     \b
-    KEYs are those of `mlcvbench run` (task data model seed device threads batch, model.*, fit.*, data.*), and
-      axis=auto     linear, log, inverse (against 1/value, for settings such as k) or names
-      share=0.2     part of train that judges where a data set has no validation split
+    KEYs are those of `mlcvbench run` (task data model seed device threads
+    batch, model.*, fit.*, data.*), and
+      axis=auto     linear, log, inverse (against 1/value) or names
+      share=0.2     part of train that judges where there is no validation split
       out=FILE      the PNG to write; the CSV lies beside it
+
     Several seeds are drawn as a band. The test split has no part in it. Fits run in a process of their own.
-    """
+    """  # noqa: D301 - backslash-b is click's mark of lines that stay as they are
     _carry_out("capacity", settings, quiet)
 
 
@@ -44,19 +46,22 @@ def capacity(settings: tuple[str, ...], quiet: bool) -> None:
 @click.argument("settings", nargs=-1, required=True, metavar="KEY=VALUE...")
 @click.option("--quiet", is_flag=True, help="Say nothing about progress.")
 def bias_variance(settings: tuple[str, ...], quiet: bool) -> None:
-    r"""Fit again and again on resampled training data, and take the error apart.
+    """Fit again and again on resampled training data, and take the error apart.
 
     Bias is read off the training error; variance off the gap to the validation error and its spread over the fits.
     Models and settings may have several values, each combination is a row: model=knn,mlp knn.k=1,25.
 
     \b
-    KEYs are those of `mlcvbench run` (task data model seed device threads batch, model.*, fit.*, data.*), and
+    KEYs are those of `mlcvbench run` (task data model seed device threads
+    batch, model.*, fit.*, data.*), and
       repeats=10    fits of each combination
-      by=bootstrap  what changes between them: training samples drawn with replacement, or only the seed
-      share=0.2     part of train that judges where a data set has no validation split
+      by=bootstrap  what changes: training samples drawn with replacement;
+                    by=seed: the seed alone
+      share=0.2     part of train that judges where there is no validation split
       out=FILE      the PNG to write; the CSV lies beside it
+
     The test split has no part in it. Fits run in a process of their own.
-    """
+    """  # noqa: D301 - backslash-b is click's mark of lines that stay as they are
     _carry_out("bias-variance", settings, quiet)
 
 
