@@ -254,7 +254,7 @@ def _check_values(path: Path, columns: _Columns, wanted: Wanted) -> None:
     if bad.any():
         row = int(np.argmax(bad))
         raise wanted.error(f"{path}, [{row}].score: wanted a finite number, got {columns.score[row]}.")
-    if columns.xywh is None:
+    if columns.xywh is None or _is_plausible(columns.xywh):
         return
     with np.errstate(invalid="ignore"):
         good = (np.abs(columns.xywh) <= FARTHEST).all(axis=1) & (columns.xywh[:, 2:] >= 0).all(axis=1)
@@ -264,6 +264,14 @@ def _check_values(path: Path, columns: _Columns, wanted: Wanted) -> None:
             f"{path}, [{row}].bbox: wanted [x, y, width, height] within {FARTHEST:g} pixels and no negative size, "
             f"got {columns.xywh[row].tolist()}."
         )
+
+
+def _is_plausible(xywh: Array) -> bool:
+    """Return whether no box is to be refused; quicker than to tell which. NaN is not plausible."""
+    if not len(xywh):
+        return True
+    with np.errstate(invalid="ignore"):
+        return bool(xywh.min() >= -FARTHEST and xywh.max() <= FARTHEST and xywh[:, 2:].min() >= 0)
 
 
 def _check_masks(path: Path, columns: _Columns, unit: Array, wanted: Wanted) -> None:

@@ -31,7 +31,7 @@ print(json.dumps({"seconds": time.perf_counter() - start, "peak_mb": int(peak.sp
 OURS = """
 import json, sys, time
 from pathlib import Path
-import hotcoco, numpy, orjson, pyarrow.csv, pyarrow.json
+import hotcoco, numpy, orjson, pyarrow.compute, pyarrow.json
 from mlcvbench.scoring import tabulate
 from mlcvbench_detection.coco import load_coco
 from mlcvbench_detection.task import DetectionTask

@@ -18,6 +18,7 @@ import mlcvbench
 from mlcvbench.errors import DataError, OverrideError
 from mlcvbench_detection import json_table, mlcvbench_datasets, mlcvbench_tasks
 from mlcvbench_detection.coco import load_coco
+from mlcvbench_detection.layout import read_uniform
 from mlcvbench_detection.results import Wanted, read_results
 
 
@@ -102,6 +103,32 @@ def test_decimals_are_read_as_python_reads_them(tmp_path, monkeypatch):
 
     assert all(reading["scores"].values.tolist() == [result["score"] for result in results] for reading in read)
     assert all(reading["xywh"].values.tolist() == [result["bbox"] for result in results] for reading in read)
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        '{"im1age_id": 1, "category_id": 1, "score": , "bbox": [1, 1, 1, 1]}',
+        '{"image_id": 1, "category_id": 1, "score": 0.5, "bbox": [1, 11, 1, ]}',
+        '{"image_id": 1, "category_id": 1, "score": 0.5, "bbox": [1, 1, 1, 1]5}',
+        '{"image_id": 1.5, "category_id": 1, "score": 0.5, "bbox": [1, 1, 1, 1]}',
+        '{"image_id": 1e+0, "category_id": 1, "score": 0.5, "bbox": [1, 1, 1, 1]}',
+        '{"image_id": 99999999999999999999, "category_id": 1, "score": 0.5, "bbox": [1, 1, 1, 1]}',
+        '{"image_id": 1, "category_id": 1, "score": 0.5-1, "bbox": [1, 1, 1, 1]}',
+        '{"image_id": 1, "category_id": 1, "score": 1/2, "bbox": [1, 1, 1, 1]}',
+        '{"image_id": 1, "category_id": 1, "score": +0.5, "bbox": [1, 1, 1, 1]}',
+        '{"image_id": 1, "category_id": 1, "score": 0.\x015, "bbox": [1, 1, 1, 1]}',
+        '{"category_id": 1, "image_id": 1, "score": 0.5, "bbox": [1, 1, 1, 1]}',
+    ],
+)
+def test_a_record_that_breaks_the_template_is_not_read_by_it(record, tmp_path):
+    usual = '{"image_id": 1, "category_id": 1, "score": 0.5, "bbox": [1, 1, 1, 1]}'
+    path = tmp_path / "results.json"
+    for places in ([usual, record], [usual, record, usual]):
+        path.write_text(f"[{', '.join(places)}]", encoding="utf-8")
+        assert read_uniform(path) is None
+    path.write_text(f"[{usual}, {usual}]", encoding="utf-8")
+    assert read_uniform(path) is not None
 
 
 def test_images_with_no_objects_and_no_detections_are_fine(tmp_path):
