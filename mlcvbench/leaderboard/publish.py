@@ -1,8 +1,8 @@
 """`leaderboard publish`: copy what is worth keeping of sound runs into a folder for git, build its boards, verify them.
 
-Kept of a run: its record, byte for byte, its predictions, replicates and pictures. The rows, raw latencies and log stay
-behind; their sha256 is in the record. Predictions over a limit go to an archive, a folder named by their sha256, which
-need not be in git.
+Kept of a run: its record, byte for byte, its predictions and replicates, and the pictures of the first seed of a row.
+The rows, raw latencies and log stay behind; their sha256 is in the record. Predictions over a limit go to an archive, a
+folder named by their sha256, which need not be in git.
 """
 
 from __future__ import annotations
@@ -48,11 +48,15 @@ def publish(runs: Path, out: Path, data: Mapping[str, Any] | None = None) -> Pub
     if checked.errors:
         raise CheckFailedError(f"nothing was published: {checked.errors[0]} ({len(checked.errors)} checks failed).")
     pairs, _ = read_runs(runs)
-    ranked = ranked_runs(pairs)
+    ranked, shown = ranked_runs(pairs), shown_runs(pairs)
     records, archive = out / RECORDS, out / ARCHIVE
     with storing(out):
         records.mkdir(parents=True, exist_ok=True)
-        archived = sum(_copy(record, folder, records, archive) for record, folder in pairs if record.run_id in ranked)
+        archived = sum(
+            _copy(record, folder, records, archive, pictures=record.run_id in shown)
+            for record, folder in pairs
+            if record.run_id in ranked
+        )
         kept = ranked_runs(read_runs(records)[0])
         dropped = sorted(path.name for path in records.iterdir() if path.is_dir() and path.name not in kept)
         for name in dropped:
@@ -70,14 +74,20 @@ def ranked_runs(pairs: list[tuple[Record, Path]]) -> set[str]:
     return {entry.record.run_id for board in boards for row in board.rows for entry in row.runs}
 
 
-def _copy(record: Record, folder: Path, records: Path, archive: Path) -> bool:
+def shown_runs(pairs: list[tuple[Record, Path]]) -> set[str]:
+    """Return the ids of the first run of each row: other seeds draw much the same pictures."""
+    boards = boards_of(pairs) if pairs else []
+    return {row.record.run_id for board in boards for row in board.rows}
+
+
+def _copy(record: Record, folder: Path, records: Path, archive: Path, *, pictures: bool) -> bool:
     """Copy what is kept of a run, the record last; return whether its predictions went to the archive."""
     final, partial = records / record.run_id, records / f".{record.run_id}"
     remove_tree(partial)
     partial.mkdir()
     archived = False
     for name, digest in sorted(record.artifacts.items()):
-        if not name.startswith(_KEPT):
+        if not name.startswith(_KEPT) or (name.startswith("plots/") and not pictures):
             continue
         large = name.startswith("predictions.") and (folder / name).stat().st_size > MOST_BYTES
         target = archive / digest / name if large else partial / name

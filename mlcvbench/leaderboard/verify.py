@@ -17,8 +17,9 @@ from mlcvbench.leaderboard.build import SITE, table_files
 from mlcvbench.leaderboard.report import Report, read_report, record_digest, write_report
 from mlcvbench.records.schema import Record
 
-ARCHIVED = ("predictions.", "rows.", "latency.", "log.")
-"""Artifacts that a published folder may leave out: they are large, and their sha256 stays in the record."""
+ARCHIVED = ("predictions.", "rows.", "latency.", "log.", "plots/")
+"""Artifacts that a published folder may leave out: no number rests on them but the predictions' own, and their sha256
+stays in the record."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -86,3 +86,14 @@ def test_the_command_says_what_it_published(runs: Path, tmp_path: Path) -> None:
     result = CliRunner().invoke(leaderboard, ["publish", f"runs={runs}", f"out={tmp_path / 'out'}"])
 
     assert (result.exit_code, result.output.splitlines()[0]) == (0, "1 run published")
+
+
+def test_the_first_seed_of_a_row_brings_its_pictures(tmp_path: Path) -> None:
+    for seed in (0, 1):
+        stored_run(tmp_path / "runs", f"seed={seed}")
+
+    publish(tmp_path / "runs", tmp_path / "out")
+
+    drawn = {path.name: (path / "plots").is_dir() for path in (tmp_path / "out/records").iterdir() if path.is_dir()}
+    assert [drawn[name] for name in sorted(drawn)] == [True, False]
+    assert verify_runs(tmp_path / "out/records", tmp_path / "out").errors == []
