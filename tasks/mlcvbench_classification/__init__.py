@@ -44,7 +44,7 @@ def mlcvbench_datasets() -> list[DatasetSpec]:
             licence="CC-BY-SA-3.0",
         ),
         DatasetSpec(
-            name="lfw-subset",
+            name="lfw_subset",
             kinds=kinds,
             target="mlcvbench_classification.lfw_subset:load_lfw_subset",
             summary="100 faces and 100 non-faces of 25x25 grey pixels (scikit-image); the last 25 of each test.",

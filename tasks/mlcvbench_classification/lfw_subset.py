@@ -43,7 +43,7 @@ def load_lfw_subset(params: Mapping[str, Any], data_seed: int) -> LoadedData:  #
     splits = train_and_val(block("train", in_turn[:TRAINING].ravel()), val_count=VALIDATION)
     splits["test"] = block("test", in_turn[TRAINING:].ravel())
     problem = Problem("classification", CLASSES, {"image": InputSpec((SIDE, SIDE))})
-    return LoadedData("lfw-subset", "1", problem, splits)
+    return LoadedData("lfw_subset", "1", problem, splits)
 
 
 def _read() -> Array:

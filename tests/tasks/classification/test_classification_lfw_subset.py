@@ -47,7 +47,7 @@ def test_the_first_75_of_each_class_train_and_the_last_25_test_whatever_the_seed
 
 
 def test_the_data_set_keeps_the_contract():
-    results = check_dataset(get_registry().dataset("lfw-subset", "classification").spec)
+    results = check_dataset(get_registry().dataset("lfw_subset", "classification").spec)
 
     assert [result for result in results if result.passed is False] == []
 

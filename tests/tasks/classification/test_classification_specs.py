@@ -23,7 +23,7 @@ def test_the_hooks_name_the_task_and_its_data_sets():
     assert [spec.name for spec in mlcvbench_datasets()] == [
         "digits",
         "mnist5k",
-        "lfw-subset",
+        "lfw_subset",
         "idx",
         "fashion-mnist",
         "image-folder",
