@@ -84,6 +84,8 @@ def parse_yaml(data: bytes, where: str) -> Node:
         mark = getattr(error, "problem_mark", None)
         line = mark.line + 1 if mark is not None else text[: getattr(error, "position", 0)].count("\n") + 1
         problem = getattr(error, "problem", None) or getattr(error, "reason", None) or "it cannot be parsed"
+        if "nesting depth" in problem:  # libyaml's own bound, in some versions met before ours
+            raise DefinitionError(_too_deep(where, line)) from None
         raise DefinitionError(f"{where}:{line}: is not valid YAML: {problem}.") from None
     if root is None:
         raise DefinitionError(f"{where}: is empty.")
@@ -103,7 +105,7 @@ def _document(events: Iterator[Any], where: str) -> Node | None:
             case "SequenceStartEvent" | "MappingStartEvent" as kind:
                 _refuse_extras(event, where, line)
                 if len(stack) >= MAX_YAML_DEPTH:
-                    raise DefinitionError(f"{where}:{line}: is nested deeper than {MAX_YAML_DEPTH} levels.")
+                    raise DefinitionError(_too_deep(where, line))
                 stack.append(_Open(Sequence([], line) if kind[0] == "S" else Mapping({}, {}, line)))
             case "SequenceEndEvent" | "MappingEndEvent":
                 node = stack.pop().node
@@ -115,6 +117,10 @@ def _document(events: Iterator[Any], where: str) -> Node | None:
         elif node is not None:
             root = node
     return root
+
+
+def _too_deep(where: str, line: int) -> str:
+    return f"{where}:{line}: is nested deeper than {MAX_YAML_DEPTH} levels."
 
 
 def _refuse_extras(event: Any, where: str, line: int) -> None:
