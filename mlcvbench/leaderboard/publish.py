@@ -17,6 +17,7 @@ from mlcvbench.errors import CheckFailedError
 from mlcvbench.leaderboard.boards import boards_of
 from mlcvbench.leaderboard.build import build_boards
 from mlcvbench.leaderboard.reading import read_runs
+from mlcvbench.leaderboard.superseding import replaced
 from mlcvbench.leaderboard.verify import verify_runs
 from mlcvbench.records.canonical import RECORD_FILE
 from mlcvbench.records.durable import remove_tree, storing
@@ -42,13 +43,15 @@ def publish(runs: Path, out: Path, data: Mapping[str, Any] | None = None) -> Pub
     """Publish every run of `runs` that a board ranks into `out`, beside what `out` already holds.
 
     `data`: `data.*` paths, which records do not hold. CheckFailedError, and nothing is published, when a run of `runs`
-    does not come out as recorded; an older run of the same request in `out` is removed.
+    does not come out as recorded. An older run of the same request in `out` is removed; a retracted one stays.
     """
-    checked = verify_runs(runs, out / "nothing", data)
+    checked = verify_runs(runs, None, data)
     if checked.errors:
         raise CheckFailedError(f"nothing was published: {checked.errors[0]} ({len(checked.errors)} checks failed).")
     pairs, _ = read_runs(runs)
-    ranked, shown = ranked_runs(pairs), shown_runs(pairs)
+    rows = [row for board in boards_of(pairs) for row in board.rows] if pairs else []
+    ranked = {entry.record.run_id for row in rows for entry in row.runs}
+    shown = {row.record.run_id for row in rows}  # other seeds draw much the same pictures
     records, archive = out / RECORDS, out / ARCHIVE
     with storing(out):
         records.mkdir(parents=True, exist_ok=True)
@@ -57,27 +60,14 @@ def publish(runs: Path, out: Path, data: Mapping[str, Any] | None = None) -> Pub
             for record, folder in pairs
             if record.run_id in ranked
         )
-        kept = ranked_runs(read_runs(records)[0])
-        dropped = sorted(path.name for path in records.iterdir() if path.is_dir() and path.name not in kept)
+        dropped = sorted(replaced(record for record, _ in read_runs(records)[0] if record.retraction is None))
         for name in dropped:
             remove_tree(records / name)
-    result = verify_runs(records, out / "nothing", data, archive)
+    result = verify_runs(records, None, data, archive)
     build_boards(records, out)
     if result.errors:
         raise CheckFailedError(f"{result.errors[0]} ({len(result.errors)} checks of {out.name} failed).")
-    return Published(tuple(sorted(ranked & kept)), tuple(dropped), archived, result.summary())
-
-
-def ranked_runs(pairs: list[tuple[Record, Path]]) -> set[str]:
-    """Return the ids of the runs that some board ranks: whole, sound, and not replaced by a newer one."""
-    boards = boards_of(pairs) if pairs else []
-    return {entry.record.run_id for board in boards for row in board.rows for entry in row.runs}
-
-
-def shown_runs(pairs: list[tuple[Record, Path]]) -> set[str]:
-    """Return the ids of the first run of each row: other seeds draw much the same pictures."""
-    boards = boards_of(pairs) if pairs else []
-    return {row.record.run_id for board in boards for row in board.rows}
+    return Published(tuple(sorted(ranked - set(dropped))), tuple(dropped), archived, result.summary())
 
 
 def _copy(record: Record, folder: Path, records: Path, archive: Path, *, pictures: bool) -> bool:

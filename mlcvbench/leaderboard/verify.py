@@ -65,7 +65,9 @@ class Verified:
         return {"checks": [asdict(c) for c in self.checks], "recomputed": list(self.recomputed), "runs": self.runs}
 
 
-def verify_runs(runs: Path, out: Path, data: Mapping[str, Any] | None = None, archive: Path | None = None) -> Verified:
+def verify_runs(
+    runs: Path, out: Path | None, data: Mapping[str, Any] | None = None, archive: Path | None = None
+) -> Verified:
     """Check every run in `runs`, write the verdicts beside them and compare the tables in `out` where there are any.
 
     `data`: `data.*` paths of data sets, which records do not hold; `archive`: where large predictions lie, a folder a
@@ -91,7 +93,7 @@ def verify_runs(runs: Path, out: Path, data: Mapping[str, Any] | None = None, ar
     built_with = read_report(runs)
     with storing(runs):
         write_report(runs, verdicts)
-    checks += _tables(pairs, (built_with, read_report(runs)), out)
+    checks += _tables(pairs, (built_with, read_report(runs)), out) if out is not None else []
     recomputed = tuple(run for run, verdict in verdicts.items() if verdict["verdict"] == "recomputed")
     return Verified(tuple(checks), recomputed, len(pairs) + len(problems))
 

@@ -14,6 +14,8 @@ from mlcvbench.errors import CheckFailedError
 from mlcvbench.leaderboard import publish as publishing
 from mlcvbench.leaderboard.publish import publish
 from mlcvbench.leaderboard.verify import verify_runs
+from mlcvbench.records.canonical import read_record, to_json
+from mlcvbench.records.schema import Retraction
 
 
 @pytest.fixture(scope="module")
@@ -97,3 +99,19 @@ def test_the_first_seed_of_a_row_brings_its_pictures(tmp_path: Path) -> None:
     drawn = {path.name: (path / "plots").is_dir() for path in (tmp_path / "out/records").iterdir() if path.is_dir()}
     assert [drawn[name] for name in sorted(drawn)] == [True, False]
     assert verify_runs(tmp_path / "out/records", tmp_path / "out").errors == []
+
+
+def test_a_retracted_run_stays_when_others_are_published(runs: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    publish(runs, out)
+    path = only(out / "records") / "record.json"
+    record = read_record(path.parent)
+    retracted = record.model_copy(update={"retraction": Retraction(date="2026-11-21", reason="wrong labels")})
+    path.write_bytes(to_json(retracted))
+    stored_run(tmp_path / "more", "model=knn")
+
+    done = publish(tmp_path / "more", out)
+
+    assert done.dropped == ()
+    assert read_record(path.parent).retraction is not None
+    assert len([name for name in (out / "records").iterdir() if name.is_dir()]) == 2
