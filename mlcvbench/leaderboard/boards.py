@@ -7,13 +7,15 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from mlcvbench.leaderboard.labels import config_labels
 from mlcvbench.leaderboard.latency_ranks import with_latency_ranks
 from mlcvbench.leaderboard.ranking import rank
-from mlcvbench.leaderboard.rows import Entry, Row, Unranked, config_labels, finite, make_row, merge_seeds
+from mlcvbench.leaderboard.rows import Entry, Row, Unranked, finite, make_row, merge_seeds
 from mlcvbench.leaderboard.superseding import drop_failed_attempts, replaced
 from mlcvbench.records.schema import DatasetInfo, Metric, Record
 
 UNRESOLVED = "0" * 64
+_PLACES = {"data.root", "data.annotations", "data.images", "data.train_images"}  # where the data lie, not which
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +114,8 @@ def _slugs(groups: dict[tuple[str, str, str], list[Entry]]) -> dict[tuple[str, s
 def _own_data(group: Sequence[Entry]) -> bool:
     configs = [entry.record.config for entry in group]
     return any(
-        not config.get("data_seed") and not any(str(key).startswith("data") for key in config.get("given") or ())
+        not config.get("data_seed")
+        and not any(str(key).startswith("data") and key not in _PLACES for key in config.get("given") or ())
         for config in configs
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import floor, log10
 
 from mlcvbench.leaderboard.boards import Board
+from mlcvbench.leaderboard.ranking import SAME_SPEED
 from mlcvbench.leaderboard.rows import Cell, Row
 
 DASH = "-"
@@ -106,7 +107,8 @@ def answer(board: Board) -> str:
     leaders = [row for row in rows if row.band == 0]
     if not leaders:
         return f"{rows[0].name} has the best {board.primary}; without intervals nothing says by how much."
-    total = f"{len(rows)} model{'s' if len(rows) > 1 else ''}"
+    what = "model" if len({row.model for row in rows}) == len(rows) else "row"
+    total = f"{len(rows)} {what}{'s' if len(rows) > 1 else ''}"
     if len(leaders) == 1:
         best = leaders[0]
         return f"{best.name} is first of {total}: {_figures(board, best, unit)}."
@@ -114,8 +116,11 @@ def answer(board: Board) -> str:
     here = [row for row in leaders if row.env_class == board.hardware[0][0] and row.costs["p50"].value is not None]
     if not here:
         return text
-    fastest = min(here, key=lambda row: (row.costs["p50"].value or 0.0, row.key))
-    return f"{text} The fastest of them is {fastest.name}: {_figures(board, fastest, unit)}."
+    most = SAME_SPEED * min(row.costs["p50"].value or 0.0 for row in here)
+    fast = [row for row in here if (row.costs["p50"].value or 0.0) <= most]
+    best = fast[0]
+    said = f"Of the {len(fast)} fastest of them, all about as fast, {best.name} scores best"
+    return f"{text} {said if len(fast) > 1 else f'The fastest of them is {best.name}'}: {_figures(board, best, unit)}."
 
 
 def _figures(board: Board, row: Row, unit: str) -> str:

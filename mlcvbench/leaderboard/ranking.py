@@ -14,13 +14,15 @@ from mlcvbench.leaderboard.rows import Cell, Row, finite
 from mlcvbench.stats import Floats
 
 REPLICATES_FILE = "replicates.npz"
+SAME_SPEED = 1.2
+"""Times within this factor of the fastest are not told apart: seeds of one row differ by up to 7 % when it is quiet."""
 
 
 def rank(rows: Sequence[Row], primary: str, higher_is_better: bool) -> tuple[list[Row], str]:
     """Return the rows in board order with their rank intervals, bands and front marks, and how ranks were tested.
 
-    Order: bands first; within a band the faster row first; rows without replicates stand by their score and have no
-    rank interval.
+    Order: bands first; within a band the faster row first, by score where times are alike; rows without replicates
+    stand by their score and have no rank interval.
     """
     measured = [_measured(row, primary) for row in rows]
     rows, samples = [row for row, _ in measured], [sample for _, sample in measured]
@@ -101,7 +103,10 @@ def _interval(row: Row, name: str, samples: Floats) -> Cell:
 
 
 def in_order(rows: Sequence[Row], primary: str, higher_is_better: bool) -> list[Row]:
-    """Return rows by band, the faster first inside one; a row without band stands after the last band that beats it."""
+    """Return rows by band, the faster first inside one, those of about one speed by score.
+
+    A row without band stands after the last band that beats it.
+    """
     sign = -1.0 if higher_is_better else 1.0
 
     def loss(row: Row) -> float:
@@ -112,14 +117,31 @@ def in_order(rows: Sequence[Row], primary: str, higher_is_better: bool) -> list[
     for row in rows:
         if row.band is not None:
             leaders[row.band] = min(leaders[row.band], loss(row))
+    speeds = _speeds(rows)
 
     def key(row: Row) -> tuple[float, int, float, float, str]:
-        fast = row.costs["p50"].value
         if row.band is not None:
-            return (row.band, 0, fast if fast is not None else float("inf"), loss(row), row.key)
+            return (row.band, 0, speeds[row.key], loss(row), row.key)
         return (max((b for b, best in leaders.items() if best <= loss(row)), default=-1), 1, loss(row), 0.0, row.key)
 
     return sorted(rows, key=key)
+
+
+def _speeds(rows: Sequence[Row]) -> dict[str, float]:
+    """Return for each row the fastest time of its band and hardware that is about its own; infinity without a time."""
+    speeds: dict[str, float] = {}
+    fastest: dict[tuple[int | None, str], float] = {}
+    for row in sorted(rows, key=_time):
+        place, time = (row.band, row.env_class), _time(row)
+        if time > SAME_SPEED * fastest.setdefault(place, time):
+            fastest[place] = time
+        speeds[row.key] = fastest[place]
+    return speeds
+
+
+def _time(row: Row) -> float:
+    time = row.costs["p50"].value
+    return time if time is not None else float("inf")
 
 
 def mark_front(rows: Sequence[Row], primary: str, higher_is_better: bool) -> list[Row]:

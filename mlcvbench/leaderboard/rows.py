@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean, median
-from typing import Any
 
 from mlcvbench.intervals import METHOD
 from mlcvbench.records.schema import EnvironmentInfo, LatencyInfo, Record, Trust
 
-SPACE_SHOWN = 5
-"""Values of a searched setting that a configuration's name lists; of longer lists the first two and the last."""
 TRUST_ORDER: tuple[Trust, ...] = ("reported", "recomputed", "rerun")
 
 
@@ -104,61 +101,6 @@ def merge_seeds(entries: Sequence[Entry]) -> list[list[Entry]]:
     for entry in sorted(entries, key=lambda entry: entry.record.run_id):
         groups[entry.record.group_key, entry.record.env_class].setdefault(entry.record.seed, entry)
     return [[group[seed] for seed in sorted(group)] for _, group in sorted(groups.items())]
-
-
-def settings_of(record: Record) -> dict[str, Any]:
-    """Return the settings that tell one configuration of a model from another."""
-    config = record.config
-    settings = {**record.model.params, **{f"fit.{name}": value for name, value in (config.get("fit") or {}).items()}}
-    for name in ("precision", "shards", "batch_size", "threads", "time"):
-        if name in config:
-            settings[name] = config[name]
-    return settings | _searched(config.get("search"))
-
-
-def _searched(search: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Return what a run was to choose among, in place of what it chose: seeds of one row may choose differently."""
-    if not search:
-        return {}
-    shown = {}
-    for key, values in search["space"].items():
-        texts = [values] if isinstance(values, str) else [_text(value) for value in values]
-        few = [*texts[:2], "...", texts[-1]] if len(texts) > SPACE_SHOWN else texts
-        shown[key.removeprefix("model.")] = "|".join(few)
-    trials = f" of {search['trials']}" if search.get("trials") else ""
-    return {**shown, "select": f"{search['method']}{trials}"}
-
-
-def config_labels(records: Iterable[Record]) -> Callable[[Record], str]:
-    """Return a function that names a record's configuration by the settings its model varies or the request gave."""
-    seen: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
-    counts: Counter[str] = Counter()
-    for record in records:
-        counts[record.model.name] += 1
-        for name, value in settings_of(record).items():
-            seen[record.model.name][name].add(str(value))
-        for name in settings_of(record):
-            seen[record.model.name].setdefault(name, set())
-
-    def label(record: Record) -> str:
-        varied = {name for name, values in seen[record.model.name].items() if len(values) > 1}
-        given = {_short(key, record.model.name) for key in record.config.get("given") or ()}
-        given |= {"select"}
-        settings = settings_of(record)
-        return ", ".join(f"{name}={_text(settings[name])}" for name in sorted((varied | given) & set(settings)))
-
-    return label
-
-
-def _short(key: str, model: str) -> str:
-    place, _, name = key.partition(".")
-    return name if place in ("model", model) else key
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, float):
-        return f"{value:g}"
-    return ",".join(map(_text, value)) if isinstance(value, list | tuple) else str(value)
 
 
 def make_row(group: Sequence[Entry], label: str) -> Row:

@@ -1,0 +1,128 @@
+"""What a configuration is called: as few settings as tell it from the other rows of its model on a board."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from mlcvbench.records.schema import Record
+
+FEW_VARIED = 2
+"""A model that varies no more settings than this is named by all of them, its defaults too."""
+SPACE_SHOWN = 5
+"""Values of a searched setting that a configuration's name lists; of longer lists the first two and the last."""
+
+Settings = dict[str, Any]
+
+
+def config_labels(records: Iterable[Record]) -> Callable[[Record], str]:
+    """Return a function that names the configuration of each of these records.
+
+    A name holds the settings that the request gave, in its order, and those that the model varies where they are few.
+    Where that gives two configurations of a model one name, it also holds the settings in which they differ.
+    """
+    by_model: dict[str, list[Record]] = defaultdict(list)
+    for record in records:
+        by_model[record.model.name].append(record)
+    names = {id(record): name for group in by_model.values() for record, name in _named(group)}
+    return lambda record: names[id(record)]
+
+
+def short_config(config: str) -> str:
+    """Return a configuration's name without the places of its settings, for where there is little room.
+
+    >>> short_config("fit.optimizer=adam, fit.lr=0.003")
+    'optimizer=adam, lr=0.003'
+    """
+    return ", ".join(part.removeprefix("fit.") for part in config.split(", "))
+
+
+def settings_of(record: Record) -> Settings:
+    """Return the settings that tell one configuration of a model from another."""
+    config = record.config
+    settings = {**record.model.params, **{f"fit.{name}": value for name, value in (config.get("fit") or {}).items()}}
+    for name in ("precision", "shards", "batch_size", "threads", "time"):
+        if name in config:
+            settings[name] = config[name]
+    return settings | _searched(config.get("search"))
+
+
+def _named(records: Sequence[Record]) -> list[tuple[Record, str]]:
+    """Return records of one model with their names."""
+    settings = [{name: _text(value) for name, value in settings_of(record).items()} for record in records]
+    varied = _differing(settings)
+    order = _order(records)
+    shown = [_given(record) & set(own) for record, own in zip(records, settings, strict=True)]
+    if len(varied) <= FEW_VARIED:
+        shown = [wanted | (varied & set(own)) for wanted, own in zip(shown, settings, strict=True)]
+    while _tell_apart(settings, shown, order):
+        pass
+    return [(record, _label(own, wanted, order)) for record, own, wanted in zip(records, settings, shown, strict=True)]
+
+
+def _tell_apart(settings: Sequence[Mapping[str, str]], shown: Sequence[set[str]], order: Mapping[str, int]) -> bool:
+    """Add to `shown` what tells configurations of one name apart; return whether anything was added."""
+    alike: dict[str, list[int]] = defaultdict(list)
+    for index, (own, wanted) in enumerate(zip(settings, shown, strict=True)):
+        alike[_label(own, wanted, order)].append(index)
+    added = False
+    for indices in alike.values():
+        for name in _differing([settings[index] for index in indices]):
+            for index in indices:
+                added = added or (name in settings[index] and name not in shown[index])
+                shown[index].update({name} & set(settings[index]))
+    return added
+
+
+def _differing(settings: Sequence[Mapping[str, str]]) -> set[str]:
+    """Return the names of settings that do not have the same value everywhere."""
+    first = settings[0]
+    return {name for own in settings for name in {*own, *first} if own.get(name) != first.get(name)}
+
+
+def _given(record: Record) -> set[str]:
+    return {_short(key, record.model.name) for key in record.config.get("given") or ()} | {"select"}
+
+
+def _order(records: Sequence[Record]) -> dict[str, int]:
+    """Return the place of each given setting: in the order of the requests, that of the longest first."""
+    requests = {tuple(_short(str(key), r.model.name) for key in r.config.get("given") or ()) for r in records}
+    names = dict.fromkeys(name for given in sorted(requests, key=lambda given: (-len(given), given)) for name in given)
+    return {name: place for place, name in enumerate(names)}
+
+
+def _label(settings: Mapping[str, str], shown: Iterable[str], order: Mapping[str, int]) -> str:
+    names = sorted(shown, key=lambda name: (order.get(name, len(order)), name))
+    return ", ".join(f"{name}={settings[name]}" for name in names)
+
+
+def _short(key: str, model: str) -> str:
+    place, _, name = key.partition(".")
+    return name if place in ("model", model) else key
+
+
+def _searched(search: Mapping[str, Any] | None) -> Settings:
+    """Return what a run was to choose among, in place of what it chose: seeds of one row may choose differently."""
+    if not search:
+        return {}
+    shown = {}
+    for key, values in search["space"].items():
+        texts = [values] if isinstance(values, str) else [_text(value) for value in values]
+        few = [*texts[:2], "...", texts[-1]] if len(texts) > SPACE_SHOWN else texts
+        shown[key.removeprefix("model.")] = "|".join(few)
+    trials = f" of {search['trials']}" if search.get("trials") else ""
+    return {**shown, "select": f"{search['method']}{trials}"}
+
+
+def _text(value: Any) -> str:
+    """Return a value as the command line takes it, numbers without needless digits.
+
+    >>> _text(True), _text([0.5, 0.75]), _text(1e-4), _text(None)
+    ('true', '[0.5,0.75]', '0.0001', 'none')
+    """
+    if isinstance(value, bool) or value is None:
+        return str(value).lower()
+    if isinstance(value, float):
+        return f"{value:g}"
+    return f"[{','.join(map(_text, value))}]" if isinstance(value, list | tuple) else str(value)
