@@ -1,7 +1,8 @@
 """The samples that decide between settings: the validation split, or a part of train held out for it.
 
 A hold-out is drawn by `data.seed` alone, so that it is the same whatever is compared on it. Groups (one person, one
-scene) stay on one side, and each side has its share of every label where samples have one.
+scene) stay on one side, and each side has its share of every label where samples have one. What a task kind scores
+beyond single samples, such as pairs of faces, it makes from the samples that decide, by the same seed.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from mlcvbench.specs import ModelSpec
 
 DEFAULT_SHARE = 0.2
 MOST_FOLDS = 20
-"""Folds a hold-out is put together from: shares are whole twentieths where there are as many groups."""
+"""Folds that a hold-out of labelled samples is put together from: shares are whole twentieths, if there are as many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,35 +42,47 @@ class Judged:
         return replace(self.data, splits=splits if val is None else {**splits, "val": val})
 
 
-def judged(data: LoadedData, data_seed: int, share: float | None = None, key: str = "select_share") -> Judged:
-    """Return the validation split of a data set as the judge, or a hold-out of its training split.
+def judged(data: LoadedData, config: RunConfig, share: float | None = None, key: str = "select_share") -> Judged:
+    """Return the validation split of a run's data as the judge, or a hold-out of its training split.
 
     DataError when there is nothing to learn from, or nothing that can be scored as test is; RequestError when `share`,
     the value of `key`, is given and nothing has to be held out.
     """
     train, val = data.splits.get("train"), data.splits.get("val")
     if train is None or not len(train):
-        raise DataError(f"data set {data.name!r} has no training split, so there is nothing to compare settings on.")
-    if val is not None:
+        raise no_training(data)
+    if val is not None and len(val):
         if share is not None:
             raise RequestError(f"{key}={share:g} has no effect: data set {data.name!r} has a validation split.")
-        _check_scored(data, val)
-        return Judged(data, train, val, "val")
-    _check_scored(data, train)
+        return Judged(data, train, *_scorable(data, config, val, "val"))
     share = DEFAULT_SHARE if share is None else share
-    fitted, held = hold_out(train, share, data_seed)
+    fitted, held = hold_out(train, share, config.data_seed)
     described = f"{share:.0%} of train, held out".replace("%", " %")
-    return Judged(data, train.take(fitted, "train/rest"), train.take(held, "train/held-out"), described)
+    judge, described = _scorable(data, config, train.take(held, "train/held-out"), described)
+    return Judged(data, train.take(fitted, "train/rest"), judge, described)
 
 
-def _check_scored(data: LoadedData, split: Split) -> None:
-    """Refuse a split without some of the targets of test, such as the pairs of faces that a protocol compares."""
-    missing = sorted(set(data.splits["test"].targets()) - set(split.targets()))
+def no_training(data: LoadedData) -> DataError:
+    """Return the refusal of data without samples to learn from."""
+    return DataError(
+        f"data set {data.name!r} has no training split, so no settings can be fitted and compared on it; choose them "
+        "on data that have one, and give them here one by one."
+    )
+
+
+def _scorable(data: LoadedData, config: RunConfig, split: Split, described: str) -> tuple[Split, str]:
+    """Return a split as the task kind can score it, and its description with what was made for that.
+
+    DataError when it still lacks some of the targets of test, such as the depth that was never measured.
+    """
+    judge, made = assembly.task_of(config).scorable(split, config.definition.protocol, config.data_seed)
+    missing = sorted(set(data.splits["test"].targets()) - set(judge.targets()))
     if missing:
         raise DataError(
-            f"data set {data.name!r}: split {split.name!r} has no {', '.join(missing)}, as test has, "
-            "so its samples cannot be scored and settings not compared on them."
+            f"data set {data.name!r}: split {split.name!r} has no {', '.join(missing)}, as test has, so settings "
+            f"cannot be compared on it; add what is missing to the data, or choose by hand on other data."
         )
+    return judge, f"{described}, {made}" if made else described
 
 
 def hold_out(split: Split, share: float, seed: int) -> tuple[Array, Array]:
@@ -83,19 +96,21 @@ def hold_out(split: Split, share: float, seed: int) -> tuple[Array, Array]:
         raise DataError(f"split {split.name!r} has {count} group of samples; wanted at least 2 to hold some out.")
     labels = np.asarray(split.targets().get("label", ()))
     stratified = labels.shape == (len(split),) and labels.dtype.kind in "iu" and np.unique(labels).size < len(labels)
-    folds = _folds(groups, count, labels if stratified else None, seed)
-    taken = max(1, min(round(share * len(folds)), len(folds) - 1))
-    held = np.sort(np.concatenate(folds[:taken])).astype(np.int64)
+    if stratified:
+        folds = _folds(groups, count, labels, seed)
+        taken = max(1, min(round(share * len(folds)), len(folds) - 1))
+        held = np.sort(np.concatenate(folds[:taken])).astype(np.int64)
+    else:
+        order = np.arange(count)
+        np.random.RandomState(seed).shuffle(order)
+        held = np.flatnonzero(np.isin(groups, order[: max(1, min(round(share * count), count - 1))]))
     return np.setdiff1d(np.arange(len(split)), held), held
 
 
-def _folds(groups: Array, count: int, labels: Array | None, seed: int) -> list[Array]:
+def _folds(groups: Array, count: int, labels: Array, seed: int) -> list[Array]:
     """Return the samples in at most MOST_FOLDS parts of whole groups, `groups` (N,) numbered from 0 to `count` - 1."""
-    from sklearn.model_selection import KFold, StratifiedGroupKFold, StratifiedKFold
+    from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
-    if labels is None:
-        chosen = KFold(min(MOST_FOLDS, count), shuffle=True, random_state=seed).split(np.arange(count))
-        return [np.flatnonzero(np.isin(groups, part)) for _, part in chosen]
     most = int(np.unique(labels, return_counts=True)[1].max())
     kind = StratifiedKFold if count == len(groups) else StratifiedGroupKFold  # the second takes minutes for 60,000
     with warnings.catch_warnings():

@@ -146,18 +146,13 @@ def parse_range(param: Param, text: str, key: str, request: SearchRequest | None
 
 
 def check_request(search: Search, spec: ModelSpec) -> None:
-    """Refuse a search that has nothing to search, too much, or a model that fits nothing."""
-    from mlcvbench.contract import Model
-    from mlcvbench.specs import load_target
-
+    """Refuse a search that has nothing to search, or too much."""
     if not search.space:
         raise RequestError(
             f"select={search.method}: model {spec.name!r} is given no setting with several values, such as model.k=1,3."
         )
     if search.method == "grid" and grid_size(search) > MAX_RUNS:
         raise RequestError(f"select=grid asks for {grid_size(search)} candidates; the most is {MAX_RUNS}.")
-    if getattr(load_target(spec.target), "fit", None) is Model.fit:
-        raise RequestError(f"select={search.method}: model {spec.name!r} has no fit, so there is nothing to select.")
 
 
 def candidates(config: RunConfig, spec: ModelSpec) -> list[Candidate]:

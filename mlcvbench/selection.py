@@ -15,9 +15,9 @@ from mlcvbench import assembly, scoring
 from mlcvbench.config import RunConfig, Search
 from mlcvbench.contract import LoadedData, Scorer, Split, Task
 from mlcvbench.draft import scrub
-from mlcvbench.errors import DataError, MlcvbenchError
+from mlcvbench.errors import MlcvbenchError
 from mlcvbench.fitting import Fitted, Progress, obtain_model
-from mlcvbench.holdout import Judged, judged
+from mlcvbench.holdout import Judged, judged, no_training
 from mlcvbench.records.schema import SelectionInfo, TrialInfo
 from mlcvbench.runner import batch_size, predict
 from mlcvbench.search import Candidate, candidates, settled
@@ -137,10 +137,10 @@ def reason(error: BaseException) -> str:
 
 def _judges(data: LoadedData, config: RunConfig, search: Search) -> Judged:
     if search.on == "val":
-        return judged(data, config.data_seed, search.share)
+        return judged(data, config, search.share)
     train = data.splits.get("train")
     if train is None:
-        raise DataError(f"data set {data.name!r} has no training split, so there is nothing to compare settings on.")
+        raise no_training(data)
     return Judged(data, train, data.splits["test"], "test")
 
 

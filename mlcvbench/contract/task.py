@@ -88,6 +88,15 @@ class Task(ABC):
         """
         check_inputs(data)
 
+    def scorable(self, split: Split, protocol: str, seed: int) -> tuple[Split, str]:
+        """Return a split other than test with all that a protocol compares with, and in words what had to be made.
+
+        Settings are compared on it. The default returns it as it is and nothing made (""). A kind whose test split has
+        targets beyond those of single samples, such as pairs, makes them here; `seed` alone decides which. DataError
+        when the samples do not suffice.
+        """
+        return split, ""
+
     def merge(self, parts: Sequence[Predictions]) -> Predictions:
         """Join the checked predictions of consecutive batches."""
         return {name: join([part[name] for part in parts]) for name in parts[0]}

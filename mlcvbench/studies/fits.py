@@ -83,8 +83,7 @@ class Fits:
     def axis(self, config: RunConfig) -> Axis:
         """Return what is measured; DataError when the data have nothing to judge on."""
         found = self._judged(config)
-        scorer = assembly.task_of(config).scorer(config.definition.protocol, found.data.problem)
-        metric = scorer.primary()
+        metric = assembly.task_of(config).scorer(config.definition.protocol, found.data.problem).primary()
         return Axis(metric.name, metric.unit, metric.higher_is_better, found.described, len(found.judge))
 
     def point(self, job: Job, report: Progress) -> Point:
@@ -103,12 +102,13 @@ class Fits:
         task = assembly.task_of(config)
         subject = Comparison(config, data, task, task.scorer(config.definition.protocol, data.problem))
         fitted = obtain_model(config, data, report, None)
-        train = subject.value(fitted, data.splits["train"], report)
+        learned, _ = task.scorable(data.splits["train"], config.definition.protocol, config.data_seed)
+        train = subject.value(fitted, learned, report)
         return Point(job.place, train, subject.value(fitted, found.judge, report), fitted.info.seconds)
 
     def _judged(self, config: RunConfig) -> Judged:
         key = json.dumps([config.definition.dataset, config.data_params, config.data_seed], sort_keys=True)
         if key not in self._loaded:
             data: LoadedData = assembly.load_data(config)
-            self._loaded = {key: judged(data, config.data_seed, self._share, "share")}
+            self._loaded = {key: judged(data, config, self._share, "share")}
         return self._loaded[key]

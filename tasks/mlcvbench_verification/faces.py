@@ -17,12 +17,10 @@ from mlcvbench.contract import Array, InputSpec, LoadedData, Problem
 from mlcvbench_scenes.cached import Arrays, kept
 from mlcvbench_scenes.dataset import BLOCK, FIRST_NUMBER
 from mlcvbench_scenes.faces import draw_identity, draw_shot, render_face
-from mlcvbench_scenes.hashing import hash32, mix
+from mlcvbench_verification.drawing_pairs import FOLDS, draw_folds
 from mlcvbench_verification.pairs import Pairs
 from mlcvbench_verification.protocols import TEN_FOLDS
 from mlcvbench_verification.split import FaceArrays
-
-FOLDS = 10
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,31 +61,13 @@ def load_faces(params: Mapping[str, Any], data_seed: int) -> LoadedData:
 
 
 def draw_pairs(people: int, shots: int, seed: int) -> Pairs:
-    """Return every genuine pair and, fold by fold, as many impostor pairs, over images sorted by person.
-
-    Person p is in fold p mod 10 with all images and all pairs, so no person is on both sides of a threshold's choice.
-    Each impostor pair of a fold is as likely as any other: those with the smallest hashes are taken. A fold of a single
-    person has no impostors, and then no pairs at all.
+    """Return the pairs of `people` with `shots` images each, sorted by person, in ten folds as `draw_folds` says.
 
     >>> pairs = draw_pairs(people=20, shots=2, seed=0)
     >>> pairs.first[:2].tolist(), pairs.second[:2].tolist(), pairs.fold.tolist()[:4]
     ([0, 20], [1, 21], [0, 0, 0, 0])
     """
-    columns: list[tuple[Array, Array]] = []
-    for fold in range(FOLDS):
-        members = np.arange(fold, people, FOLDS)
-        images = (members[:, None] * shots + np.arange(shots)).ravel()
-        one, other = (images[places] for places in np.triu_indices(len(images), k=1))
-        same = one // shots == other // shots
-        genuine, rivals = np.flatnonzero(same), np.flatnonzero(~same)
-        chance = hash32(len(rivals), mix("impostors", seed, fold))
-        wanted = min(len(genuine), len(rivals))
-        chosen = np.sort(rivals[np.argsort(chance, kind="stable")[:wanted]])
-        places = np.concatenate([genuine[:wanted], chosen])
-        columns.append((one[places], other[places]))
-    first, second = (np.concatenate(side).astype(np.int32) for side in zip(*columns, strict=True))
-    fold_of = (first // shots % FOLDS).astype(np.int16)
-    return Pairs(first, second, fold_of)
+    return draw_folds(np.arange(people).repeat(shots), FOLDS, seed)
 
 
 def _photographs(album: _Album) -> Array:

@@ -25,6 +25,7 @@ from mlcvbench.contract import (
 from mlcvbench.errors import PredictionError, RecordError
 from mlcvbench.npz import open_npz, write_npz
 from mlcvbench_verification.data_checks import check_data
+from mlcvbench_verification.drawing_pairs import with_pairs
 from mlcvbench_verification.protocols import PROTOCOLS
 from mlcvbench_verification.scoring import scorer_of
 from mlcvbench_verification.similarity import DISTANCES
@@ -48,6 +49,10 @@ class VerificationTask(Task):
 
     def check_data(self, data: LoadedData) -> None:
         check_data(data)
+
+    def scorable(self, split: Split, protocol: str, seed: int) -> tuple[Split, str]:
+        """Return a split with pairs of its people, where it has none of its own."""
+        return with_pairs(split, protocol, seed)
 
     def check(self, predictions: Predictions, ids: Array, problem: Problem) -> Predictions:
         embedding = check_array(predictions, "embedding", ids, (None,))

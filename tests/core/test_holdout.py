@@ -13,6 +13,8 @@ from mlcvbench.contract import ArraySplit, LoadedData, Problem
 from mlcvbench.errors import DataError, RequestError
 from mlcvbench.holdout import hold_out, judged
 
+CONFIG = config_for("model=knn")
+
 
 def split(count: int, labels: np.ndarray | None = None, groups: np.ndarray | None = None) -> ArraySplit:
     images = np.zeros((count, 2, 2), np.uint8)
@@ -70,6 +72,13 @@ def test_two_samples_of_two_labels_can_be_parted():
     assert (len(stay), len(held)) == (1, 1)
 
 
+@pytest.mark.parametrize("count", [3, 7, 24, 39, 100])
+def test_of_unlabelled_groups_the_share_is_held_out_to_the_nearest_one(count: int):
+    _, held = hold_out(split(count), 0.2, seed=0)
+
+    assert len(held) == max(1, round(0.2 * count))
+
+
 def test_one_group_cannot_be_parted():
     with pytest.raises(DataError) as caught:
         hold_out(split(9, groups=np.zeros(9)), 0.2, seed=0)
@@ -80,16 +89,16 @@ def test_one_group_cannot_be_parted():
 def test_a_validation_split_is_used_where_there_is_one():
     data = loaded(train=split(80), val=split(20), test=split(10))
 
-    found = judged(data, 0)
+    found = judged(data, CONFIG)
 
     assert (found.train, found.judge, found.described) == (data.splits["train"], data.splits["val"], "val")
     with pytest.raises(RequestError) as caught:
-        judged(data, 0, 0.3)
+        judged(data, CONFIG, 0.3)
     assert str(caught.value) == "select_share=0.3 has no effect: data set 'toy' has a validation split."
 
 
 def test_without_one_a_fifth_of_train_is_held_out():
-    found = judged(loaded(train=split(100, np.arange(100) % 2), test=split(10, np.arange(10) % 2)), 0)
+    found = judged(loaded(train=split(100, np.arange(100) % 2), test=split(10, np.arange(10) % 2)), CONFIG)
 
     assert (len(found.train), len(found.judge), found.described) == (80, 20, "20 % of train, held out")
 
@@ -98,28 +107,30 @@ def test_data_without_train_have_nothing_to_compare_on():
     with pytest.raises(DataError) as caught:
         judged(loaded(test=split(10)), 0)
 
-    assert str(caught.value) == ("data set 'toy' has no training split, so there is nothing to compare settings on.")
+    assert str(caught.value) == (
+        "data set 'toy' has no training split, so no settings can be fitted and compared on it; choose them on data "
+        "that have one, and give them here one by one."
+    )
 
 
 def test_samples_that_cannot_be_scored_as_test_is_decide_nothing():
     data = loaded(train=split(80), test=split(10, np.arange(10) % 2))
 
     with pytest.raises(DataError) as caught:
-        judged(data, 0)
+        judged(data, CONFIG)
 
     assert str(caught.value) == (
-        "data set 'toy': split 'train' has no label, as test has, so its samples cannot be scored and settings not "
-        "compared on them."
+        "data set 'toy': split 'train/held-out' has no label, as test has, so settings cannot be compared on it; add "
+        "what is missing to the data, or choose by hand on other data."
     )
 
 
 def test_a_fit_sees_the_judge_only_where_it_chooses_on_it():
     data = loaded(train=split(80), val=split(20), test=split(10))
-    config = config_for("model=knn")
-    blind = model_spec(config)
+    blind = model_spec(CONFIG)
     seeing = replace(blind, uses_val=True)
 
-    found = judged(data, 0)
+    found = judged(data, CONFIG)
 
-    assert set(found.for_fit(config, blind).splits) == {"train", "test"}
-    assert set(found.for_fit(config, seeing).splits) == {"train", "val", "test"}
+    assert set(found.for_fit(CONFIG, blind).splits) == {"train", "test"}
+    assert set(found.for_fit(CONFIG, seeing).splits) == {"train", "val", "test"}

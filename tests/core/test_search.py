@@ -223,11 +223,11 @@ def test_what_cannot_be_meant_is_refused(words: str, message: str):
     assert caught.value.exit_code == 2
 
 
-def test_a_model_without_a_fit_has_nothing_to_select(monkeypatch: pytest.MonkeyPatch):
-    with pytest.raises(MlcvbenchError) as caught:
-        plan(["task=depth", "model=block_matching", "model.block=5,7", "select=grid"])
+def test_settings_of_a_model_without_a_fit_are_selected_too():
+    (config,) = plan(["task=depth", "model=block_matching", "model.block=5,7", "select=grid"]).configs
 
-    assert str(caught.value) == "select=grid: model 'block_matching' has no fit, so there is nothing to select."
+    assert config.search is not None
+    assert config.search.space == {"model.block": [5, 7]}
 
 
 def test_a_grid_beyond_all_measure_is_refused():
