@@ -1,4 +1,7 @@
-"""Softmax regression: s = W x + b, minimising mean cross-entropy + lambda/2 |W|^2; the bias is not penalised."""
+"""Softmax regression: s = W x + b, minimising mean cross-entropy + lambda/2 |W|^2; the bias is not penalised.
+
+`fit.loss` puts another loss in the place of cross-entropy.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from mlcvbench.contract import FitContext, FitReport, Split, TorchModel
 from mlcvbench.errors import DataError
 from mlcvbench_linear.settings import FULL_BATCH, LINEAR_SOFTMAX_FIT
 from mlcvbench_training.loop import DivergedError, examples_of, scaled, train_network
+from mlcvbench_training.losses import loss_of
 from mlcvbench_training.seeding import seeded
 from mlcvbench_training.settings import NEWTON, Settings
 
@@ -73,7 +77,7 @@ class LinearSoftmax(TorchModel):
 def minimise(
     linear: nn.Linear, inputs: torch.Tensor, labels: torch.Tensor, settings: Settings, ctx: FitContext
 ) -> FitReport:
-    """Minimise the penalised mean cross-entropy over `linear`, from where it is, by full-batch L-BFGS.
+    """Minimise the penalised mean loss over `linear`, from where it is, by full-batch L-BFGS.
 
     Its line search meets Wolfe's conditions.
 
@@ -81,8 +85,8 @@ def minimise(
     minimum. An epoch of the report is one evaluation of the loss and its gradient.
     """
     import torch
-    from torch.nn import functional
 
+    mean_loss = loss_of(settings)
     optimizer = torch.optim.LBFGS(
         linear.parameters(),
         max_iter=STEP,
@@ -96,8 +100,7 @@ def minimise(
     def objective() -> torch.Tensor:
         optimizer.zero_grad()
         logits = linear(inputs)
-        loss = functional.cross_entropy(logits, labels, label_smoothing=settings.label_smoothing)
-        loss = loss + settings.l2 / 2 * linear.weight.square().sum()
+        loss = mean_loss(logits, labels) + settings.l2 / 2 * linear.weight.square().sum()
         loss.backward()  # type: ignore[no-untyped-call]
         history["loss"].append(loss.item())
         history["train_accuracy"].append(float((logits.argmax(1) == labels).float().mean()))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,6 +20,7 @@ from mlcvbench_training.augmentation import augment
 from mlcvbench_training.averaging import Average, estimate_norms
 from mlcvbench_training.checkpoint import resume_training, save_training
 from mlcvbench_training.guidance import GuidedContext
+from mlcvbench_training.losses import loss_of
 from mlcvbench_training.newton import newton_step
 from mlcvbench_training.optimization import Rule
 from mlcvbench_training.schedules import Schedule
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
+    from mlcvbench_training.losses import Loss
     from mlcvbench_training.settings import Settings
 
 EVALUATION_BATCH = 256
@@ -73,7 +75,7 @@ def examples_of(split: Split, device: torch.device) -> Examples:
 def train_network(
     module: nn.Module, examples: Examples, settings: Settings, ctx: FitContext, val: Examples | None = None
 ) -> FitReport:
-    """Train `module` in place by cross-entropy and leave it in eval mode.
+    """Train `module` in place by `settings.loss` and leave it in eval mode.
 
     The report's history has one entry an epoch: loss and train_accuracy (running, on augmented images), lr (at the
     epoch's end) and, with `val`, val_loss and val_accuracy. The loop stops early when another epoch would exceed
@@ -93,8 +95,8 @@ def train_network(
     return FitReport(epochs=run.epochs, history=run.history, earlier_seconds=run.earlier)
 
 
-def evaluate(module: nn.Module, examples: Examples) -> tuple[float, float]:
-    """Return the mean cross-entropy and the share of examples whose largest logit is their label's."""
+def evaluate(module: nn.Module, examples: Examples, total: Loss) -> tuple[float, float]:
+    """Return the mean loss, `total` of a batch being its sum, and the share whose largest logit is their label's."""
     import torch
 
     loss, hits = 0.0, 0
@@ -103,7 +105,7 @@ def evaluate(module: nn.Module, examples: Examples) -> tuple[float, float]:
         for start in range(0, len(examples), EVALUATION_BATCH):
             part = slice(start, start + EVALUATION_BATCH)
             logits, labels = module(scaled(examples.images[part])), examples.labels[part]
-            loss += float(torch.nn.functional.cross_entropy(logits, labels, reduction="sum"))
+            loss += float(total(logits, labels))
             hits += int((logits.argmax(1) == labels).sum())
     return loss / len(examples), hits / len(examples)
 
@@ -147,6 +149,8 @@ class Training:
         self.schedule = Schedule(settings, 1 if self.full_batch else len(self.blocks))
         self.average = None if settings.average == "none" else Average(module)
         self.stopper = Stopper(settings) if settings.early_stopping else None
+        plain = replace(settings, label_smoothing=0.0)
+        self.loss, self.plain_loss, self.plain_sum = loss_of(settings), loss_of(plain), loss_of(plain, "sum")
         self.teacher = ctx.teacher if isinstance(ctx, GuidedContext) else None
         until = ctx.until if isinstance(ctx, GuidedContext) else None
         self.last = settings.epochs if until is None else until
@@ -175,7 +179,7 @@ class Training:
         if self.val is not None:
             moving = self.average is not None and settings.average == "ema"
             with self.average.shown() if self.average is not None and moving else nullcontext():
-                seen["val_loss"], seen["val_accuracy"] = evaluate(self.module, self.val)
+                seen["val_loss"], seen["val_accuracy"] = evaluate(self.module, self.val, self.plain_sum)
                 if self.stopper is not None:
                     self.ended = self.stopper.look(seen["val_accuracy"], self.module)
             self.schedule.end_epoch(seen["val_accuracy"])
@@ -220,14 +224,12 @@ class Training:
 
     def _gradient(self, inputs: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Add a batch's gradient to what the parameters have; return its logits and its loss."""
-        from torch.nn import functional
-
         settings = self.settings
         outputs = self.module(inputs)
         logits, *auxiliary = outputs if isinstance(outputs, tuple) else (outputs,)
-        loss = functional.cross_entropy(logits, labels, label_smoothing=settings.label_smoothing)
+        loss = self.loss(logits, labels)
         for other in auxiliary:
-            loss = loss + AUXILIARY_WEIGHT * functional.cross_entropy(other, labels)
+            loss = loss + AUXILIARY_WEIGHT * self.plain_loss(other, labels)
         if self.teacher is not None:
             loss = self.teacher.loss(inputs, logits, loss)
         self.rate = settings.lr * self.schedule.factor(self.step)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from mlcvbench.errors import RequestError
+from mlcvbench_training.losses import loss_of
 
 if TYPE_CHECKING:
     import torch
@@ -27,8 +28,8 @@ def newton_step(module: nn.Module, batches: Batches, count: int, settings: Setti
     """Make one step in place; return the loss and accuracy before it and whether the gradient was nil.
 
     `batches` yields float32 inputs and int64 labels, `count` samples in all; the arithmetic is in float64. The loss is
-    the mean cross-entropy + l2/2 |W|^2. Softmax leaves it unchanged when all biases move alike, so that H is singular:
-    the damping mu makes the equations solvable. Far from a minimum a full step may lead away from it (the method goes
+    the mean of `settings.loss` + l2/2 |W|^2: a square has its minimum one step away. Cross-entropy does not change when
+    all biases move alike, so that H is singular: the damping mu makes the equations solvable. Far from a minimum a full step may lead away from it (the method goes
     to any stationary point); then `newton_lr` < 1 or more damping.
     """
     import torch
@@ -45,16 +46,15 @@ def newton_step(module: nn.Module, batches: Batches, count: int, settings: Setti
     theta = torch.cat([parameter.detach().double().flatten() for parameter in parameters])
     penalised = torch.cat([torch.full((p.numel(),), float(p.ndim > 1)) for p in parameters]).to(theta)
 
+    total = loss_of(settings, reduction="sum")
+
     def logits_of(vector: torch.Tensor, inputs: torch.Tensor) -> torch.Tensor:
         pieces = torch.split(vector, sizes)
         state = {name: v.view_as(p) for name, v, p in zip(names, pieces, parameters, strict=True)}
         return functional_call(module, {**state, **buffers}, (inputs,))  # type: ignore[no-any-return]
 
-    def loss_of(vector: torch.Tensor, inputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        logits = logits_of(vector, inputs)
-        smoothing = settings.label_smoothing
-        total = torch.nn.functional.cross_entropy(logits, labels, label_smoothing=smoothing, reduction="sum")
-        return total / count
+    def mean_loss(vector: torch.Tensor, inputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        return total(logits_of(vector, inputs), labels) / count
 
     loss, hits = 0.0, 0
     gradient = settings.l2 * penalised * theta
@@ -62,10 +62,10 @@ def newton_step(module: nn.Module, batches: Batches, count: int, settings: Setti
     for pixels, labels in batches:
         inputs = pixels.double()
         with torch.no_grad():
-            loss += float(loss_of(theta, inputs, labels))
+            loss += float(mean_loss(theta, inputs, labels))
             hits += int((logits_of(theta, inputs).argmax(1) == labels).sum())
-        gradient = gradient + grad(loss_of)(theta, inputs, labels)
-        hessian += jacrev(grad(loss_of), chunk_size=COLUMNS)(theta, inputs, labels)
+        gradient = gradient + grad(mean_loss)(theta, inputs, labels)
+        hessian += jacrev(grad(mean_loss), chunk_size=COLUMNS)(theta, inputs, labels)
     hessian.diagonal().add_(settings.damping)
     theta = theta - settings.newton_lr * torch.linalg.solve(hessian, gradient)
     with torch.no_grad():

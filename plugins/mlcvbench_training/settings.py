@@ -18,6 +18,7 @@ SCHEDULES = (*_PLAIN_SCHEDULES, "one_cycle", *(WARM + name for name in _PLAIN_SC
 AUGMENTATIONS = ("none", "shift")
 CUTOUTS = ("none", "any", "inside")
 AVERAGES = ("none", "ema", "swa")
+LOSSES = ("cross_entropy", "squared", "norm")
 IMAGE_CHANGES = ("augmentation", "flip", "rotate", "crop", "colour", "cutout", "cutout_size")
 """Settings that mean something for images only."""
 
@@ -55,6 +56,7 @@ class Settings:
     weight_decay: float = 0.01
     l1: float = 0.0
     l2: float = 0.0
+    loss: str = "cross_entropy"
     label_smoothing: float = 0.0
     average: str = "none"
     ema_decay: float = 0.999
@@ -89,7 +91,7 @@ def fit_params(
 ) -> tuple[Param, ...]:
     """Return the settings as typed `fit.*` parameters with these defaults and their bounds, except those `without`.
 
-    `optimizers` are the rules that the method knows. Of those that are not the loop's, only `epochs`, `l2` and
+    `optimizers` are the rules that the method knows. Of those that are not the loop's, only `epochs`, `l2`, `loss` and
     `label_smoothing` are settings. Without `defaults` each setting is unset, for a method that fits another one.
     """
     declared = (*_rule(), *_schedule(), *_regularisers(), *_image_changes())
@@ -118,7 +120,7 @@ _USED_BY: dict[str, tuple[str, ...]] = {
     "newton_lr": (NEWTON,),
 }
 """Which update rules use a setting; one that is not here is used by all of the loop's but Newton's."""
-_USED_BY_ALL = ("optimizer", "epochs", "l2", "label_smoothing")
+_USED_BY_ALL = ("optimizer", "epochs", "l2", "loss", "label_smoothing")
 
 
 def _conditions(param: Param, optimizers: tuple[str, ...]) -> tuple[tuple[str, tuple[Any, ...]], ...]:
@@ -191,7 +193,15 @@ def _regularisers() -> tuple[Param, ...]:
         Param("weight_decay", "float", help="x of theta -= lr x theta; weights, not biases or norms", low=0.0),
         Param("l1", "float", help="x |theta|, by proximal steps; weights, not biases or norms", low=0.0),
         Param("l2", "float", help="x/2 theta^2 added to the loss; weights, not biases or norms", low=0.0),
-        Param("label_smoothing", "float", help="share spread over classes", low=0.0, high=0.99),
+        Param("loss", "str", help="of scores s: -log softmax(s), |s - onehot|^2 or its root", choices=LOSSES),
+        Param(
+            "label_smoothing",
+            "float",
+            help="share spread over classes",
+            low=0.0,
+            high=0.99,
+            when=(("loss", ("cross_entropy",)),),
+        ),
         Param("average", "str", help="mean of the weights on the way that is kept", choices=AVERAGES),
         Param("ema_decay", "float", help="rho of the moving mean", low=0.0, high=1.0, when=(("average", ("ema",)),)),
         Param(

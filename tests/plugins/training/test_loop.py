@@ -15,9 +15,11 @@ from mlcvbench.contract import Device, FitContext
 from mlcvbench.errors import DataError, RequestError
 from mlcvbench_training.guidance import GuidedContext
 from mlcvbench_training.loop import DivergedError, Examples, blocks, evaluate, examples_of, train_network
+from mlcvbench_training.losses import loss_of
 from mlcvbench_training.seeding import seeded
 from mlcvbench_training.settings import Settings
 
+CROSS_ENTROPY = loss_of(Settings(), "sum")
 CPU = torch.device("cpu")
 QUICK = Settings(optimizer="adam", lr=0.01, batch=8, epochs=3, weight_decay=0.0)
 
@@ -140,7 +142,7 @@ def test_evaluation_gives_the_mean_loss_and_counts_the_largest_logit():
         module[1].weight.zero_()
         module[1].bias.copy_(torch.tensor([1.0, 0.0]))
 
-    loss, accuracy = evaluate(module, examples(10))
+    loss, accuracy = evaluate(module, examples(10), CROSS_ENTROPY)
 
     assert accuracy == 0.5
     assert loss == pytest.approx((np.log(1 + np.exp(-1)) + np.log(1 + np.exp(1))) / 2, rel=1e-5)
@@ -252,7 +254,7 @@ def test_a_moving_average_is_kept_and_validated():
     report = train_network(module, data, replace(settings, average="ema", ema_decay=0.15), context(), val=data)
 
     assert torch.allclose(module[1].weight, mean, atol=1e-6)
-    assert report.history["val_loss"][-1] == pytest.approx(evaluate(module, data)[0])
+    assert report.history["val_loss"][-1] == pytest.approx(evaluate(module, data, CROSS_ENTROPY)[0])
 
 
 def test_stochastic_weight_averaging_is_the_mean_of_the_last_epochs_with_fresh_norms():

@@ -62,6 +62,7 @@ EFFECTIVE = {
     "patience": ["early_stopping=true"],
     "min_gain": ["early_stopping=true"],
     "cutout_size": ["cutout=any", "cutout=inside"],
+    "label_smoothing": ["loss=cross_entropy"],
 }
 VALUES = {
     "milestones": "[0.2,0.4]",
@@ -73,6 +74,7 @@ VALUES = {
 
 
 IDLE = {
+    "label_smoothing": "loss=squared",
     **dict.fromkeys(("beta1", "beta2", "eps"), "optimizer=sgd"),
     **dict.fromkeys(("batch", "momentum_low"), "optimizer=online_gd"),
     **dict.fromkeys(("peak", "div", "final_div", "anneal"), "schedule=cosine"),
