@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mlcvbench.hookspecs import hookimpl
-from mlcvbench.specs import ModelSpec, Param
+from mlcvbench.specs import DatasetSpec, ModelSpec, Param
 from mlcvbench_linear.settings import FULL_BATCH, LINEAR_SOFTMAX_FIT, MLP_FIT
 from mlcvbench_training.settings import IMAGE_CHANGES, NEWTON, OPTIMIZERS, fit_params
 
@@ -17,6 +17,15 @@ def mlcvbench_models() -> list[ModelSpec]:
             kinds=("classification",),
             target="mlcvbench_linear.softmax:LinearSoftmax",
             summary="Softmax regression on standardised pixels: cross-entropy with an L2 penalty (fit.l2).",
+            params=(
+                Param(
+                    "features",
+                    "str",
+                    "pixels",
+                    "what the scores are linear in; polar: radius and angle of points",
+                    choices=("pixels", "polar"),
+                ),
+            ),
             fit=fit_params(LINEAR_SOFTMAX_FIT, optimizers=(FULL_BATCH, NEWTON, *OPTIMIZERS), without=IMAGE_CHANGES),
             family="linear",
             reference="Cox, The regression analysis of binary sequences, JRSS B, 1958; its multinomial form.",
@@ -46,4 +55,19 @@ def mlcvbench_models() -> list[ModelSpec]:
             reference="Rumelhart, Hinton and Williams, Learning representations by back-propagating errors, 1986.",
             year=1986,
         ),
+    ]
+
+
+@hookimpl
+def mlcvbench_datasets() -> list[DatasetSpec]:
+    """Return the points that polar features make linear."""
+    return [
+        DatasetSpec(
+            name="two_rings",
+            kinds=("classification",),
+            target="mlcvbench_linear.rings:load_two_rings",
+            summary="900 points of two rings around one centre, as images of two pixels, x and y; made up.",
+            params=(Param("width", "float", 0.15, "of the rings; they touch at 0.4", low=0.0, high=0.39),),
+            licence="CC0-1.0",
+        )
     ]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar, cast
 from mlcvbench.contract import FitContext, FitReport, Problem, Split
 from mlcvbench_linear.settings import MLP_FIT
 from mlcvbench_training.classifier import NetworkClassifier
-from mlcvbench_training.loop import examples_of, train_network
+from mlcvbench_training.loop import examples_of, scaled, train_network
 from mlcvbench_training.seeding import seeded
 from mlcvbench_training.settings import Settings
 
@@ -58,7 +58,7 @@ class MLP(NetworkClassifier):
         held_out = None if val is None else examples_of(val, self.torch_device)
         with seeded(ctx.seed, self.torch_device):
             flatten, first, *rest = self.build().to(self.torch_device).children()
-        standardise = Standardise(examples)
+        standardise = Standardise(scaled(examples.images).flatten(1))
         trained = nn.Sequential(flatten, standardise, first, *rest)
         report = train_network(trained, examples, Settings.of(ctx.settings, self.FIT), ctx, held_out)
         standardise.fold_into(cast("nn.Linear", first))

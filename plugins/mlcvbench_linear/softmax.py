@@ -9,7 +9,7 @@ import math
 import time
 from typing import TYPE_CHECKING
 
-from mlcvbench.contract import FitContext, FitReport, Split, TorchModel
+from mlcvbench.contract import FitContext, FitReport, Problem, Split, TorchModel
 from mlcvbench.errors import DataError
 from mlcvbench_linear.settings import FULL_BATCH, LINEAR_SOFTMAX_FIT
 from mlcvbench_training.loop import DivergedError, examples_of, scaled, train_network
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
+POINT = 2
+"""Coordinates of a point."""
 CONVERGED = 1e-5
 """L-BFGS stops when no entry of the gradient is larger."""
 STEP = 10
@@ -32,13 +34,28 @@ class LinearSoftmax(TorchModel):
 
     The default, L-BFGS on the whole training set from W = 0, goes to the one minimum of this convex problem, whatever
     the seed; `fit.epochs` bounds its passes over the data and `fit.l2` is lambda. Newton's method goes there from W = 0
-    too, and any other `fit.optimizer` runs the training loop on mini-batches of the same problem.
+    too, and any other `fit.optimizer` runs the training loop on mini-batches of the same problem. `features`: polar
+    takes images of two pixels for points, and is linear in their radius and angle.
     """
+
+    def __init__(self, problem: Problem, features: str = "pixels") -> None:
+        super().__init__(problem, features=features)
+        self.polar = features == "polar"
 
     def build(self) -> nn.Module:
         from torch import nn
 
-        return nn.Sequential(nn.Flatten(), self._linear())
+        return nn.Sequential(*self._features(), self._linear())
+
+    def _features(self) -> list[nn.Module]:
+        """Return the layers that turn images (B, C, H, W) into what is standardised (B, D)."""
+        from torch import nn
+
+        if not self.polar:
+            return [nn.Flatten()]
+        from mlcvbench_linear.polar import Polar
+
+        return [nn.Flatten(), Polar()]
 
     def _linear(self) -> nn.Linear:
         from torch import nn
@@ -48,6 +65,11 @@ class LinearSoftmax(TorchModel):
             if side is None:
                 raise DataError("linear_softmax needs images of one size; set data.size=[H,W] to resize them.")
             features *= side
+        if self.polar and features != POINT:
+            raise DataError(
+                f"linear_softmax: features=polar takes points, images of {POINT} values such as data=two_rings; "
+                f"got {features} values."
+            )
         return nn.Linear(features, len(self.problem.classes))
 
     def fit(self, train: Split, val: Split | None, ctx: FitContext) -> FitReport:
@@ -62,15 +84,17 @@ class LinearSoftmax(TorchModel):
         if settings.optimizer in {FULL_BATCH, NEWTON}:
             for parameter in linear.parameters():
                 nn.init.zeros_(parameter)
-        standardise, flatten = Standardise(examples), nn.Flatten()
+        features = nn.Sequential(*self._features())
+        inputs = features(scaled(examples.images))  # (N, D)
+        standardise = Standardise(inputs)
         if settings.optimizer == FULL_BATCH:
-            inputs = standardise(scaled(examples.images).flatten(1)).double()  # (N, D)
+            inputs = standardise(inputs).double()
             report = minimise(linear.double(), inputs, examples.labels, settings, ctx)
         else:
             held_out = None if val is None else examples_of(val, self.torch_device)
-            report = train_network(nn.Sequential(flatten, standardise, linear), examples, settings, ctx, held_out)
+            report = train_network(nn.Sequential(features, standardise, linear), examples, settings, ctx, held_out)
         standardise.fold_into(linear)
-        self.module = nn.Sequential(flatten, linear.float()).eval()
+        self.module = nn.Sequential(*features, linear.float()).eval()
         return report
 
 

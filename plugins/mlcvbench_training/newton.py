@@ -29,8 +29,8 @@ def newton_step(module: nn.Module, batches: Batches, count: int, settings: Setti
 
     `batches` yields float32 inputs and int64 labels, `count` samples in all; the arithmetic is in float64. The loss is
     the mean of `settings.loss` + l2/2 |W|^2: a square has its minimum one step away. Cross-entropy does not change when
-    all biases move alike, so that H is singular: the damping mu makes the equations solvable. Far from a minimum a full step may lead away from it (the method goes
-    to any stationary point); then `newton_lr` < 1 or more damping.
+    all biases move alike, so that H is singular: the damping mu makes the equations solvable. Far from a minimum a full
+    step may lead away from it (the method goes to any stationary point); then `newton_lr` < 1 or more damping.
     """
     import torch
     from torch.func import functional_call, grad, jacrev

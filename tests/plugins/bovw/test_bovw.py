@@ -12,7 +12,6 @@ from mlcvbench_bovw.codebook import histogram, learn_words, normalised, residual
 from mlcvbench_bovw.descriptors import describe, width_of
 from mlcvbench_bovw.model import BagOfVisualWords, Vlad
 from mlcvbench_bovw.patches import Sampling
-from mlcvbench_bovw.polar import polar
 
 DIGIT = np.zeros((1, 8, 8))
 WORDS = np.array([[0.0, 0.0], [10.0, 0.0]], np.float32)
@@ -198,17 +197,3 @@ def test_operations_count_patches_times_words():
     counted = model.operations(inputs)
 
     assert counted.macs == len(inputs[0]) * 8 * 128 + 8 * 3
-
-
-def test_polar_features_make_two_rings_linear():
-    rng = np.random.default_rng(0)
-    angles, radius = rng.uniform(-np.pi, np.pi, 400), np.repeat([1.0, 2.0], 200) + rng.normal(0, 0.1, 400)
-    points = radius[:, None] * np.column_stack([np.cos(angles), np.sin(angles)])
-    labels = np.repeat([0, 1], 200)
-
-    plain, transformed = (
-        LogisticRegression().fit(features, labels).score(features, labels) for features in (points, polar(points))
-    )
-
-    assert plain < 0.65
-    assert transformed == 1.0

@@ -13,9 +13,11 @@ from support.fitting import context, digits, fitted, percent_right, problem, rep
 
 from mlcvbench.contract import FitContext, InputSpec, Problem
 from mlcvbench.contract.model import Device
-from mlcvbench.errors import DataError
+from mlcvbench.errors import DataError, RequestError
 from mlcvbench_linear import mlcvbench_models, softmax
-from mlcvbench_linear.softmax import LinearSoftmax
+from mlcvbench_linear.least_squares import LinearLeastSquares
+from mlcvbench_linear.softmax import LinearSoftmax, minimise
+from mlcvbench_training.settings import Settings
 
 SHAPE = np.zeros((1, 8, 8))
 
@@ -34,6 +36,7 @@ def test_the_plugin_declares_linear_softmax_with_a_full_batch_default():
 
     assert (spec.name, defaults["optimizer"], defaults["l2"]) == ("linear_softmax", "lbfgs", 1e-3)
     assert "augmentation" not in defaults
+    assert [(param.name, param.default) for param in spec.params] == [("features", "pixels")]
 
 
 def test_the_minimum_is_scikit_learns(monkeypatch):
@@ -50,6 +53,55 @@ def test_the_minimum_is_scikit_learns(monkeypatch):
     theirs = oracle.predict_proba(scaler.transform((images / 255.0).reshape(797, -1)))
     assert np.abs(scores - theirs).max() < 1e-4
     assert percent_right(model, test) == pytest.approx(93.22, abs=0.3)
+
+
+def test_digits_in_sixteenths_have_the_reference_accuracy_at_c_1():
+    train, test = digits()
+    known, unknown = (torch.from_numpy(part.arrays()[0]["image"] / 16.0).flatten(1) for part in (train, test))
+    labels, truth = (torch.from_numpy(part.targets()["label"]) for part in (train, test))
+    linear = torch.nn.Linear(64, 10).double()
+    torch.nn.init.zeros_(linear.weight)
+
+    minimise(linear, known, labels, Settings(l2=1 / 1000, epochs=500), context())
+
+    right = int((linear(unknown).argmax(1) == truth).sum())
+    assert round(100 * right / 797, 2) == 93.22
+
+
+def test_the_bias_is_not_penalised():
+    labels = np.repeat([0, 1, 1, 1], 10)
+    images = np.random.default_rng(0).integers(0, 255, (40, 2, 2), dtype=np.uint8)
+
+    model = fitted(LinearSoftmax(problem(images, 2)), split(images, labels), l2=1e6, epochs=200)
+
+    shares = torch.from_numpy(scores_of(model, images)).softmax(1)
+    assert shares.numpy() == pytest.approx(np.tile([0.25, 0.75], (40, 1)), abs=1e-3)
+
+
+@pytest.mark.parametrize("settings", [{"optimizer": "lbfgs", "epochs": 500}, {"optimizer": "newton", "damping": 0.0}])
+def test_the_squared_loss_has_the_minimum_of_least_squares(settings):
+    train, test = digits()
+    images = test.arrays()[0]["image"]
+
+    model = LinearSoftmax(problem(SHAPE))
+    report = report_of(model, train, **{"loss": "squared", "l2": 1e-7, "epochs": 3, **settings})
+
+    closed = fitted(LinearLeastSquares(problem(SHAPE)), train)
+    assert np.allclose(scores_of(model, images), scores_of(closed, images), atol=2e-3)
+    if settings["optimizer"] == "newton":  # one step; at the second the gradient is nil
+        assert report.epochs == 2
+        assert report.history["loss"][0] == pytest.approx(1.0)
+
+
+def test_newton_refuses_a_hessian_beyond_the_memory_of_a_machine():
+    images = np.zeros((20, 32, 32), np.uint8)
+
+    with pytest.raises(RequestError) as error:
+        fitted(LinearSoftmax(problem(images)), split(images, np.arange(20) % 10), optimizer="newton")
+
+    assert str(error.value) == (
+        "fit.optimizer=newton: the Hessian of 10,250 parameters is too large; the most is 10,000."
+    )
 
 
 def test_newton_goes_to_scikit_learns_minimum():
@@ -87,6 +139,12 @@ def test_digits_have_650_parameters_and_no_buffers():
     counts = fitted(LinearSoftmax(problem(SHAPE)), digits()[0], epochs=2).parameters()
 
     assert (counts.trainable, counts.buffers, counts.bytes) == (650, 0, 2600)
+
+
+def test_cifar_images_have_30730_parameters():
+    cifar = Problem("classification", tuple(map(str, range(10))), {"image": InputSpec((32, 32, 3))})
+
+    assert LinearSoftmax(cifar).parameters().trainable == 30_730
 
 
 def test_the_full_batch_result_does_not_depend_on_the_seed_and_repeats_bit_for_bit():
