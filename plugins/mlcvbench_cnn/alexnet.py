@@ -1,12 +1,14 @@
-"""AlexNet (Krizhevsky et al. 2012) in the three forms that go by its name, and ZFNet (Zeiler and Fergus 2014)."""
+"""AlexNet (Krizhevsky et al. 2012) in the three forms that go by its name."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from mlcvbench.contract import Problem
+from mlcvbench_cnn.classifier import ConvolutionalClassifier
+from mlcvbench_cnn.fully_connected import HIDDEN, with_head
 from mlcvbench_cnn.settings import PLAIN_FIT
-from mlcvbench_cnn.widths import ConvolutionalClassifier, flat_features, he_initialised, scaled_width
+from mlcvbench_cnn.widths import scaled_width
 from mlcvbench_training.classifier import too_small
 from mlcvbench_training.settings import Settings
 
@@ -27,7 +29,6 @@ VARIANTS = {
     "2012": Variant((96, 256, 384, 384, 256), groups=2, local_response=True),
     "owt": Variant((64, 192, 384, 256, 256)),
 }
-HIDDEN = 4096
 
 
 class AlexNet(ConvolutionalClassifier):
@@ -76,57 +77,6 @@ class AlexNet(ConvolutionalClassifier):
             nn.MaxPool2d(3, 2),
         )
         return with_head(features, channels, self.side, classes, scaled_width(HIDDEN, self.width), self.dropout)
-
-
-class ZFNet(ConvolutionalClassifier):
-    """AlexNet in one tower with a first layer 7x7 and second 5x5 of stride 2: maps 110, 55, 26, 13, 6."""
-
-    SMALLEST: ClassVar[int] = 64
-    FIT: ClassVar[Settings] = PLAIN_FIT
-
-    def __init__(self, problem: Problem, size: int = 224, width: float = 1.0, dropout: float = 0.5) -> None:
-        super().__init__(problem, size=size, width=width, dropout=dropout)
-        self.width, self.dropout = width, dropout
-
-    def network(self, channels: int, classes: int) -> nn.Module:
-        from torch import nn
-
-        c1, c2, c3, c4, c5 = (scaled_width(c, self.width) for c in VARIANTS["notes"].channels)
-        features = nn.Sequential(
-            *_activated(nn.Conv2d(channels, c1, 7, 2, 1)),
-            nn.MaxPool2d(3, 2, padding=1),
-            *_activated(nn.Conv2d(c1, c2, 5, 2)),
-            nn.MaxPool2d(3, 2, padding=1),
-            *_activated(nn.Conv2d(c2, c3, 3, padding=1)),
-            *_activated(nn.Conv2d(c3, c4, 3, padding=1)),
-            *_activated(nn.Conv2d(c4, c5, 3, padding=1)),
-            nn.MaxPool2d(3, 2),
-        )
-        return with_head(features, channels, self.side, classes, scaled_width(HIDDEN, self.width), self.dropout)
-
-
-def with_head(
-    features: nn.Module, channels: int, side: int, classes: int, hidden: int, dropout: float
-) -> nn.Sequential:
-    """Return `features`, then the three fully connected layers of AlexNet and VGG, He-initialised.
-
-    Dropout stands before the first two layers, as in AlexNet.
-    """
-    from torch import nn
-
-    layers = nn.Sequential(
-        features,
-        nn.Flatten(),
-        nn.Dropout(dropout),
-        nn.Linear(flat_features(features, channels, side), hidden),
-        nn.ReLU(inplace=True),
-        nn.Dropout(dropout),
-        nn.Linear(hidden, hidden),
-        nn.ReLU(inplace=True),
-        nn.Linear(hidden, classes),
-    )
-    he_initialised(layers)
-    return layers
 
 
 def _activated(convolution: nn.Conv2d, local_response: bool = False) -> list[nn.Module]:

@@ -11,9 +11,11 @@ import torch
 from torch import nn
 
 from mlcvbench.contract import Problem
+from mlcvbench_cnn.classifier import ConvolutionalClassifier
 from mlcvbench_cnn.inception import Inception, Plan, convolution, tapped
+from mlcvbench_cnn.initialisation import he_initialised
 from mlcvbench_cnn.settings import PLAIN_FIT
-from mlcvbench_cnn.widths import ConvolutionalClassifier, he_initialised, scaled_width
+from mlcvbench_cnn.widths import scaled_width
 from mlcvbench_training.settings import Settings
 
 STAGES = (

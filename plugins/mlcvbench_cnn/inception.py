@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
-from mlcvbench_cnn.widths import he_initialised
+from mlcvbench_cnn.initialisation import he_initialised
 
 
 class Plan(NamedTuple):

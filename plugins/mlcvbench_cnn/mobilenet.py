@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from mlcvbench.contract import Problem
-from mlcvbench_cnn.widths import ConvolutionalClassifier, scaled_width
+from mlcvbench_cnn.classifier import ConvolutionalClassifier
+from mlcvbench_cnn.widths import scaled_width
 
 if TYPE_CHECKING:
     from torch import nn

@@ -1,7 +1,8 @@
 """Residual networks (He et al. 2016) and their kin: ResNeXt (Xie et al. 2017) and SE-ResNet (Hu et al. 2018).
 
-The blocks are timm's (v1.5: the stride of a bottleneck is in its 3x3); width and stem are to choose. The last batch
-norm of each block starts at zero, so that a block starts as the identity (Goyal et al. 2017).
+The blocks are timm's; width, stem and the place of a bottleneck's stride are to choose. Unless told otherwise, the
+scale of each block's last batch norm starts at zero, so that a block starts as the identity (Goyal et al. 2017).
+Nothing else does: where all weights of a branch are zero, they get no gradient.
 """
 
 from __future__ import annotations
@@ -10,7 +11,9 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from mlcvbench.contract import Problem
-from mlcvbench_cnn.widths import ConvolutionalClassifier, scaled_width
+from mlcvbench.errors import RequestError
+from mlcvbench_cnn.classifier import ConvolutionalClassifier
+from mlcvbench_cnn.widths import scaled_width
 
 if TYPE_CHECKING:
     from torch import nn
@@ -19,23 +22,43 @@ WIDTHS = (64, 128, 256, 512)
 
 
 class _ResNet(ConvolutionalClassifier):
-    """`stem`: `imagenet` (7x7 stride 2, then a pool) or `small` (3x3, for images of about 28 to 64 pixels)."""
+    """`stem`: `imagenet` (7x7 stride 2, then a pool) or `small` (3x3, for images of about 28 to 64 pixels).
+
+    `zero_init`: the scale of each block's last batch norm starts at 0, else at 1. `stride`: which convolution of a
+    bottleneck halves the maps, `3x3` (v1.5, as torchvision's and timm's weights want it; 6 % more multiply-adds) or the
+    first `1x1` (v1, the paper's); basic blocks have no choice.
+    """
 
     BLOCK: ClassVar[str] = "Bottleneck"
     LAYERS: ClassVar[tuple[int, int, int, int]]
     EXTRA: ClassVar[dict[str, Any]] = {}
 
     def __init__(
-        self, problem: Problem, size: int = 224, width: float = 1.0, stem: str = "imagenet", dropout: float = 0.0
+        self,
+        problem: Problem,
+        size: int = 224,
+        width: float = 1.0,
+        stem: str = "imagenet",
+        dropout: float = 0.0,
+        zero_init: bool = True,
+        stride: str = "3x3",
     ) -> None:
-        super().__init__(problem, size=size, width=width, stem=stem, dropout=dropout)
+        super().__init__(
+            problem, size=size, width=width, stem=stem, dropout=dropout, zero_init=zero_init, stride=stride
+        )
         self.width, self.stem, self.dropout = width, stem, dropout
+        self.zero_init, self.stride = zero_init, stride
 
     def network(self, channels: int, classes: int) -> nn.Module:
         from timm.models import resnet
         from torch import nn
 
         widths = [scaled_width(wide, self.width) for wide in WIDTHS]
+        base = self.EXTRA.get("base_width", WIDTHS[0])
+        if widths[0] * base < WIDTHS[0]:  # a group has floor(planes * base / 64) channels
+            raise RequestError(
+                f"{self._name}: width={self.width:g} leaves a group no channel; set model.width={1 / base:g} or more."
+            )
         block = getattr(resnet, self.BLOCK)
         layers = self._stem(channels, widths[0])
         inside = widths[0]
@@ -49,7 +72,10 @@ class _ResNet(ConvolutionalClassifier):
             if isinstance(part, nn.Conv2d):
                 nn.init.kaiming_normal_(part.weight, mode="fan_out", nonlinearity="relu")
             elif isinstance(part, block):
-                part.zero_init_last()
+                if self.zero_init:
+                    part.zero_init_last()
+                if self.stride == "1x1":
+                    part.conv1.stride, part.conv2.stride = part.conv2.stride, part.conv1.stride
         return network
 
     def _stem(self, channels: int, width: int) -> list[tuple[str, nn.Module]]:
@@ -118,7 +144,7 @@ class ResNeXt101(_ResNet):
 
 
 class SENet18(_ResNet):
-    """ResNet-18 with squeeze and excitation in each block."""
+    """ResNet-18 with squeeze and excitation in each block; the squeeze keeps C / 16 channels, as in timm at least 8."""
 
     BLOCK, LAYERS = "BasicBlock", (2, 2, 2, 2)
     EXTRA: ClassVar[dict[str, Any]] = {"attn_layer": "se"}

@@ -9,7 +9,8 @@ from torch import nn
 from torch.nn import functional
 
 from mlcvbench.contract import Problem
-from mlcvbench_cnn.widths import ConvolutionalClassifier, scaled_width
+from mlcvbench_cnn.classifier import ConvolutionalClassifier
+from mlcvbench_cnn.widths import scaled_width
 
 WIDTHS = (16, 32, 64)
 
@@ -49,14 +50,19 @@ class Block(nn.Module):
 
 
 class _CifarResNet(ConvolutionalClassifier):
-    """Images as they come (`size` = 0); `width` multiplies 16, 32 and 64."""
+    """Images as they come (`size` = 0); `width` multiplies 16, 32 and 64.
+
+    `zero_init`: the scale of each block's last batch norm starts at 0, else at 1, as in the paper.
+    """
 
     BLOCKS: ClassVar[int]
     SMALLEST: ClassVar[int] = 4
 
-    def __init__(self, problem: Problem, shortcut: str = "A", size: int = 0, width: float = 1.0) -> None:
-        super().__init__(problem, size=size, shortcut=shortcut, width=width)
-        self.shortcut, self.width = shortcut, width
+    def __init__(
+        self, problem: Problem, shortcut: str = "A", size: int = 0, width: float = 1.0, zero_init: bool = False
+    ) -> None:
+        super().__init__(problem, size=size, shortcut=shortcut, width=width, zero_init=zero_init)
+        self.shortcut, self.width, self.zero_init = shortcut, width, zero_init
 
     def network(self, channels: int, classes: int) -> nn.Module:
         widths = [scaled_width(wide, self.width) for wide in WIDTHS]
@@ -74,6 +80,8 @@ class _CifarResNet(ConvolutionalClassifier):
         for part in module.modules():
             if isinstance(part, nn.Conv2d):
                 nn.init.kaiming_normal_(part.weight, mode="fan_out", nonlinearity="relu")
+            elif isinstance(part, Block) and self.zero_init:
+                nn.init.zeros_(part.residual.get_parameter("4.weight"))
         return module
 
 

@@ -12,3 +12,7 @@ PLAIN_FIT = Settings(
     optimizer="adamw", lr=0.0007, batch=64, epochs=20, weight_decay=0.01, schedule="one_cycle", augmentation="shift"
 )
 """Networks without it bear smaller steps only."""
+SMALL_CNN_FIT = Settings(
+    optimizer="adamw", lr=0.01, batch=64, epochs=15, weight_decay=0.01, schedule="one_cycle", augmentation="shift"
+)
+"""`small_cnn`, which bears larger ones."""

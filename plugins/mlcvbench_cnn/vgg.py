@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from mlcvbench.contract import Problem
-from mlcvbench_cnn.alexnet import HIDDEN, with_head
+from mlcvbench_cnn.classifier import ConvolutionalClassifier
+from mlcvbench_cnn.fully_connected import HIDDEN, with_head
 from mlcvbench_cnn.settings import PLAIN_FIT
-from mlcvbench_cnn.widths import ConvolutionalClassifier, scaled_width
+from mlcvbench_cnn.widths import scaled_width
 from mlcvbench_training.settings import Settings
 
 if TYPE_CHECKING:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from support.fitting import digits, fitted, percent_right, problem, report_of, scores_of, split
+from torch import nn
 
 from mlcvbench.contract import InputSpec, JoinedSplit, Problem
 from mlcvbench.errors import DataError
@@ -33,7 +34,7 @@ def test_the_plugin_declares_small_cnn_with_its_settings():
 
     assert (spec.name, [(p.name, p.default) for p in spec.params]) == (
         "small_cnn",
-        [("width", 16), ("stages", 3), ("dropout", 0.0)],
+        [("width", 16), ("stages", 3), ("dropout", 0.0), ("norm", "batch"), ("pool", "max")],
     )
     assert {param.name for param in spec.fit} >= {"optimizer", "lr", "batch", "epochs", "schedule", "augmentation"}
 
@@ -46,6 +47,47 @@ def test_the_parameters_are_those_of_the_formula():
 
     assert counts.trainable == convolutions + 64 * 10 + 10
     assert counts.buffers == 6 + 2 * 2 * sum(widths) * 1
+
+
+@pytest.mark.parametrize(
+    ("norm", "wanted"),
+    [
+        ("batch", nn.BatchNorm2d(2)),
+        ("layer", nn.LayerNorm((2, 8, 8), elementwise_affine=False)),
+        ("channels", nn.LayerNorm(2, eps=1e-6, elementwise_affine=False)),
+        ("none", nn.Identity()),
+    ],
+)
+def test_the_norm_is_over_what_it_says(norm, wanted):
+    """A fresh norm scales by 1 and adds 0, so that it is the one of torch without either."""
+    network = SmallCNN(problem(DIGIT), width=2, stages=1, norm=norm).build()
+    images = torch.rand(4, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+
+    plain = network[0](images)
+    got = network[1](plain) if norm != "none" else plain
+
+    last = norm == "channels"
+    made = wanted(plain.permute(0, 2, 3, 1)).permute(0, 3, 1, 2) if last else wanted(plain)
+    assert torch.allclose(got, made, atol=1e-4)
+    assert (network[0].bias is None) == (norm != "none")
+    assert isinstance(network[1 if norm == "none" else 2], nn.ReLU)
+
+
+@pytest.mark.parametrize("settings", [{"norm": "layer"}, {"norm": "channels"}, {"norm": "none"}, {"pool": "average"}])
+def test_other_norms_and_pools_learn_the_digits_too(settings):
+    train, test = digits()
+
+    model = fitted(SmallCNN(problem(DIGIT), **settings), train, epochs=6)
+
+    assert percent_right(model, test) > 88
+
+
+def test_pools_take_the_largest_or_the_mean_of_two_by_two():
+    largest, mean = (SmallCNN(problem(DIGIT), stages=1, pool=pool).build()[6] for pool in ("max", "average"))
+    images = torch.arange(16.0).view(1, 1, 4, 4)
+
+    assert largest(images).flatten().tolist() == [5, 7, 13, 15]
+    assert mean(images).flatten().tolist() == [2.5, 4.5, 10.5, 12.5]
 
 
 def test_digits_are_recognised_above_97_percent():
