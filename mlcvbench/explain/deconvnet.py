@@ -2,11 +2,14 @@
 
 Everything but that activation is set to zero; it then goes back through the network: a max pool hands it to the place
 its maximum came from (the switch), a ReLU lets its positive part through whatever the forward signal was, a convolution
-becomes its transpose. All but the ReLU is what a gradient does, so the gradient is taken with that one rule changed.
+becomes its transpose, group by group, and local response normalisation lets it through unchanged (section 2.1 of the
+preprint, arXiv 1311.2901: no contrast normalisation on the way back). All but ReLU and that norm is what a gradient
+does, so the gradient is taken with these two rules changed.
 """
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,11 +24,12 @@ if TYPE_CHECKING:
 
 _LINEAR = """
     AccumulateGrad AdaptiveAvgPool2D Add Addmm Alias AvgPool2D Cat Clone ConstantPadNd Convolution CudnnBatchNorm
-    DeconvolvedReLU Expand MaxPool2DWithIndices Mean Mm NativeBatchNorm Neg Permute ReshapeAlias Slice Split
-    SplitWithSizes Squeeze Sub Sum T ToCopy Transpose UnsafeView Unsqueeze UpsampleBilinear2D UpsampleBilinear2DAa View
+    DeconvolvedLRN DeconvolvedReLU Expand MaxPool2DWithIndices Mean Mm NativeBatchNorm Neg Permute ReshapeAlias Slice
+    Split SplitWithSizes Squeeze Sub Sum T ToCopy Transpose UnsafeView Unsqueeze UpsampleBilinear2D UpsampleBilinear2DAa
+    View
 """
 LINEAR = frozenset(_LINEAR.split())
-"""Steps of autograd that a deconvnet can take: linear ones, the switches of max pools, and its own ReLU."""
+"""Steps of autograd that a deconvnet can take: linear ones, the switches of max pools, its own ReLU and norm."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +142,8 @@ def _refuse_others(maps: Maps, image: torch.Tensor) -> None:
         if step not in LINEAR and not scaled:
             raise RequestError(
                 f"layer {maps.layer!r} depends on a step {step!r}, which has no deconvolution: wanted convolutions, "
-                "ReLU, pools, batch norm, linear layers, sums and joins; show=occlusion takes any model."
+                "ReLU, pools, batch norm, local response norm, linear layers, sums and joins; show=occlusion takes any "
+                "model."
             )
 
 
@@ -159,7 +164,10 @@ def _leading_to(image: torch.Tensor, parents: Mapping[Any, Sequence[Any]]) -> se
 
 @contextmanager
 def deconvolved() -> Iterator[None]:
-    """Within, each ReLU (layer or function) hands back the positive part of what it gets, whatever it saw before."""
+    """Within, each ReLU (layer or function) hands back the positive part of what it gets, whatever it saw before.
+
+    Local response normalisation hands back all of it: the divisors, which depend on the signal, are no filters.
+    """
     import torch
     from torch.nn import functional
     from torch.overrides import TorchFunctionMode
@@ -175,10 +183,22 @@ def deconvolved() -> Iterator[None]:
         def backward(_ctx: Any, *signals: torch.Tensor) -> torch.Tensor:
             return signals[0].clamp(min=0)
 
+    class DeconvolvedLRN(torch.autograd.Function):
+        @staticmethod
+        def forward(_ctx: Any, values: torch.Tensor, settings: Mapping[str, Any]) -> torch.Tensor:
+            return functional.local_response_norm(values, **settings)
+
+        @staticmethod
+        def backward(_ctx: Any, *signals: torch.Tensor) -> tuple[torch.Tensor, None]:
+            return signals[0], None
+
     class Deconvolved(TorchFunctionMode):
         def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
             if func in relus:
                 return DeconvolvedReLU.apply(args[0])
+            if func is functional.local_response_norm:
+                given = inspect.signature(func).bind(*args, **(kwargs or {})).arguments
+                return DeconvolvedLRN.apply(given.pop("input"), given)
             return func(*args, **(kwargs or {}))
 
     with Deconvolved():

@@ -154,6 +154,47 @@ def test_an_input_normalised_by_constants_is_no_hindrance() -> None:
     assert found[0].pixels.shape == (1, 8, 8)
 
 
+def test_a_grouped_convolution_and_local_response_normalisation_go_back_as_in_the_paper() -> None:
+    """Each group becomes its own transposed filters; the norm lets the signal through as it is."""
+    torch.manual_seed(0)
+    first, second = nn.Conv2d(1, 4, 5, stride=2, padding=2), nn.Conv2d(4, 6, 3, padding=1, groups=2)
+    norm = nn.LocalResponseNorm(3, alpha=0.5, beta=0.75, k=2.0)
+    net = nn.Sequential(first, nn.ReLU(), norm, nn.MaxPool2d(2), second, nn.ReLU(), norm)
+    image = noise(1, 1, 16, 16)
+
+    _, found = project(net, image, 6)
+
+    with torch.no_grad():
+        rectified = functional.relu(first(image))
+        pooled, switches = functional.max_pool2d(norm(rectified), 2, return_indices=True)
+        made = norm(functional.relu(second(pooled)))
+        for one in found:
+            assert one.activation == pytest.approx(float(made[0, one.channel].max()))
+            alone = torch.zeros_like(made)
+            alone[0, one.channel, one.row, one.column] = one.activation
+            halves = zip(alone.split(3, 1), second.weight.split(3), strict=True)
+            signal = torch.cat([functional.conv_transpose2d(part, filters, padding=1) for part, filters in halves], 1)
+            signal = functional.relu(functional.max_unpool2d(signal, switches, 2, output_size=rectified.shape[2:]))
+            wanted = functional.conv_transpose2d(signal, first.weight, stride=2, padding=2, output_padding=1)
+            np.testing.assert_allclose(one.pixels, wanted[0].numpy(), atol=1e-6)
+    assert {one.channel // 3 for one in found} == {0, 1}
+
+
+def test_forward_signals_are_those_of_the_network_itself() -> None:
+    net = nn.Sequential(nn.Conv2d(1, 6, 3), nn.ReLU(), nn.LocalResponseNorm(5, k=2.0), nn.Conv2d(6, 2, 3, groups=2))
+    image = noise(1, 1, 12, 12)
+
+    with deconvolved():
+        within = net(image)
+
+    assert torch.equal(within, net(image))
+
+
+class Contrasted(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x / x.std()
+
+
 class Squashed(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return x.sigmoid()
@@ -170,7 +211,7 @@ class Gated(nn.Module):
         (nn.GELU(), "Gelu"),
         (Squashed(), "Sigmoid"),
         (Gated(), "Mul"),
-        (nn.LocalResponseNorm(3), "Div"),
+        (Contrasted(), "Div"),
         (nn.ReLU6(), "Hardtanh"),
     ],
 )
@@ -180,7 +221,7 @@ def test_a_step_without_a_deconvolution_is_named(part: nn.Module, step: str) -> 
 
     assert str(caught.value) == (
         f"layer '2' depends on a step '{step}', which has no deconvolution: wanted convolutions, ReLU, pools, "
-        "batch norm, linear layers, sums and joins; show=occlusion takes any model."
+        "batch norm, local response norm, linear layers, sums and joins; show=occlusion takes any model."
     )
 
 
