@@ -7,6 +7,8 @@ from mlcvbench.specs import DatasetSpec, ModelSpec, Param
 from mlcvbench_linear.settings import FULL_BATCH, LINEAR_SOFTMAX_FIT, MLP_FIT
 from mlcvbench_training.settings import IMAGE_CHANGES, NEWTON, OPTIMIZERS, fit_params
 
+STANDARDISE = Param("standardise", "bool", True, "centre and scale each pixel; otherwise it is in [0, 1] as it is")
+
 
 @hookimpl
 def mlcvbench_models() -> list[ModelSpec]:
@@ -25,6 +27,7 @@ def mlcvbench_models() -> list[ModelSpec]:
                     "what the scores are linear in; polar: radius and angle of points",
                     choices=("pixels", "polar"),
                 ),
+                STANDARDISE,
             ),
             fit=fit_params(LINEAR_SOFTMAX_FIT, optimizers=(FULL_BATCH, NEWTON, *OPTIMIZERS), without=IMAGE_CHANGES),
             family="linear",
@@ -49,6 +52,7 @@ def mlcvbench_models() -> list[ModelSpec]:
                 Param("hidden", "ints", (256,), "units of each hidden layer", low=1, high=65536),
                 Param("activation", "str", "relu", "between the layers", choices=("relu", "sigmoid")),
                 Param("dropout", "float", 0.0, "share of hidden units dropped in training", low=0.0, high=0.99),
+                STANDARDISE,
             ),
             fit=fit_params(MLP_FIT),
             family="linear",

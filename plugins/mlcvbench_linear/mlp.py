@@ -21,17 +21,24 @@ class MLP(NetworkClassifier):
     """Layers of `hidden` units between pixels and classes.
 
     Sigmoid layers start from Glorot's uniform distribution, ReLU layers from He's: with the other's, deep ones saturate
-    or die. Pixels are standardised with the training set's mean and deviation, folded into the first layer afterwards.
+    or die. Unless `standardise` is off, pixels are standardised with the training set's mean and deviation, which are
+    folded into the first layer afterwards.
     Without hidden layers this is softmax regression.
     """
 
     FIT: ClassVar[Settings] = MLP_FIT
 
     def __init__(
-        self, problem: Problem, hidden: Sequence[int] = (256,), activation: str = "relu", dropout: float = 0.0
+        self,
+        problem: Problem,
+        hidden: Sequence[int] = (256,),
+        activation: str = "relu",
+        dropout: float = 0.0,
+        standardise: bool = True,
     ) -> None:
-        super().__init__(problem, hidden=tuple(hidden), activation=activation, dropout=dropout)
+        super().__init__(problem, hidden=tuple(hidden), activation=activation, dropout=dropout, standardise=standardise)
         self.hidden, self.activation, self.dropout = tuple(hidden), activation, dropout
+        self.standardise = standardise
 
     def network(self, channels: int, classes: int) -> nn.Module:
         from torch import nn
@@ -58,7 +65,7 @@ class MLP(NetworkClassifier):
         held_out = None if val is None else examples_of(val, self.torch_device)
         with seeded(ctx.seed, self.torch_device):
             flatten, first, *rest = self.build().to(self.torch_device).children()
-        standardise = Standardise(scaled(examples.images).flatten(1))
+        standardise = Standardise(scaled(examples.images).flatten(1), on=self.standardise)
         trained = nn.Sequential(flatten, standardise, first, *rest)
         report = train_network(trained, examples, Settings.of(ctx.settings, self.FIT), ctx, held_out)
         standardise.fold_into(cast("nn.Linear", first))

@@ -30,7 +30,8 @@ STEP = 10
 
 
 class LinearSoftmax(TorchModel):
-    """Fit on pixels standardised with the training set's mean and deviation, which are then folded into W and b.
+    """Fit on pixels standardised with the training set's mean and deviation, which are then folded into W and b;
+    without `standardise`, on pixels in [0, 1] as they are.
 
     The default, L-BFGS on the whole training set from W = 0, goes to the one minimum of this convex problem, whatever
     the seed; `fit.epochs` bounds its passes over the data and `fit.l2` is lambda. Newton's method goes there from W = 0
@@ -38,9 +39,9 @@ class LinearSoftmax(TorchModel):
     takes images of two pixels for points, and is linear in their radius and angle.
     """
 
-    def __init__(self, problem: Problem, features: str = "pixels") -> None:
-        super().__init__(problem, features=features)
-        self.polar = features == "polar"
+    def __init__(self, problem: Problem, features: str = "pixels", standardise: bool = True) -> None:
+        super().__init__(problem, features=features, standardise=standardise)
+        self.polar, self.standardise = features == "polar", standardise
 
     def build(self) -> nn.Module:
         from torch import nn
@@ -86,7 +87,7 @@ class LinearSoftmax(TorchModel):
                 nn.init.zeros_(parameter)
         features = nn.Sequential(*self._features())
         inputs = features(scaled(examples.images))  # (N, D)
-        standardise = Standardise(inputs)
+        standardise = Standardise(inputs, on=self.standardise)
         if settings.optimizer == FULL_BATCH:
             inputs = standardise(inputs).double()
             report = minimise(linear.double(), inputs, examples.labels, settings, ctx)

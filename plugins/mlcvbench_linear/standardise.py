@@ -10,14 +10,16 @@ CONSTANT = 1e-6
 
 
 class Standardise(nn.Module):
-    """Map x (B, D) to (x - mean) / deviation with statistics of the training set, float32 (D,)."""
+    """Map x (B, D) to (x - mean) / deviation with statistics of the training set, float32 (D,); to x where not `on`."""
 
     mean: torch.Tensor
     deviation: torch.Tensor
 
-    def __init__(self, inputs: torch.Tensor) -> None:
+    def __init__(self, inputs: torch.Tensor, *, on: bool = True) -> None:
         super().__init__()
         deviation, mean = torch.std_mean(inputs, dim=0, correction=0)  # of (N, D)
+        if not on:
+            deviation, mean = torch.ones_like(deviation), torch.zeros_like(mean)
         self.register_buffer("mean", mean)
         self.register_buffer("deviation", torch.where(deviation < CONSTANT, 1.0, deviation))
 

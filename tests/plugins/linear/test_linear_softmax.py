@@ -10,7 +10,9 @@ import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 from support.fitting import context, digits, fitted, percent_right, problem, report_of, scores_of, split
+from support.runs import config_for
 
+from mlcvbench import runner
 from mlcvbench.contract import FitContext, InputSpec, Problem
 from mlcvbench.contract.model import Device
 from mlcvbench.errors import DataError, RequestError
@@ -36,7 +38,7 @@ def test_the_plugin_declares_linear_softmax_with_a_full_batch_default():
 
     assert (spec.name, defaults["optimizer"], defaults["l2"]) == ("linear_softmax", "lbfgs", 1e-3)
     assert "augmentation" not in defaults
-    assert [(param.name, param.default) for param in spec.params] == [("features", "pixels")]
+    assert [(param.name, param.default) for param in spec.params] == [("features", "pixels"), ("standardise", True)]
 
 
 def test_the_minimum_is_scikit_learns(monkeypatch):
@@ -66,6 +68,15 @@ def test_digits_in_sixteenths_have_the_reference_accuracy_at_c_1():
 
     right = int((linear(unknown).argmax(1) == truth).sum())
     assert round(100 * right / 797, 2) == 93.22
+
+
+def test_a_run_on_pixels_as_they_are_has_it_too(tmp_path):
+    # The bench's digits are grey levels 0..16 times 15, over 255: 16/17 of those above, hence lambda (16/17)^2.
+    config = config_for("model=linear_softmax", "model.standardise=false", "fit.l2=0.000886", "fit.epochs=500")
+
+    record = runner.execute(config, tmp_path)
+
+    assert round(100 * (record.metrics["top1"].value or 0), 2) == 93.22
 
 
 def test_the_bias_is_not_penalised():
