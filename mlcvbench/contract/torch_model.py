@@ -107,13 +107,17 @@ class TorchModel(Model):
         state = {name: tensor.detach().contiguous().cpu() for name, tensor in stored.items()}
         save_file(state, str(folder / WEIGHTS_FILE))
 
+    def read_state(self, path: Path) -> dict[str, torch.Tensor]:
+        """Return the tensors of a file of weights by their names in `stored_module`; override for foreign names."""
+        return read_weights(path)
+
     def load(self, folder: Path) -> None:
         """Read what `save` wrote into `folder`, or one file of weights: safetensors, or a checkpoint of tensors (.pth).
 
         RecordError names the first tensor that is missing or of the wrong shape.
         """
         path = folder / WEIGHTS_FILE if folder.is_dir() else folder
-        state = read_weights(path)
+        state = self.read_state(path)
         module = self.stored_module()
         expected = module.state_dict()
         for name, tensor in expected.items():

@@ -15,6 +15,9 @@ PARAMS = (
         "size", "int", help="pixels a side that images are resized to; default: what the network was made for", low=8
     ),
 )
+AUXILIARY = Param(
+    "auxiliary", "bool", False, "train googlenet or inception_v3 with their auxiliary classifiers (weight 0.3)"
+)
 
 
 @hookimpl
@@ -39,7 +42,7 @@ def mlcvbench_models() -> list[ModelSpec]:
             target="mlcvbench_hub.torchvision_models:TorchvisionClassifier",
             names="mlcvbench_hub.torchvision_models:names",
             summary="Any classifier of torchvision by its name, such as torchvision:regnet_y_400mf.",
-            params=PARAMS,
+            params=(*PARAMS, AUXILIARY),
             fit=fit_params(HUB_FIT),
             family="hub",
             reference="TorchVision maintainers and contributors, https://github.com/pytorch/vision",

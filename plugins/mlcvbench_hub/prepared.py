@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from pathlib import Path
 from typing import ClassVar
 
 import torch
@@ -68,13 +69,24 @@ class HubClassifier(NetworkClassifier):
 
     def stored_module(self) -> nn.Module:
         """Return the library's network, so that its own checkpoints fit."""
-        return next(part.network for part in self.module.modules() if isinstance(part, Prepared))
+        return inner(self.module)
+
+    def read_state(self, path: Path) -> dict[str, torch.Tensor]:
+        """Return a checkpoint's tensors; batch norms of files older than torch 0.4.1 have counted no batches."""
+        state = super().read_state(path)
+        counters = (name for name in self.stored_module().state_dict() if name.endswith(".num_batches_tracked"))
+        return {**{name: torch.tensor(0) for name in counters}, **state}
 
     def fit(self, train: Split, val: Split | None, ctx: FitContext) -> FitReport:
         if self.pretrained and len(self.problem.classes) == self.usual_classes():
             self.module = self.build().to(self.torch_device)
             return FitReport()
         return super().fit(train, val, ctx)
+
+
+def inner(module: nn.Module) -> nn.Module:
+    """Return the library's network inside a module of a HubClassifier."""
+    return next(part.network for part in module.modules() if isinstance(part, Prepared))
 
 
 def no_weights(library: str, name: str, error: Exception) -> DataError:

@@ -3,13 +3,29 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 from torchvision import models
+from torchvision.models.googlenet import InceptionAux as GoogLeNetHead
+from torchvision.models.inception import InceptionAux as InceptionV3Head
 
-from mlcvbench_hub.prepared import HubClassifier, no_weights
+from mlcvbench.contract import Problem
+from mlcvbench.errors import RequestError
+from mlcvbench_hub.prepared import HubClassifier, inner, no_weights
+from mlcvbench_training.classifier import too_small
+
+HEADS = {"googlenet": ("aux1", "aux2"), "inception_v3": ("AuxLogits",)}
+"""The networks that were trained with auxiliary classifiers, and what torchvision calls these."""
+LEAST_SIDE = 299
+"""Pixels a side that inception_v3's auxiliary classifier can reduce."""
+OLD_DENSE = re.compile(r"^(.*denselayer\d+\.(?:norm|relu|conv))\.([12]\.\w+)$")
+"""Names of densenet's layers in its published checkpoints: `norm.1.weight` for `norm1.weight`."""
 
 
 def names() -> list[str]:
@@ -18,7 +34,26 @@ def names() -> list[str]:
 
 
 class TorchvisionClassifier(HubClassifier):
-    """A network of torchvision; size and normalisation are those of its default weights."""
+    """A network of torchvision; size and normalisation are those of its default weights.
+
+    `auxiliary`: googlenet and inception_v3 are trained with their auxiliary classifiers, whose losses weigh 0.3 each;
+    these are new, whatever the weights, and dropped after the fit. RequestError for another network.
+    """
+
+    def __init__(
+        self,
+        problem: Problem,
+        name: str,
+        pretrained: bool = False,
+        size: int | None = None,
+        auxiliary: bool = False,
+    ) -> None:
+        super().__init__(problem, name, pretrained, size)
+        if auxiliary and name not in HEADS:
+            raise RequestError(
+                f"torchvision:{name} has no auxiliary classifiers; model.auxiliary is for {' and '.join(HEADS)}."
+            )
+        self.auxiliary = auxiliary
 
     def usual_size(self, name: str) -> int:
         crop = _transforms(name).crop_size
@@ -28,24 +63,60 @@ class TorchvisionClassifier(HubClassifier):
         return len(_weights(self.hub_name).meta["categories"])
 
     def normalisation(self) -> tuple[Sequence[float], Sequence[float]]:
+        if self.hub_name in HEADS:  # built with weights, they turn the usual normalisation into this one themselves
+            return (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)
         transforms = _transforms(self.hub_name)
         return transforms.mean, transforms.std
 
     def bare(self, classes: int) -> nn.Module:
-        settings: dict[str, Any] = {"weights": None}
-        if self.hub_name in {"googlenet", "inception_v3"}:
-            settings |= {"init_weights": False, "aux_logits": False}  # their initialisation takes minutes
+        name = self.hub_name
         if not self.pretrained:
-            network: nn.Module = models.get_model(self.hub_name, num_classes=classes, **settings)
+            # their own initialisation takes a quarter of a minute
+            settings = {"init_weights": False, "aux_logits": False} if name in HEADS else {}
+            network: nn.Module = models.get_model(name, weights=None, num_classes=classes, **settings)
             return network
-        usual: nn.Module = models.get_model(self.hub_name, **settings)
+        settings = {"transform_input": False} if name in HEADS else {}
         try:
-            usual.load_state_dict(_weights(self.hub_name).get_state_dict(check_hash=True), strict=False)
+            usual: nn.Module = models.get_model(name, weights=_weights(name), progress=False, **settings)
         except (OSError, RuntimeError) as error:
-            raise no_weights("torchvision", self.hub_name, error) from error
+            raise no_weights("torchvision", name, error) from error
+        _drop_heads(name, usual)
         if classes != self.usual_classes():
             _replace_last(usual, classes)
         return usual
+
+    def read_state(self, path: Path) -> dict[str, torch.Tensor]:
+        """Return a checkpoint's tensors without those of auxiliary classifiers, by the names of today."""
+        state = super().read_state(path)
+        unused = tuple(f"{head}." for head in HEADS.get(self.hub_name, ()))
+        return {OLD_DENSE.sub(r"\1\2", name): tensor for name, tensor in state.items() if not name.startswith(unused)}
+
+    @contextmanager
+    def training_form(self, module: nn.Module) -> Iterator[nn.Module]:
+        if not self.auxiliary:
+            yield module
+            return
+        if self.hub_name == "inception_v3" and self.side < LEAST_SIDE:
+            raise too_small("torchvision:inception_v3 with model.auxiliary", LEAST_SIDE, self.side)
+        network, classes = inner(module), len(self.problem.classes)
+        if self.hub_name == "googlenet":
+            heads: list[nn.Module] = [GoogLeNetHead(512, classes), GoogLeNetHead(528, classes)]
+        else:
+            heads = [InceptionV3Head(768, classes)]
+        try:
+            for name, head in zip(HEADS[self.hub_name], heads, strict=True):
+                setattr(network, name, head.to(next(network.parameters()).device))
+            network.aux_logits = True  # type: ignore[assignment]
+            yield module
+        finally:
+            _drop_heads(self.hub_name, network)
+
+
+def _drop_heads(name: str, network: nn.Module) -> None:
+    """Take the auxiliary classifiers off a network."""
+    for head in HEADS.get(name, ()):
+        setattr(network, head, None)
+        network.aux_logits = False  # type: ignore[assignment]
 
 
 def _weights(name: str) -> Any:
