@@ -37,12 +37,12 @@ _COSTS: dict[str, tuple[str, Level, Literal["high", "low", ""], str]] = {
     "macs": ("1", "cost", "low", "Multiply-accumulates of one image"),
     "params": ("1", "cost", "low", "Parameters, trainable and frozen"),
     "peak_bytes": ("B", "cost", "low", "Peak memory of predicting over the baseline"),
+    "fit_s": ("s", "cost", "low", "Time to fit"),
     "images_per_s": ("1/s", "all", "high", "Throughput at the best batch size"),
     "latency_rank": ("1", "all", "low", "Ranks the latency can have among rows of this hardware; time=publish only"),
     "flops": ("1", "all", "low", "Operations of one image; one multiply-accumulate is two"),
     "size_bytes": ("B", "all", "low", "Size of the fitted state"),
     "energy": ("J", "all", "low", "Energy of one image"),
-    "fit_s": ("s", "all", "low", "Time to fit"),
     "year": ("", "all", "", "Year the method was published"),
 }
 
@@ -52,8 +52,9 @@ def columns_of(board: Board) -> list[Column]:
     metrics = [_metric_column(board, name) for name in board.metrics]
     costs = [_cost_column(name) for name in _COSTS]
     main = [column for column in costs if column.level == "main"]
-    rest = [column for column in costs if column.level != "main"]
-    return [*metrics[:1], *main, *rest[:4], *metrics[1:], *rest[4:]]
+    shown = [column for column in costs if column.level == "cost"]
+    rest = [column for column in costs if column.level == "all"]
+    return [*metrics[:1], *main, *shown, *metrics[1:], *rest]
 
 
 def _metric_column(board: Board, name: str) -> Column:

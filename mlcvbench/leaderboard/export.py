@@ -122,6 +122,8 @@ def _row_json(row: Row, columns: list[Column]) -> dict[str, Any]:
     }
 
 
+PAGE_ROWS, LATEX_NAME = 40, 40
+"""Rows of a LaTeX table on one page, letters of a name on one line."""
 MARKDOWN_COSTS = ("p50", "macs", "params", "peak_bytes", "fit_s")
 
 
@@ -182,21 +184,30 @@ def md_code(text: str) -> str:
 
 
 def to_latex(board: Board) -> str:
-    """Return the ranked rows as a LaTeX table (booktabs)."""
+    """Return the ranked rows as a LaTeX table: booktabs, and longtable where it is longer than a page.
+
+    Names that are longer than a line allows are broken in a column of fixed width.
+    """
     columns = [c for c in columns_of(board) if c.key == board.primary or c.key in MARKDOWN_COSTS]
+    long = len(board.rows) > PAGE_ROWS
+    wraps = any(len(row.name) > LATEX_NAME for row in board.rows)
+    table, name = ("longtable" if long else "tabular"), (r"p{0.4\linewidth}" if wraps else "l")
     lines = [
         f"% {tex_text(board.title)}, {tex_text(board.protocol_id)}, newest run {board.date}",
-        r"\begin{tabular}{rl" + "r" * len(columns) + "}",
+        rf"% needs \usepackage{{booktabs{',longtable' if long else ''}}}",
+        rf"\begin{{{table}}}{{r{name}{'r' * len(columns)}}}",
         r"\toprule",
         " & ".join(["rank", "model", *(tex_text(c.title) for c in columns)]) + r" \\",
         r"\midrule",
+        *([r"\endhead", r"\bottomrule", r"\endfoot"] if long else []),
     ]
     for index, row in enumerate(board.rows):
         if index and row.band != board.rows[index - 1].band:
             lines.append(r"\addlinespace")
         shown = [tex_text(shown_cell(board, row, c)).replace("±", r"$\pm$") for c in columns]
-        lines.append(" & ".join([rank_text(row).replace("-", "--"), tex_text(row.name), *shown]) + r" \\")
-    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", ""])
+        text = rf"\raggedright {tex_text(row.name)}" if wraps else tex_text(row.name)
+        lines.append(" & ".join([rank_text(row).replace("-", "--"), text, *shown]) + r" \\")
+    return "\n".join([*lines, *([] if long else [r"\bottomrule"]), rf"\end{{{table}}}", ""])
 
 
 def tex_text(text: str) -> str:

@@ -23,8 +23,9 @@ AXES = {
     "params": ("parameters", 1.0),
     "peak_bytes": ("peak memory, MB", 1e-6),
     "energy": ("energy of one image, J", 1.0),
+    "fit_s": ("time of the fit, s", 1.0),
 }
-MACHINE_AXES = ("p50", "peak_bytes", "energy")
+MACHINE_AXES = ("p50", "peak_bytes", "energy", "fit_s")
 """Costs that depend on the machine and are never compared between two."""
 ERROR_SCALE_FROM = 0.9
 """A board of fractions whose best row reaches this shows the log of the error, or its leaders lie on one line."""
@@ -89,6 +90,7 @@ def board(board: Board, rows: Sequence[Row], *, with_picture: bool) -> dict[str,
         "error_scale": unit == "fraction" and bool(spec and spec.higher_is_better),
         "picture": with_picture,
         "picture_alt": f"{board.primary} of {len(rows)} rows against the time of one image",
+        "groups": len({row.model for row in rows}) < len(rows),
         "merged": any(len(row.runs) > 1 for row in rows),
         "timing_note": _timing_note(rows),
         "unranked": [
@@ -129,7 +131,7 @@ def chart(board: Board, rows: Sequence[Row]) -> dict[str, Any]:
                 "label": label,
                 "factor": AXES[key][1],
                 "machine": key in MACHINE_AXES,
-                "log": all((row.costs[key].value or 1) > 0 for row in rows),
+                "log": any((row.costs[key].value or 0) > 0 for row in rows),
             }
             for key, _, label in _axes(rows)
         ],
@@ -156,7 +158,14 @@ def chart_scale(board: Board, rows: Sequence[Row]) -> str:
 
 def _axes(rows: Sequence[Row]) -> list[tuple[str, str, str]]:
     """Return (key, title, label) of the costs that some row has."""
-    titles = {"p50": "p50", "macs": "MACs", "params": "params", "peak_bytes": "peak memory", "energy": "energy"}
+    titles = {
+        "p50": "p50",
+        "macs": "MACs",
+        "params": "params",
+        "peak_bytes": "peak memory",
+        "energy": "energy",
+        "fit_s": "fit time",
+    }
     return [
         (key, titles[key], label)
         for key, (label, _) in AXES.items()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import orjson
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from mlcvbench.leaderboard import pages, run_page
 from mlcvbench.leaderboard.boards import Board
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent
 VENDORED = ("d3-7.9.2.min.js", "plot-0.6.17.umd.min.js")
-OWN = ("board.js", "board.css", "icon.svg")
+OWN = ("scatter.js", "board.js", "board.css", "icon.svg")
 MOST_ROWS = 2_000
 """Rows of one page; a board with more is split by hardware, and the CSV file always holds all."""
 CSP = (
@@ -54,7 +55,7 @@ def make_environment() -> Environment:
     """Return the template environment: everything escaped, undefined names refused, control characters removed."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-    return Environment(
+    environment = Environment(
         loader=FileSystemLoader(HERE / "templates"),
         autoescape=True,
         undefined=StrictUndefined,
@@ -63,6 +64,21 @@ def make_environment() -> Environment:
         keep_trailing_newline=True,
         finalize=_clean,
     )
+    environment.filters["breakable"] = breakable
+    return environment
+
+
+def breakable(config: str) -> Markup:
+    """Return a configuration's name as HTML: a setting stays on one line where it fits, and phones leave out `fit.`.
+
+    >>> print(breakable("fit.lr=0.1, k=3"))
+    <span class="set"><span class="place">fit.</span>lr=<wbr>0.1,</span> <span class="set">k=<wbr>3</span>
+    """
+    text = re.sub(r"([=,|])(?=\S)", r"\1<wbr>", str(escape(plain(config))))
+    parts = re.sub(r"(^|, )fit\.", r'\1<span class="place">fit.</span>', text).replace(
+        ", ", ',</span> <span class="set">'
+    )
+    return Markup(f'<span class="set">{parts}</span>')  # noqa: S704 - escaped above
 
 
 def json_for_page(data: Any) -> Markup:

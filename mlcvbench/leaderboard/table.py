@@ -6,6 +6,7 @@ import textwrap
 
 from mlcvbench.leaderboard.boards import Board
 from mlcvbench.leaderboard.display import COST_TITLES, DASH, answer, cost, half_width, metric_title, rank_text, score
+from mlcvbench.leaderboard.labels import short_config
 from mlcvbench.leaderboard.rows import Row
 
 COSTS = ("p50", "macs", "params", "peak_bytes", "fit_s")
@@ -24,21 +25,41 @@ def render_terminal(board: Board, width: int = 80) -> str:
     cells = [_cells(board, row, unit) for row in board.rows]
     lines = [*_wrapped(f"{plain(board.title)} · {_data(board)} · {board.protocol_id}", width)]
     if cells:
-        names = [(plain(row.model), plain(row.config)) for row in board.rows]
-        widths = _widths(header, cells, [f"{model} {config}".strip() for model, config in names], width)
-        header, cells = header[: len(widths)], [line[: len(widths)] for line in cells]
-        lines += ["", _line(header, widths), _line(["-" * w for w in widths], widths)]
-        for index, line in enumerate(cells):
-            if index and board.rows[index].band != board.rows[index - 1].band:
-                lines.append("·" * (sum(widths) + len(widths) - 1))
-            first, *rest = _name_lines(*names[index], widths[1])
-            lines.append(_line([line[0], first, *line[2:]], widths))
-            lines += [" " * (widths[0] + 1) + more for more in rest]
+        lines += ["", *_table(board, header, cells, width)]
     lines += ["", *_wrapped(answer(board), width)]
     if cells:
         lines += _wrapped(_legend(board), width)
     lines += _unranked(board, width)
     return "\n".join(line.rstrip() for line in lines) + "\n"
+
+
+def _table(board: Board, header: list[str], cells: list[list[str]], width: int) -> list[str]:
+    """Return the rows under their header.
+
+    Where names need more room, settings go without `fit.`, and costs that all rows share without a column.
+    """
+    names = [(plain(row.model), plain(row.config)) for row in board.rows]
+    widths = _widths(header, cells, names, width)
+    if widths[1] < _longest(names):
+        names = [(model, short_config(config)) for model, config in names]
+        widths = _widths(header, cells, names, width)
+    same = [column for column in range(FIXED_COLUMNS, len(header)) if len({line[column] for line in cells}) == 1]
+    said: list[str] = []
+    if len(cells) > 1 and same and widths[1] < _longest(names):
+        shared = ", ".join(f"{header[column]} {cells[0][column]}" for column in same)
+        said = [*_wrapped(f"All rows: {shared}.", width), ""]
+        kept = [column for column in range(len(header)) if column not in same]
+        header, cells = [header[column] for column in kept], [[line[column] for column in kept] for line in cells]
+        widths = _widths(header, cells, names, width)
+    header, cells = header[: len(widths)], [line[: len(widths)] for line in cells]
+    lines = [*said, _line(header, widths), _line(["-" * w for w in widths], widths)]
+    for index, line in enumerate(cells):
+        if index and board.rows[index].band != board.rows[index - 1].band:
+            lines.append("·" * (sum(widths) + len(widths) - 1))
+        first, *rest = _name_lines(*names[index], widths[1], width - widths[0] - 1)
+        lines.append(_line([line[0], first, *line[2:]], widths))
+        lines += [" " * (widths[0] + 1) + more for more in rest]
+    return lines
 
 
 def plain(text: str) -> str:
@@ -67,10 +88,14 @@ def _cells(board: Board, row: Row, unit: str) -> list[str]:
     return [rank_text(row), plain(row.model), f"{value} ±{half}" if half else value, *costs]
 
 
-def _widths(header: list[str], cells: list[list[str]], names: list[str], width: int) -> list[int]:
+def _longest(names: list[tuple[str, str]]) -> int:
+    return max(len(f"{model} {config}".strip()) for model, config in names)
+
+
+def _widths(header: list[str], cells: list[list[str]], names: list[tuple[str, str]], width: int) -> list[int]:
     """Return the widths of as many columns as fit: the model's name gives way first, then costs from the right."""
     widths = [max(len(line[column]) for line in [header, *cells]) for column in range(len(header))]
-    widths[1] = max(len(header[1]), *map(len, names))
+    widths[1] = max(len(header[1]), _longest(names))
     least = min(SHORTEST_NAME, widths[1])
     while len(widths) > FIXED_COLUMNS and sum(widths) - widths[1] + least + len(widths) - 1 > width:
         widths.pop()
@@ -78,18 +103,20 @@ def _widths(header: list[str], cells: list[list[str]], names: list[str], width: 
     return widths
 
 
-def _name_lines(model: str, config: str, width: int) -> list[str]:
-    """Return model and configuration as lines of at most `width`: every setting keeps its value, whatever is cut.
+def _name_lines(model: str, config: str, width: int, room: int) -> list[str]:
+    """Return model and configuration as a line of at most `width` and, where that does not do, more of at most `room`.
 
-    >>> _name_lines("nearest_prototype", "prototypes=16", 20)
-    ['nearest_prototype', '  prototypes=16']
+    Every setting keeps its value, whatever is cut.
+
+    >>> _name_lines("nearest_prototype", "prototypes=16, shrink=0.5", 20, 60)
+    ['nearest_prototype', '  prototypes=16, shrink=0.5']
     """
     if len(model) + 1 + len(config) <= width:
         return [f"{model} {config}".strip()]
-    lines, room = [_shortened(model, width)], width - 2
+    lines = [_shortened(model, width)]
     for setting in filter(None, config.split(", ")):
-        part = _shortened(setting, room)
-        if len(lines) > 1 and len(lines[-1]) + 2 + len(part) <= width:
+        part = _shortened(setting, room - 2)
+        if len(lines) > 1 and len(lines[-1]) + 2 + len(part) <= room:
             lines[-1] += f", {part}"
         else:
             lines.append(f"  {part}")

@@ -12,6 +12,7 @@ import pytest
 from support.records import failed_record, make_record, write_run
 
 from mlcvbench.leaderboard.build import build_boards
+from mlcvbench.records.schema import OperationsInfo
 
 HERE = Path(__file__).parent
 ARGUMENTS = ["--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
@@ -63,6 +64,19 @@ class Watched:
         return page
 
 
+@pytest.fixture(scope="session")
+def axe():
+    """A function that returns what axe-core finds wrong with a page."""
+    script = (HERE / "vendor" / "axe-4.14.1.min.js").read_text(encoding="utf-8")
+
+    def violations(page) -> list[str]:
+        page.evaluate(script)
+        found = page.evaluate("axe.run(document, {resultTypes: ['violations'], preload: false})")
+        return [f"{v['id']}: {n['target']}" for v in found["violations"] for n in v["nodes"]]
+
+    return violations
+
+
 @pytest.fixture
 def watched(browser) -> Iterator[Watched]:
     """Pages in which nothing may go wrong: no request but file://, no console message."""
@@ -105,5 +119,41 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> str:
     root = tmp_path_factory.mktemp("board")
     for record in records():
         write_run(root / "runs", record, noise=0.004, shared=0.5, pictures=record.status == "ok")
+    build_boards(root / "runs", root / "out")
+    return (root / "out" / "site").as_uri()
+
+
+def settings_records():
+    """Return records of one model with many settings beside two others, as boards of training practices have them."""
+    rules = [{"optimizer": rule, "lr": lr} for rule in ("sgd", "momentum", "adam") for lr in (0.003, 0.01, 0.1)]
+    schedules = [{"schedule": name} for name in ("constant", "step", "warmup+cosine", "one_cycle")]
+    schedules += [{"schedule": "step", "milestones": [0.3, 0.6, 0.9], "gamma": 0.3}]
+    asked = [("linear_softmax", fit) for fit in (*rules, *schedules, {"l1": 1e-4}, {"l2": 1e-4})]
+    asked += [("small_cnn", fit) for fit in ({}, {"flip": 0.5}, {"l1": 1e-4, "lr": 0.1})] + [("majority", {})]
+    base = {"linear_softmax": (0.86, 2.5e-5), "small_cnn": (0.97, 4.4e-4), "majority": (0.1, 7e-6)}
+    made = []
+    for place, (model, fit) in enumerate(asked):
+        defaults = {"optimizer": "adamw", "lr": 0.01, "schedule": "cosine", "l1": 0.0, "l2": 0.0, "flip": 0.0}
+        config = {"model": model, "fit": {**defaults, **fit}, "given": [f"fit.{name}" for name in fit]}
+        value, p50 = base[model]
+        made.append(
+            make_record(
+                model,
+                round(value + 0.004 * (place * 7 % 11), 4),
+                p50=p50 * (1 + 0.01 * (place * 5 % 13)),
+                params={"place": place},
+                config=config,
+                operations=OperationsInfo(macs=0 if model == "majority" else 7840 + place, flops=0, method="traced"),
+            )
+        )
+    return made
+
+
+@pytest.fixture(scope="session")
+def settings_site(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The address of a site whose board `digits.html` has many settings of one model."""
+    root = tmp_path_factory.mktemp("settings")
+    for record in settings_records():
+        write_run(root / "runs", record, noise=0.008, shared=0.7)
     build_boards(root / "runs", root / "out")
     return (root / "out" / "site").as_uri()

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 
 import pytest
 from support.records import make_record, write_runs
 
 from mlcvbench.leaderboard.build import build_boards
 
-AXE = (Path(__file__).parent / "vendor" / "axe-4.14.1.min.js").read_text(encoding="utf-8")
 VISIBLE = "[...document.querySelectorAll('#board tbody tr:not([hidden])')]"
 NAMES = (
     VISIBLE
@@ -27,12 +25,6 @@ TIMED_SORT = """(() => {
 })()"""
 
 
-def violations(page) -> list[str]:
-    page.evaluate(AXE)
-    found = page.evaluate("axe.run(document, {resultTypes: ['violations'], preload: false})")
-    return [f"{v['id']}: {n['target']}" for v in found["violations"] for n in v["nodes"]]
-
-
 def names(page) -> list[str]:
     return page.evaluate(NAMES)
 
@@ -44,12 +36,12 @@ def first_run(page) -> str:
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 390])
 @pytest.mark.parametrize("name", ["index", "digits", "run"])
-def test_every_page_is_accessible(watched, site, name, width, scheme):
+def test_every_page_is_accessible(watched, site, axe, name, width, scheme):
     page = watched.open(f"{site}/{'digits' if name == 'run' else name}.html", width, color_scheme=scheme)
     if name == "run":
         page = watched.open(first_run(page), width, color_scheme=scheme)
 
-    assert violations(page) == []
+    assert axe(page) == []
 
 
 @pytest.mark.parametrize("width", [320, 390, 700, 1280])
@@ -85,6 +77,7 @@ CONTROLS = {
     "p50": ("number", "1", "p50=1"),
     "params": ("number", "0.01", "params=0.01"),
     "columns": ("select", "all", "columns=all"),
+    "rows": ("select", "best", "rows=best"),
     "front": ("tick", "1", "front=1"),
     "verified": ("tick", "1", "verified=1"),
     "x": ("select", "macs", "x=macs"),

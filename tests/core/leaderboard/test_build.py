@@ -19,7 +19,7 @@ from mlcvbench.leaderboard.build import build_boards, read_boards
 from mlcvbench.leaderboard.report import read_report, record_digest, write_report
 from mlcvbench.records.schema import PlotInfo
 
-VOID = {"meta", "link", "input", "img", "br"}
+VOID = {"meta", "link", "input", "img", "br", "wbr"}
 
 
 class Pages(HTMLParser):

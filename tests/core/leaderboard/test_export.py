@@ -84,6 +84,21 @@ def test_the_latex_table_has_a_gap_between_tie_bands(tmp_path):
     assert text.count(r"\addlinespace") == 1
 
 
+def test_a_long_latex_table_goes_over_pages_and_breaks_long_names(tmp_path):
+    fit = {"optimizer": "momentum", "schedule": "warmup+cosine", "weight_decay": 0.0005}
+    given = ["model.k", *(f"fit.{name}" for name in fit)]
+    configs = [{"fit": fit, "given": given, "model_params": {"k": k}} for k in range(41)]
+    records = [make_record("net", 0.9, params=config["model_params"], config=config) for config in configs]
+    board = board_of(tmp_path, *records)
+
+    text = export.to_latex(board)
+
+    assert r"\usepackage{booktabs,longtable}" in text
+    assert text.count(r"\begin{longtable}{rp{0.4\linewidth}rrrrrr}") == text.count(r"\end{longtable}") == 1
+    assert text.count(r"& \raggedright net k=") == 41
+    assert text.index(r"\endhead") < text.index(r"\bottomrule") < text.index(r"\endfoot") < text.index(r"\raggedright")
+
+
 @pytest.mark.parametrize("text", HOSTILE)
 def test_a_spreadsheet_finds_no_formula(tmp_path, text):
     board = board_of(tmp_path, make_record("knn", params={"k": text}), make_record("knn", params={"k": 1}))

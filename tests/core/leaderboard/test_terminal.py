@@ -118,18 +118,35 @@ def test_a_rank_is_one_number_a_span_or_a_dash(tmp_path):
     assert rank_text(replace(row, rank_low=None, rank_high=None)) == "-"
 
 
-def test_a_long_configuration_goes_to_lines_of_its_own_and_keeps_its_values(tmp_path):
-    model = "nearest_prototype_of_each_class"
-    board = board_of(
-        tmp_path,
-        make_record(model, 0.98, params={"prototypes": 4}, p50=1e-3),
-        make_record(model, 0.97, params={"prototypes": 16}, p50=2e-3),
-    )
-
-    lines = render_terminal(board).splitlines()
-
-    assert max(map(len, lines)) <= 80
-    assert [line.strip() for line in lines if line.startswith("       prototypes=")] == [
-        "prototypes=4",
-        "prototypes=16",
+def settings_board(tmp_path):
+    """Return a board of one model with long names, whose rows differ in score and time."""
+    fits = [{"optimizer": "momentum", "lr": 0.003}, {"schedule": "warmup+cosine", "milestones": [0.3, 0.6]}, {}]
+    records = [
+        make_record(
+            "linear_softmax",
+            0.98 - 0.01 * place,
+            params={"k": place},
+            config={"given": [f"fit.{name}" for name in fit], "fit": {"l1": 0.0, "flip": 0.0, "crop": 1.0} | fit},
+            p50=1e-3 * (1 + place),
+        )
+        for place, fit in enumerate(fits)
     ]
+    return board_of(tmp_path, *records)
+
+
+def test_a_long_configuration_goes_to_a_line_of_its_own_and_keeps_its_values(tmp_path):
+    lines = render_terminal(settings_board(tmp_path), 60).splitlines()
+
+    assert max(map(len, lines)) <= 60
+    assert [line.strip() for line in lines if line.startswith("       ")] == [
+        "optimizer=momentum, lr=0.003",
+        "schedule=warmup+cosine, milestones=[0.3,0.6]",
+    ]
+
+
+def test_costs_that_all_rows_share_give_their_room_to_long_names(tmp_path):
+    lines = render_terminal(settings_board(tmp_path)).splitlines()
+
+    assert lines[2] == "All rows: MACs 1.23 M, params 61.8 k, peak MB 12.3, fit s 1.25."
+    assert lines[4].split() == ["rank", "model", "top1", "%", "p50", "ms"]
+    assert lines[6].split()[:4] == ["1-2", "linear_softmax", "optimizer=momentum,", "lr=0.003"]
