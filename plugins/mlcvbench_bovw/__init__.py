@@ -5,16 +5,36 @@ from __future__ import annotations
 from mlcvbench.hookspecs import hookimpl
 from mlcvbench.specs import ModelSpec, Param
 
+PLACED = ("grid", "random", "harris")
+"""Points whose patches have no size of their own."""
 POINTS = (
-    Param("points", "str", "grid", "where patches are taken", choices=("grid", "random", "harris", "dog")),
-    Param("step", "int", 3, "grid: pixels between patches", low=1, high=64),
-    Param("patches", "int", 100, "random, harris and dog: patches an image at most", low=1, high=5000),
-    Param("scales", "floats", (8.0, 12.0), "pixels a side of the patches", low=3.0, high=256.0),
+    Param("points", "str", "grid", "where patches are taken", choices=(*PLACED, "dog")),
+    Param("step", "int", 3, "pixels between patches", low=1, high=64, when=(("points", ("grid",)),)),
+    Param(
+        "patches",
+        "int",
+        100,
+        "patches an image at most",
+        low=1,
+        high=5000,
+        when=(("points", ("random", "harris", "dog")),),
+    ),
+    Param(
+        "scales", "floats", (8.0, 12.0), "pixels a side of the patches", low=3.0, high=256.0, when=(("points", PLACED),)
+    ),
+    Param(
+        "scaling",
+        "str",
+        "each",
+        "a patch of each scale at each point, or one of a random side between them",
+        choices=("each", "random"),
+        when=(("points", PLACED),),
+    ),
     Param("descriptor", "str", "sift", "what describes a patch", choices=("sift", "rootsift", "patch", "color")),
 )
 FIT = (Param("inverse_penalty", "float", 100.0, "C of the linear classifier: 1 / (lambda N)", low=1e-6, high=1e6),)
 CLASSIFIER = Param("classifier", "str", "linear", "what reads the vectors", choices=("linear", "knn"))
-NEIGHBOURS = Param("k", "int", 5, "neighbours, for classifier=knn", low=1, high=1000)
+NEIGHBOURS = Param("k", "int", 5, "neighbours that vote", low=1, high=1000, when=(("classifier", ("knn",)),))
 
 
 @hookimpl
@@ -29,6 +49,14 @@ def mlcvbench_models() -> list[ModelSpec]:
             params=(
                 Param("words", "int", 500, "size of the codebook", low=2, high=100_000),
                 Param("assignment", "str", "hard", "one word a patch, or a share to each", choices=("hard", "soft")),
+                Param(
+                    "weighting",
+                    "str",
+                    "none",
+                    "of words: tfidf takes those of few images for more",
+                    choices=("none", "tfidf"),
+                    when=(("assignment", ("hard",)),),
+                ),
                 Param("norm", "str", "l1-sqrt", "scaling of the histogram", choices=("l1", "l2", "l1-sqrt")),
                 *POINTS,
                 CLASSIFIER,

@@ -41,6 +41,18 @@ def histogram(descriptors: Array, words: Array, *, width: float = 0.0) -> Array:
     return np.asarray((shares / shares.sum(axis=1, keepdims=True)).sum(axis=0), np.float32)
 
 
+def rarity(counts: Array) -> Array:
+    """Return log(N / n_k), float32 (K,): N images with `counts` (N, K) of words, n_k of which have word k, at least 1.
+
+    The inverse document frequency of Sivic and Zisserman 2003: a word that every image has says nothing.
+
+    >>> rarity(np.array([[3, 1], [2, 0]])).round(4).tolist()
+    [0.0, 0.6931]
+    """
+    images = np.maximum((counts > 0).sum(axis=0), 1)
+    return np.asarray(np.log(len(counts) / images), np.float32)
+
+
 def normalised(counts: Array, norm: str) -> Array:
     """Return a histogram that no longer depends on how many patches there were: `l1`, `l2`, or roots of l1.
 

@@ -22,8 +22,16 @@ from mlcvbench.contract import (
     Problem,
     Split,
 )
-from mlcvbench.errors import DataError
-from mlcvbench_bovw.codebook import MOST_DESCRIPTORS, histogram, learn_words, normalised, residuals, squared_distances
+from mlcvbench.errors import DataError, RecordError
+from mlcvbench_bovw.codebook import (
+    MOST_DESCRIPTORS,
+    histogram,
+    learn_words,
+    normalised,
+    rarity,
+    residuals,
+    squared_distances,
+)
 from mlcvbench_bovw.descriptors import describe, width_of
 from mlcvbench_bovw.patches import Sampling
 from mlcvbench_bovw.readers import READERS, Reader, read_reader
@@ -59,6 +67,9 @@ class _WordModel(Model):
         """Learn the codebook from descriptors (P, D) of training images."""
         self.words = learn_words(descriptors, self.count, seed)
 
+    def weigh(self, found: Sequence[Array]) -> None:
+        """Learn how much each word counts, from the descriptors (P, D) of each training image."""
+
     def fit(self, train: Split, val: Split | None, ctx: FitContext) -> FitReport:
         found: list[Array] = []
         labels: list[Array] = []
@@ -70,6 +81,7 @@ class _WordModel(Model):
             raise DataError("no patch was found in any training image; set model.points=grid.")
         rng = np.random.default_rng(ctx.seed)
         self.learn(_sample(found, rng), ctx.seed)
+        self.weigh(found)
         vectors = np.stack([self.encode(descriptors) for descriptors in found])
         classes = len(self.problem.classes)
         reader = READERS[self.classifier](classes, self.k, float(ctx.settings.get("inverse_penalty", INVERSE_PENALTY)))
@@ -130,11 +142,18 @@ class BagOfVisualWords(_WordModel):
     """A histogram of words. With soft assignment the kernel's width is the median distance to the nearest word."""
 
     def __init__(
-        self, problem: Problem, words: int = 500, assignment: str = "hard", norm: str = "l1-sqrt", **sampling: Any
+        self,
+        problem: Problem,
+        words: int = 500,
+        assignment: str = "hard",
+        weighting: str = "none",
+        norm: str = "l1-sqrt",
+        **sampling: Any,
     ) -> None:
         super().__init__(problem, words, **sampling)
-        self.params |= {"assignment": assignment, "norm": norm}
+        self.params |= {"assignment": assignment, "weighting": weighting, "norm": norm}
         self.soft, self.norm, self.width = assignment == "soft", norm, 0.0
+        self.weighted, self.rarity = weighting == "tfidf", np.ones(0, np.float32)
 
     def learn(self, descriptors: Array, seed: int) -> None:
         super().learn(descriptors, seed)
@@ -142,14 +161,24 @@ class BagOfVisualWords(_WordModel):
             nearest = squared_distances(descriptors[:5000], self.words).min(axis=1)
             self.width = max(float(np.sqrt(np.median(nearest))), 1e-6)
 
+    def weigh(self, found: Sequence[Array]) -> None:
+        if self.weighted:
+            self.rarity = rarity(np.stack([histogram(descriptors, self.words) for descriptors in found]))
+
     def encode(self, descriptors: Array) -> Array:
-        return normalised(histogram(descriptors, self.words, width=self.width), self.norm).astype(np.float32)
+        counts = histogram(descriptors, self.words, width=self.width)
+        return normalised(counts * self.rarity if self.weighted else counts, self.norm).astype(np.float32)
 
     def further(self) -> dict[str, Array]:
-        return {"width": np.array([self.width])}
+        weights = {"rarity": self.rarity} if self.weighted else {}
+        return {"width": np.array([self.width]), **weights}
 
     def restore(self, arrays: dict[str, Array]) -> None:
         self.width = float(arrays["width"][0])
+        if self.weighted:
+            if "rarity" not in arrays:
+                raise RecordError("the stored codebook lacks 'rarity'; it belongs to weighting=none.")
+            self.rarity = arrays["rarity"]
 
 
 class Vlad(_WordModel):

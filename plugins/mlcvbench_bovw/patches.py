@@ -18,13 +18,15 @@ HARRIS_BLOCK, HARRIS_APERTURE, HARRIS_K = 2, 3, 0.04
 class Sampling:
     """`points`: grid, random, harris or dog; `step` in pixels for the grid, at most `patches` of the others an image.
 
-    `scales`: pixels a side of the patches; each point of harris, random and grid is looked at in each.
+    `scales`: pixels a side of the patches; each point of harris, random and grid is looked at in each. With `scaling`
+    random it is looked at once, in a side between the least and the largest, all ratios being alike.
     """
 
     points: str = "grid"
     step: int = 3
     patches: int = 100
     scales: Sequence[float] = (8.0, 12.0)
+    scaling: str = "each"
 
     def of(self, gray: Array) -> Array:
         """Return the patches of an image uint8 (H, W): float32 (P, 3), centre x and y and side in pixels.
@@ -33,20 +35,24 @@ class Sampling:
         """
         if self.points == "dog":
             return _extrema(gray, self.patches)
-        centres = self._centres(gray)  # (Q, 2)
+        # What is random follows from the image's pixels, so that neither batch nor order changes it.
+        seed = int.from_bytes(hashlib.sha256(np.ascontiguousarray(gray).tobytes()).digest()[:8], "little")
+        rng = np.random.default_rng(seed)
+        centres = self._centres(gray, rng)  # (Q, 2)
+        if self.scaling == "random":
+            least, largest = min(self.scales), max(self.scales)
+            drawn = least * (largest / least) ** rng.random(len(centres))
+            return np.column_stack([centres, drawn]).astype(np.float32)
         sides = np.repeat(np.asarray(self.scales, np.float32), len(centres))
         return np.column_stack([np.tile(centres, (len(self.scales), 1)), sides]).astype(np.float32)
 
-    def _centres(self, gray: Array) -> Array:
+    def _centres(self, gray: Array, rng: np.random.Generator) -> Array:
         height, width = gray.shape
         if self.points == "grid":
             return _grid(height, width, self.step)
         if self.points == "harris":
             return _corners(gray, self.patches)
-        # Random places of an image follow from its pixels, so that neither batch nor order changes them.
-        seed = int.from_bytes(hashlib.sha256(np.ascontiguousarray(gray).tobytes()).digest()[:8], "little")
-        drawn = np.random.default_rng(seed).random((self.patches, 2))
-        return (drawn * (width, height)).astype(np.float32)
+        return (rng.random((self.patches, 2)) * (width, height)).astype(np.float32)
 
 
 def _grid(height: int, width: int, step: int) -> Array:

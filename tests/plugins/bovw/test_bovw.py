@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
-from support.fitting import digits, fitted, images_batch, percent_right, problem, scores_of, split
+from support.fitting import context, digits, fitted, images_batch, percent_right, problem, scores_of, split
+from support.runs import config_for
 
-from mlcvbench.errors import DataError
-from mlcvbench_bovw.codebook import histogram, learn_words, normalised, residuals
+from mlcvbench.errors import DataError, OverrideError, RecordError
+from mlcvbench_bovw.codebook import histogram, learn_words, normalised, rarity, residuals
 from mlcvbench_bovw.descriptors import describe, width_of
 from mlcvbench_bovw.model import BagOfVisualWords, Vlad
 from mlcvbench_bovw.patches import Sampling
@@ -40,16 +42,28 @@ def test_a_grid_lies_symmetrically_and_is_looked_at_in_every_scale():
     assert set(places[:, 2]) == {6.0, 10.0}
 
 
+@pytest.mark.parametrize("scaling", ["each", "random"])
 @pytest.mark.parametrize("points", ["grid", "random", "harris", "dog"])
-def test_places_follow_from_the_image_alone(points):
+def test_places_follow_from_the_image_alone(points, scaling):
     image = spotted()
-    sampling = Sampling(points=points, patches=20)
+    sampling = Sampling(points=points, patches=20, scaling=scaling)
 
     first, second = sampling.of(image), sampling.of(image.copy())
 
     assert np.array_equal(first, second)
     assert len(first) > 0
     assert ((first[:, :2] >= -0.5) & (first[:, :2] < 36)).all()
+
+
+def test_random_scales_take_one_side_a_point_anywhere_between_the_ends():
+    grid = Sampling(step=1, scales=(6.0, 24.0)).of(spotted())
+
+    drawn = Sampling(step=1, scales=(24.0, 6.0), scaling="random").of(spotted())
+
+    assert np.array_equal(drawn[:, :2], grid[: len(grid) // 2, :2])
+    assert 6.0 <= drawn[:, 2].min() < 6.2
+    assert 23.5 < drawn[:, 2].max() <= 24.0
+    assert np.median(drawn[:, 2]) == pytest.approx(12.0, rel=0.1)  # the geometric mean of the ends
 
 
 @pytest.mark.parametrize("points", ["harris", "dog"])
@@ -90,6 +104,39 @@ def test_sift_and_patches_do_not_see_brightness_and_contrast():
         assert np.abs(one - other).max() < tolerance
 
 
+def test_sift_has_length_1_where_opencvs_has_about_512():
+    image = spotted()
+    places = Sampling(step=8).of(image)
+
+    assert np.linalg.norm(describe(image, image, places, "sift"), axis=1) == pytest.approx(1.0)
+
+
+def test_colours_are_told_apart_where_grey_values_are_equal():
+    red, green = np.zeros((2, 16, 16, 3), np.uint8)
+    red[..., 0], green[..., 1] = 200, 102  # equal in grey
+    places = Sampling(step=8, scales=(8.0,)).of(red[..., 0])
+    greys = [cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) for image in (red, green)]
+
+    patches = [describe(image, gray, places, "patch") for image, gray in zip((red, green), greys, strict=True)]
+    colours = [describe(image, gray, places, "color") for image, gray in zip((red, green), greys, strict=True)]
+
+    assert np.array_equal(*patches)
+    assert np.abs(colours[0] - colours[1]).max() > 0.2
+
+
+def test_a_colour_descriptor_is_the_mean_and_deviation_of_each_cell():
+    image = np.zeros((16, 16, 3), np.uint8)
+    image[:, 8:] = 255  # black beside white: L is 0 and 255, a and b are 128
+
+    (vector,) = describe(image, image[..., 0], np.array([[7.5, 7.5, 16.0]], np.float32), "color")
+
+    means = vector[:12].reshape(2, 2, 3)
+    assert means[:, 0, 0] == pytest.approx(0.0, abs=0.01)
+    assert means[:, 1, 0] == pytest.approx(1.0, abs=0.01)
+    assert means[..., 1:] == pytest.approx(128 / 255, abs=0.01)
+    assert vector[12:] == pytest.approx(0.0, abs=0.01)
+
+
 def test_rootsift_is_the_root_of_l1_normalised_sift():
     image = spotted()
     places = Sampling(step=8).of(image)
@@ -123,6 +170,23 @@ def test_soft_assignment_shares_by_distance_and_keeps_the_total():
 
     far = np.exp(-100 / 32) / (1 + np.exp(-100 / 32))
     assert np.allclose(shares, [0.5 + 1 - far, 0.5 + far], atol=1e-6)
+
+
+def test_a_word_of_few_images_counts_for_more_and_one_of_all_for_nothing():
+    counts = np.array([[4, 1, 0], [2, 0, 0], [1, 0, 0], [9, 3, 0]])
+
+    assert rarity(counts) == pytest.approx([0.0, np.log(2), np.log(4)])
+
+
+def test_weights_are_those_of_the_training_images():
+    images, labels = textures(30, seed=0)
+    model = fitted(BagOfVisualWords(problem(images, 3), words=8, weighting="tfidf", norm="l1"), split(images, labels))
+    described = [model.describe(image) for image in images]
+    counts = np.stack([histogram(one, model.words) for one in described])
+
+    assert model.rarity == pytest.approx(np.log(30 / np.maximum((counts > 0).sum(axis=0), 1)))
+    weighed = counts[0] * model.rarity
+    assert model.encode(described[0]) == pytest.approx(weighed / weighed.sum(), rel=1e-5)
 
 
 @pytest.mark.parametrize("norm", ["l1", "l2", "l1-sqrt"])
@@ -159,7 +223,15 @@ def test_textures_with_random_phase_are_told_apart_where_pixels_are_not(model):
     assert 100 * pixels.score(unknown.reshape(60, -1) / 255, truth) < 70
 
 
-@pytest.mark.parametrize("settings", [{"classifier": "knn", "k": 3}, {"assignment": "soft"}, {"descriptor": "patch"}])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"classifier": "knn", "k": 3},
+        {"assignment": "soft"},
+        {"descriptor": "patch"},
+        {"weighting": "tfidf", "points": "random", "scaling": "random"},
+    ],
+)
 def test_stored_words_give_the_same_scores(tmp_path, settings):
     train, test = digits()
     few, unknown = train.take(range(120)), test.arrays()[0]["image"][:20]
@@ -171,6 +243,42 @@ def test_stored_words_give_the_same_scores(tmp_path, settings):
 
     assert np.array_equal(scores_of(again, unknown), scores_of(model, unknown))
     assert again.parameters() == model.parameters()
+
+
+def test_a_codebook_without_weights_is_not_taken_for_a_weighted_one(tmp_path):
+    few = digits()[0].take(range(60))
+    fitted(BagOfVisualWords(problem(DIGIT), words=5), few).save(tmp_path)
+
+    with pytest.raises(RecordError, match=r"^the stored codebook lacks 'rarity'; it belongs to weighting=none\.$"):
+        BagOfVisualWords(problem(DIGIT), words=5, weighting="tfidf").load(tmp_path)
+
+
+@pytest.mark.parametrize("model", [BagOfVisualWords, Vlad])
+def test_words_come_from_the_training_split_and_the_seed_alone(model):
+    train, _ = digits()
+    few, val = train.take(range(80)), train.take(range(80, 120))
+    hashes = []
+    for seed, held_out in ((0, None), (0, val), (1, None)):
+        one = model(problem(DIGIT), words=6)
+        one.fit(few, held_out, context(seed))
+        hashes.append(one.words.tobytes())
+
+    assert hashes[0] == hashes[1] != hashes[2]
+
+
+def test_a_vlad_of_64_words_of_sift_is_read_from_8192_numbers():
+    train, _ = digits()
+    model = fitted(Vlad(problem(DIGIT)), train.take(range(60)))
+
+    assert model.reader.weight.shape == (10, 8192)
+
+
+def test_settings_that_do_nothing_beside_others_are_refused():
+    for words in ("model.points=dog model.scales=[9]", "model.step=4 model.points=harris", "model.k=3"):
+        with pytest.raises(OverrideError, match=r"has no effect: it needs model\."):
+            config_for("model=vlad", *words.split())
+    with pytest.raises(OverrideError, match=r"has no effect: it needs model\.assignment=hard, got soft"):
+        config_for("model=bovw", "model.assignment=soft", "model.weighting=tfidf")
 
 
 def test_an_image_without_interest_points_is_classified_too():
