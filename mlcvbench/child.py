@@ -1,8 +1,9 @@
-"""The child process of one run: `python -m mlcvbench.child CONFIG.json FOLDER [--channel FD] [--parent PID]`.
+"""The child process of one run: `python -m mlcvbench.child REQUEST.json FOLDER [--channel FD] [--parent PID]`.
 
-It writes the run's artifacts into FOLDER and says on the channel, one JSON object a line, how far it is
-(`{"stage", "done", "total"}`) and how it ended (`{"record"}` or `{"failed"}`). Standard output and error belong to the
-method: nothing is read from them.
+REQUEST.json holds `config` and `watch`, what is known of the candidates of its search. It writes the run's artifacts
+into FOLDER and says on the channel, one JSON object a line, how far it is (`{"stage", "done", "total"}`), which
+candidate it is trying (`{"trial", "left"}`, null when it is over) and how it ended (`{"record"}` or `{"failed"}`).
+Standard output and error belong to the method: nothing is read from them.
 """
 
 from __future__ import annotations
@@ -45,6 +46,10 @@ class Channel:
         self._stage, self._said = stage, now
         self.send({"stage": stage, "done": done, "total": total})
 
+    def trial(self, number: int | None, left: int) -> None:
+        """Say which candidate of a search begins, or None: it is over; and how many fits there are still to come."""
+        self.send({"trial": number, "left": left})
+
     def failed(self, error: BaseException) -> None:
         """Say that the run ended without a record of its own."""
         self.send(
@@ -84,12 +89,13 @@ def protect_machine(config: RunConfig) -> None:
         resource.setrlimit(resource.RLIMIT_AS, (bounded, hard))
 
 
-def run(config: RunConfig, folder: Path, channel: Channel) -> None:
+def run(config: RunConfig, watch: dict[str, Any], folder: Path, channel: Channel) -> None:
     """Carry out the run and report its record, or why there is none."""
     try:
         from mlcvbench.runner import execute
+        from mlcvbench.trials import Watch
 
-        record = execute(config, folder, progress=channel.progress)
+        record = execute(config, folder, progress=channel.progress, watch=Watch.of(watch, channel.trial))
         channel.send({"record": record.model_dump()})
     except BaseException as error:  # noqa: BLE001 - a method may raise SystemExit or worse; the parent records it
         channel.failed(error)
@@ -98,7 +104,7 @@ def run(config: RunConfig, folder: Path, channel: Channel) -> None:
 def main(argv: list[str] | None = None) -> NoReturn:
     """Run what the command line names and leave without the interpreter's clean-up, which a method could hang."""
     parser = argparse.ArgumentParser(prog="python -m mlcvbench.child")
-    parser.add_argument("config", type=Path)
+    parser.add_argument("request", type=Path)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--channel", type=int, default=1)
     parser.add_argument("--parent", type=int)
@@ -107,9 +113,10 @@ def main(argv: list[str] | None = None) -> NoReturn:
         signal.signal(number, signal.SIG_DFL)
     if given.parent is not None:
         tie_to_parent(given.parent)
-    config = RunConfig.from_dict(loads(given.config.read_bytes(), given.config))
+    request = loads(given.request.read_bytes(), given.request)
+    config = RunConfig.from_dict(request["config"])
     protect_machine(config)
-    run(config, given.folder.absolute(), Channel(given.channel))
+    run(config, request["watch"], given.folder.absolute(), Channel(given.channel))
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError, AttributeError):
             stream.flush()

@@ -1,7 +1,8 @@
 """One run in one fresh child: start it, watch it, and turn whatever happens into a stored record.
 
 The child has its own session (a Ctrl-C never reaches it), a channel of its own (its standard output is the method's),
-a limit in seconds and one in memory. A crash, a hang or an exit without a result costs that run only.
+a limit in seconds and one in memory. A crash, a hang or an exit without a result costs that run only; while it tries a
+candidate of a search, it costs that candidate only: another child goes on with the others.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,8 +26,10 @@ from mlcvbench.processes import Ending, end_tree, kernel_oom_kills, reap, tree_m
 from mlcvbench.records.canonical import dumps, loads, read_record, to_record
 from mlcvbench.records.durable import remove_tree, storing
 from mlcvbench.records.store import Pending, Store, run_name
+from mlcvbench.run_clock import RunClock
 from mlcvbench.run_key import run_key
 from mlcvbench.runlog import LOG_FILE, RunLog
+from mlcvbench.trials import Watch
 
 if TYPE_CHECKING:
     from mlcvbench.records.schema import Record, Status
@@ -111,6 +113,8 @@ class _Reader:
         self.stage = "start"
         self.record: dict[str, Any] | None = None
         self.failed: dict[str, Any] | None = None
+        self.trial: int | None = None
+        self.left = 0
 
     def read(self) -> None:
         """Take in what the child has said since the last call."""
@@ -118,6 +122,8 @@ class _Reader:
             if "stage" in message:
                 self.stage = str(message["stage"])
                 self._progress(self.stage, int(message.get("done", 0)), int(message.get("total", 0)))
+            elif "trial" in message:
+                self.trial, self.left = message["trial"], int(message["left"])
             elif isinstance(message.get("record"), dict):
                 self.record = message["record"]
             elif isinstance(message.get("failed"), dict):
@@ -135,14 +141,29 @@ class _Reader:
 
 
 def _run_child(config: RunConfig, pending: Pending, log: RunLog, progress: Progress) -> Outcome:
+    """Return what came of the run: of its first child, or of the one that was left when candidates had been lost."""
+    clock, watch = RunClock(config), Watch()
+    while True:
+        outcome, trial = _run_one(config, pending, log, progress, clock, watch)
+        if trial is None or outcome.status == "ok" or clock.is_over:
+            return outcome
+        told = (outcome.status, outcome.message)
+        watch = Watch({**watch.lost, trial: told}, clock.spent_on_search())
+
+
+def _run_one(
+    config: RunConfig, pending: Pending, log: RunLog, progress: Progress, clock: RunClock, watch: Watch
+) -> tuple[Outcome, int | None]:
+    """Return what came of one child, and the candidate that it was trying when it ended."""
     root = pending.folder.parent
-    with _unlinked_file(root, dumps(config.to_dict())) as request, _unlinked_file(root) as channel:
+    asked = dumps({"config": config.to_dict(), "watch": watch.to_dict()})
+    with _unlinked_file(root, asked) as request, _unlinked_file(root) as channel:
         oom_kills = kernel_oom_kills()
         with deferred():  # an interrupt between fork and return would lose the child
             process = _start(config, pending.folder, request.fileno(), channel.fileno(), log)
         reader = _Reader(channel, progress)
         try:
-            stopped = _watch(process, config, reader, log)
+            stopped = _watch(process, config, reader, log, clock)
         except BaseException:
             end_tree(process)
             reap(process)
@@ -150,8 +171,8 @@ def _run_child(config: RunConfig, pending: Pending, log: RunLog, progress: Progr
         ending = reap(process)
         reader.read()
         if stopped is not None:
-            return replace(stopped, stage=reader.stage)
-        return _outcome(config, reader, ending, log, kernel_oom_kills() > oom_kills)
+            return replace(stopped, stage=reader.stage), reader.trial
+        return _outcome(config, reader, ending, log, kernel_oom_kills() > oom_kills), reader.trial
 
 
 def _unlinked_file(folder: Path, data: bytes = b"") -> IO[bytes]:
@@ -177,25 +198,34 @@ def _start(config: RunConfig, folder: Path, request: int, channel: int, log: Run
     )
 
 
-def _watch(process: subprocess.Popen[bytes], config: RunConfig, reader: _Reader, log: RunLog) -> Outcome | None:
+def _watch(
+    process: subprocess.Popen[bytes], config: RunConfig, reader: _Reader, log: RunLog, clock: RunClock
+) -> Outcome | None:
     """Wait for the child's end; when it passes a limit, end it and return that outcome."""
-    deadline = time.monotonic() + config.seconds
     limit = None if config.memory_mb is None else config.memory_mb * MIB
     peak = 0
-    while not wait_for(process, min(POLL_SECONDS, deadline - time.monotonic())):
+    while not wait_for(process, min(POLL_SECONDS, clock.remaining())):
         reader.read()
+        clock.turn_to(reader.trial, reader.left)
         log.trim()
         if limit is not None:
             peak = max(peak, tree_memory(process.pid, limit))
             if peak > limit:
                 end_tree(process, grace=0)
                 return _out_of_memory(config, f"the run used {peak / MIB:.0f} MB", peak)
-        if time.monotonic() >= deadline:
+        if clock.remaining() <= 0:
             end_tree(process)
-            limit_text = f"{config.seconds:g} s"
-            message = f"the run took longer than its limit of {limit_text}; give it more with timeout=SECONDS."
-            return Outcome("timeout", reader.stage, type="Timeout", message=message, limit=limit_text)
+            return _too_late(config, clock)
     return None
+
+
+def _too_late(config: RunConfig, clock: RunClock) -> Outcome:
+    limit = f"{config.seconds:g} s"
+    what = f"the run took longer than its limit of {limit}"
+    if clock.share is not None and not clock.is_over:
+        limit = f"{clock.share:.0f} s"
+        what = f"it took longer than its share of {limit} of the run's time"
+    return Outcome("timeout", "", type="Timeout", message=f"{what}; give it more with timeout=SECONDS.", limit=limit)
 
 
 def _outcome(config: RunConfig, reader: _Reader, ending: Ending, log: RunLog, kernel_oom: bool) -> Outcome:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -23,6 +23,9 @@ from mlcvbench.errors import PredictionError
 from mlcvbench.fitting import Fitted, Progress, obtain_model
 from mlcvbench.npz import write_npz
 from mlcvbench.records.schema import ModelInfo, PlotInfo, Record
+
+if TYPE_CHECKING:
+    from mlcvbench.trials import Watch
 
 LATENCY_FILE = "latency.npz"
 PROGRESS_SECONDS = 0.1
@@ -40,11 +43,14 @@ def silent(stage: str, done: int, total: int) -> None:
     """Report nothing."""
 
 
-def execute(config: RunConfig, folder: Path, *, progress: Progress = silent) -> Record:
-    """Carry out one run, write its artifacts into the empty `folder` and return its record."""
+def execute(config: RunConfig, folder: Path, *, progress: Progress = silent, watch: Watch | None = None) -> Record:
+    """Carry out one run, write its artifacts into the empty `folder` and return its record.
+
+    `watch`: what is known of the candidates of its search, and who is told about them.
+    """
     draft = Draft(config, progress)
     try:
-        _run(config, folder, draft)
+        _run(config, folder, draft, watch=watch)
     except MemoryError as error:
         draft.fail("oom", error)
     except Exception as error:  # noqa: BLE001 - a plugin may raise anything; the record keeps it
@@ -59,7 +65,7 @@ def evaluate_live(config: RunConfig, folder: Path, live: Live) -> Record:
     return draft.record()
 
 
-def _run(config: RunConfig, folder: Path, draft: Draft, live: Model | None = None) -> None:
+def _run(config: RunConfig, folder: Path, draft: Draft, live: Model | None = None, watch: Watch | None = None) -> None:
     with draft.stage("resolve"):
         task = assembly.task_of(config)
         data = assembly.load_data(config)
@@ -73,7 +79,7 @@ def _run(config: RunConfig, folder: Path, draft: Draft, live: Model | None = Non
         from mlcvbench import selection
 
         with draft.stage("select"):
-            selected = selection.select(config, data, task, scorer, draft.report)
+            selected = selection.select(config, data, task, scorer, draft.report, watch)
             draft.selected(selected.config, selected.info)
         config, data = selected.config, selected.data
     with draft.stage("fit"):

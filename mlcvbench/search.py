@@ -15,6 +15,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from typing import Any, Literal
 
 from mlcvbench.config import RunConfig, Search
@@ -228,11 +229,12 @@ def inner_packages(search: Search | None, spec: ModelSpec, kind: str) -> Iterato
 
 
 def _points(search: Search, spec: ModelSpec, seed: int) -> Iterator[dict[str, Any]]:
-    from sklearn.model_selection import ParameterGrid, ParameterSampler
-
     if search.method == "grid":
-        yield from ParameterGrid(search.space)
+        names = sorted(search.space)
+        yield from (dict(zip(names, values, strict=True)) for values in product(*(search.space[n] for n in names)))
         return
+    from sklearn.model_selection import ParameterSampler
+
     params = {f"{place}.{param.name}": param for place in PLACES for param in _params(spec, place)}
     space = {
         key: _reread(params[key], key, values) if isinstance(values, str) else values

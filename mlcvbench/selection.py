@@ -21,6 +21,7 @@ from mlcvbench.holdout import Judged, judged, no_training
 from mlcvbench.records.schema import SelectionInfo, TrialInfo
 from mlcvbench.runner import batch_size, predict
 from mlcvbench.search import Candidate, candidates, settled
+from mlcvbench.trials import Tried, Watch, journal_of
 
 OPTIMISTIC = "The winner's value is optimistic: the best of several looks better on the samples that chose it."
 STEPS, FIT_STEPS = 100, 90
@@ -42,24 +43,34 @@ class Selected:
     info: SelectionInfo
 
 
-def select(config: RunConfig, data: LoadedData, task: Task, scorer: Scorer, report: Progress) -> Selected:
+def select(
+    config: RunConfig, data: LoadedData, task: Task, scorer: Scorer, report: Progress, watch: Watch | None = None
+) -> Selected:
     """Try every candidate of the run's search and return the winner. SelectionError when every one fails.
 
-    Fits are kept in the cache as those of any run, so that a search that was interrupted goes on where it was.
+    Fits are kept in the cache as those of any run, and so is what candidates came to until all are through: a search
+    that was interrupted goes on where it was. `watch` is told which candidate is being tried.
     """
     search, spec, metric = _search_of(config), assembly.model_spec(config), scorer.primary()
+    watch = watch or Watch()
     judges = _judges(data, config, search)
     subjects = candidates(config, spec)
     began = time.perf_counter()
-    trials: list[TrialInfo] = []
-    samples: list[int | None] = []
-    for number, candidate in enumerate(subjects):
-        plain = settled(config, candidate)
-        view = data if search.on == "test" else judges.for_fit(plain, spec)
-        progress = _part_of(report, number, len(subjects))
-        trial, learned = _try(candidate, Comparison(plain, view, task, scorer), judges.judge, progress)
-        trials.append(trial)
-        samples.append(learned)
+    tried: dict[int, Tried] = {}
+    with journal_of(config, data.fingerprint(), watch) as journal:
+        known = [journal.known(number, candidate.settings) for number, candidate in enumerate(subjects)]
+        tried |= {number: outcome for number, outcome in enumerate(known) if outcome is not None}
+        for number, candidate in enumerate(subjects):
+            if number in tried:
+                continue
+            plain = settled(config, candidate)
+            view = data if search.on == "test" else judges.for_fit(plain, spec)
+            progress = _part_of(report, number, len(subjects))
+            watch.begin(number, len(subjects) - len(tried) + search.refit)
+            tried[number] = _try(candidate, Comparison(plain, view, task, scorer), judges.judge, progress)
+            journal.keep(number, tried[number])
+            watch.begin(None, 0)
+    trials = [tried[number].trial for number in range(len(subjects))]
     winner = best(trials, higher_is_better=metric.higher_is_better)
     if winner is None:
         raise SelectionError(f"all {len(trials)} candidates failed; the first: {trials[0].message}")
@@ -72,12 +83,12 @@ def select(config: RunConfig, data: LoadedData, task: Task, scorer: Scorer, repo
         split=judges.described,
         n=len(judges.judge),
         fingerprint=judges.judge.fingerprint(),
-        train_samples=samples[winner],
+        train_samples=tried[winner].train_samples,
         trials=tuple(trials),
         winner=winner,
         fit=dict(chosen.fit),
         refit=search.refit,
-        seconds=time.perf_counter() - began,
+        seconds=watch.spent + time.perf_counter() - began,
         note=OPTIMISTIC,
     )
     plain_fit = search.refit or search.on == "test"
@@ -112,21 +123,21 @@ class Comparison:
         return float(value)
 
 
-def _try(candidate: Candidate, subject: Comparison, judge: Split, report: Progress) -> tuple[TrialInfo, int | None]:
-    """Return what came of one candidate and how many samples it learned from; a failure is its result."""
+def _try(candidate: Candidate, subject: Comparison, judge: Split, report: Progress) -> Tried:
+    """Return what came of one candidate; a failure is its result."""
     try:
         fitted = obtain_model(subject.config, subject.data, report, None)
         value = subject.value(fitted, judge, report)
     except MemoryError as error:
-        return _failed(candidate, "oom", error), None
-    except Exception as error:  # noqa: BLE001 - a plugin may raise anything; the trial keeps it
-        return _failed(candidate, "error", error), None
+        return _failed(candidate, "oom", error)
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - a plugin may raise anything, or want to leave
+        return _failed(candidate, "error", error)
     trial = TrialInfo(settings=candidate.settings, value=value, seconds=fitted.info.seconds)
-    return trial, fitted.info.train_samples
+    return Tried(trial, fitted.info.train_samples)
 
 
-def _failed(candidate: Candidate, status: Literal["error", "oom"], error: BaseException) -> TrialInfo:
-    return TrialInfo(settings=candidate.settings, status=status, message=reason(error))
+def _failed(candidate: Candidate, status: Literal["error", "oom"], error: BaseException) -> Tried:
+    return Tried(TrialInfo(settings=candidate.settings, status=status, message=reason(error)))
 
 
 def reason(error: BaseException) -> str:

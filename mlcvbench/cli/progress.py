@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
+    from mlcvbench.records.schema import Record
     from mlcvbench.sweep import SweepEvent
 
 REDRAW_SECONDS = 0.1
@@ -86,4 +87,11 @@ def _line(event: SweepEvent) -> str | None:
         said = f"{error.stage}: {error.message}" if error else "no reason given"
         return f"{_head(event)}{record.status}, {said}"
     seconds = sum(record.stage_seconds.values())
-    return f"{_head(event)}ok in {seconds:.0f} s"
+    return f"{_head(event)}ok in {seconds:.0f} s{_lost(record)}"
+
+
+def _lost(record: Record) -> str:
+    """Say how many candidates of a search failed, if any did."""
+    trials = record.selection.trials if record.selection is not None else ()
+    failed = sum(trial.status != "ok" for trial in trials)
+    return f"; {failed} of {len(trials)} candidates failed, as `mlcvbench show` tells" if failed else ""

@@ -217,7 +217,7 @@ class TrialInfo(Part):
     settings: dict[str, Any]
     value: float | None = None
     seconds: float | None = None
-    status: Literal["ok", "error", "oom"] = "ok"
+    status: Status = "ok"
     message: str = ""
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from support.runs import config_for, stored_run
 
-from mlcvbench import hookimpl, runner
+from mlcvbench import cache, hookimpl, runner
 from mlcvbench.api import to_frame
 from mlcvbench.assembly import load_data
 from mlcvbench.contract import Batch, FitContext, Model, Predictions, Split
@@ -24,8 +24,9 @@ from mlcvbench.records.schema import Record, TrialInfo
 from mlcvbench.registry import Registry, get_registry, using
 from mlcvbench.rescoring import config_of, recompute
 from mlcvbench.search import candidates, settled
-from mlcvbench.selection import OPTIMISTIC, best
+from mlcvbench.selection import OPTIMISTIC, Comparison, best
 from mlcvbench.specs import ModelSpec, Param
+from mlcvbench.trials import Journal, Tried, Watch
 
 SEEN: list[tuple[str, int, int | None]] = []
 
@@ -282,6 +283,59 @@ def test_progress_of_a_search_only_rises(tmp_path: Path):
     assert record.status == "ok"
     assert seen == sorted(seen)
     assert seen[-1][0] <= seen[-1][1] == 200
+
+
+def test_an_interrupted_search_goes_on_with_what_is_known(tmp_path: Path, fussy: None, monkeypatch: pytest.MonkeyPatch):
+    words = ("model=fussy", "model.strength=13,31,32,33", "select=grid", "refit=off")
+    whole = run(tmp_path / "whole", *words)
+    scored: list[str] = []
+    honest = Comparison.value
+
+    def interrupted(self: Comparison, *given: Any) -> float:
+        scored.append(self.config.model_params["strength"])
+        if len(scored) == 2:
+            raise KeyboardInterrupt
+        return honest(self, *given)
+
+    monkeypatch.setattr(Comparison, "value", interrupted)
+    again = ("limit=790", *words)  # another run, whose fits are known
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "a", *again)
+    resumed = run(tmp_path / "b", *again)
+
+    assert scored == [31, 32, 32, 33]
+    assert resumed.selection is not None
+    assert whole.selection is not None
+    assert resumed.selection.trials == whole.selection.trials
+    assert resumed.selection.winner == whole.selection.winner
+    assert cache.entries("searches") == []
+
+
+def test_lost_candidates_are_told_and_the_others_decide_as_before(tmp_path: Path, fussy: None):
+    begun: list[tuple[int | None, int]] = []
+    watch = Watch({1: ("killed", "the process was ended by SIGKILL.")}, 5.0, lambda *told: begun.append(told))
+    words = ("model=fussy", "model.strength=1,2,3", "select=grid", "intervals=off")
+
+    record = runner.execute(config_for(*words), tmp_path, watch=watch)
+
+    assert begun == [(0, 3), (None, 0), (2, 2), (None, 0)]
+    assert record.selection is not None
+    assert [trial.status for trial in record.selection.trials] == ["ok", "killed", "ok"]
+    assert record.selection.trials[1].message == "the process was ended by SIGKILL."
+    assert record.selection.winner != 1
+    assert record.selection.seconds is not None
+    assert record.selection.seconds > 5
+
+
+@pytest.mark.parametrize("damage", [b"", b"[]", b'{"trial": 3}', b'{"trial": {"settings": {}}, "train_samples": 1}'])
+def test_what_is_damaged_or_of_another_candidate_is_tried_again(tmp_path: Path, damage: bytes):
+    journal = Journal(tmp_path, Watch())
+    journal.keep(0, Tried(TrialInfo(settings={"model.k": 3}, value=0.1), 800))
+    kept, other = journal.known(0, {"model.k": 3}), journal.known(0, {"model.k": 5})
+    (tmp_path / "0.json").write_bytes(damage)
+
+    assert kept == Tried(TrialInfo(settings={"model.k": 3}, value=0.1), 800)
+    assert (other, journal.known(0, {"model.k": 3})) == (None, None)
 
 
 def test_a_search_goes_on_from_the_fits_that_were_done(tmp_path: Path, fussy: None):
