@@ -37,7 +37,8 @@ LECTURE_UNITS = ("par K", "FLOPs M", "act MiB", "par MiB")
 def profile(settings: tuple[str, ...], as_json: bool, as_csv: bool) -> None:
     """Print a network's layers: structure, receptive field, activations, parameters, FLOPs and memory.
 
-    KEYs: input=3x224x224 batch=128 classes=1000 convention=standard|table|notes.
+    KEYs: input=3x224x224 batch=128 classes=1000 convention=standard|table|notes, and
+    the model.* settings of `mlcvbench info NAME`, such as model.variant=2012.
     """
     request = _request(settings)
     rows = _rows(request)
@@ -57,6 +58,7 @@ def _request(settings: Sequence[str]) -> dict[str, Any]:
     from mlcvbench.overrides import parse_pairs
 
     given = dict(parse_pairs(settings))
+    own = {key.removeprefix("model."): given.pop(key) for key in list(given) if key.startswith("model.")}
     for key in given:
         if key not in KEYS:
             raise UnknownNameError("key", key, KEYS)
@@ -70,6 +72,7 @@ def _request(settings: Sequence[str]) -> dict[str, Any]:
         "input": _sides(values["input"]),
         "batch": _number("batch", values["batch"]),
         "classes": _number("classes", values["classes"]),
+        "settings": own,
     }
 
 
@@ -98,7 +101,7 @@ def _rows(request: dict[str, Any]) -> list[Row]:
     name, image = request["model"], request["input"]
     sides = "x".join(map(str, image))
     try:
-        network = build_network(name, image, request["classes"])
+        network = build_network(name, image, request["classes"], request["settings"])
         layers = tabulate(network.module, run_quietly(network), image)
     except MlcvbenchError:
         raise
@@ -154,12 +157,17 @@ def _footer(request: dict[str, Any], rows: Sequence[Row]) -> list[str]:
     total = rows[-1]
     sides = "x".join(map(str, request["input"]))
     return [
-        f"{request['model']}, input {sides}:",
+        f"{_named(request)}, input {sides}:",
         f"{total.params:,} parameters, {total.macs:,} MACs an image.",
         f"FLOPs = 2 MACs, bytes of float32 values; for a minibatch of {request['batch']}.",
         "field: pixels a side that one output value depends on, padding included;",
         "jump: pixels between neighbours. Blank where undefined.",
     ]
+
+
+def _named(request: dict[str, Any]) -> str:
+    """Return the model with the settings that were given."""
+    return " ".join((request["model"], *(f"model.{key}={value}" for key, value in request["settings"].items())))
 
 
 def _lecture_lines(request: dict[str, Any], rows: Sequence[Row]) -> list[str]:
@@ -177,7 +185,7 @@ def _lecture_lines(request: dict[str, Any], rows: Sequence[Row]) -> list[str]:
     return [
         *lines,
         "",
-        f"{request['model']}, minibatch of {request['batch']}, float32:",
+        f"{_named(request)}, minibatch of {request['batch']}, float32:",
         "activations with gradient, parameters with gradient and momentum;",
         "pools count one operation a window element.",
     ]

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import inspect
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from mlcvbench.contract import Batch, InputSpec, Problem, TorchModel
-from mlcvbench.errors import RequestError, UnknownNameError
+from mlcvbench.errors import OverrideError, RequestError, UnknownNameError
+from mlcvbench.settings import complete, parse_setting, unmet
 from mlcvbench.specs import ModelSpec, load_target
 
 HUBS = ("torchvision", "timm")
@@ -25,17 +26,22 @@ class Network:
     forward: Callable[[], Any]
 
 
-def build_network(name: str, image: tuple[int, int, int], classes: int) -> Network:
+def build_network(
+    name: str, image: tuple[int, int, int], classes: int, settings: Mapping[str, str] | None = None
+) -> Network:
     """Build a network for images of shape (C, H, W); a bare name is a registered method or else torchvision's.
 
-    UnknownNameError offers near names; RequestError when the method is no torch network.
+    `settings`: of a registered method, `model.*` as text; the others are defaults. UnknownNameError offers near names;
+    OverrideError for a setting that is wrong or has no effect; RequestError when the method is no torch network.
     """
     hub, colon, rest = name.partition(":")
+    spec = None if colon and hub in HUBS else _registered(name)
+    if spec is not None:
+        return _from_spec(spec, image, classes, settings or {})
+    if settings:
+        raise OverrideError(f"model.{next(iter(settings))}: wanted with a method of `mlcvbench list models` only.")
     if colon and hub in HUBS:
         return _plain(_from_hub(hub, rest, classes), image)
-    spec = _registered(name)
-    if spec is not None:
-        return _from_spec(spec, image, classes)
     if name in _hub_names("torchvision"):
         return _plain(_from_hub("torchvision", name, classes), image)
     known = {*_registered_names(), *_hub_names("torchvision")}
@@ -92,7 +98,21 @@ def _plain(module: Any, image: tuple[int, int, int]) -> Network:
     return Network(module, lambda: module(inputs))
 
 
-def _from_spec(spec: ModelSpec, image: tuple[int, int, int], classes: int) -> Network:
+def _settings(spec: ModelSpec, given: Mapping[str, str]) -> dict[str, Any]:
+    """Return all settings of a method, those in `given` read from their text."""
+    params = {f"model.{param.name}": param for param in spec.params}
+    for key in given:
+        if f"model.{key}" not in params:
+            raise UnknownNameError("key", f"model.{key}", params)
+    read = {key: parse_setting(params[f"model.{key}"], text, f"model.{key}") for key, text in given.items()}
+    values = complete(spec.params, read)
+    for key in given:
+        if reason := unmet(params[f"model.{key}"], values, "model"):
+            raise OverrideError(f"key 'model.{key}' has no effect: {reason}.")
+    return values
+
+
+def _from_spec(spec: ModelSpec, image: tuple[int, int, int], classes: int, settings: Mapping[str, str]) -> Network:
     """Build a registered method for a made-up problem of its first kind."""
     channels, height, width = image
     shape = (height, width) if channels == 1 else (height, width, channels)
@@ -101,7 +121,7 @@ def _from_spec(spec: ModelSpec, image: tuple[int, int, int], classes: int) -> Ne
         classes=tuple(f"class {index}" for index in range(classes)),
         inputs=dict.fromkeys(spec.needs, InputSpec(shape)),
     )
-    model = load_target(spec.target)(problem, **{param.name: param.default for param in spec.params})
+    model = load_target(spec.target)(problem, **_settings(spec, settings))
     if not isinstance(model, TorchModel):
         raise RequestError(f"model {spec.name!r} is no torch network, so it has no layers to profile.")
     pixels = np.zeros((1, *shape), dtype=np.uint8)

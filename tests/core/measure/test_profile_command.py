@@ -81,9 +81,30 @@ def test_a_registered_method_is_profiled_by_its_name() -> None:
     assert "small_cnn, input 1x28x28:" in text
 
 
+def test_settings_of_a_method_change_its_table() -> None:
+    lines = output("model=alexnet", "model.variant=2012", "batch=1").splitlines()
+    total = json.loads(output("model=resnet50", "model.stride=1x1", "model.width=0.25", "--json"))
+    usual = json.loads(output("model=resnet50", "model.width=0.25", "--json"))
+
+    assert "alexnet model.variant=2012, input 3x224x224:" in lines
+    assert "60,965,224 parameters, 724,406,816 MACs an image." in lines
+    assert total["settings"] == {"stride": "1x1", "width": "0.25"}
+    assert total["rows"][-1]["params"] == usual["rows"][-1]["params"]
+    assert total["rows"][-1]["macs"] < usual["rows"][-1]["macs"]
+
+
 @pytest.mark.parametrize(
     ("args", "message"),
     [
+        (
+            ("model=alexnet", "model.varient=2012"),
+            "unknown key 'model.varient'. Did you mean 'model.variant', 'model.size' or 'model.width'?",
+        ),
+        (("model=alexnet", "model.variant=2013"), "model.variant=2013: wanted one of notes, 2012 or owt."),
+        (
+            ("model=torchvision:alexnet", "model.size=9"),
+            "model.size: wanted with a method of `mlcvbench list models` only.",
+        ),
         ((), "no model given: say model=NAME, such as model=torchvision:vgg16."),
         (("model=vgg61",), "unknown model 'vgg61'. Did you mean 'vgg19', 'vgg16' or 'vgg13'?"),
         (("model=torchvision:vgg61",), "unknown torchvision model 'vgg61'. Did you mean 'vgg19', 'vgg16' or 'vgg13'?"),
