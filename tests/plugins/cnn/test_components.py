@@ -2,32 +2,18 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 import numpy as np
 import pytest
 import torch
+from timm.layers.norm import LayerNorm2d
 from torch import nn
 from torch.nn import functional
 
-from mlcvbench.contract import InputSpec, Problem
 from mlcvbench.measure.layers import tabulate
-from mlcvbench.specs import load_target
-from mlcvbench_cnn import mlcvbench_models
-
-SPECS = {spec.name: spec for spec in mlcvbench_models()}
-IMAGENET = Problem("classification", tuple(map(str, range(1000))), {"image": InputSpec((224, 224, 3))})
 
 
 def noise(*shape: int, seed: int = 0) -> torch.Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
-
-
-def network(name):
-    """Return a network of the family at its full size, without weights in memory."""
-    spec = SPECS[name]
-    with torch.device("meta"):
-        return load_target(spec.target)(IMAGENET, **{p.name: p.default for p in spec.params}).build()
 
 
 def parameters(module):
@@ -107,6 +93,28 @@ def test_a_convolution_of_stride_2_does_not_shift_with_its_input():
     assert torch.allclose(twice[..., 2:-2], convolution(images)[..., 1:-3], atol=1e-5)
 
 
+@pytest.mark.parametrize(("kernel", "side"), [(1, 9), (3, 9), (5, 9), (2, 10), (4, 10)])
+def test_half_a_kernel_of_padding_keeps_the_size_for_odd_kernels_only(kernel, side):
+    images = noise(1, 1, 9, 9)
+
+    assert nn.Conv2d(1, 1, kernel, padding=kernel // 2)(images).shape[-1] == side
+
+
+def test_the_effective_receptive_field_is_much_smaller_than_the_field():
+    """Of ten 3x3 convolutions, the middle third of the 21x21 field has nine tenths of the gradient."""
+    module = nn.Sequential(*(nn.Conv2d(1, 1, 3, bias=False) for _ in range(10)))
+    for layer in module:
+        nn.init.ones_(layer.weight)
+    images = torch.ones(1, 1, 21, 21, requires_grad=True)
+
+    module(images).sum().backward()
+
+    share = images.grad[0, 0] / images.grad.sum()
+    assert (share > 0).all()
+    assert share[7:14, 7:14].sum() > 0.6
+    assert share[5:16, 5:16].sum() > 0.9
+
+
 def test_the_receptive_field_is_1_plus_the_sum_of_kernel_less_1_times_the_strides_before():
     layers = [nn.Conv2d(1, 1, 7, 2), nn.MaxPool2d(3, 2), nn.Conv2d(1, 1, 3, dilation=2), nn.Conv2d(1, 1, 5)]
     module = nn.Sequential(*layers)
@@ -147,6 +155,18 @@ def test_max_pools_pad_with_less_than_any_value_and_average_pools_with_zeros_tha
     assert torch.allclose(averages[..., 1, 1], without[..., 1, 1])
 
 
+def test_pools_have_no_parameters_and_keep_each_channel_to_itself():
+    images = noise(1, 4, 8, 8)
+
+    for pool in (nn.MaxPool2d(3, 2), nn.AvgPool2d(2), nn.AdaptiveAvgPool2d(1)):
+        changed = images.clone()
+        changed[:, 2] += 1
+        difference = (pool(changed) - pool(images)).abs().amax((0, 2, 3))
+        assert parameters(pool) == 0
+        assert difference[2] > 0.5
+        assert difference[[0, 1, 3]].max() == 0
+
+
 def test_a_global_average_pool_is_the_mean_of_each_channel_and_has_no_parameters():
     images = noise(2, 5, 6, 4)
 
@@ -178,6 +198,35 @@ def test_batch_norm_takes_the_batch_in_training_and_the_running_averages_in_test
     assert (trained - tested).abs().max() > 0.5
     assert parameters(norm) == 2 * 3
     assert sum(buffer.numel() for buffer in norm.buffers()) == 2 * 3 + 1
+
+
+def test_batch_norm_moves_and_scales_and_leaves_the_shape_of_the_values():
+    """It standardises mean and variance of each channel; what is skewed stays so, and no normal distribution comes."""
+    skewed = torch.rand(16, 2, 9, 9, generator=torch.Generator().manual_seed(0)).log().neg()  # exponential
+    made = nn.BatchNorm2d(2).train()(skewed).detach()
+
+    def skewness(values):
+        centred = values - values.mean((0, 2, 3), keepdim=True)
+        return (centred**3).mean((0, 2, 3)) / (centred**2).mean((0, 2, 3)) ** 1.5
+
+    assert made.mean((0, 2, 3)).abs().max() < 1e-5
+    assert torch.allclose(made.var((0, 2, 3), correction=0), torch.ones(2), atol=1e-3)
+    assert torch.allclose(skewness(made), skewness(skewed), atol=1e-3)
+    assert skewness(made).min() > 1.5
+
+
+def test_a_norm_over_channels_looks_at_one_place_and_one_over_all_features_at_the_whole_image():
+    images = noise(2, 3, 5, 6)
+    changed = images.clone()
+    changed[:, :, 0, 0] += 5
+    moved = {}
+    for name, norm in (("channels", LayerNorm2d(3)), ("all", nn.LayerNorm((3, 5, 6)))):
+        moved[name] = (norm(changed) - norm(images)).abs()[:, :, 1:, 1:].max()
+
+    assert moved["channels"] == 0
+    assert moved["all"] > 0.1
+    alone = nn.functional.layer_norm(images.permute(0, 2, 3, 1), (3,), eps=1e-6).permute(0, 3, 1, 2)
+    assert torch.allclose(LayerNorm2d(3)(images), alone, atol=1e-6)
 
 
 def test_batch_norm_of_one_value_a_channel_cannot_train_and_can_test():
@@ -234,66 +283,3 @@ def test_a_depthwise_separable_convolution_costs_1_over_channels_plus_1_over_the
     assert ratio == pytest.approx(1 / 256 + 1 / 9, abs=1e-12)
     assert round(ratio, 4) == 0.1150
     assert parameters(separable) / parameters(full) == pytest.approx(ratio, abs=1e-12)
-
-
-def test_a_block_of_mobilenet_is_a_depthwise_and_a_pointwise_convolution():
-    convolutions = [part for part in network("mobilenet_v1").modules() if isinstance(part, nn.Conv2d)][1:]
-
-    assert len(convolutions) == 26
-    for depthwise, pointwise in zip(convolutions[::2], convolutions[1::2], strict=True):
-        assert depthwise.groups == depthwise.in_channels == depthwise.out_channels
-        assert (depthwise.kernel_size, pointwise.kernel_size, pointwise.groups) == ((3, 3), (1, 1), 1)
-
-
-def test_squeeze_and_excitation_adds_2_c_squared_over_r_plus_its_biases_to_each_block():
-    blocks, widths, reduction = (3, 4, 6, 3), (256, 512, 1024, 2048), 16
-
-    added = sum(count * (2 * c * c // reduction + c // reduction + c) for count, c in zip(blocks, widths, strict=True))
-
-    assert added == 2_530_992
-    assert parameters(network("senet50")) - parameters(network("resnet50")) == added
-
-
-def test_squeeze_and_excitation_scales_each_channel_before_the_addition():
-    spec = SPECS["senet18"]
-    problem = Problem("classification", ("a", "b"), {"image": InputSpec((32, 32))})
-    torch.manual_seed(0)
-    model = load_target(spec.target)(problem, **{p.name: p.default for p in spec.params} | {"width": 0.25, "size": 0})
-    block = model.build().eval().layer1[0]
-    nn.init.ones_(block.bn2.weight)  # a fresh block ends in a norm of zero
-    images = noise(2, 16, 8, 8).relu()
-
-    inside = block.bn2(block.conv2(torch.relu(block.bn1(block.conv1(images)))))
-    squeezed = inside.mean((2, 3), keepdim=True)
-    scale = torch.sigmoid(block.se.fc2(torch.relu(block.se.fc1(squeezed))))
-
-    assert torch.allclose(block(images), torch.relu(inside * scale + images), atol=1e-5)
-    assert scale.shape == (2, 16, 1, 1)
-
-
-def test_a_residual_block_is_relu_of_its_branch_plus_its_input():
-    from mlcvbench_cnn.resnet_cifar import Block
-
-    same, halved = Block(4, 4, 1, "A").eval(), Block(4, 8, 2, "A").eval()
-    images = noise(2, 4, 8, 8)
-
-    assert torch.allclose(same(images), torch.relu(same.residual(images) + images))
-    shortcut = torch.cat([images[:, :, ::2, ::2], torch.zeros(2, 4, 4, 4)], 1)
-    assert torch.allclose(halved(images), torch.relu(halved.residual(images) + shortcut))
-
-
-def test_the_strides_of_residual_networks_are_in_their_3x3_convolutions():
-    """Version 1.5; version 1 has them in the first 1x1."""
-    strided = [part for name, part in network("resnet50").named_modules()
-               if isinstance(part, nn.Conv2d) and part.stride == (2, 2) and "downsample" not in name]  # fmt: skip
-
-    assert [part.kernel_size[0] for part in strided] == [7, 3, 3, 3]
-
-
-def test_the_maps_of_vgg_halve_and_their_channels_double_but_in_the_last_stage():
-    convolutions = [part for part in network("vgg16").modules() if isinstance(part, nn.Conv2d)]
-    widths = list(dict.fromkeys(part.out_channels for part in convolutions))
-
-    assert widths == [64, 128, 256, 512]
-    assert all(after == 2 * before for before, after in pairwise(widths))
-    assert [part.out_channels for part in convolutions[-6:]] == [512] * 6
