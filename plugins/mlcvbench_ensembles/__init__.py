@@ -1,4 +1,4 @@
-"""Methods made of other methods: ensembles, snapshot ensembles and distillation. Hooks only."""
+"""Methods made of other methods: ensembles of networks, snapshots or dropout masks, and distillation. Hooks only."""
 
 from __future__ import annotations
 
@@ -38,6 +38,20 @@ def mlcvbench_models() -> list[ModelSpec]:
             family="ensemble",
             reference="Huang et al., Snapshot ensembles: train 1, get M for free, ICLR 2017.",
             year=2017,
+        ),
+        ModelSpec(
+            name="mc_dropout",
+            kinds=("classification",),
+            target="mlcvbench_ensembles.mc_dropout:McDropout",
+            summary="One network under several draws of its dropout masks; the mean of their softmax outputs.",
+            params=(
+                Param("base", "model", "mlp,dropout=0.5", "the network, which has dropout"),
+                Param("samples", "int", 20, "draws that answer", low=1, high=1000),
+            ),
+            fit=fit_params(None),
+            family="ensemble",
+            reference="Gal and Ghahramani, Dropout as a Bayesian approximation, ICML 2016.",
+            year=2016,
         ),
         ModelSpec(
             name="distill",
