@@ -221,6 +221,17 @@ def test_colour_images_are_explained_too(tmp_path, place):
     assert (np.ptp(pixels[-150:, -150:], axis=2) > 30).any()  # the projection has colours
 
 
+def test_the_alexnet_of_2012_is_explained_through_its_groups_and_norms(tmp_path, place):
+    settings = ("model.variant=2012", "model.stem=small", "model.size=16", "model.width=0.06", "fit.epochs=1")
+    _, folder = stored_run(tmp_path / "runs", "model=alexnet", *settings, "limit=5")
+
+    assert main(["explain", str(folder), "count=1", "show=deconvnet", "layer=1.0.9", "out=why"]) == 0
+
+    (sample,) = json.loads((place / "why/explain.json").read_text())["samples"]
+    assert sample["layer"] == "1.0.9"
+    assert sample["features"]
+
+
 def test_files_are_named_after_ids_and_never_twice():
     taken: set[str] = set()
 
