@@ -188,7 +188,9 @@ def measure_costs(config: RunConfig, folder: Path, draft: Draft, subject: Measur
 
     model, test = subject.fitted.model, subject.test
     with draft.stage("operations"):
-        draft.parts["operations"] = measure.count_operations(model, next(iter(test.inputs(1))))
+        one = next(iter(test.inputs(1)))
+        draft.parts["operations"] = measure.count_operations(model, one)
+        draft.parts["layers"] = measure.tabulate_layers(model, one, draft.parts["operations"])
     if config.time == "off":
         return {}
     with draft.stage("memory"):

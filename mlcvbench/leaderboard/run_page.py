@@ -63,6 +63,7 @@ def run(
         "metrics": [_metric(name, record.metrics[name]) for name in _primary_first(record)],
         "pictures": pictures,
         "selection": _selection(record),
+        "layers": _layers(record),
         "stages": [_stage(name, record.latency[name]) for name in STAGES if name in record.latency],
         "time_note": next((latency.reason for latency in record.latency.values() if latency.reason), ""),
         "groups": [group for group in _groups(record) if group["pairs"]],
@@ -162,6 +163,26 @@ def _stage(name: str, latency: LatencyInfo) -> dict[str, Any]:
     interval = DASH if latency.low is None or latency.high is None else f"{ms(latency.low)} to {ms(latency.high)}"
     cells = [ms(latency.p50), interval, ms(latency.p90), ms(latency.p99), ms(latency.min)]
     return {"name": name.replace("_", " "), "cells": [*cells, str(latency.n), str(latency.processes)]}
+
+
+def _layers(record: Record) -> dict[str, Any] | None:
+    """Return the network's layers with their totals, None for a method that is no network."""
+    layers = record.layers
+    if layers is None or not layers.name:
+        return None
+    parts = layers.parts or (1,) * len(layers.name)
+    kinds = [kind or f"{count} layers" * (count > 1) for kind, count in zip(layers.type, parts, strict=True)]
+    numbers = [(f"{params:,}", f"{macs:,}") for params, macs in zip(layers.params, layers.macs, strict=True)]
+    looks = zip(layers.name, kinds, layers.kernel, layers.stride, layers.output, numbers, strict=True)
+    return {
+        "rows": [
+            {"name": name, "type": kind, "cells": [kernel, stride, output, *pair]}
+            for name, kind, kernel, stride, output, pair in looks
+        ],
+        "count": sum(count for count, kind in zip(parts, layers.type, strict=True) if kind != "Input"),
+        "params": f"{sum(layers.params):,}",
+        "macs": f"{sum(layers.macs):,}",
+    }
 
 
 def _check(name: str, passed: bool | None, detail: str) -> dict[str, str]:

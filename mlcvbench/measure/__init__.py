@@ -1,8 +1,8 @@
 """What a method costs: operations, time, memory, and on which machine; the protocol is in each module's docstring.
 
-`operations` counts, `latency` times (`publish` in fresh processes), `memory` weighs, `layers` tabulates a network,
-`environment` describes the machine, `yardstick` says whether it was quiet and `checks` whether the timing was honest.
-The functions here are what a run calls, in order.
+`operations` counts, `latency` times (`publish` in fresh processes), `memory` weighs, `layers` tabulates a network and
+`layer_record` keeps that for a record, `environment` describes the machine, `yardstick` says whether it was quiet and
+`checks` whether the timing was honest. The functions here are what a run calls, in order.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from mlcvbench.contract import Array, Batch, Model, Predictions, Problem, Split,
 from mlcvbench.records.schema import (
     CheckInfo,
     LatencyInfo,
+    LayersInfo,
     MemoryInfo,
     OperationsInfo,
     ThroughputInfo,
@@ -41,6 +42,13 @@ def count_operations(model: Model, batch: Batch, samples: int = 1) -> Operations
     from mlcvbench.measure import operations
 
     return operations.count(model, batch, samples)
+
+
+def tabulate_layers(model: Model, batch: Batch, operations: OperationsInfo) -> LayersInfo | None:
+    """Tabulate the layers of a torch network; see `layer_record.layers_of`."""
+    from mlcvbench.measure import layer_record
+
+    return layer_record.layers_of(model, batch, operations)
 
 
 def measure_memory(config: RunConfig, weights: Path | None) -> MemoryInfo:

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from mlcvbench.limits import MAX_LAYER_ROWS
 
 SCHEMA_VERSION = 1
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._+:-]{0,99}$"
@@ -94,6 +96,32 @@ class ParametersInfo(Part):
     frozen: int = 0
     buffers: int = 0
     bytes: int = 0
+
+
+class LayersInfo(Part):
+    """The layers of a torch network for one image, in the order in which they finish: a column a field, equally long.
+
+    `kernel`, `stride`: sides, equal ones once. `output`: the shape of one image's output, empty where it is a part's.
+    `parts`: how many layers a row stands for, empty where each stands for itself; a network of more layers than
+    `limits.MAX_LAYER_ROWS` is grouped by module. `params` and `macs` sum to the record's. `reason`: why there are none.
+    """
+
+    name: tuple[str, ...] = ()
+    type: tuple[str, ...] = ()
+    kernel: tuple[str, ...] = ()
+    stride: tuple[str, ...] = ()
+    output: tuple[str, ...] = ()
+    params: tuple[int, ...] = ()
+    macs: tuple[int, ...] = ()
+    parts: tuple[int, ...] = ()
+    reason: str | None = None
+
+    @model_validator(mode="after")
+    def _columns_agree(self) -> LayersInfo:
+        columns = (self.type, self.kernel, self.stride, self.output, self.params, self.macs, self.parts or self.name)
+        if len(self.name) > MAX_LAYER_ROWS or any(len(column) != len(self.name) for column in columns):
+            raise ValueError(f"wanted columns of one length, at most {MAX_LAYER_ROWS}")
+        return self
 
 
 class MemoryInfo(Part):
@@ -275,6 +303,7 @@ class Record(Part):
     intervals: dict[str, Any] = {}
     operations: OperationsInfo = OperationsInfo()
     parameters: ParametersInfo | None = None
+    layers: LayersInfo | None = None
     memory: MemoryInfo = MemoryInfo()
     latency: dict[str, LatencyInfo] = {}
     throughput: ThroughputInfo = ThroughputInfo()

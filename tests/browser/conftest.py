@@ -12,7 +12,7 @@ import pytest
 from support.records import failed_record, make_record, write_run
 
 from mlcvbench.leaderboard.build import build_boards
-from mlcvbench.records.schema import OperationsInfo
+from mlcvbench.records.schema import LayersInfo, OperationsInfo
 
 HERE = Path(__file__).parent
 ARGUMENTS = ["--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
@@ -88,6 +88,17 @@ def watched(browser) -> Iterator[Watched]:
     assert found.messages == []
 
 
+LAYERS = LayersInfo(
+    name=("input", "features.0", "features.1", "<b>classifier</b>"),
+    type=("Input", "Conv2d", "BatchNorm2d", "Linear"),
+    kernel=("", "3", "", "1"),
+    stride=("", "2", "", "1"),
+    output=("1x28x28", "16x14x14", "16x14x14", "10"),
+    params=(0, 160, 32, 61_608),
+    macs=(0, 28_224, 0, 1_206_343),
+)
+
+
 def records():
     """Return records of a lively board: bands, two machines, seeds, missing values, failures."""
     names = ("knn", "small_cnn", "linear_softmax", "resnet18", "vit_tiny", "random_forest")
@@ -100,6 +111,7 @@ def records():
             params={"k": i, "width": 1.0},
             hardware="Other CPU" if i % 5 == 4 else "Test CPU 9000",
             trust="recomputed" if i % 3 == 0 else "reported",
+            layers=LAYERS,
         )
         for i in range(18)
         for seed in range(3 if i == 1 else 1)

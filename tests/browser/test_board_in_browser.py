@@ -255,6 +255,23 @@ def test_a_run_page_leads_back_and_shows_its_pictures(watched, site):
     assert page.title() == "Digits, 8 x 8 - mlcvbench"
 
 
+@pytest.mark.parametrize("width", [390, 1280])
+def test_the_layers_of_a_run_unfold(watched, site, axe, width):
+    page = watched.open(first_run(watched.open(f"{site}/digits.html", 1280)), width)
+    table = page.locator(".fold table")
+    folded = table.is_visible()
+
+    page.locator(".fold summary").focus()
+    page.keyboard.press("Enter")
+
+    assert not folded
+    assert table.is_visible()
+    assert page.locator(".fold tbody th").last.text_content() == "<b>classifier</b> Linear"
+    assert page.locator(".fold tfoot td.num").all_text_contents() == ["61,800", "1,234,567"]
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert axe(page) == []
+
+
 @pytest.mark.slow
 def test_a_thousand_rows_stay_quick(watched, tmp_path):
     runs = write_runs(tmp_path / "runs", [make_record(f"m{i}", 0.5 + i / 2500) for i in range(1000)], replicates=0)
