@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from mlcvbench import assembly, scoring
+from mlcvbench import assembly, intervals, scoring
 from mlcvbench.config import RunConfig, Search
 from mlcvbench.contract import LoadedData, Scorer, Split, Task
 from mlcvbench.draft import scrub
@@ -113,11 +113,23 @@ class Comparison:
 
     def value(self, fitted: Fitted, split: Split, report: Progress) -> float:
         """Return the primary metric of a fitted model on a split; SelectionError when it has no finite value."""
-        config, problem = self.config, self.data.problem
-        size = batch_size(config, split, fitted)
-        predictions = predict(fitted.model, split, self.task, problem, size, progress=report)
+        return self._value(self._scored(fitted, split, report, with_rows=False), split)
+
+    def value_and_interval(self, fitted: Fitted, split: Split, report: Progress) -> tuple[float, intervals.Interval]:
+        """Return the primary metric and its 95 % interval, whose ends are null where there is none."""
+        scored = self._scored(fitted, split, report, with_rows=True)
+        value = self._value(scored, split)
+        metric = scoring.with_replicates(scored, split).metrics()[self.scorer.primary().name]
+        return value, intervals.Interval(metric.low, metric.high)
+
+    def _scored(self, fitted: Fitted, split: Split, report: Progress, *, with_rows: bool) -> scoring.Scored:
+        size = batch_size(self.config, split, fitted)
+        predictions = predict(fitted.model, split, self.task, self.data.problem, size, progress=report)
+        return scoring.score(self.scorer, predictions, split, with_rows=with_rows)
+
+    def _value(self, scored: scoring.Scored, split: Split) -> float:
         name = self.scorer.primary().name
-        value = scoring.score(self.scorer, predictions, split, with_rows=False).values[name]
+        value = scored.values[name]
         if value is None or not math.isfinite(value):
             raise SelectionError(f"{name} has no finite value on split {split.name!r}.")
         return float(value)

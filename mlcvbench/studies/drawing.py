@@ -43,6 +43,8 @@ def _draw_curve(axes: Axes, study: Study, measured: Measured, errors: Sequence[E
         axes.plot(
             places, means, color=color, linewidth=1.6, marker="o" if len(kept) <= MARKED else "", ms=4, label=name
         )
+        if name == "validation":
+            _bars(axes, places, shown, color)
         if any(len(part) > 1 for part in values):
             axes.fill_between(places, [min(p) for p in values], [max(p) for p in values], color=color, alpha=0.15, lw=0)
     best = best_place(errors, lower_is_better=lower_is_better(measured.axis))
@@ -56,6 +58,14 @@ def _draw_curve(axes: Axes, study: Study, measured: Measured, errors: Sequence[E
     _dress(axes, _title(study, f"error against {study.setting}"), _subtitle(study, measured))
     axes.grid(alpha=0.25)
     axes.legend(**LEGEND)
+
+
+def _bars(axes: Axes, places: Sequence[float], shown: Sequence[Errors], color: str) -> None:
+    """Draw the interval of each validation error."""
+    kept = [(place, *one.interval) for place, one in zip(places, shown, strict=True) if one.interval is not None]
+    if kept:
+        where, low, high = zip(*kept, strict=True)
+        axes.vlines(where, low, high, color=color, linewidth=1, alpha=0.6, label="its 95 % interval")
 
 
 def axis_of(study: Study) -> str:

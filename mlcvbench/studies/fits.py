@@ -21,11 +21,16 @@ from mlcvbench.studies.planning import Job
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """What came of one fit: the primary metric on its training samples and on the judging ones, or what failed."""
+    """What came of one fit: the primary metric on its training samples and on the judging ones, or what failed.
+
+    `low`, `high`: the 95 % interval of `judge`.
+    """
 
     place: int
     train: float | None = None
     judge: float | None = None
+    low: float | None = None
+    high: float | None = None
     seconds: float | None = None
     message: str = ""
 
@@ -104,7 +109,8 @@ class Fits:
         fitted = obtain_model(config, data, report, None)
         learned, _ = task.scorable(data.splits["train"], config.definition.protocol, config.data_seed)
         train = subject.value(fitted, learned, report)
-        return Point(job.place, train, subject.value(fitted, found.judge, report), fitted.info.seconds)
+        judge, (low, high) = subject.value_and_interval(fitted, found.judge, report)
+        return Point(job.place, train, judge, low, high, fitted.info.seconds)
 
     def _judged(self, config: RunConfig) -> Judged:
         key = json.dumps([config.definition.dataset, config.data_params, config.data_seed], sort_keys=True)

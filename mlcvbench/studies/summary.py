@@ -8,19 +8,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean, pstdev, stdev
 
-from mlcvbench.studies.fits import Axis
+from mlcvbench.studies.fits import Axis, Point
 from mlcvbench.studies.planning import Study
 from mlcvbench.studies.running import Measured
 
 
 @dataclass(frozen=True, slots=True)
 class Errors:
-    """The errors of the fits at one place, in the unit of `error_title`; empty when every fit failed there."""
+    """The errors of the fits at one place, in the unit of `error_title`; empty when every fit failed there.
+
+    `ends`: the 95 % interval of each in `judge`, lower end first; empty when one of them has none.
+    """
 
     label: str
     train: tuple[float, ...]
     judge: tuple[float, ...]
     failed: tuple[str, ...]
+    ends: tuple[tuple[float, float], ...] = ()
 
     @property
     def bias(self) -> float:
@@ -36,6 +40,11 @@ class Errors:
     def error(self) -> float:
         """The mean error on the judging samples."""
         return fmean(self.judge)
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """The mean ends of the fits' intervals: they share the judging samples, so more of them do not narrow it."""
+        return (fmean(low for low, _ in self.ends), fmean(high for _, high in self.ends)) if self.ends else None
 
     @property
     def spread(self) -> float:
@@ -78,9 +87,15 @@ def errors_of(study: Study, measured: Measured) -> list[Errors]:
                 train=tuple(error_of(point.train, measured.axis) for point in points if point.train is not None),
                 judge=tuple(error_of(point.judge, measured.axis) for point in points if point.judge is not None),
                 failed=tuple(p.message for p in measured.points if p.place == place and p.judge is None),
+                ends=_ends(points, measured.axis),
             )
         )
     return found
+
+
+def _ends(points: Sequence[Point], axis: Axis) -> tuple[tuple[float, float], ...]:
+    both = [(error_of(p.low, axis), error_of(p.high, axis)) for p in points if p.low is not None and p.high is not None]
+    return tuple((min(pair), max(pair)) for pair in both) if len(both) == len(points) else ()
 
 
 def best_place(errors: Sequence[Errors], *, lower_is_better: bool) -> int:
@@ -93,13 +108,15 @@ def to_csv(study: Study, measured: Measured) -> str:
     """Return a row a fit: its place, seeds, the metric on both sides as it was measured, and what failed."""
     first = study.setting or "configuration"
     metric = measured.axis.metric
-    head = [first, "seed", "bootstrap", f"train_{metric}", f"judge_{metric}", "fit_s", "message"]
+    judge = [f"judge_{metric}", "judge_low", "judge_high"]
+    head = [first, "seed", "bootstrap", f"train_{metric}", *judge, "fit_s", "message"]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(head)
     for job, point in zip(study.jobs, measured.points, strict=True):
         sample = "" if job.sample is None else job.sample
-        numbers = ["" if number is None else repr(number) for number in (point.train, point.judge, point.seconds)]
+        measures = (point.train, point.judge, point.low, point.high, point.seconds)
+        numbers = ["" if number is None else repr(number) for number in measures]
         writer.writerow([study.labels[job.place], job.config.seed, sample, *numbers, point.message])
     return text.getvalue()
 
@@ -108,7 +125,7 @@ def to_text(study: Study, measured: Measured) -> str:
     """Return the study as a table for the terminal."""
     errors = errors_of(study, measured)
     curve = study.kind == "capacity"
-    titles = ["train", "validation", "gap"] if curve else ["bias ~ train", "gap", "spread", "validation"]
+    titles = ["train", "validation", "±", "gap"] if curve else ["bias ~ train", "gap", "spread", "validation", "±"]
     rows = [[study.setting or "configuration", *titles, ""]]
     best = best_place(errors, lower_is_better=lower_is_better(measured.axis))
     for index, one in enumerate(errors):
@@ -116,17 +133,23 @@ def to_text(study: Study, measured: Measured) -> str:
         if not one.judge:
             rows.append([one.label, *["-"] * len(titles), said])
             continue
-        numbers = [one.bias, one.error, one.gap] if curve else [one.bias, one.gap, one.spread, one.error]
-        rows.append([one.label, *[f"{number:.2f}" for number in numbers], said or ("best" if index == best else "")])
+        half = None if one.interval is None else (one.interval[1] - one.interval[0]) / 2
+        numbers = [one.bias, one.error, half, one.gap] if curve else [one.bias, one.gap, one.spread, one.error, half]
+        shown = ["-" if number is None else f"{number:.2f}" for number in numbers]
+        rows.append([one.label, *shown, said or ("best" if index == best else "")])
     axis = measured.axis
     head = f"{error_title(axis)}; judged by {axis.n:,} samples: {axis.judge}"
-    note = "The best value is optimistic: it looks better on the samples that chose it." if curve else NOTE
+    note = CURVE_NOTE if curve else NOTE
     return "\n".join([head, "", *_aligned(rows), "", note])
 
 
-NOTE = (
-    "bias ~ error on its own training samples; variance ~ gap to the validation error, and its spread over the repeats."
-)
+CURVE_NOTE = """\
+±: half the 95 % interval. The best value is optimistic: it looks better on the
+samples that chose it."""
+NOTE = """\
+bias ~ error on its own training samples; variance ~ gap to the validation
+error, and its spread over the repeats. ±: half the 95 % interval of the
+validation error."""
 
 
 def lower_is_better(axis: Axis) -> bool:

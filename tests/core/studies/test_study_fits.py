@@ -39,6 +39,10 @@ def test_a_nearest_neighbour_makes_no_error_on_what_it_remembers():
     point = fits.point(Job(config, 0), silent)
 
     assert (point.train, point.judge, point.message) == (1.0, 0.965, "")
+    assert point.low is not None
+    assert 0.92 < point.low < 0.965
+    assert point.high is not None
+    assert 0.965 < point.high < 0.99
     assert fits.axis(config) == TOP1
 
 
@@ -110,21 +114,34 @@ def test_errors_are_bias_gap_and_spread():
     assert best_place([first, second, third], lower_is_better=True) == 0
 
 
+def test_seeds_share_the_judging_samples_so_their_intervals_are_averaged_and_turned_into_errors():
+    study, measured = curve(Point(0, 1.0, 0.9, 0.8, 0.95), Point(0, 1.0, 0.8, 0.7, 0.85), Point(1, 1.0, 0.9))
+
+    first, second, _ = errors_of(study, measured)
+
+    assert first.interval == pytest.approx((10, 25))
+    assert second.interval is None
+
+
 def test_a_curve_is_a_table_and_a_csv_with_its_failures():
-    study, measured = curve(Point(0, 1.0, 0.9, 0.5), Point(1, 0.95, 0.92, 0.5), Point(2, message="k is too large."))
+    study, measured = curve(
+        Point(0, 1.0, 0.9, 0.85, 0.93), Point(1, 0.95, 0.92, seconds=0.5), Point(2, message="k is too large.")
+    )
 
     text, rows = to_text(study, measured).splitlines(), list(csv.DictReader(io.StringIO(to_csv(study, measured))))
 
     assert text == [
         "error (1 - top1), %; judged by 200 samples: val",
         "",
-        "model.k  train  validation    gap",
-        "1         0.00       10.00  10.00",
-        "5         5.00        8.00   3.00  best",
-        "25           -           -      -  1 failed: k is too large.",
+        "model.k  train  validation     ±    gap",
+        "1         0.00       10.00  4.00  10.00",
+        "5         5.00        8.00     -   3.00  best",
+        "25           -           -     -      -  1 failed: k is too large.",
         "",
-        "The best value is optimistic: it looks better on the samples that chose it.",
+        "±: half the 95 % interval. The best value is optimistic: it looks better on the",
+        "samples that chose it.",
     ]
+    assert (rows[0]["judge_low"], rows[0]["judge_high"], rows[1]["judge_low"]) == ("0.85", "0.93", "")
     assert [row["model.k"] for row in rows] == ["1", "5", "25"]
     assert (rows[1]["train_top1"], rows[1]["judge_top1"], rows[2]["message"]) == ("0.95", "0.92", "k is too large.")
 
