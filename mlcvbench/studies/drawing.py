@@ -57,7 +57,7 @@ def _draw_curve(axes: Axes, study: Study, measured: Measured, errors: Sequence[E
     axes.set_ylim(bottom=min(0.0, *axes.get_ylim()))
     _dress(axes, _title(study, f"error against {study.setting}"), _subtitle(study, measured))
     axes.grid(alpha=0.25)
-    axes.legend(**LEGEND)
+    axes.figure.legend(**LEGEND, loc="outside lower center", ncols=4)
 
 
 def _bars(axes: Axes, places: Sequence[float], shown: Sequence[Errors], color: str) -> None:
