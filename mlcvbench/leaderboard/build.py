@@ -9,12 +9,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import orjson
-
 from mlcvbench.errors import StoreError
-from mlcvbench.leaderboard import export
 from mlcvbench.leaderboard.boards import Board, boards_of
+from mlcvbench.leaderboard.export import table_files
 from mlcvbench.leaderboard.report import read_report
+from mlcvbench.records.durable import remove_tree, replace_text, storing
 
 SITE = "site"
 MARKER = Path("assets", "board.js")
@@ -34,8 +33,6 @@ def build_boards(runs: Path, out: Path, *, site: bool = True) -> Built:
 
     StoreError when `runs` is no folder, holds no run, or `out` cannot be written.
     """
-    from mlcvbench.records.durable import storing
-
     with _collector_off():
         boards, problems = read_boards(runs)
         with storing(out):
@@ -75,16 +72,6 @@ def read_boards(runs: Path) -> tuple[list[Board], list[str]]:
     return boards_of(pairs, recomputed=report.recomputed, refuted=report.refuted), problems
 
 
-def table_files(board: Board, picture: str | None = None) -> dict[str, str]:
-    """Return the content of each table file of a board by its extension."""
-    return {
-        "md": export.to_markdown(board, picture),
-        "csv": export.to_csv(board),
-        "json": orjson.dumps(export.to_json(board), option=orjson.OPT_INDENT_2).decode() + "\n",
-        "tex": export.to_latex(board),
-    }
-
-
 def write_tables(board: Board, out: Path, *, site: bool = True) -> list[Path]:
     """Write the table files of a board into `out` and return their paths."""
     picture = f"{SITE}/data/{board.slug}.svg" if site and board.timed else None
@@ -96,20 +83,9 @@ def write_tables(board: Board, out: Path, *, site: bool = True) -> list[Path]:
     return written
 
 
-def replace_text(path: Path, text: str) -> None:
-    """Write text so that a reader sees the old file or the new one, never half."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        temporary.write_text(text, encoding="utf-8", newline="\n")
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
 def _replace_site(boards: list[Board], out: Path) -> list[Path]:
     """Build the site beside the old one and swap them; refuse to remove a folder that is not a site of ours."""
     from mlcvbench.leaderboard.site import write_site
-    from mlcvbench.records.durable import remove_tree
 
     final, fresh, old = out / SITE, out / f".{SITE}-{os.getpid()}", out / f".{SITE}-old-{os.getpid()}"
     if final.exists() and not (final / MARKER).is_file() and any(final.iterdir()):

@@ -6,6 +6,8 @@ import csv
 import io
 from typing import Any
 
+import orjson
+
 from mlcvbench.leaderboard.boards import Board
 from mlcvbench.leaderboard.columns import Column, columns_of
 from mlcvbench.leaderboard.display import DASH, answer, half_width, rank_text
@@ -24,6 +26,16 @@ _LATEX = str.maketrans(
         **{c: f"\\{c}" for c in "&%$#_{}"},
     }
 )
+
+
+def table_files(board: Board, picture: str | None = None) -> dict[str, str]:
+    """Return the content of each table file of a board by its extension."""
+    return {
+        "md": to_markdown(board, picture),
+        "csv": to_csv(board),
+        "json": orjson.dumps(to_json(board), option=orjson.OPT_INDENT_2).decode() + "\n",
+        "tex": to_latex(board),
+    }
 
 
 def to_csv(board: Board) -> str:

@@ -15,6 +15,7 @@ from typing import Any
 
 from mlcvbench.errors import RecordError
 from mlcvbench.limits import MAX_RECORD_BYTES
+from mlcvbench.records.durable import replace_text
 
 REPORT_FILE = "verified.json"
 REPORT_SCHEMA = 1
@@ -52,8 +53,6 @@ def read_report(runs: Path) -> Report:
 
 def write_report(runs: Path, verdicts: Mapping[str, Mapping[str, str]]) -> Path:
     """Write {run id: {record, verdict, reason}} and return the path; equal verdicts give equal bytes."""
-    from mlcvbench.leaderboard.build import replace_text
-
     plain: dict[str, Any] = {"schema_version": REPORT_SCHEMA, "runs": {run: dict(verdicts[run]) for run in verdicts}}
     replace_text(runs / REPORT_FILE, json.dumps(plain, indent=1, sort_keys=True) + "\n")
     return runs / REPORT_FILE

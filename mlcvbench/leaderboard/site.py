@@ -14,6 +14,7 @@ from markupsafe import Markup, escape
 
 from mlcvbench.leaderboard import pages, run_page
 from mlcvbench.leaderboard.boards import Board
+from mlcvbench.leaderboard.export import table_files
 from mlcvbench.leaderboard.rows import Entry, Row
 from mlcvbench.leaderboard.table import plain
 
@@ -129,7 +130,6 @@ def _write_assets(folder: Path) -> None:
 
 
 def _write_board(board: Board, folder: Path, environment: Environment) -> None:
-    from mlcvbench.leaderboard.build import table_files
     from mlcvbench.leaderboard.figure import scatter_svg
 
     picture = scatter_svg(board)

@@ -13,7 +13,8 @@ from typing import Any
 
 from mlcvbench.errors import MlcvbenchError
 from mlcvbench.leaderboard.boards import boards_of
-from mlcvbench.leaderboard.build import SITE, table_files
+from mlcvbench.leaderboard.build import SITE
+from mlcvbench.leaderboard.export import table_files
 from mlcvbench.leaderboard.report import Report, read_report, record_digest, write_report
 from mlcvbench.records.schema import Record
 

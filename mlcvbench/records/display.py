@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import html
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from mlcvbench.records.schema import Metric, Record, SelectionInfo, TrialInfo
+if TYPE_CHECKING:  # the schema shows its records with this module
+    from mlcvbench.records.schema import Metric, Record, SelectionInfo, TrialInfo
 
 Row = tuple[str, str, str]
 STAGES = ("end_to_end", "preprocess", "forward", "postprocess")
@@ -52,16 +53,28 @@ def size(value: int | None) -> str:
 def metric_value(metric: Metric) -> str:
     """Return a metric with its interval, fractions in percent.
 
+    >>> from mlcvbench.records.schema import Metric
     >>> metric_value(Metric(value=0.9712, low=0.96, high=0.98))
     '97.12 %  [96.00, 98.00]'
     """
     if metric.value is None:
         return f"- ({metric.reason or 'undefined'})"
-    scale, unit, digits = (100, " %", 2) if metric.unit == "fraction" else (1, f" {metric.unit}", 4)
-    shown = f"{metric.value * scale:.{digits}f}{unit if metric.unit != '1' else ''}"
+    shown = _in_unit(metric.value, metric.unit)
     if metric.low is None or metric.high is None:
         return shown
+    scale, digits = _scale(metric.unit)
     return f"{shown}  [{metric.low * scale:.{digits}f}, {metric.high * scale:.{digits}f}]"
+
+
+def _in_unit(value: float, unit: str) -> str:
+    scale, digits = _scale(unit)
+    shown = {"fraction": " %", "1": ""}.get(unit, f" {unit}")
+    return f"{value * scale:.{digits}f}{shown}"
+
+
+def _scale(unit: str) -> tuple[int, int]:
+    """Return what a value is multiplied by to be shown, and its decimals."""
+    return (100, 2) if unit == "fraction" else (1, 4)
 
 
 def rows(record: Record) -> Iterator[Row]:
@@ -126,7 +139,8 @@ def trial_text(selection: SelectionInfo, trial: TrialInfo) -> str:
     """Return what came of a candidate: its value, or what failed."""
     if trial.status != "ok":
         return f"{trial.status}, {trial.message}"
-    return f"{metric_value(Metric(value=trial.value, unit=selection.unit))}, fit {seconds(trial.seconds)}"
+    shown = "- (undefined)" if trial.value is None else _in_unit(trial.value, selection.unit)
+    return f"{shown}, fit {seconds(trial.seconds)}"
 
 
 def metric_order(record: Record) -> list[str]:

@@ -11,6 +11,7 @@ from mlcvbench.contract import Array, Outcome, Plot, Table
 from mlcvbench_detection.boxes import pairwise_iou
 from mlcvbench_detection.coco_scoring import detected_boxes
 from mlcvbench_detection.curves import Outcomes, best_score, outcomes
+from mlcvbench_detection.figures import INK, new_figure, save, short_name
 from mlcvbench_detection.predictions import RaggedMasks
 from mlcvbench_detection.ragged import ragged
 
@@ -28,8 +29,6 @@ _LABEL_HEIGHT = 0.06
 
 def draw_overlays(folder: Path, outcome: Outcome) -> list[Plot]:
     """Draw the images with the most and the fewest errors; nothing when the split has no pictures."""
-    from mlcvbench_detection.plots import save
-
     split, table = outcome.split, outcome.table
     if not getattr(split, "has_pictures", True) or not len(table):
         return []
@@ -78,8 +77,6 @@ class _Scene:
 
     def figure(self, units: Array) -> tuple[Figure, str]:
         """Draw some images in a grid."""
-        from mlcvbench_detection.plots import INK, new_figure
-
         rows = -(-len(units) // A_ROW)
         figure = new_figure(11, 3.9 * rows)
         grid = figure.subplots(rows, A_ROW, squeeze=False).ravel()
@@ -146,8 +143,6 @@ class _Scene:
 
     def _annotations(self, axes: Any, unit: int, index: Array, *, named: bool) -> None:
         """Draw annotations dashed; the class of a missed one stands below, where no detection has its own."""
-        from mlcvbench_detection.plots import short_name
-
         for place in index[:_MOST_BOXES].tolist():
             box, color = self._wanted[unit][place], MISSED if named else WANTED
             _rectangle(axes, box, color, "--")
@@ -158,8 +153,6 @@ class _Scene:
 
     def _detections(self, axes: Any, unit: int, rows: Array, color: str) -> None:
         """Draw detections with class and score above."""
-        from mlcvbench_detection.plots import short_name
-
         for row in rows[:_MOST_BOXES].tolist():
             place = int(self._table["index"][row])
             box = self._boxes[unit][place]

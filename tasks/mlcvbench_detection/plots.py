@@ -1,19 +1,19 @@
 """Pictures of a detection record: precision against recall, average precision by class, best and worst images.
 
-Drawn with matplotlib's Agg canvas and its default style, without dates or versions in the file, so that equal results
-give equal bytes.
+Drawn in matplotlib's default style; equal results give equal bytes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mlcvbench.contract import Outcome, Plot
 from mlcvbench_detection.curves import PrecisionRecall, precision_recall
+from mlcvbench_detection.figures import INK, new_figure, save, short_name
 from mlcvbench_detection.summary import RECALLS
 
 if TYPE_CHECKING:
@@ -23,8 +23,7 @@ LISTED = 20
 """Of more than twice as many classes only this many are listed: the worst."""
 CLASS_LINES = 12
 """Up to this many classes each has a line of its own."""
-INK, ACCENT, PALE = "#1f2933", "#2166ac", "#c8d6e5"
-NAME_LENGTH = 18
+ACCENT = "#2166ac"
 
 
 def draw(folder: Path, outcome: Outcome) -> list[Plot]:
@@ -94,25 +93,3 @@ def draw_classes(found: PrecisionRecall, classes: Sequence[str]) -> tuple[Figure
     axes.spines[["top", "right"]].set_visible(False)
     lowest = int(order[np.argmin(values)])
     return figure, f"Average precision of each class; the lowest is {values.min():.3f} for {classes[lowest]}."
-
-
-def new_figure(width: float, height: float) -> Figure:
-    """Return an empty figure in inches."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure
-
-
-def save(figure: Figure, path: Path) -> None:
-    """Write a figure without the drawing program's version, so that equal figures give equal bytes."""
-    options: Any = {"Software": None}
-    figure.savefig(path, dpi=110, metadata=options)
-
-
-def short_name(name: str) -> str:
-    """Return a class name that fits a label and holds nothing that matplotlib would typeset as mathematics."""
-    plain = name.replace("$", r"\$")
-    return plain if len(plain) <= NAME_LENGTH else plain[: NAME_LENGTH - 1] + "\u2026"

@@ -14,7 +14,7 @@ from mlcvbench.contract import Outcome, Plot
 from mlcvbench.scoring import tabulate
 from mlcvbench_detection.coco import load_coco
 from mlcvbench_detection.curves import best_score, outcomes, precision_recall
-from mlcvbench_detection.plots import short_name
+from mlcvbench_detection.figures import short_name
 from mlcvbench_detection.task import DetectionTask
 from mlcvbench_detection.voc import load_voc
 
