@@ -56,6 +56,17 @@ def test_a_convolution_is_a_matrix_product_of_unfolded_windows(kernel, stride, p
     assert (product.view_as(made) - made).abs().max() < 1e-5
 
 
+@pytest.mark.parametrize(("kernel", "stride", "padding"), [(3, 1, 1), (5, 2, 2), (4, 2, 1)])
+def test_a_transposed_convolution_is_the_product_with_the_transposed_matrix_folded_back(kernel, stride, padding):
+    filters, maps = noise(6, 3, kernel, kernel), noise(2, 6, 8, 8, seed=1)
+
+    side = (8 - 1) * stride + kernel - 2 * padding
+    columns = filters.flatten(1).T @ maps.flatten(2)  # (B, Cin k k, L)
+    folded = functional.fold(columns, side, kernel, padding=padding, stride=stride)
+
+    assert torch.allclose(folded, functional.conv_transpose2d(maps, filters, None, stride, padding), atol=1e-5)
+
+
 def test_a_convolution_is_a_product_with_a_matrix_that_shares_its_weights():
     convolution = nn.Conv2d(1, 1, 3, padding=1, bias=False)
     side = 6

@@ -56,14 +56,6 @@ NETWORKS = sorted(set(SPECS) - {"small_cnn"} - DEEP)
 """One network of each form; the deep ones are the same code with longer lists."""
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 def build(name, problem, **params):
     """Return a model with its declared defaults, changed by `params`."""
     spec = SPECS[name]

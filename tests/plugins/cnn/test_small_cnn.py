@@ -17,14 +17,6 @@ from mlcvbench_cnn.small import SmallCNN
 DIGIT, MNIST = np.zeros((1, 8, 8)), np.zeros((1, 28, 28))
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 def weights(model: SmallCNN) -> bytes:
     return b"".join(tensor.numpy().tobytes() for tensor in model.module.state_dict().values())
 

@@ -83,6 +83,20 @@ def test_training_lowers_the_loss_and_repeats_itself():
     assert reports[0].history["loss"][1] < reports[0].history["loss"][0]
 
 
+def test_what_was_trained_with_auxiliary_classifiers_is_stored_without(tmp_path):
+    few = digits()[0].take(range(16))
+    model, again = (TorchvisionClassifier(problem(DIGIT), "googlenet", size=32, auxiliary=True) for _ in range(2))
+
+    report = report_of(model, few, epochs=1, batch=16)
+    model.save(tmp_path)
+    again.load(tmp_path)
+
+    assert report.history["loss"][0] > 1.6 * 1.5  # three losses of about ln 10, two of weight 0.3
+    assert parameters(model) == 5_610_154
+    images = few.arrays()[0]["image"][:3]
+    assert np.array_equal(scores_of(model, images), scores_of(again, images))
+
+
 @pytest.mark.parametrize("form", ["safetensors", "pth"])
 def test_a_checkpoint_of_the_library_is_taken(tmp_path, form):
     torch.manual_seed(1)
