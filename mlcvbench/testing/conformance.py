@@ -28,6 +28,7 @@ from mlcvbench.contract import (
     Problem,
     Split,
     Task,
+    TorchModel,
     fingerprint_columns,
 )
 from mlcvbench.errors import CheckFailedError, MlcvbenchError
@@ -36,6 +37,7 @@ from mlcvbench.settings import complete
 from mlcvbench.spec_checks import check_kinds, check_spec, untaken_parameter
 from mlcvbench.specs import ModelSpec, load_target
 from mlcvbench.testing.compare import differing_decision, largest_difference, same_bytes
+from mlcvbench.testing.gradients import check_gradients
 from mlcvbench.testing.imports import heavy_imports
 from mlcvbench.testing.results import CheckResult, run_check
 from mlcvbench.testing.toy import installed_data, odd_pixels, toy_data
@@ -127,7 +129,7 @@ class _Kit:
         assert self.model is not None
         return self.model
 
-    def behaviour(self) -> Iterator[tuple[str, Callable[[], str | None]]]:
+    def behaviour(self) -> Iterator[tuple[str, Callable[[], CheckResult | str | None]]]:
         """Yield the checks that need data, in the order in which one builds on another."""
         yield "fit", self.fits
         yield "predictions", self.predicts
@@ -142,6 +144,8 @@ class _Kit:
         yield "determinism", self.is_deterministic
         yield "input untouched", self.leaves_input_alone
         yield "save and load", self.survives_save_and_load
+        if isinstance(self.model, TorchModel):
+            yield "gradients", lambda: check_gradients(self.model, self.batch())  # type: ignore[arg-type]
         yield "costs", self.states_costs
 
     # What is declared

@@ -17,10 +17,15 @@ class CheckResult:
     detail: str = ""
 
 
-def run_check(name: str, check: Callable[[], str | None]) -> CheckResult:
-    """Make one check: it passes by returning None, fails by returning a sentence or raising anything."""
+def run_check(name: str, check: Callable[[], CheckResult | str | None]) -> CheckResult:
+    """Make one check: it passes by returning None, fails by returning a sentence or raising anything.
+
+    A check that has something to say in any case returns its result itself.
+    """
     try:
         problem = check()
+        if isinstance(problem, CheckResult):
+            return problem
     except Exception as error:  # noqa: BLE001 - a stranger's code may raise anything
         where = traceback.extract_tb(error.__traceback__)[-1]
         place = f" ({Path(where.filename).name}:{where.lineno})"
