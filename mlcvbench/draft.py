@@ -34,6 +34,7 @@ from mlcvbench.records.store import run_name
 from mlcvbench.registry import get_registry
 from mlcvbench.request import command_of
 from mlcvbench.run_key import compute_group_key, compute_run_key, source_hash
+from mlcvbench.scrubbing import scrub
 
 UNKNOWN_FINGERPRINT = "0" * 64
 CONTAMINATED = "its settings were chosen on the test split (select_on=test), so its score is too good"
@@ -184,18 +185,3 @@ def public_config(config: RunConfig) -> dict[str, Any]:
     }
     plain["weights"] = Path(config.weights).name if config.weights else None
     return plain
-
-
-def scrub(text: str) -> str:
-    """Take the home folder, the working folder and the interpreter's folder out of a message.
-
-    >>> scrub("no such file: " + str(Path.cwd() / "a.txt"))
-    'no such file: ./a.txt'
-    """
-    import sys
-
-    places = {str(Path.cwd()): ".", str(Path(sys.prefix)): "$PREFIX", str(Path.home()): "~"}
-    for place, short in sorted(places.items(), key=lambda item: -len(item[0])):
-        if len(place) > 1:
-            text = text.replace(place, short)
-    return text

@@ -28,11 +28,12 @@ import math
 from collections.abc import Sequence
 from functools import lru_cache
 from statistics import NormalDist
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from mlcvbench.contract.batch import Array
+if TYPE_CHECKING:
+    from mlcvbench.contract.batch import Array
 
 METHOD = "bootstrap t on the logit or log scale, widened by bias"
 """What records say; a board shows no interval that was made in another way."""

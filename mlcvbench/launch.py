@@ -288,9 +288,10 @@ def _record_of(config: RunConfig, outcome: Outcome) -> Record:
 
 
 def _failed_record(config: RunConfig, outcome: Outcome) -> Record:
-    from mlcvbench.draft import Draft, scrub
+    from mlcvbench.draft import Draft
     from mlcvbench.records.schema import ErrorInfo
     from mlcvbench.run_key import describe_data
+    from mlcvbench.scrubbing import scrub
 
     draft = Draft(config, _silent)
     draft.fingerprint = describe_data(config)["fingerprint"]

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from mlcvbench import assembly, runner, scoring
+from mlcvbench import assembly, predicting, runner, scoring
 from mlcvbench.config import RunConfig
 from mlcvbench.contract import External
 from mlcvbench.draft import Draft
@@ -24,7 +24,7 @@ def score_file(config: RunConfig, name: str, path: Path, settings: Mapping[str, 
     """
     config = replace(config, model=name, model_params={}, fit={}, time="off")
     info = ModelInfo(name=name, plugin="(predictions)", plugin_version="", summary=f"predictions read from {path.name}")
-    draft = Draft(config, runner.silent, outsider=info)
+    draft = Draft(config, predicting.silent, outsider=info)
     draft.command = score_command_of(config, path.name)
     with draft.stage("resolve"):
         task = assembly.task_of(config)

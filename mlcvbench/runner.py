@@ -8,27 +8,23 @@ with a record that names it; nothing here raises but an interrupt.
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from mlcvbench import assembly, history_plot, latency_plot, scoring
 from mlcvbench.config import RunConfig
-from mlcvbench.contract import Array, Batch, Model, Outcome, Predictions, Problem, Split, Task
+from mlcvbench.contract import Array, Model, Outcome, Predictions, Problem, Split, Task
 from mlcvbench.draft import Draft
-from mlcvbench.errors import PredictionError
 from mlcvbench.fitting import Fitted, Progress, obtain_model
 from mlcvbench.npz import write_npz
+from mlcvbench.predicting import batch_size, predict, silent
 from mlcvbench.records.schema import ModelInfo, PlotInfo, Record
 
 if TYPE_CHECKING:
     from mlcvbench.trials import Watch
 
 LATENCY_FILE = "latency.npz"
-PROGRESS_SECONDS = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +33,6 @@ class Live:
 
     model: Model
     info: ModelInfo
-
-
-def silent(stage: str, done: int, total: int) -> None:
-    """Report nothing."""
 
 
 def execute(config: RunConfig, folder: Path, *, progress: Progress = silent, watch: Watch | None = None) -> Record:
@@ -102,55 +94,6 @@ def _run(config: RunConfig, folder: Path, draft: Draft, live: Model | None = Non
         plots = draw(task, folder / "plots", predictions, scored, test, data.problem)
         plots += history_plot.draw(folder / "plots", fitted.info.history)
         draft.parts["plots"] = plots + latency_plot.draw(folder / "plots", samples)
-
-
-def batch_size(config: RunConfig, split: Split, fitted: Fitted) -> int:
-    """Return the batch size of the accuracy pass: 1 for ragged data unless the model takes lists."""
-    return 1 if split.ragged and not fitted.ragged else config.batch_size
-
-
-def predict(
-    model: Model,
-    split: Split,
-    task: Task,
-    problem: Problem,
-    size: int,
-    *,
-    shards: int = 1,
-    progress: Progress = silent,
-) -> Predictions:
-    """Return checked, quantised predictions for the whole split.
-
-    Batches are fixed consecutive blocks; a shard is a run of whole blocks, so any number of shards gives the same bits.
-    """
-    parts: list[Predictions] = []
-    said = time.monotonic()
-    for indices in shard_indices(len(split), size, shards):
-        for batch in split.inputs(size, indices):
-            parts.append(checked(model.predict(batch), batch, task, problem))
-            if time.monotonic() - said > PROGRESS_SECONDS:
-                said = time.monotonic()
-                progress("predict", min(len(parts) * size, len(split)), len(split))
-    if not parts:
-        raise PredictionError(f"split {split.name!r} has no samples, so there is nothing to predict.")
-    return task.merge(parts)
-
-
-def checked(raw: Any, batch: Batch, task: Task, problem: Problem) -> Predictions:
-    """Return one batch of predictions checked and quantised."""
-    return task.check(raw, batch.ids, problem)
-
-
-def shard_indices(count: int, size: int, shards: int) -> list[Array | None]:
-    """Return the sample indices of each shard in whole blocks; [None] means all, without an index array.
-
-    >>> [part.tolist() for part in shard_indices(5, 2, 2)]
-    [[0, 1, 2, 3], [4]]
-    """
-    if shards == 1:
-        return [None]
-    blocks = np.array_split(np.arange(-(-count // size)), shards)
-    return [np.arange(part[0] * size, min((part[-1] + 1) * size, count)) for part in blocks if len(part)]
 
 
 def draw(

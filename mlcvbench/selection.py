@@ -14,12 +14,12 @@ from typing import Literal
 from mlcvbench import assembly, intervals, scoring
 from mlcvbench.config import RunConfig, Search
 from mlcvbench.contract import LoadedData, Scorer, Split, Task
-from mlcvbench.draft import scrub
 from mlcvbench.errors import MlcvbenchError
 from mlcvbench.fitting import Fitted, Progress, obtain_model
 from mlcvbench.holdout import Judged, judged, no_training
+from mlcvbench.predicting import batch_size, predict
 from mlcvbench.records.schema import SelectionInfo, TrialInfo
-from mlcvbench.runner import batch_size, predict
+from mlcvbench.scrubbing import scrub
 from mlcvbench.search import Candidate, candidates, settled
 from mlcvbench.trials import Tried, Watch, journal_of
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from mlcvbench import runner, scoring
+from mlcvbench import predicting, scoring
 from mlcvbench.contract import ArraySplit, Device, InputSpec, Problem
 from mlcvbench_classification.task import ClassificationTask
 from mlcvbench_cnn.small import SmallCNN
@@ -48,7 +48,7 @@ def our_loop(model: SmallCNN, split: ArraySplit, problem: Problem) -> dict[str, 
     """Return every metric as a run computes them: checked, quantised, merged, scored."""
     task = ClassificationTask()
     scorer = task.scorer(PROTOCOL, problem)
-    predictions = runner.predict(model, split, task, problem, BATCH)
+    predictions = predicting.predict(model, split, task, problem, BATCH)
     return scoring.score(scorer, predictions, split).values
 
 

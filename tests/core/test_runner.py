@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from support.runs import config_for
 
-from mlcvbench import runner
+from mlcvbench import predicting, runner
 from mlcvbench.contract import ArraySplit, Model, Table
 from mlcvbench.errors import PredictionError
 from mlcvbench.records.schema import Record
@@ -153,7 +153,7 @@ def test_a_model_that_reuses_its_buffer_cannot_change_what_was_predicted() -> No
     config = config_for("limit=6")
     task, data = assembly.task_of(config), assembly.load_data(config)
 
-    got = runner.predict(Reuser(data.problem), data.splits["test"], task, data.problem, 2)
+    got = predicting.predict(Reuser(data.problem), data.splits["test"], task, data.problem, 2)
 
     assert got["scores"][:, 0].tolist() == [1, 1, 2, 2, 3, 3]
 
@@ -166,6 +166,6 @@ def test_an_empty_split_is_refused() -> None:
     empty = ArraySplit("test", {"image": np.zeros((0, 8, 8), np.uint8)}, {"label": np.zeros(0)}, ids=[])
 
     with pytest.raises(PredictionError) as error:
-        runner.predict(Reuser(data.problem), empty, task, data.problem, 2)
+        predicting.predict(Reuser(data.problem), empty, task, data.problem, 2)
 
     assert str(error.value) == "split 'test' has no samples, so there is nothing to predict."

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from support.runs import config_for, stored_run
 
-from mlcvbench import cache, hookimpl, runner
+from mlcvbench import cache, hookimpl, predicting, runner
 from mlcvbench.api import to_frame
 from mlcvbench.assembly import load_data
 from mlcvbench.contract import Batch, FitContext, Model, Predictions, Split
@@ -238,7 +238,7 @@ def test_a_fit_is_not_charged_with_the_memory_of_earlier_ones(fussy: None):
 
     peaks = {}
     for candidate in candidates(config, get_registry().model("heavy", "classification").spec):
-        fitted = obtain_model(settled(config, candidate), data, runner.silent, None)
+        fitted = obtain_model(settled(config, candidate), data, predicting.silent, None)
         peaks[candidate.settings["model.mb"]] = fitted.info.peak_memory
 
     assert peaks[300] > 250 * 2**20

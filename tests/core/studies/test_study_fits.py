@@ -12,7 +12,7 @@ import pytest
 from support.runs import config_for
 
 from mlcvbench.contract import ArraySplit
-from mlcvbench.runner import silent
+from mlcvbench.predicting import silent
 from mlcvbench.studies.drawing import axis_of, draw
 from mlcvbench.studies.fits import Axis, Fits, Point, bootstrap
 from mlcvbench.studies.planning import Job, Study, plan_study
