@@ -6,6 +6,7 @@ Sources: torchvision's weight metadata, which lie in its package, and numbers me
 from __future__ import annotations
 
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -79,6 +80,7 @@ def by_name(full: str, **params: object):
     return load_target(spec.target)(imagenet(side), name=full.removeprefix(spec.prefix), **settings)
 
 
+@cache
 def counted(full: str) -> tuple[int, int]:
     """Return parameters and MACs of one image, on tensors without data."""
     model = by_name(full)

@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 from scipy.spatial.distance import cdist
 from sklearn.neighbors import KNeighborsClassifier
 from support.fitting import digits, fitted, images_batch, percent_right, problem, scores_of, split
+from support.runs import config_for
 
 from mlcvbench.contract import Device
-from mlcvbench.errors import DataError, RecordError, RequestError
+from mlcvbench.errors import DataError, OverrideError, RecordError, RequestError
 from mlcvbench_classification.idx_folder import load_fashion_mnist
 from mlcvbench_knn import mlcvbench_models
 from mlcvbench_knn.model import KNN
@@ -114,6 +115,26 @@ def test_predictions_are_those_of_scikit_learn_where_the_kth_place_is_not_tied(s
     distances = np.sort(oracle.kneighbors(wide[1], k + 1)[0], axis=1)
     clear = ~np.isclose(distances[:, k - 1], distances[:, k])
     assert np.array_equal(ours[clear], oracle.predict(wide[1])[clear])
+
+
+def test_one_neighbour_knows_its_training_set_by_heart_unless_equal_images_have_several_labels():
+    train, _ = digits()
+    doubled = split(np.zeros((4, 8, 8), np.uint8), [3, 3, 7, 7])
+
+    assert percent_right(fitted(KNN(problem(np.zeros((1, 8, 8))), k=1), train), train) == 100
+    assert percent_right(fitted(KNN(problem(np.zeros((1, 8, 8))), k=1), doubled), doubled) == 50
+
+
+def test_an_order_below_1_gives_no_distance_and_is_refused():
+    with pytest.raises(OverrideError, match=r"^model\.p=0\.5: wanted a number from 1 to 100\.$"):
+        config_for("model=knn", "model.p=0.5")
+
+
+def test_differences_of_8_bit_values_do_not_wrap():
+    train = np.array([[[250]], [[20]]], np.uint8)  # of 5, the first is 245 off; in 8 bits it would be 11
+
+    for params in ({"p": 1.0}, {"p": 2.0}, {"p": 3.0}, {"distance": "linf"}):
+        assert scores_of(knn_on(train, [0, 1], 2, k=1, **params), np.array([[[5]]], np.uint8)).argmax() == 1
 
 
 def test_equal_votes_go_to_the_lowest_label():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -15,8 +17,8 @@ STILL = Settings(weight_decay=0.0)
 
 
 def one_weight() -> nn.Linear:
-    """Return a matrix parameter of one entry, 1, which decay and penalties apply to."""
-    module = nn.Linear(1, 1, bias=False)
+    """Return a matrix parameter of one entry, 1 in float64, which decay and penalties apply to."""
+    module = nn.Linear(1, 1, bias=False, dtype=torch.float64)
     nn.init.ones_(module.weight)
     return module
 
@@ -49,7 +51,7 @@ def iterates(optimizer: str, rates: tuple[float, ...] = (0.1, 0.1, 0.1), **setti
     ],
 )
 def test_update_rules_make_their_golden_steps(optimizer, golden):
-    assert iterates(optimizer) == pytest.approx(golden, abs=1e-6)
+    assert iterates(optimizer) == pytest.approx(golden, rel=0, abs=1e-9)
 
 
 def test_nesterovs_parameters_are_where_the_gradient_is_taken_and_map_to_the_notes_sequence():
@@ -62,7 +64,7 @@ def test_nesterovs_parameters_are_where_the_gradient_is_taken_and_map_to_the_not
         velocity = -rule.optimizer.state[module.weight]["momentum_buffer"]
         places.append((module.weight - 0.9 * velocity).item())
 
-    assert places == pytest.approx([0.8, 0.496, 0.17792], abs=1e-6)
+    assert places == pytest.approx([0.8, 0.496, 0.17792], rel=0, abs=1e-9)
 
 
 def test_momentum_keeps_its_velocity_when_the_rate_falls_where_torchs_would_slow_down():
@@ -75,7 +77,50 @@ def test_momentum_keeps_its_velocity_when_the_rate_falls_where_torchs_would_slow
         torchs.step()
 
     assert module.weight.item() == pytest.approx(0.4202, abs=1e-4)
-    assert iterates("momentum", (0.1, 0.1, 0.01))[-1] == pytest.approx(0.1448, abs=1e-6)
+    assert iterates("momentum", (0.1, 0.1, 0.01))[-1] == pytest.approx(0.1448, rel=0, abs=1e-9)
+
+
+def slopes(optimizer: str, count: int, **settings: Any) -> list[float]:
+    """Return how far each step goes down a line of slope 1, lr 0.1."""
+    module = one_weight()
+    rule = Rule(module, Settings(optimizer=optimizer, weight_decay=0.0, **settings))
+    places = [1.0]
+    for _ in range(count):
+        (rule.scale(0.1) * module.weight.sum()).backward()
+        rule.step(0.1, 0.9)
+        places.append(module.weight.item())
+    return [before - after for before, after in pairwise(places)]
+
+
+@pytest.mark.parametrize("optimizer", ["momentum", "nesterov"])
+def test_momentum_multiplies_a_steady_step_by_1_over_1_minus_beta(optimizer):
+    assert slopes(optimizer, 300)[-1] == pytest.approx(0.1 / (1 - 0.9))
+
+
+def test_the_steps_of_adagrad_only_shrink_where_those_of_rmsprop_do_not():
+    assert slopes("adagrad", 50) == pytest.approx([0.1 / math.sqrt(t) for t in range(1, 51)])
+    assert slopes("rmsprop", 200)[-1] == pytest.approx(0.1)
+
+
+def test_a_root_has_its_epsilon_outside():
+    (first,) = slopes("rmsprop", 1, beta=0.75, eps=0.5)  # torch's and the notes' form; TensorFlow's is inside
+
+    assert first == pytest.approx(0.1 / (math.sqrt(0.25) + 0.5))
+    assert first != pytest.approx(0.1 / math.sqrt(0.25 + 0.5))
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "copies"),
+    [("sgd", 0), ("momentum", 1), ("nesterov", 1), ("adagrad", 1), ("rmsprop", 1), ("adam", 2), ("adamw", 2)],
+)
+def test_a_rule_remembers_so_many_numbers_a_parameter(optimizer, copies):
+    module = nn.Linear(30, 20)
+    rule = Rule(module, Settings(optimizer=optimizer))
+    module(torch.ones(1, 30)).sum().backward()
+    rule.step(0.1, 0.9)
+
+    stored = sum(tensor.numel() for tensor in rule.state().values() if tensor.numel() > 1)
+    assert stored == copies * (30 * 20 + 20)  # with weights and gradients: Adam x4, momentum x3
 
 
 def test_momentum_stands_a_rate_of_zero():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import signal
 import subprocess
@@ -18,6 +19,7 @@ import torch
 from torch import nn
 
 from mlcvbench.contract import Device, FitContext, FitReport
+from mlcvbench_training import loop
 from mlcvbench_training.checkpoint import FILE
 from mlcvbench_training.loop import Examples, train_network
 from mlcvbench_training.seeding import seeded
@@ -45,6 +47,12 @@ VARIANTS = {
     "adagrad, l1": {"optimizer": "adagrad", "l1": 0.01},
     "gd": {"optimizer": "gd", "schedule": "cosine"},
 }
+
+
+@pytest.fixture(autouse=True)
+def after_each_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave a checkpoint after each epoch, however little time it took."""
+    monkeypatch.setattr(loop, "SAVING_SHARE", math.inf)
 
 
 class StoppedError(Exception):
@@ -132,6 +140,29 @@ def test_the_checkpoint_of_another_training_is_passed_over(change: dict[str, Any
 
     assert resumed == train(None, replace(SETTINGS, **change))[0]
     assert report.earlier_seconds == 0
+
+
+def test_short_epochs_are_not_each_followed_by_a_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Writing takes a second here and an epoch 30, so that one in four is worth it, and the last."""
+    clock = [0.0]
+    written: list[int] = []
+
+    def write(run: loop.Training, folder: Path) -> None:
+        written.append(run.epochs)
+        clock[0] += 1
+
+    def epoch(run: loop.Training) -> tuple[float, float]:
+        clock[0] += 30
+        return 1.0, 0.5
+
+    monkeypatch.setattr(loop, "SAVING_SHARE", 0.01)
+    monkeypatch.setattr(loop, "save_training", write)
+    monkeypatch.setattr(loop.Training, "_pass", epoch)
+    monkeypatch.setattr(loop.time, "monotonic", lambda: clock[0])
+
+    train(tmp_path, replace(SETTINGS, epochs=10))
+
+    assert written == [1, 5, 9, 10]
 
 
 def test_a_checkpoint_is_one_file_without_code(tmp_path: Path):

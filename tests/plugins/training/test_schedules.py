@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -118,10 +119,20 @@ def test_one_cycle_has_its_golden_values_and_momentum_goes_the_other_way():
     rates = [schedule.factor(step) for step in range(11)]
     momenta = [schedule.momentum(step) for step in range(11)]
 
-    assert rates[:5] == pytest.approx([0.1, 0.4913, 0.8826, 0.91, 0.7814], abs=1e-4)
-    assert rates[-1] == pytest.approx(0.01)
+    assert rates[:5] == pytest.approx([0.1, 0.4913, 0.8826, 0.91, 0.7814], abs=5e-5)
+    assert rates[3:] == pytest.approx([0.01 + 0.99 * (10 - step) / 7.7 for step in range(3, 11)])
     assert momenta[:5] == pytest.approx([0.95, 0.9065, 0.863, 0.8591, 0.8721], abs=1e-4)
-    assert momenta[-1] == pytest.approx(0.95)
+    assert momenta[3:] == pytest.approx([0.95 - 0.1 * (10 - step) / 7.7 for step in range(3, 11)])
+
+
+@pytest.mark.parametrize("anneal", ["cosine", "linear"])
+def test_the_way_down_of_one_cycle_begins_where_the_way_up_ends(anneal):
+    # Equation 38 of the course notes lets it jump to the first rate (E28).
+    rates = factors("one_cycle", 10, 100, anneal=anneal)
+
+    assert max(abs(after - before) for before, after in pairwise(rates)) < 0.01
+    assert max(rates) == pytest.approx(1.0, abs=1e-4)
+    assert min(rates) == pytest.approx(1 / 25e4)
 
 
 @pytest.mark.filterwarnings("ignore:Detected call of .lr_scheduler.step:UserWarning")
