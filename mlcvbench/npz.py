@@ -2,6 +2,10 @@
 
 Reading never unpickles and allocates nothing before the sizes in the zip directory, in each array's header and on disk
 agree; the header is matched against a pattern, not evaluated. Writing gives equal bytes for equal arrays.
+
+A board reads one small file of replicates a run, and for 10,000 of them the zip module alone takes seconds (335 us a
+file against 76). So vectors in the plain form that we and `np.savez` write (stored, float64) are read straight from the
+bytes of the file; anything else goes the usual way. Layout: PKWARE APPNOTE 4.3 (zip) and numpy's format note (npy 1.0).
 """
 
 from __future__ import annotations
@@ -9,10 +13,12 @@ from __future__ import annotations
 import contextlib
 import io
 import math
+import os
 import re
+import struct
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -20,7 +26,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mlcvbench.errors import DataError, MlcvbenchError
+from mlcvbench.errors import DataError, MlcvbenchError, RecordError
 from mlcvbench.limits import MAX_ARRAY_BYTES
 
 _MAGIC = b"\x93NUMPY"
@@ -35,6 +41,15 @@ _HEADER = re.compile(
     r"\s*'shape'\s*:\s*\(([\d\s,]*)\)\s*,?\s*\}\s*",
     re.ASCII,
 )
+_PLAIN_HEADER = re.compile(
+    rb"\x93NUMPY\x01\x00..\{'descr': '<f8', 'fortran_order': False, 'shape': \((\d{1,9}),\), \} *\n", re.DOTALL
+)
+_END = struct.Struct("<4s4H2LH")
+_ENTRY = struct.Struct("<4s6H3L5H2L")
+_LOCAL = struct.Struct("<4s5H3L2H")
+_MOST_VECTORS = 1_000
+
+Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,3 +158,76 @@ def write_npz(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
             info = zipfile.ZipInfo(f"{name}.npy", date_time=_EPOCH)
             info.create_system = 3
             archive.writestr(info, buffer.getbuffer())
+
+
+def read_vectors(path: Path, names: Collection[str] | None, most: int) -> dict[str, Floats]:
+    """Return the float64 vectors (n,) of an npz file, those in `names` only when given.
+
+    RecordError when the file cannot be read, or an array is no float64 vector of at most `most` numbers.
+    """
+    limit = 64 * 1024 + _MOST_VECTORS * 8 * most
+    try:
+        with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - twice as fast, ten thousand times
+            size = os.fstat(file.fileno()).st_size
+            if size > limit:
+                raise RecordError(f"{path}: is too large: {size} bytes; the most is {limit}.")
+            data = file.read(min(size, limit))
+        values = _plain_vectors(data, names)
+    except (_OtherFormError, struct.error):
+        values = _any_vectors(path, names, most)
+    except OSError as error:
+        raise RecordError(f"{path}: cannot be read: {error.strerror}.") from None
+    for name, value in values.items():
+        if len(value) > most:
+            raise _no_vector(path, name, Header(value.dtype, value.shape, False), most)
+    return values
+
+
+class _OtherFormError(Exception):
+    """The file is not of the plain form; the usual reader shall read or refuse it."""
+
+
+def _plain_vectors(data: bytes, names: Collection[str] | None) -> dict[str, Floats]:
+    """Read stored float64 vectors straight from the bytes of a zip file without comment."""
+    mark, _, _, _, count, _, place, comment = _END.unpack_from(data, max(0, len(data) - _END.size))
+    if mark != b"PK\x05\x06" or comment or count > _MOST_VECTORS:
+        raise _OtherFormError
+    values = {}
+    for _ in range(count):
+        entry = _ENTRY.unpack_from(data, place)
+        mark, method, crc, size, stored = entry[0], entry[4], entry[7], entry[8], entry[9]
+        start = place + _ENTRY.size
+        member = data[start : start + entry[10]].decode("ascii", "replace")
+        place = start + entry[10] + entry[11] + entry[12]
+        if mark != b"PK\x01\x02" or method or size != stored or not member.endswith(".npy"):
+            raise _OtherFormError
+        if names is None or member[:-4] in names:
+            values[member[:-4]] = _vector(data, entry[16], size, crc)
+    return values
+
+
+def _vector(data: bytes, offset: int, size: int, crc: int) -> Floats:
+    local = _LOCAL.unpack_from(data, offset)
+    start = offset + _LOCAL.size + local[9] + local[10]
+    content = data[start : start + size]
+    header = _PLAIN_HEADER.match(content)
+    if local[0] != b"PK\x03\x04" or header is None or len(content) - header.end() != 8 * int(header[1]):
+        raise _OtherFormError
+    if zlib.crc32(content) != crc:
+        raise _OtherFormError  # damage: the usual reader says what it is
+    return np.frombuffer(content, dtype="<f8", offset=header.end())
+
+
+def _any_vectors(path: Path, names: Collection[str] | None, most: int) -> dict[str, Floats]:
+    with open_npz(path, RecordError) as file:
+        wanted = [name for name in file.headers if names is None or name in names]
+        for name in wanted:
+            header = file.headers[name]
+            if header.dtype != np.float64 or len(header.shape) != 1 or header.shape[0] > most:
+                raise _no_vector(path, name, header, most)
+        return {name: file.read(name) for name in wanted}
+
+
+def _no_vector(path: Path, name: str, header: Header, most: int) -> RecordError:
+    got = f"{header.dtype} {header.shape}"
+    return RecordError(f"{path}: {name!r} should be float64 (n,) with n at most {most}, got {got}.")

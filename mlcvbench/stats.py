@@ -232,6 +232,6 @@ def _bands(better: NDArray[np.bool_]) -> NDArray[np.int64]:
 
 def load_replicates(path: Path, metrics: Collection[str] | None = None) -> dict[str, Floats]:
     """Read replicates, those of `metrics` only when given; RecordError when the file is not what we write."""
-    from mlcvbench.npz_vectors import read_vectors
+    from mlcvbench.npz import read_vectors
 
     return read_vectors(path, metrics, MOST_REPLICATES)

@@ -11,8 +11,7 @@ import numpy as np
 import pytest
 
 from mlcvbench.errors import RecordError
-from mlcvbench.npz import write_npz
-from mlcvbench.npz_vectors import read_vectors
+from mlcvbench.npz import read_vectors, write_npz
 
 
 @pytest.fixture
@@ -65,16 +64,18 @@ def test_no_truncation_and_no_flipped_byte_gives_another_number(path):
 def test_what_is_no_vector_of_ours_is_refused(path, arrays, got):
     np.savez(path, **arrays)
 
-    with pytest.raises(RecordError, match=r"replicates\.npz of run") as caught:
+    with pytest.raises(
+        RecordError, match=r"replicates\.npz: 'top1' should be float64 \(n,\) with n at most 100, got "
+    ) as caught:
         read_vectors(path, None, 100)
 
-    assert got in str(caught.value) or "too many or too large members" in str(caught.value)
+    assert str(caught.value).endswith(f"got {got}.")
 
 
 def test_a_pickle_is_never_loaded(path):
     np.savez(path, top1=np.array([{"a": 1}], dtype=object))
 
-    with pytest.raises(RecordError, match=r"cannot be read: Object arrays cannot be loaded when allow_pickle=False"):
+    with pytest.raises(RecordError, match=r"has a header that is damaged or not of plain numbers or text\.$"):
         read_vectors(path, None, 100)
 
 
@@ -84,10 +85,10 @@ def test_a_zip_bomb_is_refused_before_it_is_unpacked(path):
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("top1.npy", content.getvalue())
 
-    with pytest.raises(RecordError, match=r"cannot be read: it has too many or too large members\.$"):
+    with pytest.raises(RecordError, match=r"got float64 \(10000000,\)\.$"):
         read_vectors(path, None, 1000)
 
 
 def test_a_missing_file_is_one_clear_line(path):
-    with pytest.raises(RecordError, match=r"^replicates.npz of run 'digits-knn-s0-0123456789ab' cannot be read: "):
+    with pytest.raises(RecordError, match=r"replicates\.npz: cannot be read: No such file or directory\.$"):
         read_vectors(path, None, 100)
