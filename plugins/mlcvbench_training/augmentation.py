@@ -19,6 +19,12 @@ GREY = (0.299, 0.587, 0.114)
 """Weights of red, green and blue in the grey value (ITU-R BT.601)."""
 
 
+def changes_images(settings: Settings) -> bool:
+    """Return whether `augment` does anything."""
+    off = settings.augmentation == "none" and settings.cutout == "none" and settings.crop >= 1
+    return not off or bool(settings.rotate or settings.flip or settings.colour)
+
+
 def augment(images: torch.Tensor, settings: Settings, generator: torch.Generator) -> torch.Tensor:
     """Return the images changed as `settings` say: shift, rotation and crop, mirror, colour, cutout, in this order."""
     if settings.augmentation == "shift":

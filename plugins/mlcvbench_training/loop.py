@@ -1,7 +1,8 @@
 """The training loop of every plugin that learns by gradient: one function, settings as data, randomness from one seed.
 
 The images are one tensor on the device; a step picks some, scaled to [0, 1], and augments them. There is no loader.
-After each epoch the whole state goes to the context's checkpoint folder, from which an interrupted training goes on.
+Between epochs the whole state goes to the context's checkpoint folder, from which an interrupted training goes on:
+after each epoch, or after several where they are so short that writing would take a hundredth of the time.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import numpy as np
 
 from mlcvbench.contract import FitContext, FitReport, Split
 from mlcvbench.errors import DataError, MlcvbenchError, RequestError
-from mlcvbench_training.augmentation import augment
+from mlcvbench_training.augmentation import augment, changes_images
 from mlcvbench_training.averaging import Average, estimate_norms
 from mlcvbench_training.checkpoint import resume_training, save_training
 from mlcvbench_training.guidance import GuidedContext
@@ -38,6 +39,10 @@ if TYPE_CHECKING:
 EVALUATION_BATCH = 256
 SCALED_BYTES = 256 * 2**20
 """Images that take no more than this as floats are scaled once, not in each step."""
+SAVING_SHARE = 0.01
+"""Most of a training's time that goes into checkpoints but for the last, for an epoch may take milliseconds."""
+FIRST_SAVING = 0.003
+"""Seconds that the first checkpoint is taken to cost."""
 AUXILIARY_WEIGHT = 0.3
 """Of the loss of each further output that a network has in training (Szegedy et al. 2015, section 5)."""
 
@@ -144,7 +149,7 @@ class Training:
         small = 4 * examples.images.numel() <= SCALED_BYTES
         self.inputs = scaled(examples.images) if small else None
         self.blocks = list(blocks(len(examples), 1 if settings.optimizer == "online_gd" else settings.batch))
-        self.full_batch = settings.optimizer == "gd"
+        self.full_batch, self.changes = settings.optimizer == "gd", changes_images(settings)
         self.rule = Rule(module, settings)
         self.schedule = Schedule(settings, 1 if self.full_batch else len(self.blocks))
         self.average = None if settings.average == "none" else Average(module)
@@ -159,6 +164,7 @@ class Training:
         if val is not None:
             self.history |= {"val_loss": [], "val_accuracy": []}
         self.earlier, self.started = 0.0, time.monotonic()
+        self.saved, self.saving = self.started, FIRST_SAVING
 
     def next_epoch(self) -> None:
         """Train for one epoch, look at the validation data and leave a checkpoint."""
@@ -188,8 +194,16 @@ class Training:
         spent = time.monotonic() - self.started
         if self.ctx.budget is not None and (self.earlier + spent) * (1 + 1 / self.epochs) > self.ctx.budget:
             self.ended = True
-        if self.ctx.checkpoints is not None:
+        if self.ctx.checkpoints is not None and self._is_time_to_save():
+            begin = time.monotonic()
             save_training(self, self.ctx.checkpoints)
+            self.saved = time.monotonic()
+            self.saving = self.saved - begin
+
+    def _is_time_to_save(self) -> bool:
+        """Say whether a checkpoint is due: always after the last epoch, else when writing takes little of the time."""
+        over = self.epochs >= self.last or self.ended
+        return over or time.monotonic() - self.saved >= self.saving / SAVING_SHARE
 
     def finish(self) -> None:
         """Leave in the network the weights that were asked for: the last, the best, or a mean."""
@@ -211,7 +225,9 @@ class Training:
             chosen = order[block]
             inputs = self.inputs[chosen] if self.inputs is not None else scaled(self.examples.images[chosen])
             labels = self.examples.labels[chosen]
-            logits, loss = self._gradient(augment(inputs, self.settings, self.generator), labels)
+            if self.changes:
+                inputs = augment(inputs, self.settings, self.generator)
+            logits, loss = self._gradient(inputs, labels)
             if not self.full_batch:
                 self._update()
             losses.append(loss)
