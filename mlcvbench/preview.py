@@ -27,7 +27,7 @@ from mlcvbench.errors import (
 )
 from mlcvbench.registry import Registry, get_registry
 from mlcvbench.run_keys import RUN_KEYS
-from mlcvbench.settings import complete, parse_setting
+from mlcvbench.settings import complete, existing, parse_setting
 from mlcvbench.specs import DatasetSpec, Param
 
 COUNT = Param("count", "int", 8, "samples to show, spread over the split", low=1, high=200)
@@ -67,7 +67,7 @@ def plan_previews(name: str, settings: Sequence[str] = (), registry: Registry | 
 
     UnknownNameError offers the nearest names, OverrideError the nearest keys; StoreError when `out` cannot be written.
     """
-    from mlcvbench.overrides import existing, parse_pairs
+    from mlcvbench.overrides import parse_pairs
 
     known = registry or get_registry()
     pairs = dict(parse_pairs(settings))

@@ -17,6 +17,8 @@ class RunKey(NamedTuple):
     sweeps: bool = True
 
 
+REQUEST_KEYS = ("task", "model", "data", "out")
+"""Keys that choose what is run, and where records go."""
 RUN_KEYS: dict[str, RunKey] = {
     key.param.name: key
     for key in (

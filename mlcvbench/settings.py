@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mlcvbench.errors import OverrideError
+from mlcvbench.errors import DataError, OverrideError
 from mlcvbench.specs import Param
 
 _INT = re.compile(r"[+-]?(0|[1-9][0-9]{0,17})")
@@ -79,6 +79,13 @@ def wanted(param: Param) -> str:
     return base
 
 
+def existing(param: Param, value: Any, key: str) -> Any:
+    """Return `value`; DataError when it is a path that does not exist."""
+    if param.type == "path" and not os.path.exists(value):  # noqa: PTH110 - value is text
+        raise DataError(f"{key}={value}: no such file or folder.")
+    return value
+
+
 def unmet(param: Param, values: Mapping[str, Any], place: str) -> str | None:
     """Return why `param` has no effect among the settings `values`, or None when it has one.
 
@@ -100,6 +107,14 @@ def condition(param: Param, place: str) -> str:
 def complete(params: Sequence[Param], given: Mapping[str, Any]) -> dict[str, Any]:
     """Return all declared settings: what was given, else the default. Missing required ones are the caller's."""
     return {param.name: given.get(param.name, _plain(param.default)) for param in params}
+
+
+def single(key: str, value: str) -> str:
+    """Return the one value that a key was given; OverrideError when it is a list."""
+    parts = split_commas(value)
+    if len(parts) > 1:
+        raise OverrideError(f"{key}={value}: wanted one value; {key} does not sweep.")
+    return value
 
 
 def split_commas(text: str) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, TypeAlias, get_args
 
-from mlcvbench.errors import MlcvbenchError, PluginError, did_you_mean
+from mlcvbench.errors import MlcvbenchError, PluginError, RequestError, did_you_mean
 from mlcvbench.settings import check_value
 from mlcvbench.specs import INPUT_KINDS, NAME_PATTERN, DatasetSpec, ModelSpec, Param, ParamType, TaskSpec
 
@@ -128,3 +128,13 @@ def _check_unique(what: str, field: str, names: Sequence[str]) -> None:
     for name in names:
         if names.count(name) > 1:
             raise PluginError(f"{what}: {field} declares {name!r} twice.")
+
+
+def check_inputs(model: ModelSpec, dataset: DatasetSpec) -> None:
+    """Refuse a model that needs a kind of input that the data set does not provide: RequestError."""
+    missing = [need for need in model.needs if need not in dataset.provides]
+    if missing:
+        raise RequestError(
+            f"model {model.name!r} needs {', '.join(model.needs)}; "
+            f"data set {dataset.name!r} provides {', '.join(dataset.provides)}."
+        )

@@ -77,6 +77,10 @@ class ModelSpec:
     names: str = ""
     prefix: str = ""
 
+    def declared(self, place: str) -> tuple[Param, ...]:
+        """Return the settings of a place, `model` or `fit`."""
+        return self.fit if place == "fit" else self.params
+
 
 @names_fields
 @dataclass(frozen=True, slots=True)

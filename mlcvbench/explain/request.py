@@ -9,7 +9,7 @@ from typing import Any
 
 from mlcvbench.contract import Split, spread
 from mlcvbench.errors import OverrideError, RequestError, UnknownNameError, did_you_mean
-from mlcvbench.settings import parse_setting, split_commas
+from mlcvbench.settings import existing, parse_setting, split_commas
 from mlcvbench.specs import Param
 
 MOST_SAMPLES = 50
@@ -50,7 +50,7 @@ class Request:
 
 def parse_request(words: Sequence[str]) -> Request:
     """Return what KEY=VALUE words ask for. OverrideError for a key that is unknown, wrong or without effect."""
-    from mlcvbench.overrides import existing, parse_pairs
+    from mlcvbench.overrides import parse_pairs
 
     pairs = dict(parse_pairs(words))
     paths = {key.removeprefix("data."): pairs.pop(key) for key in list(pairs) if key.startswith("data.")}

@@ -1,8 +1,8 @@
 """What a method costs: operations, time, memory, and on which machine; the protocol is in each module's docstring.
 
-`operations` counts, `latency` times (`publish` in fresh processes), `memory` weighs, `layers` tabulates a network and
-`layer_record` keeps that for a record, `environment` describes the machine, `yardstick` says whether it was quiet and
-`checks` whether the timing was honest. The functions here are what a run calls, in order.
+`operations` counts, `timing` times for `latency` (`publish` in fresh processes), `memory` weighs, `layers` tabulates
+a network and `layer_record` keeps that for a record, `environment` describes the machine, `yardstick` says whether it
+was quiet and `checks` whether the timing was honest. The functions here are what a run calls, in order.
 """
 
 from __future__ import annotations

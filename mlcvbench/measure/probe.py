@@ -84,7 +84,8 @@ def predict_for_memory(model: Model, split: Split, size: int) -> dict[str, Any]:
 
 def time_once(model: Model, split: Split, profile: dict[str, Any]) -> dict[str, Any]:
     """Time the model once and return the samples as lists of integer nanoseconds."""
-    from mlcvbench.measure.latency import Profile, rotation, time_process
+    from mlcvbench.measure.latency import rotation
+    from mlcvbench.measure.timing import Profile, time_process
 
     times = time_process(model, rotation(split), Profile(**profile))
     return {

@@ -13,7 +13,7 @@ import numpy as np
 
 from mlcvbench.config import RunConfig
 from mlcvbench.measure.isolated import Probe
-from mlcvbench.measure.latency import WARM_UP_SECONDS, ProcessTimes, Profile, WarmUp
+from mlcvbench.measure.timing import WARM_UP_SECONDS, ProcessTimes, Profile, WarmUp
 
 START_SECONDS = 300.0
 """What a process may take to import, load and warm up before its own time begins."""

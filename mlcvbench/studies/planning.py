@@ -14,10 +14,10 @@ from typing import Any, Literal
 from mlcvbench.config import RunConfig
 from mlcvbench.errors import OverrideError, RequestError, StoreError, did_you_mean
 from mlcvbench.holdout import DEFAULT_SHARE
-from mlcvbench.overrides import REQUEST_KEYS, parse_pairs, plan
+from mlcvbench.overrides import parse_pairs, plan
 from mlcvbench.registry import Registry
 from mlcvbench.request import given_settings, text
-from mlcvbench.run_keys import RUN_KEYS
+from mlcvbench.run_keys import REQUEST_KEYS, RUN_KEYS
 from mlcvbench.search import SEARCH_KEYS
 from mlcvbench.settings import parse_setting
 from mlcvbench.specs import Param

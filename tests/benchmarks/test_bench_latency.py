@@ -14,9 +14,10 @@ from support.fake_time import images
 
 from mlcvbench import assembly
 from mlcvbench.contract import Batch, FitContext, Model, Predictions, Problem
-from mlcvbench.measure.latency import Profile, rotation, time_process
+from mlcvbench.measure.latency import rotation
 from mlcvbench.measure.publish import time_fresh_process
 from mlcvbench.measure.summary import prediction_interval
+from mlcvbench.measure.timing import Profile, time_process
 from mlcvbench.overrides import plan
 
 REPEATS = int(os.environ.get("MLCVBENCH_COVERAGE_REPEATS", "20"))

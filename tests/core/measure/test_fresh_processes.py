@@ -14,7 +14,7 @@ from mlcvbench.config import RunConfig
 from mlcvbench.contract import FitContext
 from mlcvbench.measure import memory, publish
 from mlcvbench.measure.isolated import Probe, ProbeFailedError
-from mlcvbench.measure.latency import Profile
+from mlcvbench.measure.timing import Profile
 from mlcvbench.overrides import plan
 
 

@@ -11,9 +11,6 @@ from mlcvbench.measure.gpu import ClockWatch, Gpu, GpuState
 from mlcvbench.measure.latency import (
     MAX_STORED,
     PROFILES,
-    ProcessTimes,
-    Profile,
-    WarmUp,
     combine,
     device_is_shared,
     measure,
@@ -21,9 +18,8 @@ from mlcvbench.measure.latency import (
     refused,
     rotation,
     thinned,
-    time_process,
-    warm_up,
 )
+from mlcvbench.measure.timing import ProcessTimes, Profile, WarmUp, time_process, warm_up
 from mlcvbench.records.schema import ThroughputInfo
 
 QUICK = PROFILES["quick"]
