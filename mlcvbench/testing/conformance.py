@@ -2,45 +2,32 @@
 
 from __future__ import annotations
 
-import random
-import sys
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from copy import deepcopy
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from mlcvbench.assembly import fit_data
 from mlcvbench.contract import (
-    Batch,
-    Device,
-    FitContext,
-    FitReport,
     LoadedData,
-    Model,
     Operations,
     ParameterCounts,
-    Predictions,
-    Problem,
-    Split,
-    Task,
     TorchModel,
-    fingerprint_columns,
 )
-from mlcvbench.errors import CheckFailedError, MlcvbenchError
+from mlcvbench.errors import MlcvbenchError
 from mlcvbench.registry import Registry, get_registry
-from mlcvbench.settings import complete
 from mlcvbench.spec_checks import check_kinds, check_spec, untaken_parameter
 from mlcvbench.specs import ModelSpec, load_target
 from mlcvbench.testing.compare import differing_decision, largest_difference, same_bytes
 from mlcvbench.testing.gradients import check_gradients
 from mlcvbench.testing.imports import heavy_imports
 from mlcvbench.testing.results import CheckResult, run_check
-from mlcvbench.testing.toy import installed_data, odd_pixels, toy_data
+from mlcvbench.testing.toy import odd_pixels, toy_data
+from mlcvbench.testing.under_test import Given, UnderTest, digest, disturb_global_randomness
 
 STATE_SUFFIXES = (".safetensors", ".json")
 ODD_SHAPES = {"1x1 images": (1, 1), "images of 9x31": (9, 31), "colour images": (28, 28, 3)}
@@ -69,7 +56,7 @@ def check_model(
     """
     known = registry or get_registry()
     spec = known.model(model, kind).spec if isinstance(model, str) else model
-    kit = _Kit(spec, kind, _Given(dict(params or {}), dict(fit or {}), data), known)
+    kit = _Checks(spec, kind, Given(dict(params or {}), dict(fit or {}), data), known)
     results = [run_check("spec", kit.spec_is_sane), run_check("import cost", kit.import_is_cheap)]
     if results[0].passed is False:
         return results
@@ -84,7 +71,7 @@ def check_model(
     return results
 
 
-def _skipped(kit: _Kit, after: str) -> list[CheckResult]:
+def _skipped(kit: _Checks, after: str) -> list[CheckResult]:
     """Name the checks that build on a failed one: one cause is one failure."""
     names = [name for name, _ in kit.behaviour()]
     alone = "costs" if after == "predictions" else ""
@@ -93,41 +80,8 @@ def _skipped(kit: _Kit, after: str) -> list[CheckResult]:
     return [*skipped, run_check(alone, kit.states_costs)] if alone else skipped
 
 
-@dataclass(frozen=True, slots=True)
-class _Given:
-    """What the caller chose: `model.*` and `fit.*` settings, and data instead of the kit's own."""
-
-    params: dict[str, Any]
-    fit: dict[str, Any]
-    data: LoadedData | None
-
-
-class _Kit:
-    """One model under test."""
-
-    def __init__(self, spec: ModelSpec, kind: str, given: _Given, registry: Registry) -> None:
-        self.spec, self.kind, self.registry = spec, kind, registry
-        self.params, self.fit_settings = given.params, given.fit
-        toys = toy_data(kind) if given.data is None else None
-        self.has_toys = toys is not None
-        self.data = given.data or toys or installed_data(kind, spec.needs, registry)
-        self.model: Model | None = None
-        self.contract_broken = False
-
-    @property
-    def test(self) -> Split:
-        assert self.data is not None
-        return self.data.splits["test"]
-
-    @property
-    def task(self) -> Task:
-        task: Task = load_target(self.registry.task(self.kind).spec.target)()
-        return task
-
-    @property
-    def fitted(self) -> Model:
-        assert self.model is not None
-        return self.model
+class _Checks(UnderTest):
+    """The checks of one model; each returns None, or a sentence that says what is wrong."""
 
     def behaviour(self) -> Iterator[tuple[str, Callable[[], CheckResult | str | None]]]:
         """Yield the checks that need data, in the order in which one builds on another."""
@@ -174,10 +128,10 @@ class _Kit:
     def fits(self) -> str | None:
         assert self.data is not None
         train = self.data.splits.get("train")
-        before = _digest(train)
-        _disturb_global_randomness(1)
+        before = digest(train)
+        disturb_global_randomness(1)
         self.model = self.fit(self.data)
-        if _digest(train) != before:
+        if digest(train) != before:
             return "fit changed the training data."
         return None
 
@@ -239,7 +193,7 @@ class _Kit:
 
     def is_deterministic(self) -> str | None:
         assert self.data is not None
-        _disturb_global_randomness(2)
+        disturb_global_randomness(2)
         again = self.fit(self.data)
         if same_bytes(self.predict_all(self.fitted), self.predict_all(again)):
             return None
@@ -286,52 +240,3 @@ class _Kit:
         if isinstance(stated, Operations) and stated.macs is None and not stated.reason:
             return "operations() gives no macs and no reason why."
         return None
-
-    # Parts of the checks
-
-    def build(self, problem: Problem) -> Model:
-        made: object = load_target(self.spec.target)(problem, **complete(self.spec.params, self.params))
-        if not isinstance(made, Model):
-            raise CheckFailedError(f"{self.spec.target} must give a mlcvbench.Model, got {type(made).__name__}.")
-        made.to(Device())
-        return made
-
-    def fit(self, data: LoadedData) -> Model:
-        model = self.build(data.problem)
-        settings = complete(self.spec.fit, self.fit_settings)
-        parts = fit_data(data, self.spec, settings)
-        if type(model).fit is Model.fit:
-            return model
-        if parts.train is None:
-            raise CheckFailedError(f"data set {data.name!r} has no training split to fit on.")
-        if "epochs" not in self.fit_settings and isinstance(settings.get("epochs"), int):
-            settings["epochs"] = min(settings["epochs"], 2)
-        report: object = model.fit(parts.train, parts.val, FitContext(seed=0, device=Device(), settings=settings))
-        if report is not None and not isinstance(report, FitReport):
-            raise CheckFailedError(f"fit() must return a FitReport or None, got {type(report).__name__}.")
-        return model
-
-    def batch(self, *, reverse: bool = False) -> Batch:
-        index = np.arange(len(self.test))
-        batch, _ = self.test.read(index[::-1] if reverse else index)
-        return batch
-
-    def predict_all(self, model: Model) -> Predictions:
-        batch = self.batch()
-        return self.task.check(model.predict(batch), batch.ids, model.problem)
-
-
-def _digest(split: Split | None) -> str:
-    """Return the fingerprint of what a split holds now, past any that it remembers."""
-    if split is None:
-        return ""
-    batch, targets = split.read(np.arange(len(split)))
-    return fingerprint_columns(batch.ids, batch.inputs, targets)
-
-
-def _disturb_global_randomness(seed: int) -> None:
-    """Put the global generators into a state of their own, so that a fit that draws from them is found out."""
-    random.seed(seed)
-    np.random.seed(seed)  # noqa: NPY002 - the global generator is what is tested
-    if "torch" in sys.modules:
-        sys.modules["torch"].manual_seed(seed)

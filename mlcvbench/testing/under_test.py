@@ -1,0 +1,121 @@
+"""A model under test: built, fitted on small data and asked for predictions, as a run does it."""
+
+from __future__ import annotations
+
+import random
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from mlcvbench.assembly import fit_data
+from mlcvbench.contract import (
+    Batch,
+    Device,
+    FitContext,
+    FitReport,
+    LoadedData,
+    Model,
+    Predictions,
+    Problem,
+    Split,
+    Task,
+    fingerprint_columns,
+)
+from mlcvbench.errors import CheckFailedError
+from mlcvbench.registry import Registry
+from mlcvbench.settings import complete
+from mlcvbench.specs import ModelSpec, load_target
+from mlcvbench.testing.toy import installed_data, toy_data
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What the caller chose: `model.*` and `fit.*` settings, and data instead of the kit's own."""
+
+    params: dict[str, Any]
+    fit: dict[str, Any]
+    data: LoadedData | None
+
+
+class UnderTest:
+    """One model under test, with its data and, once a check has fitted it, the model itself."""
+
+    def __init__(self, spec: ModelSpec, kind: str, given: Given, registry: Registry) -> None:
+        self.spec, self.kind, self.registry = spec, kind, registry
+        self.params, self.fit_settings = given.params, given.fit
+        toys = toy_data(kind) if given.data is None else None
+        self.has_toys = toys is not None
+        self.data = given.data or toys or installed_data(kind, spec.needs, registry)
+        self.model: Model | None = None
+        self.contract_broken = False
+
+    @property
+    def test(self) -> Split:
+        """The split that it predicts."""
+        assert self.data is not None
+        return self.data.splits["test"]
+
+    @property
+    def task(self) -> Task:
+        """The task that checks its predictions."""
+        task: Task = load_target(self.registry.task(self.kind).spec.target)()
+        return task
+
+    @property
+    def fitted(self) -> Model:
+        """The model that a check fitted."""
+        assert self.model is not None
+        return self.model
+
+    def build(self, problem: Problem) -> Model:
+        """Return the model for a problem, on the CPU; CheckFailedError when its target gives something else."""
+        made: object = load_target(self.spec.target)(problem, **complete(self.spec.params, self.params))
+        if not isinstance(made, Model):
+            raise CheckFailedError(f"{self.spec.target} must give a mlcvbench.Model, got {type(made).__name__}.")
+        made.to(Device())
+        return made
+
+    def fit(self, data: LoadedData) -> Model:
+        """Return the model fitted on `data` with seed 0, for two epochs at most unless they were given."""
+        model = self.build(data.problem)
+        settings = complete(self.spec.fit, self.fit_settings)
+        parts = fit_data(data, self.spec, settings)
+        if type(model).fit is Model.fit:
+            return model
+        if parts.train is None:
+            raise CheckFailedError(f"data set {data.name!r} has no training split to fit on.")
+        if "epochs" not in self.fit_settings and isinstance(settings.get("epochs"), int):
+            settings["epochs"] = min(settings["epochs"], 2)
+        report: object = model.fit(parts.train, parts.val, FitContext(seed=0, device=Device(), settings=settings))
+        if report is not None and not isinstance(report, FitReport):
+            raise CheckFailedError(f"fit() must return a FitReport or None, got {type(report).__name__}.")
+        return model
+
+    def batch(self, *, reverse: bool = False) -> Batch:
+        """Return all test samples as one batch."""
+        index = np.arange(len(self.test))
+        batch, _ = self.test.read(index[::-1] if reverse else index)
+        return batch
+
+    def predict_all(self, model: Model) -> Predictions:
+        """Return checked predictions for all test samples at once."""
+        batch = self.batch()
+        return self.task.check(model.predict(batch), batch.ids, model.problem)
+
+
+def digest(split: Split | None) -> str:
+    """Return the fingerprint of what a split holds now, past any that it remembers."""
+    if split is None:
+        return ""
+    batch, targets = split.read(np.arange(len(split)))
+    return fingerprint_columns(batch.ids, batch.inputs, targets)
+
+
+def disturb_global_randomness(seed: int) -> None:
+    """Put the global generators into a state of their own, so that a fit that draws from them is found out."""
+    random.seed(seed)
+    np.random.seed(seed)  # noqa: NPY002 - the global generator is what is tested
+    if "torch" in sys.modules:
+        sys.modules["torch"].manual_seed(seed)
