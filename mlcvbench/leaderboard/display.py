@@ -119,8 +119,13 @@ def answer(board: Board) -> str:
     most = SAME_SPEED * min(row.costs["p50"].value or 0.0 for row in here)
     fast = [row for row in here if (row.costs["p50"].value or 0.0) <= most]
     best = fast[0]
-    said = f"Of the {len(fast)} fastest of them, all about as fast, {best.name} scores best"
-    return f"{text} {said if len(fast) > 1 else f'The fastest of them is {best.name}'}: {_figures(board, best, unit)}."
+    if len(fast) == 1:
+        said = f"The fastest of them is {best.name}"
+    elif len(fast) == len(leaders):
+        said = f"They are about as fast as each other; {best.name} scores best"
+    else:
+        said = f"Of the {len(fast)} fastest of them, all about as fast, {best.name} scores best"
+    return f"{text} {said}: {_figures(board, best, unit)}."
 
 
 def _figures(board: Board, row: Row, unit: str) -> str:

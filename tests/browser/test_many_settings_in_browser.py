@@ -50,6 +50,26 @@ def test_a_cost_of_nothing_has_its_place_on_a_logarithmic_axis(watched, settings
     assert "majority" in names
 
 
+@pytest.mark.parametrize("how", ["hover", "focus"])
+def test_the_point_of_a_row_is_ringed_and_named(watched, settings_site, how):
+    page = watched.open(f"{settings_site}/digits.html#q=schedule%3Dconstant")
+    link = page.locator("#board tbody tr:not([hidden]) a")
+    page.mouse.move(0, 0)
+    before = page.locator(".pointed circle[cx]").count()
+
+    link.hover() if how == "hover" else link.focus()
+
+    ring = page.locator(".pointed circle").bounding_box()
+    dot = page.locator("#scatter svg g[fill='var(--accent)'] path").bounding_box()
+    assert before == 0
+    assert page.locator(".pointed text").text_content() == "schedule=constant"
+    assert abs(ring["x"] + ring["width"] / 2 - dot["x"] - dot["width"] / 2) < 1
+    assert abs(ring["y"] + ring["height"] / 2 - dot["y"] - dot["height"] / 2) < 1
+    link.blur()
+    page.mouse.move(0, 0)
+    assert not page.locator(".pointed").is_visible()
+
+
 def test_rows_are_grouped_by_model_in_the_order_of_their_best(watched, settings_site):
     page = watched.open(f"{settings_site}/digits.html")
     plain = rows(page)

@@ -224,11 +224,12 @@
     return { on, near, line: usable.filter((item) => on.has(item)) };
   }
 
+  let point = () => {};
   function draw(items, front) {
     const axis = axisNow();
     if (!axis || !globalThis.Plot) return;
     const cell = (item, key) => item.row.cells[at[key]].textContent.replace("±", " ± ");
-    drawScatter(scatter, {
+    point = drawScatter(scatter, {
       data, axis, items, front,
       error: state.y === "error",
       cost: (item) => item.values[at[axis.key]],
@@ -289,6 +290,10 @@
       show();
     });
   });
+  const items = new Map(rows.map((item) => [item.row, item]));
+  const follow = (event) => point(items.get(event.target.closest("tr")));
+  for (const kind of ["pointerover", "focusin"]) body.addEventListener(kind, follow);
+  for (const kind of ["pointerleave", "focusout"]) body.addEventListener(kind, () => point(null));
   addEventListener("hashchange", load);
   let drawn = innerWidth;
   addEventListener("resize", () => {

@@ -1,4 +1,5 @@
-// The scatter: score against one cost. `drawScatter(place, view)` draws into an element; see the view in board.js.
+// The scatter: score against one cost. `drawScatter(place, view)` draws into an element (see the view in board.js) and
+// returns a function that rings and names the point of an item, or of none.
 "use strict";
 const drawScatter = (() => {
   const HEIGHT = 300;
@@ -77,19 +78,43 @@ const drawScatter = (() => {
       `${data.title} against ${axis.label}: ${shown.length} rows, ${best.length} on the Pareto front; the table has the same numbers.`);
     for (const group of svg.querySelectorAll("g[aria-label]")) group.removeAttribute("aria-label");
     place.replaceChildren(svg);
+    return pointer(svg, (item) => (shown.includes(item) ? { ...spot(item), name: nameOf(item, view.items) } : null), width);
+  }
+
+  // a ring around one point, with its name
+  function pointer(svg, find, width) {
+    const mark = svg.appendChild(document.createElementNS(svg.namespaceURI, "g"));
+    const ring = mark.appendChild(document.createElementNS(svg.namespaceURI, "circle"));
+    const text = mark.appendChild(document.createElementNS(svg.namespaceURI, "text"));
+    mark.setAttribute("class", "pointed");
+    ring.setAttribute("r", 8);
+    return (item) => {
+      const at = item && find(item);
+      mark.style.display = at ? "" : "none";
+      if (!at) return;
+      const left = at.x > width / 2;
+      ring.setAttribute("cx", at.x);
+      ring.setAttribute("cy", at.y);
+      text.setAttribute("x", at.x + (left ? -12 : 12));
+      text.setAttribute("y", at.y + 4);
+      text.setAttribute("text-anchor", left ? "end" : "start");
+      text.textContent = at.name;
+    };
   }
 
   // ---- names beside points: short ones, and only where there is room
   // the best first, then the cheapest, then those between
   function nameable(best) {
     const items = [...new Set([best.at(-1), best[0], ...best.toReversed()])].filter((item) => item);
-    const models = new Set(best.map(({ model }) => model));
-    const alone = (item) => best.filter(({ model }) => model === item.model).length === 1;
-    return items.map((item) => {
-      const config = item.config.replaceAll(/(^|, )fit\./g, "$1");
-      if (models.size === 1) return { item, text: config || item.model };
-      return { item, text: alone(item) ? item.model : `${item.model} ${config}`.trim() };
-    });
+    return items.map((item) => ({ item, text: nameOf(item, best) }));
+  }
+
+  // what tells an item from the others: its model, its settings, or both
+  function nameOf(item, others) {
+    const config = item.config.replaceAll(/(^|, )fit\./g, "$1");
+    const same = others.filter(({ model }) => model === item.model).length;
+    if (same === others.length) return config || item.model;
+    return same === 1 ? item.model : `${item.model} ${config}`.trim();
   }
 
   // Each name stands at the first of six places around its point where it covers no other name and no point of the

@@ -195,6 +195,12 @@ def test_rows_of_about_one_speed_are_ordered_by_score_in_their_band(tmp_path):
     assert "Of the 2 fastest of them, all about as fast, quick scores best: top1 90.00" in answer(board)
 
 
+def test_leaders_of_one_speed_are_said_to_be_so(tmp_path):
+    board = stored(tmp_path, make_record("one", 0.90, p50=1.1e-3), make_record("two", 0.89, p50=1e-3), noise=0.05)
+
+    assert "They are about as fast as each other; one scores best: top1 90.00" in answer(board)
+
+
 def test_a_row_without_replicates_stands_by_its_score_and_has_no_rank(tmp_path):
     write_run(tmp_path, make_record("best", 0.95))
     write_run(tmp_path, make_record("poor", 0.5))
