@@ -10,6 +10,7 @@ from support.fitting import context, digits, fitted, images_batch, percent_right
 from support.runs import config_for
 
 from mlcvbench.errors import DataError, OverrideError, RecordError
+from mlcvbench_bovw import model as codebook_model
 from mlcvbench_bovw.codebook import histogram, learn_words, normalised, rarity, residuals
 from mlcvbench_bovw.descriptors import describe, width_of
 from mlcvbench_bovw.model import BagOfVisualWords, Vlad
@@ -264,6 +265,24 @@ def test_words_come_from_the_training_split_and_the_seed_alone(model):
         hashes.append(one.words.tobytes())
 
     assert hashes[0] == hashes[1] != hashes[2]
+
+
+def test_k_means_sees_a_sample_that_the_seed_draws_where_there_are_too_many_descriptors(monkeypatch):
+    few = digits()[0].take(range(40))
+    seen = []
+    monkeypatch.setattr(codebook_model, "MOST_DESCRIPTORS", 30)
+    monkeypatch.setattr(
+        codebook_model,
+        "learn_words",
+        lambda found, count, seed: (seen.append(found), learn_words(found, count, seed))[1],
+    )
+
+    for seed in (0, 0, 1):
+        fitted(Vlad(problem(DIGIT), words=4), few, seed)
+
+    assert [len(found) for found in seen] == [30, 30, 30]
+    assert np.array_equal(seen[0], seen[1])
+    assert not np.array_equal(seen[0], seen[2])
 
 
 def test_a_vlad_of_64_words_of_sift_is_read_from_8192_numbers():

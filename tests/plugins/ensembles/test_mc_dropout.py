@@ -12,11 +12,15 @@ from support.runs import config_for
 from torch import nn
 
 from mlcvbench import runner
+from mlcvbench.contract import InputSpec, Problem
 from mlcvbench.errors import RequestError
 from mlcvbench.measure.operations import count
+from mlcvbench.settings import complete
+from mlcvbench.specs import load_target
 from mlcvbench.testing import assert_conforms
+from mlcvbench_cnn.catalogue import specs as cnn_specs
 from mlcvbench_ensembles.mc_dropout import McDropout
-from mlcvbench_ensembles.thinning import Mask, Thinned
+from mlcvbench_ensembles.thinning import DROPOUTS, Mask, Thinned
 from mlcvbench_linear.mlp import MLP
 
 DIGIT = np.zeros((1, 8, 8))
@@ -141,6 +145,22 @@ def test_dropout_of_channels_and_of_units_are_both_drawn():
     together = thinned(inputs)
     assert torch.allclose(together, torch.cat([thinned(one[None]) for one in inputs]), atol=1e-6)
     assert torch.allclose(together.exp().sum(1), torch.ones(4))
+
+
+@pytest.mark.parametrize("spec", cnn_specs(), ids=lambda spec: spec.name)
+def test_no_network_drops_units_in_front_of_a_batch_norm_whose_statistics_they_would_change(spec):
+    declared = {param.name for param in spec.params}
+    given = {"dropout": 0.5, "batch_norm": True}
+    colour = Problem("classification", tuple(map(str, range(10))), {"image": InputSpec((224, 224, 3))})
+    params = complete(spec.params, {name: value for name, value in given.items() if name in declared})
+    with torch.device("meta"):
+        network = load_target(spec.target)(colour, **params).build()
+
+    layers = [layer for layer in network.modules() if not list(layer.children())]
+    dropped = [place for place, layer in enumerate(layers) if isinstance(layer, DROPOUTS)]
+    normed = [place for place, layer in enumerate(layers) if isinstance(layer, nn.BatchNorm2d)]
+    assert len(dropped) > 0 or "dropout" not in declared
+    assert min(dropped, default=len(layers)) > max(normed, default=-1)
 
 
 def test_it_keeps_the_contract():

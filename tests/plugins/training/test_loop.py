@@ -257,6 +257,17 @@ def test_a_moving_average_is_kept_and_validated():
     assert report.history["val_loss"][-1] == pytest.approx(evaluate(module, data, CROSS_ENTROPY)[0])
 
 
+def test_a_moving_average_has_the_running_statistics_of_the_network_that_was_trained():
+    settings = replace(QUICK, average="ema", ema_decay=0.9)
+    averaged, plain = network(), network()
+
+    train_network(averaged, examples(), settings, context())
+    train_network(plain, examples(), replace(settings, average="none"), context())
+
+    assert all(torch.equal(*pair) for pair in zip(averaged.buffers(), plain.buffers(), strict=True))
+    assert not torch.equal(averaged[0].weight, plain[0].weight)
+
+
 def test_stochastic_weight_averaging_is_the_mean_of_the_last_epochs_with_fresh_norms():
     settings = Settings(optimizer="sgd", lr=0.1, batch=11, epochs=8, schedule="constant", average="swa")
     module, data = network(), examples()
