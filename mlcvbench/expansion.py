@@ -17,7 +17,7 @@ from mlcvbench.run_keys import RUN_KEYS
 from mlcvbench.search import PLACES, Range, SearchRequest, candidates, check_request, parse_range
 from mlcvbench.settings import complete, existing, parse_setting, single, split_commas, unmet
 from mlcvbench.spec_checks import check_inputs
-from mlcvbench.specs import ModelSpec, Param
+from mlcvbench.specs import ModelSpec, Param, load_target
 from mlcvbench.unknown_keys import unknown_key
 
 
@@ -170,6 +170,8 @@ class Request:
     def _resolved(self, model: ModelSpec, chosen: dict[str, dict[str, Any]]) -> RunConfig:
         params, fit = complete(model.params, chosen["model"]), complete(model.fit, chosen["fit"])
         if fitted := next((params[param.name] for param in model.params if param.type == "model"), None):
+            if self.search is None:  # else a candidate that cannot be carried out is one that fails
+                load_target(model.target).check_settings(self.definition.kind, params, fit)
             inner_fit(fitted, self.definition.kind, fit, self.registry)
         return RunConfig(
             definition=self.definition,

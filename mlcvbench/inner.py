@@ -31,7 +31,7 @@ def parse_inner(text: str, kind: str, key: str = "model", registry: Registry | N
     """
     known = registry or get_registry()
     name, *words = [word.strip() for word in split_commas(text)]
-    entry = known.model(name, kind)
+    entry = known.runnable(name, kind)
     params = {param.name: param for param in entry.spec.params}
     given: dict[str, Any] = {}
     for word in words:

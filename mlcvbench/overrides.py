@@ -103,7 +103,7 @@ def _models(named: str | None, definition: Definition, dataset: DatasetSpec, reg
     names = list(dict.fromkeys(split_commas(named))) if named else list(definition.models)
     if not names:
         raise RequestError(f"definition {definition.name!r} names no starter models; say model=NAME.")
-    models = [registry.model(name, definition.kind).spec for name in names]
+    models = [registry.runnable(name, definition.kind).spec for name in names]
     for model in models:
         check_inputs(model, dataset)
     return models

@@ -106,6 +106,15 @@ class Registry:
         """
         return self._one(ModelSpec, name, kind)
 
+    def runnable(self, name: str, kind: str) -> Entry[ModelSpec]:
+        """Return a model as `model` does; RequestError for one like `timm:` without the name that belongs to it."""
+        entry = self.model(name, kind)
+        if name.endswith(":"):
+            raise RequestError(
+                f"model={name}: wanted a network's name after the colon, as `mlcvbench info {name}` shows."
+            )
+        return entry
+
     def _select(self, kind_of_spec: type[SpecT], kind: str | None) -> list[Entry[SpecT]]:
         entries = cast(list[Entry[SpecT]], self._entries[kind_of_spec])
         chosen = [e for e in entries if kind is None or kind in getattr(e.spec, "kinds", (e.spec.name,))]

@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 from mlcvbench.contract import Device, Problem, TorchModel
-from mlcvbench.errors import RequestError
 from mlcvbench.inner import build_inner
+from mlcvbench_ensembles.bases import is_network, no_network
 
 
 class Committee(nn.Module):
@@ -28,13 +28,6 @@ class Committee(nn.Module):
 def network_model(text: str, problem: Problem, device: Device) -> TorchModel:
     """Return the model that `text` names; RequestError unless it is a network whose outputs are its logits."""
     model = build_inner(text, problem, device)
-    own = [
-        name
-        for name in ("preprocess", "forward", "postprocess")
-        if getattr(type(model), name, None) is not getattr(TorchModel, name)
-    ]
-    if not isinstance(model, TorchModel) or own:
-        raise RequestError(
-            f"model {text.partition(',')[0]!r} is no network of class scores, so no method is made of it."
-        )
+    if not isinstance(model, TorchModel) or not is_network(type(model)):
+        raise no_network(text)
     return model

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import fields, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mlcvbench.contract import FitContext, FitReport, Problem, Split, TorchModel
 from mlcvbench.errors import RequestError
 from mlcvbench.inner import inner_fit
+from mlcvbench_ensembles.bases import check_loop, check_network
 from mlcvbench_ensembles.ensemble import member_seed, part_of
 from mlcvbench_training.guidance import GuidedContext, Teacher
 
@@ -34,6 +36,12 @@ class Distill(TorchModel):
         super().__init__(problem, student=student, teacher=teacher, temperature=temperature, weight=weight)
         self.student, self.teacher = student, teacher
         self.temperature, self.weight = temperature, weight
+
+    @classmethod
+    def check_settings(cls, kind: str, params: Mapping[str, Any], fit: Mapping[str, Any]) -> None:
+        check_network(params["student"], kind, fit)
+        check_network(params["teacher"], kind)
+        check_loop(params["student"], kind, fit, "cannot learn from a teacher")
 
     def build(self) -> nn.Module:
         from mlcvbench_ensembles.committee import network_model

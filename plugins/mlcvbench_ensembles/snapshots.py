@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlcvbench.contract import FitContext, FitReport, Problem, Split, TorchModel
 from mlcvbench.errors import RequestError
-from mlcvbench.inner import inner_fit
+from mlcvbench.inner import inner_fit, parse_inner
+from mlcvbench_ensembles.bases import check_network
 from mlcvbench_training.guidance import GuidedContext
 from mlcvbench_training.schedules import cycle_ends
 
@@ -24,6 +26,18 @@ class SnapshotEnsemble(TorchModel):
         super().__init__(problem, base=base, members=members)
         self.base, self.members = base, members
 
+    @classmethod
+    def check_settings(cls, kind: str, params: Mapping[str, Any], fit: Mapping[str, Any]) -> None:
+        base = parse_inner(params["base"], kind)
+        check_network(params["base"], kind)
+        if any(param.type == "model" for param in base.spec.params):
+            raise RequestError(f"model {base.spec.name!r} is made of others, so its training has no cycles to halt at.")
+        if "schedule" not in {param.name for param in base.spec.fit}:
+            raise RequestError(
+                f"model {base.spec.name!r} is not trained by the shared loop, so it leaves no snapshots."
+            )
+        _ends(inner_fit(params["base"], kind, fit), params["members"])
+
     def build(self) -> nn.Module:
         from mlcvbench_ensembles.committee import Committee, network_model
 
@@ -31,16 +45,11 @@ class SnapshotEnsemble(TorchModel):
 
     def fit(self, train: Split, val: Split | None, ctx: FitContext) -> FitReport:
         settings = inner_fit(self.base, self.problem.kind, ctx.settings)
-        ends = cycle_ends(settings["epochs"], settings["cycles"])
-        if len(ends) < self.members:
-            raise RequestError(
-                f"snapshot_ensemble: {len(ends)} cycles in {settings['epochs']} epochs give no {self.members} members; "
-                "set fewer model.members, or more fit.cycles and fit.epochs."
-            )
+        ends = _ends(settings, self.members)
         if ctx.checkpoints is not None:
-            return self._fit(train, val, ctx, settings, ends[-self.members :], ctx.checkpoints)
+            return self._fit(train, val, ctx, settings, ends, ctx.checkpoints)
         with tempfile.TemporaryDirectory(prefix="mlcvbench-") as folder:
-            return self._fit(train, val, ctx, settings, ends[-self.members :], Path(folder))
+            return self._fit(train, val, ctx, settings, ends, Path(folder))
 
     def _fit(
         self,
@@ -77,3 +86,14 @@ class SnapshotEnsemble(TorchModel):
 
 
 _WHY = "it is not trained by the shared loop, or the budget of the fit is spent"
+
+
+def _ends(settings: Mapping[str, Any], members: int) -> list[int]:
+    """Return after how many epochs each of the last `members` cycles ends; RequestError when there are too few."""
+    ends = cycle_ends(settings["epochs"], settings["cycles"])
+    if len(ends) < members:
+        raise RequestError(
+            f"snapshot_ensemble: {len(ends)} cycles in {settings['epochs']} epochs give no {members} members; "
+            "set fewer model.members, or more fit.cycles and fit.epochs."
+        )
+    return ends[-members:]

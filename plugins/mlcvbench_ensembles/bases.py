@@ -1,0 +1,50 @@
+"""What a method made of other models asks of them, checked before anything starts. Imports no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from mlcvbench.contract import TorchModel
+from mlcvbench.errors import RequestError
+from mlcvbench.inner import inner_fit, parse_inner
+from mlcvbench.specs import load_target
+from mlcvbench_training.settings import OPTIMIZERS
+
+
+def check_network(text: str, kind: str, fit: Mapping[str, Any] | None = None) -> None:
+    """Refuse a model, with these `fit.*` settings, that is no network whose outputs are its logits. RequestError."""
+    inner = parse_inner(text, kind)
+    made = load_target(inner.spec.target)
+    if not is_network(made):
+        raise no_network(text)
+    if any(param.type == "model" for param in inner.spec.params):
+        made.check_settings(kind, inner.params, {param.name: (fit or {}).get(param.name) for param in inner.spec.fit})
+
+
+def is_network(made: type) -> bool:
+    """Return whether a class is a torch model that takes images and gives class scores as `TorchModel` itself does."""
+    stages = ("preprocess", "forward", "postprocess")
+    return issubclass(made, TorchModel) and all(getattr(made, name) is getattr(TorchModel, name) for name in stages)
+
+
+def no_network(text: str) -> RequestError:
+    """Return the refusal of a model that is none."""
+    return RequestError(f"model {_name(text)!r} is no network of class scores, so no method is made of it.")
+
+
+def check_loop(text: str, kind: str, fit: Mapping[str, Any], lack: str) -> None:
+    """Refuse a model that these `fit.*` settings do not have trained by the shared loop; `lack` says what it lacks."""
+    inner = parse_inner(text, kind)
+    within = next((inner.params[param.name] for param in inner.spec.params if param.type == "model"), None)
+    if within is not None:
+        check_loop(within, kind, fit, lack)
+        return
+    settings = inner_fit(text, kind, fit) if "schedule" in {param.name for param in inner.spec.fit} else {}
+    if settings.get("optimizer") not in OPTIMIZERS:
+        how = f" with fit.optimizer={settings['optimizer']}" if settings else ""
+        raise RequestError(f"model {_name(text)!r} is not trained by the shared loop{how}, so it {lack}.")
+
+
+def _name(text: str) -> str:
+    return text.partition(",")[0].strip()
