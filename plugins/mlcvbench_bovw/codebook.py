@@ -46,7 +46,7 @@ def rarity(counts: Array) -> Array:
 
     The inverse document frequency of Sivic and Zisserman 2003: a word that every image has says nothing.
 
-    >>> rarity(np.array([[3, 1], [2, 0]])).round(4).tolist()
+    >>> rarity(np.array([[3, 1], [2, 0]])).astype(float).round(4).tolist()
     [0.0, 0.6931]
     """
     images = np.maximum((counts > 0).sum(axis=0), 1)
