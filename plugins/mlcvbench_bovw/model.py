@@ -82,12 +82,21 @@ class _WordModel(Model):
         rng = np.random.default_rng(ctx.seed)
         self.learn(_sample(found, rng), ctx.seed)
         self.weigh(found)
-        vectors = np.stack([self.encode(descriptors) for descriptors in found])
+        vectors = self._vectors(found)
         classes = len(self.problem.classes)
         reader = READERS[self.classifier](classes, self.k, float(ctx.settings.get("inverse_penalty", INVERSE_PENALTY)))
         reader.fit(vectors, np.concatenate(labels))
         self.reader = reader
         return FitReport()
+
+    def _vectors(self, found: list[Array]) -> Array:
+        """Return the vectors float32 (N, V) of images; their descriptors are let go on the way."""
+        first = self.encode(found[0])
+        vectors = np.empty((len(found), len(first)), np.float32)
+        for row in range(len(found)):
+            vectors[row] = self.encode(found[row])
+            found[row] = found[row][:0]
+        return vectors
 
     def describe(self, image: Array) -> Array:
         """Return the descriptors float32 (P, D) of one image uint8 (H, W[, 3])."""
@@ -192,8 +201,14 @@ class Vlad(_WordModel):
 
 
 def _sample(found: Sequence[Array], rng: np.random.Generator) -> Array:
-    """Return at most MOST_DESCRIPTORS of the descriptors of all images."""
-    everything = np.concatenate(found)
-    if len(everything) <= MOST_DESCRIPTORS:
-        return everything
-    return everything[np.sort(rng.choice(len(everything), MOST_DESCRIPTORS, replace=False))]
+    """Return at most MOST_DESCRIPTORS of the descriptors of all images, in their order.
+
+    All of them are never one array: for 60,000 images they take gigabytes.
+    """
+    ends = np.cumsum([len(descriptors) for descriptors in found])
+    if ends[-1] <= MOST_DESCRIPTORS:
+        return np.concatenate(found)
+    chosen = np.sort(rng.choice(ends[-1], MOST_DESCRIPTORS, replace=False))
+    starts = np.searchsorted(chosen, [0, *ends])
+    parts = zip(found, [0, *ends], starts, starts[1:], strict=False)
+    return np.concatenate([descriptors[chosen[low:high] - first] for descriptors, first, low, high in parts])

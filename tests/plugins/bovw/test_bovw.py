@@ -285,6 +285,17 @@ def test_k_means_sees_a_sample_that_the_seed_draws_where_there_are_too_many_desc
     assert not np.array_equal(seen[0], seen[2])
 
 
+@pytest.mark.parametrize("seed", range(10))
+def test_a_sample_of_many_images_is_what_a_draw_from_one_array_would_be(monkeypatch, seed: int):
+    monkeypatch.setattr(codebook_model, "MOST_DESCRIPTORS", 200)
+    rng = np.random.default_rng(seed)
+    found = [rng.random((size, 3), np.float32) for size in rng.integers(0, 20, 40)]
+    everything = np.concatenate(found)
+    drawn = np.sort(np.random.default_rng(seed).choice(len(everything), 200, replace=False))
+
+    assert np.array_equal(codebook_model._sample(found, np.random.default_rng(seed)), everything[drawn])
+
+
 def test_a_vlad_of_64_words_of_sift_is_read_from_8192_numbers():
     train, _ = digits()
     model = fitted(Vlad(problem(DIGIT)), train.take(range(60)))
