@@ -44,6 +44,7 @@ def publish(runs: Path, out: Path, data: Mapping[str, Any] | None = None) -> Pub
 
     `data`: `data.*` paths, which records do not hold. CheckFailedError, and nothing is published, when a run of `runs`
     does not come out as recorded. An older run of the same request in `out` is removed; a retracted one stays.
+    What was recomputed when it was published stays so, though the archive with its predictions may be elsewhere now.
     """
     checked = verify_runs(runs, None, data)
     if checked.errors:
@@ -63,7 +64,7 @@ def publish(runs: Path, out: Path, data: Mapping[str, Any] | None = None) -> Pub
         dropped = sorted(replaced(record for record, _ in read_runs(records)[0] if record.retraction is None))
         for name in dropped:
             remove_tree(records / name)
-    result = verify_runs(records, None, data, archive)
+    result = verify_runs(records, None, data, archive, keep=True)
     build_boards(records, out)
     if result.errors:
         raise CheckFailedError(f"{result.errors[0]} ({len(result.errors)} checks of {out.name} failed).")

@@ -19,6 +19,8 @@ from mlcvbench.records.durable import replace_text
 
 REPORT_FILE = "verified.json"
 REPORT_SCHEMA = 1
+RECOMPUTED, CHECKED, FAILED = "recomputed", "checked", "failed"
+"""Verdicts; `checked`: nothing is wrong, but the predictions were not there to recompute from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +48,8 @@ def read_report(runs: Path) -> Report:
     verdicts = _verdicts(path)
     valid = {run: verdict for run, verdict in verdicts.items() if verdict["record"] == record_digest(runs / run)}
     return Report(
-        recomputed=frozenset(run for run, verdict in valid.items() if verdict["verdict"] == "recomputed"),
-        refuted={run: verdict["reason"] for run, verdict in valid.items() if verdict["verdict"] == "failed"},
+        recomputed=frozenset(run for run, verdict in valid.items() if verdict["verdict"] == RECOMPUTED),
+        refuted={run: verdict["reason"] for run, verdict in valid.items() if verdict["verdict"] == FAILED},
     )
 
 

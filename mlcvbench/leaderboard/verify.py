@@ -15,7 +15,7 @@ from mlcvbench.errors import MlcvbenchError
 from mlcvbench.leaderboard.boards import boards_of
 from mlcvbench.leaderboard.build import SITE
 from mlcvbench.leaderboard.export import table_files
-from mlcvbench.leaderboard.report import Report, read_report, record_digest, write_report
+from mlcvbench.leaderboard.report import CHECKED, FAILED, RECOMPUTED, Report, read_report, record_digest, write_report
 from mlcvbench.records.schema import Record
 
 ARCHIVED = ("predictions.", "rows.", "latency.", "log.", "plots/")
@@ -42,11 +42,12 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """All checks of a folder of runs, and the ids of the runs whose metrics were recomputed."""
+    """All checks of a folder of runs, and the ids of the runs whose metrics were recomputed, now or earlier."""
 
     checks: tuple[Check, ...]
     recomputed: tuple[str, ...]
     runs: int
+    earlier: tuple[str, ...] = ()
 
     @property
     def errors(self) -> list[Check]:
@@ -58,21 +59,31 @@ class Verified:
         failed = len(self.errors)
         return (
             f"{self.runs} runs, {len(self.checks)} checks, {failed} failed; "
-            f"{len(self.recomputed)} runs recomputed bit for bit."
+            f"{len(self.recomputed)} runs recomputed bit for bit{self._earlier()}."
         )
+
+    def _earlier(self) -> str:
+        return f", {len(self.earlier)} earlier, whose predictions are not here" if self.earlier else ""
 
     def plain(self) -> dict[str, Any]:
         """Return everything as JSON types."""
-        return {"checks": [asdict(c) for c in self.checks], "recomputed": list(self.recomputed), "runs": self.runs}
+        ids = {"recomputed": list(self.recomputed), "earlier": list(self.earlier)}
+        return {"checks": [asdict(check) for check in self.checks], **ids, "runs": self.runs}
 
 
 def verify_runs(
-    runs: Path, out: Path | None, data: Mapping[str, Any] | None = None, archive: Path | None = None
+    runs: Path,
+    out: Path | None,
+    data: Mapping[str, Any] | None = None,
+    archive: Path | None = None,
+    *,
+    keep: bool = False,
 ) -> Verified:
     """Check every run in `runs`, write the verdicts beside them and compare the tables in `out` where there are any.
 
     `data`: `data.*` paths of data sets, which records do not hold; `archive`: where large predictions lie, a folder a
-    sha256.
+    sha256. `keep`: a run that was recomputed earlier, whose record is the same to the byte and whose predictions are
+    not here, stays recomputed; for the folder's owner, since another reader has no reason to believe its report.
     """
     from mlcvbench.errors import StoreError
     from mlcvbench.records.durable import storing
@@ -92,17 +103,21 @@ def verify_runs(
         checks += found
         verdicts[record.run_id] = _verdict(found, folder)
     built_with = read_report(runs)
+    recomputed = tuple(run for run, verdict in verdicts.items() if verdict["verdict"] == RECOMPUTED)
+    unsure = [run for run, verdict in verdicts.items() if verdict["verdict"] == CHECKED]
+    earlier = tuple(run for run in unsure if keep and run in built_with.recomputed)
+    for run in earlier:
+        verdicts[run]["verdict"] = RECOMPUTED
     with storing(runs):
         write_report(runs, verdicts)
     checks += _tables(pairs, (built_with, read_report(runs)), out) if out is not None else []
-    recomputed = tuple(run for run, verdict in verdicts.items() if verdict["verdict"] == "recomputed")
-    return Verified(tuple(checks), recomputed, len(pairs) + len(problems))
+    return Verified(tuple(checks), recomputed, len(pairs) + len(problems), earlier)
 
 
 def _verdict(checks: Sequence[Check], folder: Path) -> dict[str, str]:
     failed = next((check for check in checks if not check.passed), None)
     made = any(check.id == "metrics" and not check.note for check in checks)
-    verdict = "failed" if failed else "recomputed" if made else "checked"
+    verdict = FAILED if failed else RECOMPUTED if made else CHECKED
     reason = f"{failed.id} {failed.file}" if failed else ""
     return {"record": record_digest(folder) or "", "verdict": verdict, "reason": reason}
 

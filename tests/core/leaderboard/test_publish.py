@@ -13,6 +13,7 @@ from mlcvbench.cli.leaderboard import leaderboard
 from mlcvbench.errors import CheckFailedError
 from mlcvbench.leaderboard import publish as publishing
 from mlcvbench.leaderboard.publish import publish
+from mlcvbench.leaderboard.report import read_report
 from mlcvbench.leaderboard.verify import verify_runs
 from mlcvbench.records.canonical import read_record, to_json
 from mlcvbench.records.schema import Retraction
@@ -61,6 +62,37 @@ def test_large_predictions_go_to_an_archive_named_by_their_hash(
     with_archive = verify_runs(tmp_path / "out/records", tmp_path / "out", archive=tmp_path / "out/archive")
     assert (with_archive.errors, len(with_archive.recomputed)) == ([], 1)
     assert verify_runs(tmp_path / "out/records", tmp_path / "out").recomputed == ()
+
+
+def test_what_was_recomputed_stays_so_where_the_archive_is_elsewhere_and_for_its_owner_only(
+    runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(publishing, "MOST_BYTES", 10)
+    out = tmp_path / "out"
+    publish(runs, out)
+    first = only(out / "records")
+    shutil.rmtree(out / "archive")
+    stored_run(tmp_path / "more", "model=knn")
+
+    done = publish(tmp_path / "more", out)
+
+    assert first.name in read_report(out / "records").recomputed
+    assert done.summary.endswith("1 runs recomputed bit for bit, 1 earlier, whose predictions are not here.")
+    assert verify_runs(out / "records", None).earlier == ()
+    assert first.name not in read_report(out / "records").recomputed
+
+
+def test_a_record_that_changed_since_is_not_kept_as_recomputed(
+    runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(publishing, "MOST_BYTES", 10)
+    out = tmp_path / "out"
+    publish(runs, out)
+    path = only(out / "records") / "record.json"
+    shutil.rmtree(out / "archive")
+    path.write_bytes(path.read_bytes().rstrip() + b" \n")
+
+    assert verify_runs(out / "records", None, keep=True).earlier == ()
 
 
 def test_a_touched_run_stops_the_publication(runs: Path, tmp_path: Path) -> None:
