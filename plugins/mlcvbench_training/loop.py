@@ -41,6 +41,8 @@ SCALED_BYTES = 256 * 2**20
 """Images that take no more than this as floats are scaled once, not in each step."""
 SAVING_SHARE = 0.01
 """Most of a training's time that goes into checkpoints but for the last, for an epoch may take milliseconds."""
+LARGEST_DECAY = 2.0
+"""Of lr x weight_decay: beyond it a step's theta (1 - lr x weight_decay) is larger than theta."""
 FIRST_SAVING = 0.003
 """Seconds that the first checkpoint is taken to cost."""
 AUXILIARY_WEIGHT = 0.3
@@ -86,7 +88,8 @@ def train_network(
     epoch's end) and, with `val`, val_loss and val_accuracy. The loop stops early when another epoch would exceed
     `ctx.budget` seconds. Equal seed, data, threads and machine give equal weights, interrupted or not.
 
-    DivergedError when the loss is not finite; RequestError when the settings cannot be carried out on this network.
+    DivergedError when the loss or the weights are not finite; RequestError when the settings cannot be carried out on
+    this network.
     """
     run = Training(module, examples, settings, ctx, val)
     with seeded(ctx.seed, examples.labels.device):
@@ -97,7 +100,7 @@ def train_network(
             ctx.progress(run.epochs, settings.epochs)
         run.finish()
     module.eval()
-    return FitReport(epochs=run.epochs, history=run.history, earlier_seconds=run.earlier)
+    return FitReport(run.epochs, run.history, run.earlier, run.cut_short)
 
 
 def evaluate(module: nn.Module, examples: Examples, total: Loss) -> tuple[float, float]:
@@ -159,7 +162,7 @@ class Training:
         self.teacher = ctx.teacher if isinstance(ctx, GuidedContext) else None
         until = ctx.until if isinstance(ctx, GuidedContext) else None
         self.last = settings.epochs if until is None else until
-        self.epochs, self.step, self.rate, self.ended = 0, 0, 0.0, False
+        self.epochs, self.step, self.rate, self.ended, self.cut_short = 0, 0, 0.0, False, False
         self.history: dict[str, list[float]] = {name: [] for name in ("loss", "train_accuracy", "lr")}
         if val is not None:
             self.history |= {"val_loss": [], "val_accuracy": []}
@@ -172,12 +175,7 @@ class Training:
         newton = settings.optimizer == NEWTON
         loss, correct = self._newton() if newton else self._pass()
         if not np.isfinite(loss):
-            cure = "a smaller fit.newton_lr or a larger fit.damping" if newton else "a smaller fit.lr"
-            rate = settings.newton_lr if newton else settings.lr
-            raise DivergedError(
-                f"training diverged: the loss is {loss} in epoch {self.epochs + 1} of {settings.epochs} with "
-                f"optimizer {settings.optimizer}, lr {rate:g}; set {cure}."
-            )
+            raise self._diverged(f"the loss is {loss} in epoch {self.epochs + 1} of {settings.epochs}")
         self.epochs += 1
         seen = {"loss": loss, "train_accuracy": correct, "lr": self.rate}
         if self.average is not None and settings.average == "swa" and self._is_cycle_end():
@@ -193,6 +191,7 @@ class Training:
             self.history[name].append(value)
         spent = time.monotonic() - self.started
         if self.ctx.budget is not None and (self.earlier + spent) * (1 + 1 / self.epochs) > self.ctx.budget:
+            self.cut_short = self.epochs < self.last and not self.ended
             self.ended = True
         if self.ctx.checkpoints is not None and self._is_time_to_save():
             begin = time.monotonic()
@@ -206,13 +205,27 @@ class Training:
         return over or time.monotonic() - self.saved >= self.saving / SAVING_SHARE
 
     def finish(self) -> None:
-        """Leave in the network the weights that were asked for: the last, the best, or a mean."""
+        """Leave in the network the weights that were asked for: the last, the best, or a mean. They must be finite."""
+        import torch
+
         if self.stopper is not None:
             self.stopper.put_back(self.module)
         elif self.average is not None:
             self.average.put_in()
             if self.settings.average == "swa":
                 estimate_norms(self.module, (scaled(self.examples.images[block]) for block in self.blocks))
+        if not all(bool(torch.isfinite(parameter).all()) for parameter in self.module.parameters()):
+            raise self._diverged(f"the weights are not finite after epoch {self.epochs} of {self.settings.epochs}")
+
+    def _diverged(self, what: str) -> DivergedError:
+        """Return the error for a training that came to nothing, with what to set instead."""
+        settings = self.settings
+        rate, cure = settings.lr, "a smaller fit.lr"
+        if settings.optimizer == NEWTON:
+            rate, cure = settings.newton_lr, "a smaller fit.newton_lr or a larger fit.damping"
+        elif settings.weight_decay > 1 and settings.lr * settings.weight_decay > LARGEST_DECAY:
+            cure = "a smaller fit.weight_decay"
+        return DivergedError(f"training diverged: {what} with optimizer {settings.optimizer}, lr {rate:g}; set {cure}.")
 
     def _pass(self) -> tuple[float, float]:
         """Make one pass in a fresh order; return the mean loss and the accuracy on the way."""
