@@ -114,6 +114,7 @@ def _fit(config: RunConfig, data: LoadedData, report: Progress, model: Model, ch
     return FitInfo(
         seconds=seconds + outcome.earlier_seconds,
         epochs=outcome.epochs,
+        cut_short=outcome.cut_short,
         peak_memory=max(0, peak - resident),
         train_samples=len(parts.train),
         val_samples=len(parts.val) if parts.val is not None else None,

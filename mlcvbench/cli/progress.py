@@ -87,7 +87,16 @@ def _line(event: SweepEvent) -> str | None:
         said = f"{error.stage}: {error.message}" if error else "no reason given"
         return f"{_head(event)}{record.status}, {said}"
     seconds = sum(record.stage_seconds.values())
-    return f"{_head(event)}ok in {seconds:.0f} s{_lost(record)}"
+    return f"{_head(event)}ok in {seconds:.0f} s{_lost(record)}{_cut_short(record)}"
+
+
+def _cut_short(record: Record) -> str:
+    """Say that the fit ended early, if it did."""
+    fit, budget = record.fit, record.config.get("definition", {}).get("fit_budget")
+    if not fit.cut_short:
+        return ""
+    done = f" after epoch {fit.epochs}" if fit.epochs is not None else ""
+    return f"; its fit was cut short{done}: the budget is {budget:g} s"
 
 
 def _lost(record: Record) -> str:

@@ -49,12 +49,14 @@ class FitContext:
 class FitReport:
     """What a fit did: epochs run (None when it has none) and a history of columns of equal length, such as loss.
 
-    `earlier_seconds`: spent by processes that were interrupted, for a fit that went on from a checkpoint.
+    `earlier_seconds`: spent by processes that were interrupted, for a fit that went on from a checkpoint. `cut_short`:
+    `ctx.budget` ended it before its settings did, so that a faster machine would have fitted another model.
     """
 
     epochs: int | None = None
     history: Mapping[str, list[float]] = field(default_factory=dict)
     earlier_seconds: float = 0.0
+    cut_short: bool = False
 
 
 @names_fields

@@ -141,6 +141,8 @@ def _flags(records: Sequence[Record]) -> tuple[str, ...]:
         flags.add("timing did not converge")
     if any(record.fit.cached for record in records):
         flags.add("fit cost of the original fit (weights cached)")
+    if any(record.fit.cut_short for record in records):
+        flags.add("fit cut short by its budget")
     return tuple(sorted(flags))
 
 

@@ -176,11 +176,15 @@ class ThroughputInfo(Part):
 
 
 class FitInfo(Part):
-    """What fitting took. `cached`: the weights came from the cache and the figures are of the original fit."""
+    """What fitting took. `cached`: the weights came from the cache and the figures are of the original fit.
+
+    `cut_short`: the definition's budget ended it before its settings did; a faster machine gives another model.
+    """
 
     seconds: float | None = None
     epochs: int | None = None
     cached: bool = False
+    cut_short: bool = False
     peak_memory: int | None = None
     train_samples: int | None = None
     val_samples: int | None = None

@@ -64,7 +64,11 @@ class Distill(TorchModel):
             name = self.student.partition(",")[0]
             raise RequestError(f"model {name!r} is not trained by the shared loop, so it cannot learn from a teacher.")
         self.module = pupil.module
-        return replace(report, earlier_seconds=report.earlier_seconds + taught.earlier_seconds)
+        return replace(
+            report,
+            earlier_seconds=report.earlier_seconds + taught.earlier_seconds,
+            cut_short=report.cut_short or taught.cut_short,
+        )
 
 
 def _silent(module: nn.Module) -> torch.nn.Module:

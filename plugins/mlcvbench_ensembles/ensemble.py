@@ -48,6 +48,7 @@ class Ensemble(TorchModel):
             epochs=sum(report.epochs or 0 for report in reports),
             history=mean_history(reports),
             earlier_seconds=sum(report.earlier_seconds for report in reports),
+            cut_short=any(report.cut_short for report in reports),
         )
 
 

@@ -70,7 +70,8 @@ class HogSvm(Model):
         self.scales = pyramid_scales(np.sqrt(width * height), window, cell, self.params["scales"])
         learned = Trainer(train, templates, self.scales, self.params, ctx).run()
         self.bank, self.calibration = learned.bank, learned.calibration
-        return FitReport(history=learned.history)
+        cut_short = len(learned.history["hard_negatives"]) < self.params["rounds"]
+        return FitReport(history=learned.history, cut_short=cut_short)
 
     def preprocess(self, batch: Batch) -> list[Array]:
         return [as_color(np.asarray(image)) for image in batch.inputs["image"]]

@@ -131,6 +131,7 @@ def minimise(
         history["train_accuracy"].append(float((logits.argmax(1) == labels).float().mean()))
         return loss
 
+    cut_short = False
     started = time.monotonic()
     while len(history["loss"]) < settings.epochs:
         optimizer.param_groups[0]["max_eval"] = settings.epochs - len(history["loss"])
@@ -140,6 +141,9 @@ def minimise(
         ctx.progress(min(len(history["loss"]), settings.epochs), settings.epochs)
         gradients = [parameter.grad for parameter in linear.parameters() if parameter.grad is not None]
         converged = max(float(gradient.abs().max()) for gradient in gradients) <= CONVERGED
-        if converged or (ctx.budget is not None and time.monotonic() - started > ctx.budget):
+        if converged:
             break
-    return FitReport(epochs=len(history["loss"]), history=history)
+        if ctx.budget is not None and time.monotonic() - started > ctx.budget:
+            cut_short = len(history["loss"]) < settings.epochs
+            break
+    return FitReport(epochs=len(history["loss"]), history=history, cut_short=cut_short)

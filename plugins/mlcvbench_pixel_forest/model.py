@@ -53,7 +53,7 @@ class ForestModel(Model):
         columns, labels = self._sampled(train, generator)
         self.forest, grown = self._grown(columns, labels, ctx)
         self.reduce()
-        return FitReport(history={"trees": grown})
+        return FitReport(history={"trees": grown}, cut_short=grown[-1] < self.params["trees"])
 
     def prepare(self, train: Split, generator: np.random.Generator) -> None:
         """Draw what the features need before any pixel is looked at; the default needs nothing."""

@@ -43,6 +43,7 @@ def save_training(run: Training, folder: Path) -> None:
         "epochs": run.epochs,
         "step": run.step,
         "ended": run.ended,
+        "cut_short": run.cut_short,
         "seconds": run.earlier + time.monotonic() - run.started,
         "history": run.history,
         "schedule": run.schedule.state(),
@@ -77,7 +78,8 @@ def resume_training(run: Training, folder: Path) -> None:
     if run.stopper is not None:
         run.stopper.restore(facts["stopper"], parts.get("best", {}))
     run.schedule.restore(facts["schedule"])
-    run.epochs, run.step, run.ended = facts["epochs"], facts["step"], facts["ended"]
+    run.epochs, run.step = facts["epochs"], facts["step"]
+    run.ended, run.cut_short = facts["ended"], facts["cut_short"]
     run.history, run.earlier = facts["history"], facts["seconds"]
 
 

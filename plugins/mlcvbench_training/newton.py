@@ -67,12 +67,11 @@ def newton_step(module: nn.Module, batches: Batches, count: int, settings: Setti
         gradient = gradient + grad(mean_loss)(theta, inputs, labels)
         hessian += jacrev(grad(mean_loss), chunk_size=COLUMNS)(theta, inputs, labels)
     hessian.diagonal().add_(settings.damping)
-    try:
-        step = torch.linalg.solve(hessian, gradient)
-    except torch.linalg.LinAlgError:
+    step, singular = torch.linalg.solve_ex(hessian, gradient)
+    if singular:
         raise RequestError(
             f"fit.optimizer=newton: the Hessian is singular with fit.damping={settings.damping:g}; set a larger one."
-        ) from None
+        )
     theta = theta - settings.newton_lr * step
     with torch.no_grad():
         for parameter, piece in zip(parameters, torch.split(theta, sizes), strict=True):

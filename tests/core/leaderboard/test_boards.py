@@ -11,7 +11,7 @@ from support.records import failed_record, make_record, sha, write_run
 from mlcvbench.leaderboard.boards import boards_of
 from mlcvbench.leaderboard.build import read_boards
 from mlcvbench.leaderboard.display import answer
-from mlcvbench.records.schema import DatasetInfo, Metric, Retraction, TaskInfo
+from mlcvbench.records.schema import DatasetInfo, FitInfo, Metric, Retraction, TaskInfo
 
 NOWHERE = Path("nowhere")
 
@@ -62,6 +62,15 @@ def test_saying_where_the_data_lie_does_not_change_the_boards_name():
     config = {"given": ["data.root", "fit.epochs"], "data_seed": 0}
 
     assert board_of(make_record("knn", config=config)).slug == "digits"
+
+
+def test_a_fit_that_its_budget_cut_short_is_flagged():
+    record = make_record("knn")
+
+    row = board_of(record.model_copy(update={"fit": FitInfo(seconds=9.0, epochs=4, cut_short=True)})).rows[0]
+
+    assert "fit cut short by its budget" in row.flags
+    assert "fit cut short by its budget" not in board_of(record).rows[0].flags
 
 
 def test_seeds_of_one_configuration_are_one_row_with_their_mean():

@@ -55,6 +55,7 @@ def test_mining_adds_mistakes_and_the_budget_ends_it(scenes, detector):
 
     assert detector.report.history["hard_negatives"][0] > 0
     assert len(stopped.report.history["hard_negatives"]) == 1
+    assert (detector.report.cut_short, stopped.report.cut_short) == (False, True)
 
 
 def test_boxes_lie_in_the_image_and_scores_are_probabilities_best_first(scenes, detector):

@@ -200,6 +200,8 @@ def test_a_budget_ends_the_fit_after_ten_iterations():
     report = LinearSoftmax(problem(SHAPE)).fit(digits()[0], None, ctx)
 
     assert report.epochs == pytest.approx(12, abs=3)
+    assert report.cut_short
+    assert not LinearSoftmax(problem(SHAPE)).fit(digits()[0], None, context(0)).cut_short
 
 
 def test_colour_images_and_constant_pixels_are_fitted():

@@ -90,7 +90,7 @@ def test_a_spent_budget_leaves_the_trees_grown_so_far_which_are_the_first_ones(c
     report = model.fit(data.splits["train"], None, FitContext(0, Device(), budget=0.0))
 
     whole = fitted(name, data, trees=5)
-    assert report.history["trees"] == [1.0]
+    assert (report.history["trees"], report.cut_short) == ([1.0], True)
     nodes = len(model.forest.arrays["left"])
     np.testing.assert_array_equal(model.forest.arrays["left"], whole.forest.arrays["left"][:nodes])
     np.testing.assert_array_equal(model.forest.arrays["threshold"], whole.forest.arrays["threshold"][:nodes])

@@ -118,7 +118,16 @@ def test_a_loss_that_is_not_finite_ends_the_training_with_one_clear_error():
 def test_a_spent_budget_ends_the_training_after_the_running_epoch():
     ctx = FitContext(seed=0, device=Device(), budget=1e-9)
 
-    assert train_network(network(), examples(), QUICK, ctx).epochs == 1
+    report = train_network(network(), examples(), QUICK, ctx)
+
+    assert (report.epochs, report.cut_short) == (1, True)
+    assert not train_network(network(), examples(), QUICK, context()).cut_short
+
+
+def test_a_budget_that_is_spent_with_the_last_epoch_cuts_nothing_short():
+    ctx = FitContext(seed=0, device=Device(), budget=1e-9)
+
+    assert not train_network(network(), examples(), replace(QUICK, epochs=1), ctx).cut_short
 
 
 def test_label_smoothing_is_the_textbook_loss():
