@@ -16,6 +16,7 @@ from mlcvbench.definitions import TASK_MARK, definition_files, load_definition
 from mlcvbench.errors import OverrideError, RequestError
 from mlcvbench.expansion import Request
 from mlcvbench.registry import Registry, get_registry
+from mlcvbench.run_keys import REQUEST_KEYS, RUN_KEYS
 from mlcvbench.search import take_request
 from mlcvbench.settings import single, split_commas
 from mlcvbench.spec_checks import check_inputs
@@ -33,8 +34,10 @@ class Plan:
     definition: Definition
 
 
-def parse_pairs(args: Sequence[str]) -> list[tuple[str, str]]:
+def parse_pairs(args: Sequence[str], bare: str | None = None) -> list[tuple[str, str]]:
     """Split `KEY=VALUE` words; OverrideError when one is not of that form, is empty, or its key is given twice.
+
+    `bare` is the key that a word without one most likely lacks; the message offers it.
 
     >>> parse_pairs(["model=knn", "model.k=1,3"])
     [('model', 'knn'), ('model.k', '1,3')]
@@ -43,14 +46,21 @@ def parse_pairs(args: Sequence[str]) -> list[tuple[str, str]]:
     for word in args:
         key, equals, value = word.partition("=")
         if not equals or not key.strip():
-            hint = f" Did you mean 'task={word}'?" if word and equals == "" and word.isidentifier() else ""
-            raise OverrideError(f"{word!r}: wanted KEY=VALUE, such as model=knn.{hint}")
+            raise OverrideError(f"{word!r}: wanted KEY=VALUE, such as model=knn.{_offer(word, bare)}")
         if not value.strip():
             raise OverrideError(f"{key}: the value is empty; wanted KEY=VALUE, such as model=knn.")
         if any(key == known for known, _ in pairs):
             raise OverrideError(f"key {key!r} is given twice; a sweep is written {key}=A,B.")
         pairs.append((key.strip(), value.strip()))
     return pairs
+
+
+def _offer(word: str, bare: str | None) -> str:
+    """Return what a word without a value may have meant: a key (`model knn`, `--model`), or the value of `bare`."""
+    name = word.lstrip("-")
+    if name in (*REQUEST_KEYS, *RUN_KEYS):
+        return f" Did you mean '{name}=VALUE'?"
+    return f" Did you mean '{bare}={word}'?" if bare is not None and word.isidentifier() else ""
 
 
 def plan(args: Sequence[str], registry: Registry | None = None, *, outside: str | None = None) -> Plan:
@@ -61,7 +71,7 @@ def plan(args: Sequence[str], registry: Registry | None = None, *, outside: str 
     task, model or data set; RequestError what does not go together.
     """
     known = registry or get_registry()
-    pairs = dict(parse_pairs(args))
+    pairs = dict(parse_pairs(args, bare="task"))
     out = single("out", pairs.pop("out", DEFAULT_OUT))
     search = take_request(pairs)
     definition = _definition(pairs.pop("task", None), pairs.pop("data", None), known)

@@ -138,9 +138,19 @@ def _run_click(name: str, words: list[str]) -> int:
     except click.ClickException as error:
         where = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else f"mlcvbench {name}"
         message = error.format_message()
+        if isinstance(error, click.NoSuchOption) and _is_key(error.option_name):
+            message = f"no such option {error.option_name!r}: settings are written KEY=VALUE, such as model=knn."
         end = "" if message.endswith((".", "?")) else "."
         return _fail(f"{message[:1].lower()}{message[1:]}{end} Try '{where} --help'.", 2)
     return result if isinstance(result, int) else 0
+
+
+def _is_key(option: str) -> bool:
+    """Return whether an unknown option is a setting in the form of other programs: `--model`, `--fit.lr`."""
+    from mlcvbench.run_keys import REQUEST_KEYS, RUN_KEYS
+
+    name = option.lstrip("-")
+    return "." in name or name in (*REQUEST_KEYS, *RUN_KEYS)
 
 
 def _say(line: str) -> None:

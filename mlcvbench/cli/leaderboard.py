@@ -17,7 +17,7 @@ def leaderboard() -> None:
     """Build, verify or publish leaderboards."""
 
 
-@leaderboard.command("build")
+@leaderboard.command("build", short_help="Build the boards of a folder of runs.")
 @click.argument("settings", nargs=-1)
 @click.option("--json", "as_json", is_flag=True, help="Print the boards as JSON.")
 def build(settings: tuple[str, ...], as_json: bool) -> None:
@@ -52,7 +52,7 @@ def build(settings: tuple[str, ...], as_json: bool) -> None:
         click.echo(f"open {out / SITE / 'index.html'}" if site else f"tables in {out}")
 
 
-@leaderboard.command("verify")
+@leaderboard.command("verify", short_help="Check every run and recompute its metrics.")
 @click.argument("settings", nargs=-1)
 @click.option("--json", "as_json", is_flag=True, help="Print every check as JSON.")
 def verify(settings: tuple[str, ...], as_json: bool) -> None:
@@ -81,7 +81,7 @@ def verify(settings: tuple[str, ...], as_json: bool) -> None:
         raise CheckFailedError(f"{len(result.errors)} of {len(result.checks)} checks failed.")
 
 
-@leaderboard.command("publish")
+@leaderboard.command("publish", short_help="Copy, build and verify what goes into git.")
 @click.argument("settings", nargs=-1)
 def publish_runs(settings: tuple[str, ...]) -> None:
     """Copy sound runs into a folder for git, with what recomputes them, and build and verify its boards.

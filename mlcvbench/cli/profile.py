@@ -57,7 +57,7 @@ def _request(settings: Sequence[str]) -> dict[str, Any]:
     from mlcvbench.errors import UnknownNameError
     from mlcvbench.overrides import parse_pairs
 
-    given = dict(parse_pairs(settings))
+    given = dict(parse_pairs(settings, bare="model"))
     own = {key.removeprefix("model."): given.pop(key) for key in list(given) if key.startswith("model.")}
     for key in given:
         if key not in KEYS:

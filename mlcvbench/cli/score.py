@@ -24,7 +24,7 @@ def score(settings: tuple[str, ...], as_json: bool) -> None:
     from mlcvbench.search import SEARCH_KEYS
     from mlcvbench.specs import NAME_PATTERN
 
-    pairs = dict(parse_pairs(settings))
+    pairs = dict(parse_pairs(settings, bare="task"))
     own = {key: pairs.pop(key, None) for key in ("predictions", "as", "value")}
     path, name = own["predictions"], own["as"]
     if not path:

@@ -75,7 +75,7 @@ class Study:
 
 def plan_study(kind: Kind, words: Sequence[str], registry: Registry | None = None) -> Study:
     """Return the study that KEY=VALUE words ask for; the errors are those of `mlcvbench run`, and exit 2."""
-    pairs = dict(parse_pairs(words))
+    pairs = dict(parse_pairs(words, bare="task"))
     own = {
         param.name: parse_setting(param, pairs.pop(param.name), param.name) if param.name in pairs else param.default
         for param in OWN[kind]

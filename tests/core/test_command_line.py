@@ -66,6 +66,10 @@ def test_an_unknown_command_offers_the_nearest(capsys: pytest.CaptureFixture[str
     [
         (["info"], "missing argument 'NAME'. Try 'mlcvbench info --help'."),
         (["list", "--jsn"], "no such option '--jsn'. Did you mean '--json'? Try 'mlcvbench list --help'."),
+        (
+            ["run", "task=digits", "--model", "knn"],
+            "no such option '--model': settings are written KEY=VALUE, such as model=knn. Try 'mlcvbench run --help'.",
+        ),
         (["list", "models", "more"], "got unexpected extra argument (more). Try 'mlcvbench list --help'."),
         (["plugin", "knew"], "no such command 'knew'. Did you mean 'new'? Try 'mlcvbench plugin --help'."),
     ],
@@ -142,6 +146,22 @@ def test_a_command_that_exits_through_python_keeps_its_code(given: object, code:
     command(monkeypatch, raising(SystemExit(given)))
 
     assert main(["show"]) == code
+
+
+@pytest.mark.parametrize(
+    ("words", "offer"), [(["profile", "vgg16"], "model=vgg16"), (["run", "digits"], "task=digits")]
+)
+def test_a_name_without_its_key_is_offered_with_the_key_it_lacks(
+    words: list[str], offer: str, capsys: pytest.CaptureFixture[str]
+):
+    assert main(words) == 2
+    assert capsys.readouterr().err.endswith(f"wanted KEY=VALUE, such as model=knn. Did you mean '{offer}'?\n")
+
+
+def test_the_help_of_a_group_says_every_line_whole(capsys: pytest.CaptureFixture[str]):
+    for group in ("data", "leaderboard", "plugin", "study"):
+        assert main([group, "--help"]) == 0
+        assert "..." not in capsys.readouterr().out.partition("Commands:")[2]
 
 
 def test_a_group_without_a_subcommand_prints_its_help(capsys: pytest.CaptureFixture[str]):

@@ -34,8 +34,10 @@ def test_only_the_first_equals_sign_splits():
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["knn"], "'knn': wanted KEY=VALUE, such as model=knn. Did you mean 'task=knn'?"),
-        (["--seed"], "'--seed': wanted KEY=VALUE, such as model=knn."),
+        (["digits"], "'digits': wanted KEY=VALUE, such as model=knn. Did you mean 'task=digits'?"),
+        (["model", "knn"], "'model': wanted KEY=VALUE, such as model=knn. Did you mean 'model=VALUE'?"),
+        (["--seed"], "'--seed': wanted KEY=VALUE, such as model=knn. Did you mean 'seed=VALUE'?"),
+        (["./a b"], "'./a b': wanted KEY=VALUE, such as model=knn."),
         (["=knn"], "'=knn': wanted KEY=VALUE, such as model=knn."),
         (["model="], "model: the value is empty; wanted KEY=VALUE, such as model=knn."),
         (["seed=1", "seed=2"], "key 'seed' is given twice; a sweep is written seed=A,B."),
@@ -43,7 +45,7 @@ def test_only_the_first_equals_sign_splits():
 )
 def test_what_is_no_pair_is_refused(words: list[str], message: str):
     with pytest.raises(OverrideError) as caught:
-        parse_pairs(words)
+        parse_pairs(words, bare="task")
     assert str(caught.value) == message
 
 
