@@ -69,8 +69,14 @@ class Reporter:
 
 
 def _head(event: SweepEvent) -> str:
+    """Return what tells a run of a sweep from the others: its place, model, given settings but paths, and seed."""
+    from mlcvbench.request import given_settings, path_parameters, text
+
     config = event.config
-    return f"[{event.index + 1}/{event.total}] {config.model} seed {config.seed}: "
+    paths = {f"data.{name}" for name in path_parameters(config)}
+    given = {key: value for key, value in given_settings(config).items() if key not in paths}
+    settings = "".join(f" {key.removeprefix('model.')}={text(value)}" for key, value in given.items())
+    return f"[{event.index + 1}/{event.total}] {config.model}{settings} seed {config.seed}: "
 
 
 def _line(event: SweepEvent) -> str | None:

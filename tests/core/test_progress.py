@@ -1,10 +1,14 @@
 """What a run's line on the terminal says."""
 
+import io
 from pathlib import Path
 
 import pytest
 
 from mlcvbench.cli import main
+from mlcvbench.cli.progress import Reporter
+from mlcvbench.overrides import plan
+from mlcvbench.sweep import SweepEvent
 
 DEFINITION = """\
 name: hasty
@@ -27,3 +31,14 @@ def test_a_fit_that_its_budget_cut_short_says_so(tmp_path: Path, capsys: pytest.
 
     said = capsys.readouterr().err
     assert "; its fit was cut short after epoch 1: the budget is 0 s\n" in said
+
+
+def test_the_lines_of_a_sweep_tell_its_runs_apart_and_name_no_path(tmp_path: Path):
+    configs = plan(["task=fashion-mnist", "model=knn", "model.k=1,3", f"data.root={tmp_path}", "seed=7"]).configs
+    stream = io.StringIO()
+
+    with Reporter(stream=stream) as report:
+        for index, config in enumerate(configs):
+            report(SweepEvent("skipped", config, index, len(configs)))
+
+    assert stream.getvalue() == "[1/2] knn k=1 seed 7: already stored\n[2/2] knn k=3 seed 7: already stored\n"
