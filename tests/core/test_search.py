@@ -246,7 +246,7 @@ def test_a_dry_run_shows_the_space_the_fits_and_their_limits(tmp_path: Path, cap
         "  mlcvbench run task=digits model=knn model.k=1,3 select=grid seed=0 threads=1",
         "    model.k: 1, 3",
         "    2 candidates and the winner again: 3 fits; compared on the validation split",
-        "    fit budget 120 s each; the whole run at most 3600 s",
+        "    fit budget 600 s each; the whole run at most 3600 s",
     ]
     assert not (tmp_path / "runs").exists()
 
