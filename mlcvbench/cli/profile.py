@@ -141,8 +141,13 @@ def _standard_lines(request: dict[str, Any], rows: Sequence[Row]) -> list[str]:
         structure = "/".join((row.kernel_hw, row.stride, row.padding)) if row.kernel_hw else ""
         numbers = (row.activations, row.params, row.flops, row.activation_bytes, row.parameter_bytes)
         cells = (structure, row.shape, row.receptive_field, row.jump, *(_human(number) for number in numbers))
-        lines.append(_standard_line(row.layer, *cells))
+        lines.append(_standard_line(_title(row), *cells))
     return [*lines, "", *_footer(request, rows)]
+
+
+def _title(row: Row) -> str:
+    """Return a layer's name, with its type where the name is numbers alone, as in a sequence."""
+    return f"{row.layer} {row.type}" if row.type and row.layer.replace(".", "").isdigit() else row.layer
 
 
 def _standard_line(name: str, *cells: str) -> str:
