@@ -167,11 +167,19 @@ class Request:
                     self.idle.setdefault(key, str(reasons[0]))
         return config
 
+    def _check_settings(self, model: ModelSpec, params: dict[str, Any], fit: dict[str, Any]) -> None:
+        """Let the model refuse its settings; what cannot even be imported fails in its run, as any broken plugin."""
+        try:
+            target = load_target(model.target)
+        except Exception:  # noqa: BLE001 - a plugin's module may raise anything
+            return
+        target.check_settings(self.definition.kind, params, fit)
+
     def _resolved(self, model: ModelSpec, chosen: dict[str, dict[str, Any]]) -> RunConfig:
         params, fit = complete(model.params, chosen["model"]), complete(model.fit, chosen["fit"])
         if fitted := next((params[param.name] for param in model.params if param.type == "model"), None):
             if self.search is None:  # else a candidate that cannot be carried out is one that fails
-                load_target(model.target).check_settings(self.definition.kind, params, fit)
+                self._check_settings(model, params, fit)
             inner_fit(fitted, self.definition.kind, fit, self.registry)
         return RunConfig(
             definition=self.definition,
