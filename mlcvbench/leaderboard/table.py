@@ -148,6 +148,9 @@ def _wrapped(text: str, width: int) -> list[str]:
 
 
 def _legend(board: Board) -> str:
+    ranks = "± 95 %; rank: all the ranks a row can have; dots part the tie bands"
+    if all(row.costs["p50"].value is None for row in board.rows):
+        return f"{ranks}. -: not measured."
     kinds = {
         latency.interval
         for row in board.rows
@@ -157,10 +160,7 @@ def _legend(board: Board) -> str:
     timing = "between processes" if kinds == {"prediction-95"} else "within one process"
     machines = board.hardware
     place = machines[0][1] if len(machines) == 1 else f"{len(machines)} kinds of hardware"
-    return (
-        f"± 95 %; rank: all the ranks a row can have; dots part the tie bands, the faster first inside one. "
-        f"p50: end to end, batch 1, {timing}, {place}. -: not measured."
-    )
+    return f"{ranks}, the faster first inside one. p50: end to end, batch 1, {timing}, {place}. -: not measured."
 
 
 def _unranked(board: Board, width: int) -> list[str]:

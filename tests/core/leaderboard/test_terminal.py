@@ -47,6 +47,12 @@ def test_the_board_reads_well_in_a_terminal(tmp_path):
     assert render_terminal(board) == EXPECTED
 
 
+def test_a_board_without_times_says_nothing_of_how_they_were_taken(tmp_path):
+    text = render_terminal(board_of(tmp_path, make_record("knn", p50=None), make_record("cnn", 0.97, p50=None)))
+
+    assert text.endswith("dots part the tie bands. -: not\nmeasured.\n")
+
+
 @pytest.mark.parametrize("width", [45, 60, 80, 120])
 def test_no_line_is_wider_than_asked(tmp_path, width):
     board = board_of(
