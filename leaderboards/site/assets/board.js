@@ -1,5 +1,5 @@
-// The board's one script: sort, filter, columns and the scatter. All state lives in the hash, as #key=value.
-// A plain script: modules and fetch are refused on file://, where these pages must work.
+// The board: sort, filter, groups and columns; scatter.js draws. All state lives in the hash, as #key=value.
+// Plain scripts: modules and fetch are refused on file://, where these pages must work.
 "use strict";
 (() => {
   const root = document.documentElement;
@@ -26,7 +26,9 @@
       row,
       values,
       text: row.cells[1].textContent.toLowerCase(),
-      name: `${text("a")} ${text(".config")}`.trim(),
+      model: text("a"),
+      config: text(".config"),
+      parts: naturalParts(`${text("a")} ${text(".config")}`),
       family: text("small"),
       machine: row.dataset.hardware,
       ownFront: "front" in row.dataset,
@@ -41,11 +43,26 @@
     return /^[0-9.]+$/.test(text) ? Number(text) : text;
   }
 
+  // a name as texts and numbers, so that k=3 stands before k=15 and lr=0.003 before lr=0.03
+  function naturalParts(name) {
+    const parts = name.toLowerCase().match(/\d+(?:\.\d+)?(?:e[+-]?\d+)?|[^\d]+/g) ?? [];
+    return parts.map((part) => (/^\d/.test(part) ? Number(part) : part));
+  }
+
+  function compareNames(a, b) {
+    for (let i = 0; i < Math.min(a.length, b.length); i += 1) {
+      if (a[i] === b[i]) continue;
+      const [u, v] = typeof a[i] === typeof b[i] ? [a[i], b[i]] : [typeof a[i] === "number" ? 0 : 1, typeof b[i] === "number" ? 0 : 1];
+      return u < v ? -1 : 1;
+    }
+    return a.length - b.length;
+  }
+
   // ---- state: the hash holds what differs from the defaults
   const control = (name) => form.elements[name];
   const defaults = {
     q: "", family: "", hardware: control("hardware").value, p50: "", params: "", front: "", verified: "",
-    columns: "", x: control("x") ? control("x").value : "", y: data.scale, sort: "rank",
+    rows: "", columns: "", x: control("x") ? control("x").value : "", y: data.scale, sort: "rank",
   };
   let state = { ...defaults };
 
@@ -55,8 +72,8 @@
       if (key in state) state[key] = value;
     }
     const known = (name) => [...control(name).options].some((option) => option.value === state[name]);
-    for (const name of ["family", "hardware", "x", "y"]) {
-      if (control(name) && !known(name)) state[name] = defaults[name];
+    for (const name of ["family", "hardware", "rows", "x", "y"]) {
+      if (!control(name) || !known(name)) state[name] = defaults[name];
     }
     if (!keys.includes(state.sort.replace(/^-/, ""))) state.sort = defaults.sort;
     if (!["", "main", "cost", "all"].includes(state.columns)) state.columns = "";
@@ -79,6 +96,7 @@
 
   // ---- sort: empty values last both ways
   function compare(column, sign) {
+    if (column === at.model) return (a, b) => sign * compareNames(a.parts, b.parts) || a.values[0] - b.values[0];
     return (a, b) => {
       const u = a.values[column];
       const v = b.values[column];
@@ -87,21 +105,59 @@
     };
   }
 
-  let sorted = "rank";
+  let sorted = "rank ";
   function sort() {
     const down = state.sort.startsWith("-");
     const column = keys.indexOf(state.sort.replace(/^-/, ""));
+    const grouped = state.rows === "model";
     heads.forEach((head, index) => {
       if (index === column) head.setAttribute("aria-sort", down ? "descending" : "ascending");
       else head.removeAttribute("aria-sort");
     });
     table.classList.toggle("banded", state.sort === "rank");
-    if (sorted === state.sort) return;
-    sorted = state.sort;
+    if (sorted === `${state.sort} ${grouped}`) return;
+    sorted = `${state.sort} ${grouped}`;
     rows.sort(compare(column, down ? -1 : 1));
     const fragment = document.createDocumentFragment();
-    for (const { row } of rows) fragment.append(row);
-    body.append(fragment);
+    if (grouped) {
+      for (const [model, items] of byModel(rows)) fragment.append(groupHead(model), ...items.map(({ row }) => row));
+    } else {
+      for (const { row } of rows) fragment.append(row);
+    }
+    body.replaceChildren(fragment);
+  }
+
+  // ---- groups: models in the order of their first row, each under a line of its own
+  function byModel(items) {
+    const groups = new Map();
+    for (const item of items) {
+      if (!groups.has(item.model)) groups.set(item.model, []);
+      groups.get(item.model).push(item);
+    }
+    return groups;
+  }
+
+  function groupHead(model) {
+    const row = document.createElement("tr");
+    const cell = document.createElement("th");
+    const name = document.createElement("span");
+    row.className = "group";
+    row.dataset.model = model;
+    cell.scope = "colgroup";
+    cell.append(name);
+    row.append(cell);
+    return row;
+  }
+
+  function fillGroups(left) {
+    const groups = byModel(left);
+    const wide = heads.filter((head) => head.offsetParent !== null).length;
+    for (const row of body.querySelectorAll(".group")) {
+      const count = groups.get(row.dataset.model)?.length ?? 0;
+      row.hidden = count === 0;
+      row.cells[0].colSpan = wide;
+      row.cells[0].firstChild.textContent = `${row.dataset.model}, ${count} row${count === 1 ? "" : "s"}`;
+    }
   }
 
   // ---- filter
@@ -111,9 +167,10 @@
       const value = item.values[at[name]];
       return value != null && value <= Number(state[name]) * factor;
     };
-    const words = state.q.toLowerCase().split(/\s+/);
+    const words = state.q.toLowerCase().split(/[\s,]+/);
+    const fits = (word) => (/^-./.test(word) ? !item.text.includes(word.slice(1)) : item.text.includes(word));
     return (
-      words.every((word) => item.text.includes(word)) &&
+      words.every(fits) &&
       (state.family === "" || item.family === state.family) &&
       (state.hardware === "all" || item.machine === state.hardware) &&
       (state.verified === "" || item.values[at.trust] > 0) &&
@@ -124,10 +181,15 @@
 
   function filter() {
     let left = rows.filter(passes);
+    if (state.rows === "best") {
+      const best = [...byModel(left).values()].map((items) => items.reduce((a, b) => (b.values[0] < a.values[0] ? b : a)));
+      left = left.filter((item) => best.includes(item));
+    }
     const front = frontOf(left);
     if (state.front === "1") left = left.filter((item) => front.on.has(item));
     const kept = new Set(left);
     for (const item of rows) item.row.hidden = !kept.has(item);
+    fillGroups(left);
     const named = state.hardware !== "all" && control("hardware").options.length > 2;
     document.getElementById("shown").textContent =
       `${left.length} of ${rows.length} row${rows.length === 1 ? "" : "s"}` +
@@ -162,102 +224,19 @@
     return { on, near, line: usable.filter((item) => on.has(item)) };
   }
 
-  // ---- scatter
+  let point = () => {};
   function draw(items, front) {
     const axis = axisNow();
     if (!axis || !globalThis.Plot) return;
-    // Logs are taken here and the scales stay linear: the library leaves out labels of its log scales.
-    const across = (value) => (axis.log ? Math.log10(value * axis.factor) : value * axis.factor);
-    const x = (item) => across(item.values[at[axis.key]]);
-    const error = state.y === "error";
-    const percent = data.percent ? 100 : 1;
-    const floor = (0.5 * percent) / Math.max(1, data.n);
-    const height = (value) => (error ? -Math.log10(Math.max(floor, percent * (1 - value))) : percent * value);
-    const y = (item) => height(item.y);
-    const shown = items.filter((item) => item.values[at[axis.key]] !== null && item.y !== null);
-    const rest = shown.filter((item) => !front.on.has(item));
     const cell = (item, key) => item.row.cells[at[key]].textContent.replace("±", " ± ");
-    const label = (item) =>
-      `${item.name}\n${data.title} ${cell(item, data.primary)}\nrank ${cell(item, "rank")}\n${axis.title} ${cell(item, axis.key)}`;
-    const spanY = shown.filter((item) => item.ends[0] !== null && item.ends[1] !== null);
-    const spanX = axis.key === "p50" ? shown.filter((item) => item.ends[2] !== null && item.ends[3] !== null) : [];
-    const common = { x, y };
-    const narrow = scatter.clientWidth < 500;
-    const named = spread(shown.filter((item) => front.on.has(item)), narrow ? 4 : 8);
-    const width = Math.max(280, scatter.clientWidth);
-    const xs = domain([...shown.map(x), ...spanX.flatMap(({ ends }) => [across(ends[2]), across(ends[3])])]);
-    const ys = domain([...shown.map(y), ...spanY.flatMap(({ ends }) => [height(ends[0]), height(ends[1])])]);
-    const turn = xs[0] + (xs[1] - xs[0]) * (narrow ? 0.5 : 0.8); // names right of this stand left of their point
-    const whisker = { stroke: "var(--cloud)", strokeOpacity: 0.55 };
-    const lettering = {
-      text: "name", dy: -11, fill: "var(--ink)", stroke: "var(--bg)", strokeWidth: 4, lineWidth: 18,
-      textOverflow: "ellipsis",
-    };
-    const svg = Plot.plot({
-      width, height: 300, marginLeft: 50, marginRight: 20, marginTop: 26, marginBottom: 40,
-      style: { background: "transparent" },
-      x: {
-        domain: xs, label: `${axis.label} →`, labelOffset: 34, grid: true, tickSize: 3,
-        ...(axis.log
-          ? { ticks: steps(xs, narrow ? [1] : [1, 2, 5]), tickFormat: (d) => plain(10 ** d) }
-          : { ticks: narrow ? 4 : 8 }),
-      },
-      y: error
-        ? {
-            domain: ys, label: `↑ ${data.title}, on the log of the error`, grid: true, tickSize: 3,
-            ticks: steps([-ys[1], -ys[0]], [1, 2, 5]).map((d) => -d), tickFormat: (d) => plain(percent - 10 ** -d),
-          }
-        : { domain: data.higher ? ys : [ys[1], ys[0]], label: `↑ ${data.title}`, grid: true, ticks: 6, tickSize: 3 },
-      marks: [
-        Plot.ruleX(spanY, { x, y1: ({ ends }) => height(ends[0]), y2: ({ ends }) => height(ends[1]), ...whisker }),
-        Plot.ruleY(spanX, { y, x1: ({ ends }) => across(ends[2]), x2: ({ ends }) => across(ends[3]), ...whisker }),
-        Plot.line(front.line, { ...common, curve: "step-after", stroke: "var(--accent)", strokeWidth: 1.5, strokeOpacity: 0.7 }),
-        Plot.dot(rest.filter((item) => !front.near.has(item)), { ...common, r: 3.2, fill: "var(--cloud)" }),
-        Plot.dot(rest.filter((item) => front.near.has(item)), { ...common, r: 3.8, fill: "var(--bg)", stroke: "var(--accent)", strokeWidth: 1.5 }),
-        Plot.dot(shown.filter((item) => front.on.has(item)), { ...common, r: 5, symbol: "diamond", fill: "var(--accent)", stroke: "var(--bg)" }),
-        Plot.text(named.filter((item) => x(item) <= turn), { ...common, ...lettering, dx: 4, textAnchor: "start" }),
-        Plot.text(named.filter((item) => x(item) > turn), { ...common, ...lettering, dx: -4, textAnchor: "end" }),
-        Plot.tip(shown, Plot.pointer({ ...common, title: label, lineHeight: 1.3 })),
-      ],
+    point = drawScatter(scatter, {
+      data, axis, items, front,
+      error: state.y === "error",
+      cost: (item) => item.values[at[axis.key]],
+      about: (item) =>
+        `${item.model}${item.config ? `\n${item.config}` : ""}\n${data.title} ${cell(item, data.primary)}\n` +
+        `rank ${cell(item, "rank")}\n${axis.title} ${cell(item, axis.key)}`,
     });
-    svg.setAttribute("role", "img");
-    svg.setAttribute("aria-label",
-      `${data.title} against ${axis.label}: ${shown.length} rows, ${shown.filter((item) => front.on.has(item)).length} on the Pareto front; the table has the same numbers.`);
-    for (const group of svg.querySelectorAll("g[aria-label]")) group.removeAttribute("aria-label");
-    scatter.replaceChildren(svg);
-  }
-
-  // the span of some numbers with a little room
-  function domain(values) {
-    const known = values.filter((value) => value !== null && Number.isFinite(value));
-    if (!known.length) return [0, 1];
-    const low = Math.min(...known);
-    const high = Math.max(...known);
-    const room = (high - low) * 0.05 || Math.abs(high) * 0.05 || 1;
-    return [low - room, high + room];
-  }
-
-  // the logs of `digits` times powers of ten inside a span of logs; only powers of ten when they would crowd
-  function steps([low, high], digits) {
-    const found = [];
-    for (let power = Math.floor(low); power <= high; power += 1) {
-      for (const digit of digits) found.push(power + Math.log10(digit));
-    }
-    const inside = found.filter((value) => value >= low && value <= high);
-    return inside.length > 14 && digits.length > 1 ? steps([low, high], [1]) : inside;
-  }
-
-  function spread(items, most) {
-    if (items.length <= most) return items;
-    return Array.from({ length: most }, (_, i) => items[Math.round((i * (items.length - 1)) / (most - 1))]);
-  }
-
-  function plain(value) {
-    const size = Math.abs(value);
-    for (const [factor, prefix] of [[1e12, "T"], [1e9, "G"], [1e6, "M"], [1e4, "k"]]) {
-      if (size >= factor) return `${Number((value / (prefix === "k" ? 1e3 : factor)).toPrecision(4))}${prefix}`;
-    }
-    return String(Number(value.toPrecision(4)));
   }
 
   // ---- wiring
@@ -279,7 +258,7 @@
     show();
   }
   function clear() {
-    state = { ...defaults, sort: state.sort, columns: state.columns, x: state.x, y: state.y };
+    state = { ...defaults, sort: state.sort, rows: state.rows, columns: state.columns, x: state.x, y: state.y };
     fill();
     write();
     show();
@@ -311,6 +290,10 @@
       show();
     });
   });
+  const items = new Map(rows.map((item) => [item.row, item]));
+  const follow = (event) => point(items.get(event.target.closest("tr")));
+  for (const kind of ["pointerover", "focusin"]) body.addEventListener(kind, follow);
+  for (const kind of ["pointerleave", "focusout"]) body.addEventListener(kind, () => point(null));
   addEventListener("hashchange", load);
   let drawn = innerWidth;
   addEventListener("resize", () => {
