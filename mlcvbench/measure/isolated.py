@@ -70,15 +70,16 @@ class Probe:
         """Wait until the probe says `word`, calling `meanwhile` every so many seconds. ProbeFailedError otherwise."""
         pipe = self._pipe(self._process.stdout)
         while True:
+            left = self._deadline - time.monotonic()
+            if left <= 0:
+                raise ProbeFailedError(f"the measuring process was stopped after {self._seconds:.0f} s")
             if meanwhile is not None:
                 meanwhile()
-            if select.select([pipe], [], [], every)[0]:
+            if select.select([pipe], [], [], min(every, left))[0]:
                 said = pipe.readline().decode(errors="replace").strip()
                 if said == word:
                     return
                 raise ProbeFailedError(self._why(said))
-            if time.monotonic() > self._deadline:
-                raise ProbeFailedError(f"the measuring process was stopped after {self._seconds:.0f} s")
 
     def go(self) -> None:
         """Tell the probe to go on."""
