@@ -109,32 +109,11 @@ def hold_out(split: Split, share: float, seed: int) -> tuple[Array, Array]:
 
 def _folds(groups: Array, count: int, labels: Array, seed: int) -> list[Array]:
     """Return the samples in at most MOST_FOLDS parts of whole groups, `groups` (N,) numbered from 0 to `count` - 1."""
-    numbers = min(MOST_FOLDS, count, int(np.unique(labels, return_counts=True)[1].max()))
-    if count == len(groups):
-        return stratified_folds(labels, numbers, seed)
-    from sklearn.model_selection import StratifiedGroupKFold  # it takes minutes for 60,000 groups
+    from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
+    numbers = min(MOST_FOLDS, count, int(np.unique(labels, return_counts=True)[1].max()))
+    kind = StratifiedKFold if count == len(groups) else StratifiedGroupKFold  # the second takes minutes for 60,000
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # a label with fewer samples than folds cannot be in each
-        return [
-            part
-            for _, part in StratifiedGroupKFold(numbers, shuffle=True, random_state=seed).split(groups, labels, groups)
-        ]
-
-
-def stratified_folds(labels: Array, count: int, seed: int) -> list[Array]:
-    """Return the samples of `labels` int (N,) in `count` folds with equal shares of every label, to the nearest sample.
-
-    They are those of scikit-learn's shuffled StratifiedKFold, which takes a second to import.
-    """
-    _, first, known = np.unique(labels, return_index=True, return_inverse=True)
-    encoded = np.argsort(np.argsort(first))[known]  # labels are counted in the order in which they appear
-    kinds, ordered = len(first), np.sort(encoded)
-    shares = np.stack([np.bincount(ordered[fold::count], minlength=kinds) for fold in range(count)])
-    random = np.random.RandomState(seed)
-    fold_of = np.empty(len(labels), dtype=np.int64)
-    for kind in range(kinds):
-        folds = np.arange(count).repeat(shares[:, kind])
-        random.shuffle(folds)
-        fold_of[encoded == kind] = folds
-    return [np.flatnonzero(fold_of == fold) for fold in range(count)]
+        maker = kind(numbers, shuffle=True, random_state=seed)
+        return [part for _, part in maker.split(groups, labels, groups)]

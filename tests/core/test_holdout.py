@@ -6,15 +6,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
-from hypothesis import strategies as st
-from sklearn.model_selection import StratifiedKFold
 from support.runs import config_for
 
 from mlcvbench.assembly import model_spec
 from mlcvbench.contract import ArraySplit, LoadedData, Problem
 from mlcvbench.errors import DataError, RequestError
-from mlcvbench.holdout import hold_out, judged, stratified_folds
+from mlcvbench.holdout import hold_out, judged
 
 CONFIG = config_for("model=knn")
 
@@ -58,20 +55,6 @@ def test_the_seed_alone_decides_what_is_held_out():
 
     assert np.array_equal(first, again)
     assert not np.array_equal(first, other)
-
-
-@pytest.mark.filterwarnings("ignore:The least populated class")
-@settings(max_examples=50, deadline=None)
-@given(st.lists(st.integers(-3, 6), min_size=4, max_size=60), st.integers(2, 9), st.integers(0, 5))
-def test_stratified_folds_are_those_of_scikit_learn(labels: list[int], count: int, seed: int):
-    most = max(labels.count(label) for label in labels)
-    assume(count <= most)
-
-    found = stratified_folds(np.array(labels), count, seed)
-
-    reference = StratifiedKFold(count, shuffle=True, random_state=seed).split(labels, labels)
-    for ours, (_, theirs) in zip(found, reference, strict=True):
-        assert np.array_equal(ours, theirs)
 
 
 def test_labels_with_a_single_sample_do_not_stop_it():
