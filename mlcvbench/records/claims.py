@@ -31,6 +31,7 @@ LOCK_FILE = ".lock"
 FOREIGN_SECONDS = 7 * 86400.0
 """A pending folder of another machine or boot is left alone for a week: its process cannot be looked up."""
 
+_ATTEMPTS = 1000
 _NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK)
 _PENDING = re.compile(r"\.tmp-(?P<name>.+)-(?P<pid>\d+)-(?P<boot>[0-9a-f]{8})(?:-\d+)?")
 
@@ -42,10 +43,6 @@ class Owner:
     pid: int
     started: int
     boot: str
-
-
-UNKNOWN = Owner(0, 0, "")
-"""Somebody who has made a claim and cannot be told; taken to be alive."""
 
 
 @cache
@@ -107,16 +104,20 @@ def claim(root: Path, name: str) -> Owner | None:
     path = root / f"{PREFIX}{name}"
     me = this_process()
     with storing(path), _locked(root):
-        holder = read_claim(path)
-        if holder is not None and holder != me and alive(holder):
-            return holder
-        if path.exists():
+        for _ in range(_ATTEMPTS):
+            if _make_claim(path, me):
+                return None
+            try:
+                content = path.read_bytes()
+            except FileNotFoundError:  # given back meanwhile, which happens where the lock does not lock
+                continue
+            holder = _owner(content)
+            if holder == me:
+                return None
+            if holder is not None and alive(holder):
+                return holder
             path.unlink(missing_ok=True)
-        try:
-            _make_claim(path, me)
-        except FileExistsError:  # only where the lock does not lock
-            return read_claim(path) or UNKNOWN
-    return None
+    raise StoreError(f"cannot claim {str(path)!r}: it is there and cannot be read. Remove it.")
 
 
 def release(root: Path, name: str) -> None:
@@ -139,26 +140,44 @@ def remove_stale(root: Path) -> None:
 def read_claim(path: Path) -> Owner | None:
     """Return who holds the claim at `path`; a missing or damaged claim is nobody's."""
     try:
-        data = json.loads(path.read_bytes()[:1000])
-        return Owner(int(data["pid"]), int(data["started"]), str(data["boot"]))
-    except (OSError, ValueError, TypeError, KeyError):
+        return _owner(path.read_bytes())
+    except OSError:
         return None
 
 
-def _make_claim(path: Path, owner: Owner) -> None:
-    """Make a claim that has its content from the first moment on; FileExistsError when there is one already."""
+def _owner(content: bytes) -> Owner | None:
+    try:
+        data = json.loads(content[:1000])
+        return Owner(int(data["pid"]), int(data["started"]), str(data["boot"]))
+    except (ValueError, TypeError, KeyError):
+        return None
+
+
+def _make_claim(path: Path, owner: Owner) -> bool:
+    """Make a claim that has its content from the first moment on; returns False when there is one already."""
     folder = make_pending(path.parent, "claim")
     content = json.dumps({"pid": owner.pid, "started": owner.started, "boot": owner.boot})
     try:
         (folder / "claim").write_text(content)
         path.hardlink_to(folder / "claim")
+    except FileExistsError:
+        return False
     except OSError as error:
         if error.errno not in _NO_LINKS:
             raise
-        with path.open("x") as file:
-            file.write(content)
+        return _make_claim_without_links(path, content)
     finally:
         remove_tree(folder)
+    return True
+
+
+def _make_claim_without_links(path: Path, content: str) -> bool:
+    try:
+        with path.open("x") as file:
+            file.write(content)
+    except FileExistsError:
+        return False
+    return True
 
 
 def _is_stale(folder: Path) -> bool:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from mlcvbench.errors import StoreError
 from mlcvbench.records import claims
 from mlcvbench.records.claims import Owner, boot_token, claim, read_claim, release, remove_stale, this_process
 
@@ -90,6 +91,32 @@ def test_a_damaged_claim_is_nobodys(tmp_path, content):
     (tmp_path / ".claim-run").write_bytes(content)
 
     assert claim(tmp_path, "run") is None
+
+
+def test_a_link_to_nowhere_is_named_and_not_waited_for(tmp_path):
+    path = tmp_path / ".claim-run"
+    path.symlink_to(tmp_path / "nowhere")
+
+    with pytest.raises(StoreError) as error:
+        claim(tmp_path, "run")
+
+    assert str(error.value) == f"cannot claim {str(path)!r}: it is there and cannot be read. Remove it."
+
+
+def test_a_claim_that_another_made_since_none_was_seen_is_not_removed(tmp_path, monkeypatch, sleeper):
+    other = owner_of(sleeper.pid)
+    read = Path.read_bytes
+
+    def just_too_early(path):
+        monkeypatch.setattr(Path, "read_bytes", read)
+        write_claim(tmp_path, "run", other)
+        raise FileNotFoundError(errno.ENOENT, "No such file or directory", str(path))
+
+    write_claim(tmp_path, "run", Owner(sleeper.pid, 1, boot_token()))
+    monkeypatch.setattr(Path, "read_bytes", just_too_early)
+
+    assert claim(tmp_path, "run") == other
+    assert read_claim(tmp_path / ".claim-run") == other
 
 
 def test_a_file_system_without_links_has_claims_too(tmp_path, monkeypatch):
