@@ -93,7 +93,7 @@ def _line(event: SweepEvent) -> str | None:
         said = f"{error.stage}: {error.message}" if error else "no reason given"
         return f"{_head(event)}{record.status}, {said}"
     seconds = sum(record.stage_seconds.values())
-    return f"{_head(event)}ok in {seconds:.0f} s{_lost(record)}{_cut_short(record)}"
+    return f"{_head(event)}ok in {seconds:.0f} s{_chosen(record)}{_lost(record)}{_cut_short(record)}"
 
 
 def _cut_short(record: Record) -> str:
@@ -103,6 +103,16 @@ def _cut_short(record: Record) -> str:
         return ""
     done = f" after epoch {fit.epochs}" if fit.epochs is not None else ""
     return f"; its fit was cut short{done}: the budget is {budget:g} s"
+
+
+def _chosen(record: Record) -> str:
+    """Say what a search chose, if there was one."""
+    from mlcvbench.records.display import settings_text
+
+    if record.selection is None:
+        return ""
+    trials = record.selection.trials
+    return f"; chose {settings_text(trials[record.selection.winner].settings)} of {len(trials)} candidates"
 
 
 def _lost(record: Record) -> str:

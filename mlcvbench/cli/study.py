@@ -35,6 +35,7 @@ def capacity(settings: tuple[str, ...], quiet: bool) -> None:
     batch, model.*, fit.*, data.*), and
       axis=auto     linear, log, inverse (against 1/value) or names
       share=0.2     part of train that judges where there is no validation split
+      timeout=S     seconds a fit may take
       out=FILE      the PNG to write; the CSV lies beside it
 
     Several seeds are drawn as a band. The test split has no part in it. Fits run in a process of their own.
@@ -58,6 +59,7 @@ def bias_variance(settings: tuple[str, ...], quiet: bool) -> None:
       by=bootstrap  what changes: training samples drawn with replacement;
                     by=seed: the seed alone
       share=0.2     part of train that judges where there is no validation split
+      timeout=S     seconds a fit may take
       out=FILE      the PNG to write; the CSV lies beside it
 
     The test split has no part in it. Fits run in a process of their own.

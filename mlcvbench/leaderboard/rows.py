@@ -164,9 +164,18 @@ def _costs(records: Sequence[Record]) -> dict[str, Cell]:
             [_peak(record) for record in records], max, first.memory.reason or "memory was not measured"
         ),
         "energy": Cell(None, reason="no energy counter was read"),
-        "fit_s": _over([record.fit.seconds for record in records], fmean, "nothing was fitted here"),
+        "fit_s": _over([_fit_seconds(record) for record in records], fmean, "nothing was fitted here"),
         "year": _over([record.model.year for record in records], max, "not stated"),
     }
+
+
+def _fit_seconds(record: Record) -> float | None:
+    """Return what it cost to get the model: its fit, and the fits of all candidates where a search chose it."""
+    selection = record.selection
+    if selection is None or record.fit.seconds is None:
+        return record.fit.seconds
+    tried = sum(trial.seconds or 0.0 for trial in selection.trials)
+    return tried + record.fit.seconds if selection.refit else tried
 
 
 def _peak(record: Record) -> int | None:

@@ -18,6 +18,7 @@ from mlcvbench.leaderboard.display import (
 )
 from mlcvbench.leaderboard.export import shortened
 from mlcvbench.leaderboard.rows import Cell, Entry, Row, hardware_label
+from mlcvbench.leaderboard.run_settings import settings_of
 from mlcvbench.records.display import settings_text
 from mlcvbench.records.schema import LatencyInfo, Record
 
@@ -220,7 +221,7 @@ def _groups(record: Record) -> list[dict[str, Any]]:
                 "peak memory": _maybe(fit.peak_memory, _megabytes),
             },
         ),
-        _group("Settings", {**model.params, **_fit_settings(record), "seed": record.seed}),
+        _group("Settings", settings_of(record)),
         _group(
             "Data",
             {
@@ -261,11 +262,6 @@ def _groups(record: Record) -> list[dict[str, Any]]:
     ]
 
 
-def _fit_settings(record: Record) -> dict[str, Any]:
-    """Return the settings of the fit, among them those that a search chose."""
-    return _prefixed("fit", record.selection.fit if record.selection else record.config.get("fit"))
-
-
 def _group(title: str, pairs: Mapping[str, Any]) -> dict[str, Any]:
     shown = [(name, shortened(str(value), LONGEST_VALUE)) for name, value in pairs.items() if value not in (None, "")]
     return {"title": title, "pairs": shown}
@@ -281,7 +277,3 @@ def _megabytes(value: float) -> str:
 
 def _joined(*parts: str | None) -> str | None:
     return " ".join(part for part in parts if part) or None
-
-
-def _prefixed(prefix: str, values: Any) -> dict[str, Any]:
-    return {f"{prefix}.{name}": value for name, value in values.items()} if isinstance(values, Mapping) else {}

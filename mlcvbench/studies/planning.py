@@ -30,7 +30,7 @@ BY = Param("by", "str", "bootstrap", "what changes between repeats", choices=("b
 SHARE = Param("share", "float", None, f"part of train held out without val ({DEFAULT_SHARE})", low=0.05, high=0.5)
 OUT = Param("out", "str", None, "PNG to write; the CSV of the same name lies beside it")
 OWN: dict[str, tuple[Param, ...]] = {"capacity": (AXIS, SHARE, OUT), "bias-variance": (REPEATS, BY, SHARE, OUT)}
-IDLE = ("weights", "limit", "shards", "intervals", "time", "timeout", "memory", *SEARCH_KEYS)
+IDLE = ("weights", "limit", "shards", "intervals", "time", "memory", *SEARCH_KEYS)
 """Keys of a run that a study has no use for."""
 MAX_FITS = 10_000
 SUFFIX = ".png"

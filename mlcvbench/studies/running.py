@@ -1,21 +1,27 @@
-"""Carries out a study in a process of its own, as runs are: a method that crashes costs one fit, not the study."""
+"""Carries out a study in a process of its own, as runs are: a fit that crashes or hangs costs itself, not the study."""
 
 from __future__ import annotations
 
 import json
 import os
+import select
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import IO, Any
 
 from mlcvbench.errors import DataError, MlcvbenchError
 from mlcvbench.launch import child_environment
-from mlcvbench.processes import end_tree, reap
+from mlcvbench.processes import end_tree, reap, wait_for
 from mlcvbench.studies.fits import Axis, Point
 from mlcvbench.studies.planning import Job, Study
+
+START_SECONDS = 60.0
+"""Granted beyond a fit's limit until the first one begins: the process starts and reads its data."""
+CHUNK_BYTES = 65536
 
 Progress = Callable[[int, int, str], None]
 """Told how many fits are done, of how many, and what the present one does."""
@@ -67,6 +73,7 @@ def measure(study: Study, progress: Progress) -> Measured:
 def _talk(jobs: Sequence[Job], share: float | None) -> Iterator[dict[str, Any]]:
     """Yield what a fresh child says about the jobs, and at last `ended` with the reason when it did not finish."""
     request = json.dumps({"jobs": [job.to_dict() for job in jobs], "share": share})
+    limit = jobs[0].config.seconds
     reading, writing = os.pipe()
     with tempfile.TemporaryFile() as log, tempfile.TemporaryFile() as given, os.fdopen(reading, "rb") as channel:
         given.write(request.encode())
@@ -75,29 +82,47 @@ def _talk(jobs: Sequence[Job], share: float | None) -> Iterator[dict[str, Any]]:
             process = _start(jobs[0], given, writing, log)
         finally:
             os.close(writing)
-        finished = False
-        points = 0
+        points, late = 0, False
         try:
-            for message in _messages(channel):
+            for message in _messages(channel.fileno(), limit):
                 points += "point" in message or "refused" in message
                 yield message
-            finished = True
+            late = points < len(jobs) and not wait_for(process, limit)  # a method may close the channel and stay
+        except TimeoutError:
+            late = True
         finally:
-            if not finished:
+            if not wait_for(process, 0):
                 end_tree(process)
             ending = reap(process)
-        if points < len(jobs):  # whatever its exit code says: a method may leave with 0
+        if late:
+            yield {"ended": f"it took longer than its limit of {limit:g} s; give it more with timeout=SECONDS."}
+        elif points < len(jobs):  # whatever its exit code says: a method may leave with 0
             yield {"ended": _why(ending.code, log)}
 
 
-def _messages(channel: IO[bytes]) -> Iterator[dict[str, Any]]:
-    for line in channel:
-        try:
-            message = json.loads(line)
-        except ValueError:  # a method that found the descriptor and wrote to it
-            continue
-        if isinstance(message, dict):
-            yield message
+def _messages(channel: int, limit: float) -> Iterator[dict[str, Any]]:
+    """Yield what a child says; TimeoutError when a fit takes more than `limit` seconds."""
+    rest = b""
+    ends = time.monotonic() + limit + START_SECONDS
+    while data := _read(channel, ends):
+        *lines, rest = (rest + data).split(b"\n")
+        for line in lines:
+            try:
+                message = json.loads(line)
+            except ValueError:  # a method that found the descriptor and wrote to it
+                continue
+            if isinstance(message, dict):
+                if "begun" in message:
+                    ends = time.monotonic() + limit
+                yield message
+
+
+def _read(channel: int, ends: float) -> bytes:
+    """Return what a child has said next, nothing when it says no more; TimeoutError when it is silent until `ends`."""
+    ready, _, _ = select.select([channel], [], [], max(ends - time.monotonic(), 0.0))
+    if not ready:
+        raise TimeoutError
+    return os.read(channel, CHUNK_BYTES)
 
 
 def _start(job: Job, given: IO[bytes], writing: int, log: IO[bytes]) -> subprocess.Popen[bytes]:

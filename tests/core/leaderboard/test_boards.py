@@ -11,7 +11,7 @@ from support.records import failed_record, make_record, sha, write_run
 from mlcvbench.leaderboard.boards import boards_of
 from mlcvbench.leaderboard.build import read_boards
 from mlcvbench.leaderboard.display import answer
-from mlcvbench.records.schema import DatasetInfo, FitInfo, Metric, Retraction, TaskInfo
+from mlcvbench.records.schema import DatasetInfo, FitInfo, Metric, Retraction, SelectionInfo, TaskInfo, TrialInfo
 
 NOWHERE = Path("nowhere")
 
@@ -303,3 +303,19 @@ def test_rows_of_a_single_sample_stand_by_their_score_without_ranks(tmp_path):
 
     assert [row.model for row in board.rows] == ["good", "floor"]
     assert [row.rank_low for row in board.rows] == [None, None]
+
+
+@pytest.mark.parametrize(("refit", "seconds"), [(True, 2.0 + 3.0 + 4.0), (False, 2.0 + 3.0)])
+def test_the_fit_of_a_row_that_was_searched_for_costs_every_candidate(refit, seconds):
+    trials = (
+        TrialInfo(settings={"model.k": 1}, value=0.9, seconds=2.0),
+        TrialInfo(settings={"model.k": 3}, value=0.8, seconds=3.0),
+        TrialInfo(settings={"model.k": 5}, status="timeout", message="it took longer than its share of 3 s."),
+    )
+    found = SelectionInfo(
+        method="grid", metric="top1", split="val", n=200, fingerprint=sha("val"), trials=trials, winner=0, refit=refit
+    )
+
+    board = board_of(make_record("knn", selection=found, fit=FitInfo(seconds=4.0 if refit else 2.0)))
+
+    assert board.rows[0].costs["fit_s"].value == seconds

@@ -76,6 +76,17 @@ def test_a_crash_costs_one_fit(faulty: None, capfd: pytest.CaptureFixture[str]):
     assert "judged by 6 samples: 20 % of train, held out" in capfd.readouterr().out
 
 
+@pytest.mark.parametrize("hang", ["sleep", "stubborn", "silent"])
+def test_a_hang_costs_one_fit(faulty: None, capfd: pytest.CaptureFixture[str], hang: str):
+    words = ("task=faults", "model=faulty", f"model.do={hang},nothing", "model.at=fit", "timeout=3")
+
+    assert study("capacity", *words) == 0
+
+    hung, fine = rows()
+    assert hung["message"] == "it took longer than its limit of 3 s; give it more with timeout=SECONDS."
+    assert (fine["train_accuracy"], fine["judge_accuracy"]) == ("1.0", "1.0")
+
+
 def test_when_every_fit_fails_there_is_one_line_and_no_file(faulty: None, capfd: pytest.CaptureFixture[str]):
     words = ("task=faults", "model=faulty", "model.do=raise,exit0", "model.at=fit")
 
