@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from mlcvbench.contract import FitContext, FitReport, Split, TorchModel
 from mlcvbench.errors import DataError
-from mlcvbench_training.loop import examples_of, scaled
+from mlcvbench_training.loop import examples_of
 
 if TYPE_CHECKING:
     from torch import nn
@@ -34,7 +34,8 @@ class LinearLeastSquares(TorchModel):
         from torch.nn import functional
 
         examples = examples_of(train, self.torch_device)
-        inputs = scaled(examples.images).flatten(1).double()  # (N, D)
+        # Not scaled in float32: its rounding would hide that pixels depend on one another, and the rank would be wrong.
+        inputs = examples.images.flatten(1).double() / 255  # (N, D)
         wanted = functional.one_hot(examples.labels, len(self.problem.classes)).double()  # (N, C)
         centre, mean = inputs.mean(0), wanted.mean(0)
         # gelsd, the driver that stands rank deficiency, exists for the CPU only.

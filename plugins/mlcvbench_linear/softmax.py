@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 from mlcvbench.contract import FitContext, FitReport, Problem, Split, TorchModel
 from mlcvbench.errors import DataError
 from mlcvbench_linear.settings import FULL_BATCH, LINEAR_SOFTMAX_FIT
-from mlcvbench_training.loop import DivergedError, examples_of, scaled, train_network
+from mlcvbench_training.loop import examples_of, scaled, train_network
 from mlcvbench_training.losses import loss_of
+from mlcvbench_training.refusals import DivergedError
 from mlcvbench_training.seeding import seeded
 from mlcvbench_training.settings import NEWTON, Settings
 
@@ -34,9 +35,10 @@ class LinearSoftmax(TorchModel):
     without `standardise`, on pixels in [0, 1] as they are.
 
     The default, L-BFGS on the whole training set from W = 0, goes to the one minimum of this convex problem, whatever
-    the seed; `fit.epochs` bounds its passes over the data and `fit.l2` is lambda. Newton's method goes there from W = 0
-    too, and any other `fit.optimizer` runs the training loop on mini-batches of the same problem. `features`: polar
-    takes images of two pixels for points, and is linear in their radius and angle.
+    the seed; `fit.epochs` bounds its passes over the data, but for those of its last line search, and `fit.l2` is
+    lambda. Newton's method goes there from W = 0 too, and any other `fit.optimizer` runs the training loop on
+    mini-batches of the same problem. `features`: polar takes images of two pixels for points, and is linear in their
+    radius and angle.
     """
 
     def __init__(self, problem: Problem, features: str = "pixels", standardise: bool = True) -> None:
@@ -125,9 +127,10 @@ def minimise(
     def objective() -> torch.Tensor:
         optimizer.zero_grad()
         logits = linear(inputs)
-        loss = mean_loss(logits, labels) + settings.l2 / 2 * linear.weight.square().sum()
+        mean = mean_loss(logits, labels)
+        loss = mean + settings.l2 / 2 * linear.weight.square().sum()
         loss.backward()  # type: ignore[no-untyped-call]
-        history["loss"].append(loss.item())
+        history["loss"].append(mean.item())  # without the penalty, as other rules record it
         history["train_accuracy"].append(float((logits.argmax(1) == labels).float().mean()))
         return loss
 

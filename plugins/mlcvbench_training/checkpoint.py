@@ -43,7 +43,7 @@ def save_training(run: Training, folder: Path) -> None:
         "epochs": run.epochs,
         "step": run.step,
         "ended": run.ended,
-        "cut_short": run.cut_short,
+        "out_of_time": run.out_of_time,
         "seconds": run.earlier + time.monotonic() - run.started,
         "history": run.history,
         "schedule": run.schedule.state(),
@@ -79,7 +79,7 @@ def resume_training(run: Training, folder: Path) -> None:
         run.stopper.restore(facts["stopper"], parts.get("best", {}))
     run.schedule.restore(facts["schedule"])
     run.epochs, run.step = facts["epochs"], facts["step"]
-    run.ended, run.cut_short = facts["ended"], facts["cut_short"]
+    run.ended, run.out_of_time = facts["ended"], facts["out_of_time"]
     run.history, run.earlier = facts["history"], facts["seconds"]
 
 

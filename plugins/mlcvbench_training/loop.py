@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mlcvbench.contract import FitContext, FitReport, Split
-from mlcvbench.errors import DataError, MlcvbenchError, RequestError
+from mlcvbench.errors import DataError
 from mlcvbench_training.augmentation import augment, changes_images
 from mlcvbench_training.averaging import Average, estimate_norms
 from mlcvbench_training.checkpoint import resume_training, save_training
@@ -24,6 +24,7 @@ from mlcvbench_training.guidance import GuidedContext
 from mlcvbench_training.losses import loss_of
 from mlcvbench_training.newton import newton_step
 from mlcvbench_training.optimization import Rule
+from mlcvbench_training.refusals import check_training, diverged
 from mlcvbench_training.schedules import Schedule
 from mlcvbench_training.seeding import seeded
 from mlcvbench_training.settings import NEWTON
@@ -41,18 +42,10 @@ SCALED_BYTES = 256 * 2**20
 """Images that take no more than this as floats are scaled once, not in each step."""
 SAVING_SHARE = 0.01
 """Most of a training's time that goes into checkpoints but for the last, for an epoch may take milliseconds."""
-LARGEST_DECAY = 2.0
-"""Of lr x weight_decay: beyond it a step's theta (1 - lr x weight_decay) is larger than theta."""
 FIRST_SAVING = 0.003
 """Seconds that the first checkpoint is taken to cost."""
 AUXILIARY_WEIGHT = 0.3
 """Of the loss of each further output that a network has in training (Szegedy et al. 2015, section 5)."""
-
-
-class DivergedError(MlcvbenchError):
-    """The loss of a training became infinite or not a number."""
-
-    exit_code = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +88,7 @@ def train_network(
     with seeded(ctx.seed, examples.labels.device):
         if ctx.checkpoints is not None:
             resume_training(run, ctx.checkpoints)
-        while run.epochs < run.last and not run.ended:
+        while run.epochs < run.last and not (run.ended or run.out_of_time):
             run.next_epoch()
             ctx.progress(run.epochs, settings.epochs)
         run.finish()
@@ -147,7 +140,7 @@ class Training:
         import torch
 
         self.module, self.examples, self.settings, self.ctx, self.val = module, examples, settings, ctx, val
-        _check(module, settings, val)
+        check_training(module, settings, validated=val is not None)
         self.generator = torch.Generator().manual_seed(ctx.seed)
         small = 4 * examples.images.numel() <= SCALED_BYTES
         self.inputs = scaled(examples.images) if small else None
@@ -162,7 +155,7 @@ class Training:
         self.teacher = ctx.teacher if isinstance(ctx, GuidedContext) else None
         until = ctx.until if isinstance(ctx, GuidedContext) else None
         self.last = settings.epochs if until is None else until
-        self.epochs, self.step, self.rate, self.ended, self.cut_short = 0, 0, 0.0, False, False
+        self.epochs, self.step, self.rate, self.ended, self.out_of_time = 0, 0, 0.0, False, False
         self.history: dict[str, list[float]] = {name: [] for name in ("loss", "train_accuracy", "lr")}
         if val is not None:
             self.history |= {"val_loss": [], "val_accuracy": []}
@@ -175,7 +168,7 @@ class Training:
         newton = settings.optimizer == NEWTON
         loss, correct = self._newton() if newton else self._pass()
         if not np.isfinite(loss):
-            raise self._diverged(f"the loss is {loss} in epoch {self.epochs + 1} of {settings.epochs}")
+            raise diverged(f"the loss is {loss} in epoch {self.epochs + 1} of {settings.epochs}", settings)
         self.epochs += 1
         seen = {"loss": loss, "train_accuracy": correct, "lr": self.rate}
         if self.average is not None and settings.average == "swa" and self._is_cycle_end():
@@ -191,17 +184,21 @@ class Training:
             self.history[name].append(value)
         spent = time.monotonic() - self.started
         if self.ctx.budget is not None and (self.earlier + spent) * (1 + 1 / self.epochs) > self.ctx.budget:
-            self.cut_short = self.epochs < self.last and not self.ended
-            self.ended = True
+            self.out_of_time = True
         if self.ctx.checkpoints is not None and self._is_time_to_save():
             begin = time.monotonic()
             save_training(self, self.ctx.checkpoints)
             self.saved = time.monotonic()
             self.saving = self.saved - begin
 
+    @property
+    def cut_short(self) -> bool:
+        """Whether the budget alone ended it."""
+        return self.out_of_time and self.epochs < self.last and not self.ended
+
     def _is_time_to_save(self) -> bool:
         """Say whether a checkpoint is due: always after the last epoch, else when writing takes little of the time."""
-        over = self.epochs >= self.last or self.ended
+        over = self.epochs >= self.last or self.ended or self.out_of_time
         return over or time.monotonic() - self.saved >= self.saving / SAVING_SHARE
 
     def finish(self) -> None:
@@ -213,25 +210,18 @@ class Training:
         elif self.average is not None:
             self.average.put_in()
             if self.settings.average == "swa":
-                estimate_norms(self.module, (scaled(self.examples.images[block]) for block in self.blocks))
+                order = self._fresh_order()  # as stored, a batch may be of one class and vary less than all images do
+                estimate_norms(self.module, (scaled(self.examples.images[order[block]]) for block in self.blocks))
         if not all(bool(torch.isfinite(parameter).all()) for parameter in self.module.parameters()):
-            raise self._diverged(f"the weights are not finite after epoch {self.epochs} of {self.settings.epochs}")
-
-    def _diverged(self, what: str) -> DivergedError:
-        """Return the error for a training that came to nothing, with what to set instead."""
-        settings = self.settings
-        rate, cure = settings.lr, "a smaller fit.lr"
-        if settings.optimizer == NEWTON:
-            rate, cure = settings.newton_lr, "a smaller fit.newton_lr or a larger fit.damping"
-        elif settings.weight_decay > 1 and settings.lr * settings.weight_decay > LARGEST_DECAY:
-            cure = "a smaller fit.weight_decay"
-        return DivergedError(f"training diverged: {what} with optimizer {settings.optimizer}, lr {rate:g}; set {cure}.")
+            raise diverged(
+                f"the weights are not finite after epoch {self.epochs} of {self.settings.epochs}", self.settings
+            )
 
     def _pass(self) -> tuple[float, float]:
         """Make one pass in a fresh order; return the mean loss and the accuracy on the way."""
         import torch
 
-        order = torch.randperm(len(self.examples), generator=self.generator).to(self.examples.labels.device)
+        order = self._fresh_order()
         losses, answers = [], []  # added up at the end: nothing waits for them, and a step makes fewer calls
         self.module.train()
         for block in self.blocks:
@@ -250,6 +240,12 @@ class Training:
         sizes = torch.tensor([block.stop - block.start for block in self.blocks], dtype=torch.float64)
         total = float(torch.stack(losses).double().cpu() @ sizes)
         return total / len(order), int((torch.cat(answers) == self.examples.labels[order]).sum()) / len(order)
+
+    def _fresh_order(self) -> torch.Tensor:
+        """Return the indices of all images, shuffled."""
+        import torch
+
+        return torch.randperm(len(self.examples), generator=self.generator).to(self.examples.labels.device)
 
     def _gradient(self, inputs: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Add a batch's gradient to what the parameters have; return its logits and its loss."""
@@ -276,26 +272,18 @@ class Training:
             self.average.move(self.settings.ema_decay)
 
     def _newton(self) -> tuple[float, float]:
+        """Make one step on all images; return the mean loss and the accuracy before it."""
         self.module.eval()
-        self.rate = self.settings.newton_lr
-        batches = ((scaled(self.examples.images[block]), self.examples.labels[block]) for block in self.blocks)
-        loss, correct, self.ended = newton_step(self.module, batches, len(self.examples), self.settings)
-        return loss, correct
+        step = newton_step(self.module, self._stored_order, len(self.examples), self.settings)
+        self.rate, self.ended = step.rate, step.ended
+        return step.loss, step.accuracy
+
+    def _stored_order(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        """Yield the images in blocks as they are stored, float32 in [0, 1], with their labels."""
+        for block in self.blocks:
+            yield scaled(self.examples.images[block]), self.examples.labels[block]
 
     def _is_cycle_end(self) -> bool:
         """Say whether SWA takes the weights now: at the ends of `cyclic`'s cycles, else after each epoch."""
         begun = self.epochs > self.settings.swa_start * self.settings.epochs or self.epochs == self.settings.epochs
         return begun and (self.settings.base_schedule != "cyclic" or self.epochs in self.schedule.ends)
-
-
-def _check(module: nn.Module, settings: Settings, val: Examples | None) -> None:
-    from torch import nn
-
-    if val is None and (settings.early_stopping or settings.base_schedule == "plateau"):
-        what = "early_stopping=true" if settings.early_stopping else f"schedule={settings.schedule}"
-        raise RequestError(f"fit.{what} chooses on validation data, and there are none.")
-    norms = any(isinstance(part, nn.modules.batchnorm._BatchNorm) for part in module.modules())
-    if norms and (settings.optimizer == "online_gd" or settings.batch == 1):
-        raise RequestError(
-            "batch norm needs at least 2 images a step, got 1; set a larger fit.batch or fit.optimizer=sgd."
-        )

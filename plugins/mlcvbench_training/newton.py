@@ -1,9 +1,15 @@
-"""Newton's method for models whose Hessian fits in memory: theta -= rate (H + mu I)^-1 g, on the whole training set."""
+"""Newton's method for a linear layer: theta -= rate (H + mu I)^-1 g, on the whole training set, in float64.
+
+The scores s = theta (x, 1) are linear in theta = (W, b), so H is the sum over images of S kron (x, 1)(x, 1)^T, with S
+(C, C) the Hessian of an image's loss in its scores. All of the losses are convex in s, hence H has no negative
+eigenvalue and each step goes downhill; how far is found by halving (Armijo's rule), since far from the minimum, or
+where the loss is no square, a full step may end higher than it began.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, NamedTuple
 
 from mlcvbench.errors import RequestError
 from mlcvbench_training.losses import loss_of
@@ -12,68 +18,163 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
+    from mlcvbench_training.losses import Loss
     from mlcvbench_training.settings import Settings
 
 MOST_PARAMETERS = 10_000
-"""A Hessian of these has 800 MB."""
-COLUMNS = 64
-"""Columns of the Hessian computed at once."""
+"""A Hessian of these has 800 MB, and so has the factor that solves the equations."""
 CONVERGED = 1e-7
 """Newton's method ends when no entry of the gradient is larger."""
+SUFFICIENT = 1e-4
+"""Share of the decrease that the gradient promises with which a step is content (Nocedal and Wright, section 3.1)."""
+HALVINGS = 30
+ROWS = 1024
+"""Images whose products are summed at once: those of a mini-batch would be too thin to be fast."""
 
-Batches = Iterator[tuple["torch.Tensor", "torch.Tensor"]]
+Batches = Callable[[], Iterator[tuple["torch.Tensor", "torch.Tensor"]]]
 
 
-def newton_step(module: nn.Module, batches: Batches, count: int, settings: Settings) -> tuple[float, float, bool]:
-    """Make one step in place; return the loss and accuracy before it and whether the gradient was nil.
+class Step(NamedTuple):
+    """Mean loss and accuracy before a step, the share of the Newton step that was made, and whether none is left."""
 
-    `batches` yields float32 inputs and int64 labels, `count` samples in all; the arithmetic is in float64. The loss is
-    the mean of `settings.loss` + l2/2 |W|^2: a square has its minimum one step away. Cross-entropy does not change when
-    all biases move alike, so that H is singular: the damping mu makes the equations solvable. Far from a minimum a full
-    step may lead away from it (the method goes to any stationary point); then `newton_lr` < 1 or more damping.
+    loss: float
+    accuracy: float
+    rate: float
+    ended: bool
+
+
+def newton_step(module: nn.Module, batches: Batches, count: int, settings: Settings) -> Step:
+    """Make one step in place on a module that ends in its only layer with parameters, a linear one.
+
+    `batches()` yields float32 inputs and int64 labels, `count` samples in all. The loss is the mean of `settings.loss`
+    + l2/2 |W|^2: a square has its minimum one step away. Cross-entropy does not change when all biases move alike, so
+    that H is singular: the damping mu makes the equations solvable. `newton_lr` is the share of a step tried first.
     """
     import torch
-    from torch.func import functional_call, grad, jacrev
 
-    names, parameters = zip(*module.named_parameters(), strict=True)
-    sizes = [parameter.numel() for parameter in parameters]
-    if sum(sizes) > MOST_PARAMETERS:
-        raise RequestError(
-            f"fit.optimizer=newton: the Hessian of {sum(sizes):,} parameters is too large; the most is "
-            f"{MOST_PARAMETERS:,}."
-        )
-    buffers = {name: b.double() if b.is_floating_point() else b for name, b in module.named_buffers()}
-    theta = torch.cat([parameter.detach().double().flatten() for parameter in parameters])
-    penalised = torch.cat([torch.full((p.numel(),), float(p.ndim > 1)) for p in parameters]).to(theta)
-
-    total = loss_of(settings, reduction="sum")
-
-    def logits_of(vector: torch.Tensor, inputs: torch.Tensor) -> torch.Tensor:
-        pieces = torch.split(vector, sizes)
-        state = {name: v.view_as(p) for name, v, p in zip(names, pieces, parameters, strict=True)}
-        return functional_call(module, {**state, **buffers}, (inputs,))  # type: ignore[no-any-return]
-
-    def mean_loss(vector: torch.Tensor, inputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        return total(logits_of(vector, inputs), labels) / count
-
-    loss, hits = 0.0, 0
-    gradient = settings.l2 * penalised * theta
-    hessian = torch.diag(settings.l2 * penalised)
-    for pixels, labels in batches:
-        inputs = pixels.double()
-        with torch.no_grad():
-            loss += float(mean_loss(theta, inputs, labels))
-            hits += int((logits_of(theta, inputs).argmax(1) == labels).sum())
-        gradient = gradient + grad(mean_loss)(theta, inputs, labels)
-        hessian += jacrev(grad(mean_loss), chunk_size=COLUMNS)(theta, inputs, labels)
+    problem = _Problem(module, batches, count, settings)
+    theta = problem.theta()
+    loss, accuracy, gradient, hessian = problem.derivatives(theta)
     hessian.diagonal().add_(settings.damping)
-    step, singular = torch.linalg.solve_ex(hessian, gradient)
-    if singular:
+    factor, failed = torch.linalg.cholesky_ex(hessian)
+    if failed:
         raise RequestError(
             f"fit.optimizer=newton: the Hessian is singular with fit.damping={settings.damping:g}; set a larger one."
         )
-    theta = theta - settings.newton_lr * step
-    with torch.no_grad():
-        for parameter, piece in zip(parameters, torch.split(theta, sizes), strict=True):
-            parameter.copy_(piece.view_as(parameter))
-    return loss, hits / count, float(gradient.abs().max()) <= CONVERGED
+    step = torch.cholesky_solve(gradient.flatten().unsqueeze(1), factor).view_as(theta)
+    rate, moved = problem.descend(theta, step, gradient, loss)
+    problem.put(moved)
+    return Step(loss, accuracy, rate, rate == 0.0 or float(gradient.abs().max()) <= CONVERGED)
+
+
+class _Problem:
+    """The penalised mean loss as a function of theta = (W, b), float64 (C, D + 1)."""
+
+    def __init__(self, module: nn.Module, batches: Batches, count: int, settings: Settings) -> None:
+        self.features, self.linear = _parts(module)
+        self.batches, self.count, self.l2, self.rate = batches, count, settings.l2, settings.newton_lr
+        self.total: Loss = loss_of(settings, reduction="sum")
+
+    def theta(self) -> torch.Tensor:
+        """Return where the layer stands."""
+        import torch
+
+        return torch.cat([self.linear.weight, self.linear.bias.unsqueeze(1)], 1).detach().double()
+
+    def put(self, theta: torch.Tensor) -> None:
+        """Move the layer."""
+        import torch
+
+        with torch.no_grad():
+            self.linear.weight.copy_(theta[:, :-1])
+            self.linear.bias.copy_(theta[:, -1])
+
+    def derivatives(self, theta: torch.Tensor) -> tuple[float, float, torch.Tensor, torch.Tensor]:
+        """Return mean loss without the penalty, accuracy, and the gradient (C, D+1) and Hessian (P, P) with it."""
+        import torch
+
+        classes, width = theta.shape
+        loss, hits = 0.0, 0
+        gradient = torch.zeros_like(theta)
+        hessian = theta.new_zeros(classes, width, classes, width)
+        for inputs, labels in self._inputs():
+            scores = (inputs @ theta.T).requires_grad_()  # (B, C)
+            total = self.total(scores, labels)
+            (slope,) = torch.autograd.grad(total, scores, create_graph=True)  # (B, C)
+            curvature = [
+                torch.autograd.grad(slope[:, one].sum(), scores, retain_graph=True)[0] for one in range(classes)
+            ]
+            gradient += slope.detach().T @ inputs
+            for one in range(classes):
+                for other in range(one + 1):
+                    block = (inputs * curvature[one][:, other, None]).T @ inputs  # (D+1, D+1), symmetric
+                    hessian[one, :, other] += block
+                    if other != one:
+                        hessian[other, :, one] += block
+            loss += float(total.detach())
+            hits += int((scores.argmax(1) == labels).sum())
+        weights = theta.clone()
+        weights[:, -1] = 0.0  # the bias is not penalised
+        penalty = torch.full_like(theta, self.l2)
+        penalty[:, -1] = 0.0
+        matrix = hessian.view(theta.numel(), theta.numel()).div_(self.count)
+        matrix.diagonal().add_(penalty.flatten())
+        return loss / self.count, hits / self.count, gradient / self.count + self.l2 * weights, matrix
+
+    def descend(
+        self, theta: torch.Tensor, step: torch.Tensor, gradient: torch.Tensor, loss: float
+    ) -> tuple[float, torch.Tensor]:
+        """Return the share of the step that is made and where it leads; 0 where none goes down in float64."""
+        before = loss + self._penalty(theta)
+        promised = float((gradient * step).sum())
+        rate = self.rate
+        for _ in range(HALVINGS):
+            moved = theta - rate * step
+            if self._value(moved) <= before - SUFFICIENT * rate * promised:
+                return rate, moved
+            rate /= 2
+        return 0.0, theta
+
+    def _value(self, theta: torch.Tensor) -> float:
+        import torch
+
+        with torch.no_grad():
+            total = sum(float(self.total(inputs @ theta.T, labels)) for inputs, labels in self._inputs())
+        return total / self.count + self._penalty(theta)
+
+    def _penalty(self, theta: torch.Tensor) -> float:
+        return self.l2 / 2 * float(theta[:, :-1].square().sum())
+
+    def _inputs(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        """Yield features with a 1 behind them, float64 (B, D + 1), and labels, B at least ROWS but at the end."""
+        import torch
+
+        inputs: list[torch.Tensor] = []
+        labels: list[torch.Tensor] = []
+        for images, own in self.batches():
+            with torch.no_grad():
+                features = self.features(images).double()
+            inputs.append(torch.cat([features, features.new_ones(len(features), 1)], 1))
+            labels.append(own)
+            if sum(map(len, labels)) >= ROWS:
+                yield torch.cat(inputs), torch.cat(labels)
+                inputs, labels = [], []
+        if labels:
+            yield torch.cat(inputs), torch.cat(labels)
+
+
+def _parts(module: nn.Module) -> tuple[nn.Module, nn.Linear]:
+    """Return what stands before the linear layer at the end, and that layer; RequestError for any other network."""
+    from torch import nn
+
+    *before, last = list(module.children()) or [module]
+    features = nn.Sequential(*before)
+    if not isinstance(last, nn.Linear) or any(True for _ in features.parameters()):
+        raise RequestError("fit.optimizer=newton: wanted one linear layer behind features that are not learned.")
+    parameters = last.weight.numel() + last.bias.numel()
+    if parameters > MOST_PARAMETERS:
+        raise RequestError(
+            f"fit.optimizer=newton: the Hessian of {parameters:,} parameters is too large; the most is "
+            f"{MOST_PARAMETERS:,}."
+        )
+    return features, last

@@ -39,7 +39,7 @@ class Schedule:
         settings = self.settings
         if settings.schedule != "one_cycle" or settings.optimizer not in HEAVY_BALLS:
             return settings.momentum
-        ends = (settings.momentum, settings.momentum_low, settings.momentum)
+        ends = (settings.momentum, min(settings.momentum, settings.momentum_low), settings.momentum)
         return one_cycle(step, self.steps, settings.peak, ends, settings.anneal)
 
     def end_epoch(self, score: float | None) -> None:

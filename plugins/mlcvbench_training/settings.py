@@ -150,9 +150,15 @@ def _rule() -> tuple[Param, ...]:
         Param("beta", "float", help="decay of the mean of squared gradients", low=0.0, high=0.999999),
         Param("beta1", "float", help="decay of the mean gradient", low=0.0, high=0.999999),
         Param("beta2", "float", help="decay of the mean of squared gradients", low=0.0, high=0.999999),
-        Param("eps", "float", help="added to the root; unset, 1e-10 for adagrad and 1e-8 otherwise", low=0.0),
+        Param("eps", "float", help="added to the root; unset, 1e-10 for adagrad and 1e-8 otherwise", low=1e-30),
         Param("damping", "float", help="mu of (H + mu I)^-1 g", low=0.0),
-        Param("newton_lr", "float", help="share of each Newton step that is made", low=0.0, high=2.0),
+        Param(
+            "newton_lr",
+            "float",
+            help="share of a Newton step tried first; halved until the loss falls",
+            low=1e-6,
+            high=2.0,
+        ),
     )
 
 
@@ -190,7 +196,12 @@ def _schedule() -> tuple[Param, ...]:
 def _regularisers() -> tuple[Param, ...]:
     stops = (("early_stopping", (True,)),)
     return (
-        Param("weight_decay", "float", help="x of theta -= lr x theta; weights, not biases or norms", low=0.0),
+        Param(
+            "weight_decay",
+            "float",
+            help="x of theta -= lr x theta, decoupled under any rule; not of biases or norms",
+            low=0.0,
+        ),
         Param("l1", "float", help="x |theta|, by proximal steps; weights, not biases or norms", low=0.0),
         Param("l2", "float", help="x/2 theta^2 added to the loss; weights, not biases or norms", low=0.0),
         Param("loss", "str", help="of scores s: -log softmax(s), |s - onehot|^2 or its root", choices=LOSSES),

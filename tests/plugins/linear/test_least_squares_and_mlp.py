@@ -37,6 +37,20 @@ def test_least_squares_are_scikit_learns():
     assert percent_right(model, test) == pytest.approx(89.08, abs=0.005)
 
 
+def test_pixels_that_depend_on_one_another_do_not_blow_up_the_weights():
+    """A picture beside its negative: rounded to float32, the dependence is lost and the weights reach millions."""
+    rng = np.random.default_rng(0)
+    left = rng.integers(0, 256, (400, 4, 3), dtype=np.uint8)
+    images = np.concatenate([left, 255 - left], axis=2)
+    labels = (left.reshape(400, -1)[:, :4].astype(int).sum(1) > 510).astype(int)
+    reference = LinearRegression().fit(images.reshape(400, -1) / 255.0, np.eye(2)[labels])
+
+    model = fitted(LinearLeastSquares(problem(images, 2)), split(images, labels))
+
+    assert float(model.module[1].weight.detach().abs().max()) < 2.0
+    assert np.allclose(scores_of(model, images), reference.predict(images.reshape(400, -1) / 255.0), atol=1e-4)
+
+
 def test_least_squares_answer_when_there_are_fewer_images_than_pixels():
     train, test = digits()
 

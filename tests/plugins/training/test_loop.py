@@ -14,8 +14,9 @@ from torch import nn
 from mlcvbench.contract import Device, FitContext
 from mlcvbench.errors import DataError, RequestError
 from mlcvbench_training.guidance import GuidedContext
-from mlcvbench_training.loop import DivergedError, Examples, blocks, evaluate, examples_of, train_network
+from mlcvbench_training.loop import Examples, blocks, evaluate, examples_of, train_network
 from mlcvbench_training.losses import loss_of
+from mlcvbench_training.refusals import DivergedError
 from mlcvbench_training.seeding import seeded
 from mlcvbench_training.settings import Settings
 
@@ -290,8 +291,25 @@ def test_stochastic_weight_averaging_is_the_mean_of_the_last_epochs_with_fresh_n
 
     assert torch.allclose(module[0].weight, (weights[0] + weights[1]) / 2, atol=1e-6)
     features = module[0](data.images / 255.0)
-    means = torch.stack([features[block].mean((0, 2, 3)) for block in blocks(33, 11)]).mean(0)
+    orders = torch.Generator().manual_seed(context().seed)
+    *_, order = [torch.randperm(33, generator=orders) for _ in range(8 + 1)]  # one an epoch, and one for the norms
+    means = torch.stack([features[order[block]].mean((0, 2, 3)) for block in blocks(33, 11)]).mean(0)
+    spreads = torch.stack([features[order[block]].var((0, 2, 3)) for block in blocks(33, 11)]).mean(0)
     assert torch.allclose(module[1].running_mean, means, atol=1e-5)
+    assert torch.allclose(module[1].running_var, spreads, atol=1e-5)
+
+
+def test_the_fresh_norms_of_images_stored_class_by_class_are_those_of_any_batch():
+    """Of batches of one class the variance within is too small: that between the classes is missing."""
+    settings = Settings(optimizer="sgd", lr=0.01, batch=16, epochs=2, schedule="constant", average="swa", swa_start=0.0)
+    shades = torch.arange(64).div(16, rounding_mode="floor") * 60  # 4 classes of 16, each of one brightness
+    images = shades.to(torch.uint8).view(64, 1, 1, 1).expand(64, 1, 4, 4).contiguous()
+    module = network()
+
+    train_network(module, Examples(images, torch.arange(64) % 2), settings, context())
+
+    spread = module[0](images / 255.0).var((0, 2, 3))
+    assert (module[1].running_var > 0.8 * spread).all()
 
 
 def test_averaging_after_a_cyclic_schedule_takes_the_ends_of_cycles():

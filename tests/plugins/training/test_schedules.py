@@ -125,6 +125,13 @@ def test_one_cycle_has_its_golden_values_and_momentum_goes_the_other_way():
     assert momenta[3:] == pytest.approx([0.95 - 0.1 * (10 - step) / 7.7 for step in range(3, 11)])
 
 
+@pytest.mark.parametrize("momentum", [0.0, 0.5, 0.85])
+def test_one_cycle_never_raises_the_momentum_where_the_rate_is_high(momentum):
+    settings = Settings(optimizer="nesterov", schedule="one_cycle", epochs=10, momentum=momentum, momentum_low=0.85)
+
+    assert {Schedule(settings, 1).momentum(step) for step in range(10)} == {momentum}
+
+
 @pytest.mark.parametrize("anneal", ["cosine", "linear"])
 def test_the_way_down_of_one_cycle_begins_where_the_way_up_ends(anneal):
     # Equation 38 of the course notes lets it jump to the first rate (E28).
