@@ -32,9 +32,19 @@ POINTS = (
     ),
     Param("descriptor", "str", "sift", "what describes a patch", choices=("sift", "rootsift", "patch", "color")),
 )
-FIT = (Param("inverse_penalty", "float", 100.0, "C of the linear classifier: 1 / (lambda N)", low=1e-6, high=1e6),)
-CLASSIFIER = Param("classifier", "str", "linear", "what reads the vectors", choices=("linear", "knn"))
-NEIGHBOURS = Param("k", "int", 5, "neighbours that vote", low=1, high=1000, when=(("classifier", ("knn",)),))
+READER = (
+    Param("classifier", "str", "linear", "what reads the vectors", choices=("linear", "knn")),
+    Param(
+        "inverse_penalty",
+        "float",
+        100.0,
+        "C of the linear classifier: 1 / (lambda N)",
+        low=1e-6,
+        high=1e6,
+        when=(("classifier", ("linear",)),),
+    ),
+    Param("k", "int", 5, "neighbours that vote", low=1, high=1000, when=(("classifier", ("knn",)),)),
+)
 
 
 @hookimpl
@@ -59,10 +69,8 @@ def mlcvbench_models() -> list[ModelSpec]:
                 ),
                 Param("norm", "str", "l1-sqrt", "scaling of the histogram", choices=("l1", "l2", "l1-sqrt")),
                 *POINTS,
-                CLASSIFIER,
-                NEIGHBOURS,
+                *READER,
             ),
-            fit=FIT,
             ragged=True,
             family="bovw",
             reference="Csurka et al., Visual categorization with bags of keypoints, ECCV workshop 2004",
@@ -76,10 +84,8 @@ def mlcvbench_models() -> list[ModelSpec]:
             params=(
                 Param("words", "int", 64, "size of the codebook", low=2, high=4096),
                 *POINTS,
-                CLASSIFIER,
-                NEIGHBOURS,
+                *READER,
             ),
-            fit=FIT,
             ragged=True,
             family="bovw",
             reference="Jegou et al., Aggregating local descriptors into a compact image representation, CVPR 2010",

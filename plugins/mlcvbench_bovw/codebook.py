@@ -5,18 +5,19 @@ from __future__ import annotations
 import numpy as np
 
 from mlcvbench.contract import Array
+from mlcvbench.errors import DataError
 
-MOST_DESCRIPTORS = 100_000
-"""k-means sees a random sample of at most this many."""
 EPSILON = 1e-12
 
 
 def learn_words(descriptors: Array, words: int, seed: int) -> Array:
-    """Return `words` centres float32 (K, D) of descriptors (P, D) by mini-batch k-means; fewer when P < K."""
+    """Return `words` centres float32 (K, D) of descriptors (P, D) by mini-batch k-means; DataError when P < K."""
     from sklearn.cluster import MiniBatchKMeans
 
-    clusters = min(words, len(descriptors))
-    means = MiniBatchKMeans(clusters, random_state=seed, n_init=1, batch_size=4096, max_iter=50).fit(descriptors)
+    if len(descriptors) < words:
+        got = len(descriptors)
+        raise DataError(f"words={words} needs as many patches to learn from, got {got}; set a smaller model.words.")
+    means = MiniBatchKMeans(words, random_state=seed, n_init=1, batch_size=4096, max_iter=50).fit(descriptors)
     return np.asarray(means.cluster_centers_, np.float32)
 
 
@@ -67,16 +68,25 @@ def normalised(counts: Array, norm: str) -> Array:
     return np.asarray(shares if norm == "l1" else np.sqrt(shares))
 
 
-def residuals(descriptors: Array, words: Array) -> Array:
-    """Return VLAD float32 (K * D,): for each word the SUM of x - c over the descriptors nearest to it.
+def residual_sums(descriptors: Array, words: Array) -> Array:
+    """Return float32 (K, D): for each word the SUM of x - c over the descriptors (P, D) nearest to it; zeros for none.
 
-    Each word's part is scaled to length 1 (intra-normalisation, Arandjelovic and Zisserman 2013), then signed roots are
-    taken and the whole is scaled to length 1. No descriptors: all zeros.
+    >>> residual_sums(np.array([[1.0, 0.0], [3.0, 2.0]]), np.array([[0.0, 0.0], [9.0, 9.0]])).tolist()
+    [[4.0, 2.0], [0.0, 0.0]]
     """
-    sums = np.zeros_like(words, dtype=np.float32)
+    sums = np.zeros(words.shape, np.float32)
     if len(descriptors):
         nearest = squared_distances(descriptors, words).argmin(axis=1)
         np.add.at(sums, nearest, descriptors - words[nearest])
-    sums /= np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), EPSILON)
-    rooted = np.sign(sums) * np.sqrt(np.abs(sums))
+    return sums
+
+
+def vlad_vector(sums: Array) -> Array:
+    """Return VLAD float32 (K * D,) from sums of residuals (K, D); all zeros stay so.
+
+    Each word's part is scaled to length 1 (intra-normalisation, Arandjelovic and Zisserman 2013), then signed roots are
+    taken and the whole is scaled to length 1.
+    """
+    parts = sums / np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), EPSILON)
+    rooted = np.sign(parts) * np.sqrt(np.abs(parts))
     return np.asarray((rooted / max(float(np.linalg.norm(rooted)), EPSILON)).ravel(), np.float32)

@@ -6,9 +6,8 @@ import cv2
 import numpy as np
 
 from mlcvbench.contract import Array
+from mlcvbench_bovw.patches import SIDES
 
-SIFT_SPREAD = 12.0
-"""OpenCV describes a square of this many halves of a key point's size; a patch of side s asks for s / 6."""
 PATCH = 8
 COLOR_CELLS = 2
 EPSILON = 1e-7
@@ -35,9 +34,10 @@ def describe(image: Array, gray: Array, places: Array, descriptor: str) -> Array
 def _sift(gray: Array, places: Array, *, root: bool) -> Array:
     """Return upright SIFT vectors divided by their length; `root`: square roots of L1-normalised ones (RootSIFT).
 
-    A patch without gradient gives zeros. Arandjelovic and Zisserman 2012 for the root.
+    A patch without gradient gives zeros. Arandjelovic and Zisserman 2012 for the root. Gradients are those of the image
+    smoothed with sigma 1.6 pixels for every side, where Lowe takes the sigma of the key point's own scale.
     """
-    points = [cv2.KeyPoint(float(x), float(y), float(side) / SIFT_SPREAD * 2, 0.0) for x, y, side in places]
+    points = [cv2.KeyPoint(float(x), float(y), float(side) / SIDES, 0.0) for x, y, side in places]
     _, vectors = cv2.SIFT.create().compute(gray, points)
     vectors = np.asarray(vectors, np.float32)
     if root:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import numpy as np
 from mlcvbench.contract import (
     Array,
     Batch,
+    Device,
     FitContext,
     FitReport,
     Model,
@@ -22,27 +23,38 @@ from mlcvbench.contract import (
     Problem,
     Split,
 )
-from mlcvbench.errors import DataError, RecordError
+from mlcvbench.errors import DataError
 from mlcvbench_bovw.codebook import (
-    MOST_DESCRIPTORS,
     histogram,
     learn_words,
     normalised,
     rarity,
-    residuals,
+    residual_sums,
     squared_distances,
+    vlad_vector,
 )
 from mlcvbench_bovw.descriptors import describe, width_of
 from mlcvbench_bovw.patches import Sampling
-from mlcvbench_bovw.readers import READERS, Reader, read_reader
-from mlcvbench_training.arrays import read_arrays, write_arrays
+from mlcvbench_bovw.readers import READERS, Reader
+from mlcvbench_bovw.stored import layout_of, read_exactly
+from mlcvbench_training.arrays import write_arrays
 
 ARRAYS = "codebook.safetensors"
-INVERSE_PENALTY = 100.0
+BATCH = 64
+MOST_DESCRIPTORS = 100_000
+"""k-means sees a random sample of at most this many."""
+LEAST_IMAGES = 2_000
+"""The sample comes from this many images or more, if there are so many, however many patches each has."""
+MOST_DISTANCES = 5_000
+"""The width of soft assignment is the median of about this many distances."""
 
 
 class _WordModel(Model):
-    """Words are learned from training images only; the vectors of those images then train the reader."""
+    """Words are learned from training images only; the vectors of those images then train the reader.
+
+    Images that are drawn for the words are described again for the vectors: all descriptors of 60,000 images would take
+    gigabytes. What stays in memory is the sample for k-means, then one vector an image.
+    """
 
     def __init__(
         self,
@@ -50,53 +62,95 @@ class _WordModel(Model):
         words: int,
         descriptor: str = "sift",
         classifier: str = "linear",
+        inverse_penalty: float = 100.0,
         k: int = 5,
         **sampling: Any,
     ) -> None:
-        super().__init__(problem, words=words, descriptor=descriptor, classifier=classifier, k=k, **sampling)
-        self.count, self.descriptor, self.classifier, self.k = words, descriptor, classifier, k
-        self.sampling = Sampling(**sampling)
-        self.words = np.zeros((0, width_of(descriptor)), np.float32)
+        own = {"descriptor": descriptor, "classifier": classifier, "inverse_penalty": inverse_penalty, "k": k}
+        super().__init__(problem, words=words, **own, **sampling)
+        self.descriptor, self.sampling = descriptor, Sampling(**sampling)
+        self.words = np.zeros((words, width_of(descriptor)), np.float32)
         self.reader: Reader | None = None
 
+    @property
     @abstractmethod
+    def length(self) -> int:
+        """How many numbers V the vector of an image has."""
+
+    @abstractmethod
+    def pool(self, descriptors: Array) -> Array:
+        """Return what the descriptors (P, D) of an image add up to, float32 (V,)."""
+
+    @abstractmethod
+    def scale(self, pooled: Array) -> Array:
+        """Return the vector float32 (V,) of an image from what its descriptors add up to (V,)."""
+
     def encode(self, descriptors: Array) -> Array:
         """Return the vector float32 (V,) of an image from its descriptors (P, D)."""
+        return self.scale(self.pool(descriptors))
+
+    def to(self, device: Device) -> None:
+        super().to(device)
+        cv2.setNumThreads(device.threads)
 
     def learn(self, descriptors: Array, seed: int) -> None:
-        """Learn the codebook from descriptors (P, D) of training images."""
-        self.words = learn_words(descriptors, self.count, seed)
+        """Learn the codebook from a sample of descriptors (P, D) of training images, in random order of the images."""
+        self.words = learn_words(descriptors, len(self.words), seed)
 
-    def weigh(self, found: Sequence[Array]) -> None:
-        """Learn how much each word counts, from the descriptors (P, D) of each training image."""
+    def weigh(self, pooled: Array) -> None:
+        """Learn how much each word counts, from what the descriptors of each training image add up to (N, V)."""
 
     def fit(self, train: Split, val: Split | None, ctx: FitContext) -> FitReport:
-        found: list[Array] = []
-        labels: list[Array] = []
-        for batch, targets in train.batches(64):
-            found += [self.describe(image) for image in batch.inputs["image"]]
-            labels.append(np.asarray(targets["label"]))
-            ctx.progress(len(found), len(train))
-        if not any(map(len, found)):
-            raise DataError("no patch was found in any training image; set model.points=grid.")
-        rng = np.random.default_rng(ctx.seed)
-        self.learn(_sample(found, rng), ctx.seed)
-        self.weigh(found)
-        vectors = self._vectors(found)
-        classes = len(self.problem.classes)
-        reader = READERS[self.classifier](classes, self.k, float(ctx.settings.get("inverse_penalty", INVERSE_PENALTY)))
-        reader.fit(vectors, np.concatenate(labels))
+        reader = self._new_reader()
+        reader.check(len(train))
+        self.learn(self._sample(train, ctx), ctx.seed)
+        vectors, labels = self._pooled(train, ctx)
+        self.weigh(vectors)
+        for row in vectors:
+            row[:] = self.scale(row)
+        reader.fit(vectors, labels)
         self.reader = reader
         return FitReport()
 
-    def _vectors(self, found: list[Array]) -> Array:
-        """Return the vectors float32 (N, V) of images; their descriptors are let go on the way."""
-        first = self.encode(found[0])
-        vectors = np.empty((len(found), len(first)), np.float32)
-        for row in range(len(found)):
-            vectors[row] = self.encode(found[row])
-            found[row] = found[row][:0]
-        return vectors
+    def _new_reader(self) -> Reader:
+        settings = {name: self.params[name] for name in ("k", "inverse_penalty")}
+        return READERS[self.params["classifier"]](len(self.problem.classes), **settings)
+
+    def _sample(self, train: Split, ctx: FitContext) -> Array:
+        """Return at most MOST_DESCRIPTORS of training images float32 (P, D), the images in random order.
+
+        One image gives no more than its share, so that a few large ones do not make up the codebook.
+        """
+        rng = np.random.default_rng(ctx.seed)
+        share = math.ceil(MOST_DESCRIPTORS / max(1, min(len(train), LEAST_IMAGES)))
+        kept: list[Array] = []
+        count = 0
+        for batch in train.inputs(BATCH, rng.permutation(len(train))):
+            for image in batch.inputs["image"]:
+                found = self.describe(image)
+                if len(found) > share:
+                    found = found[rng.choice(len(found), share, replace=False)]
+                kept.append(found)
+                count += len(found)
+            ctx.progress(len(kept), 2 * len(train))
+            if count >= MOST_DESCRIPTORS:
+                break
+        if not count:
+            raise DataError("no patch was found in any training image; set model.points=grid.")
+        return np.concatenate(kept)[:MOST_DESCRIPTORS]
+
+    def _pooled(self, train: Split, ctx: FitContext) -> tuple[Array, Array]:
+        """Return what the descriptors of each training image add up to, float32 (N, V), and the labels (N,)."""
+        pooled = np.empty((len(train), self.length), np.float32)
+        labels: list[Array] = []
+        done = 0
+        for batch, targets in train.batches(BATCH):
+            for image in batch.inputs["image"]:
+                pooled[done] = self.pool(self.describe(image))
+                done += 1
+            labels.append(np.asarray(targets["label"]))
+            ctx.progress(len(train) + done, 2 * len(train))
+        return pooled, np.concatenate(labels)
 
     def describe(self, image: Array) -> Array:
         """Return the descriptors float32 (P, D) of one image uint8 (H, W[, 3])."""
@@ -131,20 +185,23 @@ class _WordModel(Model):
 
     def save(self, folder: Path) -> None:
         held = self.reader.arrays() if self.reader else {}
-        write_arrays(folder / ARRAYS, {"words": self.words, **held, **self.further()})
+        write_arrays(folder / ARRAYS, {**self.learned(), **held})
 
     def load(self, folder: Path) -> None:
-        arrays = read_arrays(folder / ARRAYS, {"words": ("float32", 2)})
-        self.words = arrays["words"]
-        self.reader = read_reader(self.classifier, arrays, len(self.problem.classes), self.k)
+        reader = self._new_reader()
+        own = {name: layout_of(array) for name, array in self.learned().items()}
+        arrays = read_exactly(folder / ARRAYS, {**own, **reader.layouts(self.length)})
+        reader.restore(arrays)
         self.restore(arrays)
+        self.reader = reader
 
-    def further(self) -> dict[str, Array]:
-        """Return what else was learned."""
-        return {}
+    def learned(self) -> dict[str, Array]:
+        """Return the codebook and what else was learned; before a fit, arrays of the same layout."""
+        return {"words": self.words}
 
     def restore(self, arrays: dict[str, Array]) -> None:
-        """Take back what `further` gave."""
+        """Take back what `learned` gave."""
+        self.words = arrays["words"]
 
 
 class BagOfVisualWords(_WordModel):
@@ -157,58 +214,58 @@ class BagOfVisualWords(_WordModel):
         assignment: str = "hard",
         weighting: str = "none",
         norm: str = "l1-sqrt",
-        **sampling: Any,
+        **further: Any,
     ) -> None:
-        super().__init__(problem, words, **sampling)
+        super().__init__(problem, words, **further)
         self.params |= {"assignment": assignment, "weighting": weighting, "norm": norm}
         self.soft, self.norm, self.width = assignment == "soft", norm, 0.0
-        self.weighted, self.rarity = weighting == "tfidf", np.ones(0, np.float32)
+        self.weighted, self.rarity = weighting == "tfidf", np.ones(words, np.float32)
+
+    @property
+    def length(self) -> int:
+        return len(self.words)
 
     def learn(self, descriptors: Array, seed: int) -> None:
         super().learn(descriptors, seed)
         if self.soft:
-            nearest = squared_distances(descriptors[:5000], self.words).min(axis=1)
+            spread = descriptors[:: math.ceil(len(descriptors) / MOST_DISTANCES)]  # over all images of the sample
+            nearest = squared_distances(spread, self.words).min(axis=1)
             self.width = max(float(np.sqrt(np.median(nearest))), 1e-6)
 
-    def weigh(self, found: Sequence[Array]) -> None:
+    def weigh(self, pooled: Array) -> None:
         if self.weighted:
-            self.rarity = rarity(np.stack([histogram(descriptors, self.words) for descriptors in found]))
+            self.rarity = rarity(pooled)
 
-    def encode(self, descriptors: Array) -> Array:
-        counts = histogram(descriptors, self.words, width=self.width)
-        return normalised(counts * self.rarity if self.weighted else counts, self.norm).astype(np.float32)
+    def pool(self, descriptors: Array) -> Array:
+        return histogram(descriptors, self.words, width=self.width)
 
-    def further(self) -> dict[str, Array]:
-        weights = {"rarity": self.rarity} if self.weighted else {}
-        return {"width": np.array([self.width]), **weights}
+    def scale(self, pooled: Array) -> Array:
+        return normalised(pooled * self.rarity if self.weighted else pooled, self.norm).astype(np.float32)
+
+    def learned(self) -> dict[str, Array]:
+        width = {"width": np.array([self.width])} if self.soft else {}
+        return {**super().learned(), **width, **({"rarity": self.rarity} if self.weighted else {})}
 
     def restore(self, arrays: dict[str, Array]) -> None:
-        self.width = float(arrays["width"][0])
+        super().restore(arrays)
+        if self.soft:
+            self.width = float(arrays["width"][0])
         if self.weighted:
-            if "rarity" not in arrays:
-                raise RecordError("the stored codebook lacks 'rarity'; it belongs to weighting=none.")
             self.rarity = arrays["rarity"]
 
 
 class Vlad(_WordModel):
     """Sums of residuals: K words of D numbers give K * D (64 words of SIFT: 8,192)."""
 
-    def __init__(self, problem: Problem, words: int = 64, **sampling: Any) -> None:
-        super().__init__(problem, words, **sampling)
+    def __init__(self, problem: Problem, words: int = 64, **further: Any) -> None:
+        super().__init__(problem, words, **further)
 
-    def encode(self, descriptors: Array) -> Array:
-        return residuals(descriptors, self.words)
+    @property
+    def length(self) -> int:
+        return self.words.size
 
+    def pool(self, descriptors: Array) -> Array:
+        return residual_sums(descriptors, self.words).ravel()
 
-def _sample(found: Sequence[Array], rng: np.random.Generator) -> Array:
-    """Return at most MOST_DESCRIPTORS of the descriptors of all images, in their order.
-
-    All of them are never one array: for 60,000 images they take gigabytes.
-    """
-    ends = np.cumsum([len(descriptors) for descriptors in found])
-    if ends[-1] <= MOST_DESCRIPTORS:
-        return np.concatenate(found)
-    chosen = np.sort(rng.choice(ends[-1], MOST_DESCRIPTORS, replace=False))
-    starts = np.searchsorted(chosen, [0, *ends])
-    parts = zip(found, [0, *ends], starts, starts[1:], strict=False)
-    return np.concatenate([descriptors[chosen[low:high] - first] for descriptors, first, low, high in parts])
+    def scale(self, pooled: Array) -> Array:
+        return vlad_vector(pooled.reshape(self.words.shape))

@@ -12,6 +12,8 @@ import numpy as np
 from mlcvbench.contract import Array
 
 HARRIS_BLOCK, HARRIS_APERTURE, HARRIS_K = 2, 3, 0.04
+SIDES = 6.0
+"""SIFT describes 4 x 4 cells of 3 sigma a side: 12 sigma, while OpenCV's size of a key point is 2 sigma."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +78,12 @@ def _corners(gray: Array, most: int) -> Array:
 
 
 def _extrema(gray: Array, most: int) -> Array:
-    """Return SIFT's key points (Lowe 2004), the strongest first, each with its own scale."""
+    """Return SIFT's key points (Lowe 2004), the strongest first, each with the square that SIFT describes there.
+
+    A point of several orientations is one place: descriptors here are upright. In a small image most squares reach
+    beyond the border, and stay: SIFT leaves out what lies outside, other descriptors see the border repeated.
+    """
     found: Sequence[cv2.KeyPoint] = cv2.SIFT.create(contrastThreshold=0.02).detect(gray, None)
-    strongest = sorted(found, key=lambda point: (-point.response, point.pt))[:most]
-    places = [(*point.pt, point.size) for point in strongest]
-    return np.array(places, np.float32).reshape(-1, 3)
+    strongest = sorted(found, key=lambda point: (-point.response, point.pt, point.size))
+    places = dict.fromkeys((*point.pt, SIDES * point.size) for point in strongest)  # each once, in order
+    return np.array(list(places)[:most], np.float32).reshape(-1, 3)

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from mlcvbench.contract import Array
-from mlcvbench.errors import RecordError
+from mlcvbench.errors import DataError, RecordError
+from mlcvbench_bovw.stored import Layout
 
 
 class Reader(ABC):
@@ -16,6 +17,9 @@ class Reader(ABC):
 
     def __init__(self, classes: int, k: int, inverse_penalty: float) -> None:
         self.classes, self.k, self.inverse_penalty = classes, k, inverse_penalty
+
+    def check(self, images: int) -> None:
+        """Refuse too few training images, before they are described."""
 
     @abstractmethod
     def fit(self, vectors: Array, labels: Array) -> None:
@@ -32,6 +36,14 @@ class Reader(ABC):
     @abstractmethod
     def arrays(self) -> dict[str, Array]:
         """Return what was learned."""
+
+    @abstractmethod
+    def layouts(self, length: int) -> dict[str, Layout]:
+        """Return what `arrays` looks like for vectors of `length` numbers."""
+
+    @abstractmethod
+    def restore(self, arrays: Mapping[str, Array]) -> None:
+        """Take back what `arrays` gave; RecordError when its numbers contradict each other."""
 
 
 class Linear(Reader):
@@ -64,6 +76,12 @@ class Linear(Reader):
     def arrays(self) -> dict[str, Array]:
         return {"weight": self.weight, "bias": self.bias}
 
+    def layouts(self, length: int) -> dict[str, Layout]:
+        return {"weight": Layout("float32", (self.classes, length)), "bias": Layout("float32", (self.classes,))}
+
+    def restore(self, arrays: Mapping[str, Array]) -> None:
+        self.weight, self.bias = arrays["weight"], arrays["bias"]
+
 
 class Neighbours(Reader):
     """Shares of the classes among the k nearest training vectors (Euclidean, scikit-learn); ties: lower class."""
@@ -71,17 +89,20 @@ class Neighbours(Reader):
     vectors: Array
     labels: Array
 
+    def check(self, images: int) -> None:
+        if images < self.k:
+            raise DataError(f"k={self.k} needs as many training images, got {images}; set a smaller model.k.")
+
     def fit(self, vectors: Array, labels: Array) -> None:
         self.vectors, self.labels = np.asarray(vectors, np.float32), np.asarray(labels, np.int64)
 
     def scores(self, vectors: Array) -> Array:
         from sklearn.neighbors import NearestNeighbors
 
-        k = min(self.k, len(self.vectors))
-        search = NearestNeighbors(n_neighbors=k, algorithm="brute").fit(self.vectors)
+        search = NearestNeighbors(n_neighbors=self.k, algorithm="brute").fit(self.vectors)
         nearest = self.labels[search.kneighbors(vectors, return_distance=False)]  # (N, k)
         votes = np.zeros((len(vectors), self.classes), np.float32)
-        np.add.at(votes, (np.arange(len(vectors))[:, None], nearest), 1.0 / k)
+        np.add.at(votes, (np.arange(len(vectors))[:, None], nearest), 1.0 / self.k)
         return votes
 
     def macs(self) -> int:
@@ -90,15 +111,20 @@ class Neighbours(Reader):
     def arrays(self) -> dict[str, Array]:
         return {"vectors": self.vectors, "labels": self.labels}
 
+    def layouts(self, length: int) -> dict[str, Layout]:
+        return {"vectors": Layout("float32", (None, length)), "labels": Layout("int64", (None,))}
+
+    def restore(self, arrays: Mapping[str, Array]) -> None:
+        vectors, labels = arrays["vectors"], arrays["labels"]
+        count, highest = len(vectors), self.classes - 1
+        if count != len(labels):
+            raise RecordError(f"the stored neighbours: {count} vectors and {len(labels)} labels, wanted as many.")
+        if count < self.k:
+            raise RecordError(f"the stored neighbours: k={self.k} needs as many, got {count}; set a smaller model.k.")
+        if labels.min() < 0 or labels.max() > highest:
+            found = f"labels from {labels.min()} to {labels.max()}"
+            raise RecordError(f"the stored neighbours: {found}, wanted 0 to {highest}; fit the model again.")
+        self.vectors, self.labels = vectors, labels
+
 
 READERS: dict[str, type[Reader]] = {"linear": Linear, "knn": Neighbours}
-
-
-def read_reader(name: str, arrays: Mapping[str, Array], classes: int, k: int) -> Reader:
-    """Return a fitted reader from stored arrays; RecordError when some are missing."""
-    reader = READERS[name](classes, k, 1.0)
-    for field in ("weight", "bias") if name == "linear" else ("vectors", "labels"):
-        if field not in arrays:
-            raise RecordError(f"the stored codebook lacks {field!r}; it belongs to another classifier.")
-        setattr(reader, field, arrays[field])
-    return reader
