@@ -39,6 +39,10 @@ def profile(settings: tuple[str, ...], as_json: bool, as_csv: bool) -> None:
 
     KEYs: input=3x224x224 batch=128 classes=1000 convention=standard|table|notes, and
     the model.* settings of `mlcvbench info NAME`, such as model.variant=2012.
+
+    The network is the one that a run builds for images of size `input`: one made for
+    another size resizes them first (set model.size). With model.auxiliary=true
+    the classifiers that only training needs are counted too.
     """
     request = _request(settings)
     rows = _rows(request)
@@ -96,13 +100,13 @@ def _rows(request: dict[str, Any]) -> list[Row]:
     from mlcvbench.errors import MlcvbenchError
     from mlcvbench.measure.conventions import account
     from mlcvbench.measure.layers import tabulate
-    from mlcvbench.measure.networks import build_network, run_quietly
+    from mlcvbench.measure.networks import open_network, run_quietly
 
     name, image = request["model"], request["input"]
     sides = "x".join(map(str, image))
     try:
-        network = build_network(name, image, request["classes"], request["settings"])
-        layers = tabulate(network.module, run_quietly(network), image)
+        with open_network(name, image, request["classes"], request["settings"]) as network:
+            layers = tabulate(network.module, run_quietly(network), image)
     except MlcvbenchError:
         raise
     except Exception as error:
@@ -122,14 +126,14 @@ def _print_csv(request: dict[str, Any], rows: Sequence[Row]) -> None:
     import csv
     import io
 
-    from mlcvbench.measure.conventions import COLUMNS, FIELD_COLUMNS
+    from mlcvbench.measure.conventions import COLUMNS, FIELD_COLUMNS, printed
 
     standard = request["convention"] == "standard"
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow((*COLUMNS, *FIELD_COLUMNS) if standard else COLUMNS)
-    for row in rows:
-        cells = row.printed() if request["convention"] == "notes" else row.cells()
+    lines = printed(rows) if request["convention"] == "notes" else [row.cells() for row in rows]
+    for row, cells in zip(rows, lines, strict=True):
         writer.writerow([*cells, row.receptive_field, row.jump] if standard else cells)
     click.echo(text.getvalue(), nl=False)
 
@@ -177,11 +181,11 @@ def _named(request: dict[str, Any]) -> str:
 
 def _lecture_lines(request: dict[str, Any], rows: Sequence[Row]) -> list[str]:
     """Lay the lecture's table out: thousands of parameters, millions of FLOPs, MiB."""
-    from mlcvbench.measure.conventions import PRINTED_DIGITS
+    from mlcvbench.measure.conventions import PRINTED_DIGITS, printed
 
+    rounded = printed(rows) if request["convention"] == "notes" else [row.cells(PRINTED_DIGITS) for row in rows]
     lines = [_lecture_line("layer", "kern", "k", "s", "p", "out", "chan", "activ.", *LECTURE_UNITS)]
-    for row in rows:
-        cells = row.printed() if request["convention"] == "notes" else row.cells(PRINTED_DIGITS)
+    for row, cells in zip(rows, rounded, strict=True):
         if "|" in row.kernels:  # a block: what its branches are has a line of its own
             lines.append(_lecture_line(row.layer, "", "", row.stride, "", *cells[5:8], *cells[10:]))
             lines.append(f"   {row.kernels}   k {row.kernel_hw}   p {row.padding}")
@@ -197,7 +201,7 @@ def _lecture_lines(request: dict[str, Any], rows: Sequence[Row]) -> list[str]:
 
 
 def _lecture_line(name: str, *cells: str) -> str:
-    widths = (5, 3, 3, 3, 5, 7, 10, 8, 11, 9, 8)
+    widths = (5, 3, 3, 3, 5, 7, 9, 9, 11, 9, 8)
     return f"{name:8}" + "".join(f"{cell:>{width}}" for cell, width in zip(cells, widths, strict=True))
 
 

@@ -45,10 +45,19 @@ class Projection:
 
 @dataclass(frozen=True, slots=True)
 class Maps:
-    """The output of one layer: (1, C, H, W)."""
+    """The output of one layer: (1, C, H, W).
+
+    `values`: a clone, because a network may go on in the same memory (`x += shortcut`). `made`: the output itself and
+    how often it had been written to, by which a module is known to hand on its last part's output as it is.
+    """
 
     layer: str
     values: torch.Tensor
+    made: tuple[torch.Tensor, int]
+
+    def hands_on(self, other: Maps) -> bool:
+        """Tell whether this is the very output of another layer."""
+        return self.made[0] is other.made[0] and self.made[1] == other.made[1]
 
 
 def project(
@@ -90,12 +99,12 @@ def _strongest(values: torch.Tensor, image: torch.Tensor, count: int) -> list[Pr
 
 def _maps_of(module: nn.Module, image: torch.Tensor, layer: str | None) -> Maps:
     """Run the network by the deconvnet's rules and return the maps of a layer."""
-    calls: list[tuple[str, torch.Tensor]] = []
+    calls: list[Maps] = []
 
     def keep(name: str) -> Any:
         def hook(_part: Any, _args: Any, output: Any) -> None:
             if hasattr(output, "ndim") and output.ndim == 4:
-                calls.append((name, output))
+                calls.append(Maps(name, output.clone(), (output, output._version)))
 
         return hook
 
@@ -110,18 +119,18 @@ def _maps_of(module: nn.Module, image: torch.Tensor, layer: str | None) -> Maps:
     if layer is None:
         return _last(calls)
     if layer not in parts:
-        raise UnknownNameError("layer", layer, dict(calls))
-    made = [output for name, output in calls if name == layer]
+        raise UnknownNameError("layer", layer, dict.fromkeys(maps.layer for maps in calls))
+    made = [maps for maps in calls if maps.layer == layer]
     if not made:
         raise RequestError(f"layer {layer!r} has no maps (channels, height, width) to project back.")
-    return Maps(layer, made[-1])
+    return made[-1]
 
 
-def _last(calls: Sequence[tuple[str, torch.Tensor]]) -> Maps:
+def _last(calls: Sequence[Maps]) -> Maps:
     """Return the last maps of more than one unit, named by the innermost module that gave them."""
-    for _, output in reversed(calls):
-        if output.shape[2] * output.shape[3] > 1:
-            return Maps(next(name for name, made in calls if made is output), output)
+    for last in reversed(calls):
+        if last.values.shape[2] * last.values.shape[3] > 1:
+            return next(maps for maps in calls if last.hands_on(maps))
     raise RequestError("the network has no layer with maps (channels, height, width), which a deconvnet starts from.")
 
 

@@ -142,34 +142,39 @@ def draw(subject: Subject, sample: Explanation) -> Any:
 
     classes = subject.data.problem.classes
     sure = sample.probabilities[sample.prediction]
-    said = f"read as {classes[sample.prediction]} ({sure:.2f})"
-    truth = "" if sample.truth is None else f"is {classes[sample.truth]}, "
-    panels = [Panel(drawing.shown(sample.image), truth + said)]
-    lines = []
+    truth = "Read" if sample.truth is None else f"Is {classes[sample.truth]}, read"
+    said = f"{truth} as {classes[sample.prediction]} with probability {sure:.2f}."
+    height, width = sample.image.shape[:2]
+    panels = [Panel(drawing.shown(sample.image), f"the image, {width}x{height} pixels")]
+    lines = [f"run {subject.record.run_id}", said]
     if sample.occlusion is not None:
-        found = sample.occlusion
-        least, most = found.score - found.drops.max(), found.score - found.drops.min()
-        name = classes[sample.watched]
-        caption = f"{name}: {found.score:.2f}, hidden {least:.2f} to {most:.2f}"
-        drops = found.by_pixel()
-        panels.append(Panel(drawing.heat(sample.image, drops), caption))
-        lines.append(
-            f"Second picture: a grey square of {found.window}x{found.window} pixels hides a part. Red where the "
-            f"probability of {name} falls, blue where it rises, mean of the squares over a pixel: at most "
-            f"{np.abs(drops).max():.2g}."
-        )
+        panel, line = _hidden(sample.occlusion, sample.image, classes[sample.watched])
+        panels.append(panel)
+        lines.append(line)
     for one in sample.projections:
-        caption = f"channel {one.channel} at {one.row},{one.column}: {one.activation:.3g}"
+        caption = f"channel {one.channel}, row {one.row}, column {one.column}: activation {one.activation:.3g}"
         panels.append(Panel(drawing.projection(one.pixels), caption))
     if sample.layer is not None:
         lines.append(
             f"Further pictures: the strongest activations of layer {sample.layer}, one a channel, projected back to "
-            "the pixels by a deconvnet."
+            "the pixels by a deconvnet. Mid grey is 0, brighter more, darker less, each on its own scale."
             if sample.projections
             else f"No unit of layer {sample.layer} fires."
         )
     title = f"{subject.record.model.name} on {subject.data.name}, sample {sample.id}"
-    return draw_sheet(panels, len(panels), title, [f"run {subject.record.run_id}", *lines])
+    return draw_sheet(panels, len(panels), title, lines)
+
+
+def _hidden(found: Occlusion, image: Array, name: str) -> tuple[Panel, str]:
+    """Return the occlusion map above its scale, and the line that explains it; `name`: the class that is watched."""
+    drops = found.by_pixel()
+    least, most = found.score - found.drops.max(), found.score - found.drops.min()
+    caption = f"probability {found.score:.2f}, with a part hidden {least:.2f} to {most:.2f}"
+    line = (
+        f"Second picture: how the probability of {name} changes when a grey square of {found.window}x{found.window} "
+        "pixels hides a part, red where it falls, blue where it rises; mean of the squares over a pixel."
+    )
+    return Panel(drawing.with_scale(image, drops), caption), line
 
 
 def numbers(subject: Subject, sample: Explanation) -> dict[str, Any]:

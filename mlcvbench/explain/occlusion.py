@@ -40,9 +40,12 @@ def occlude(score: Callable[[Array], Array], image: Array, window: int, step: in
     """Slide a square of `window` pixels over uint8 `image` (H, W) or (H, W, 3) by `step` and score each picture.
 
     `score` maps images (N, H, W[, 3]) to numbers (N,) and gets at most `batch` at once. The square has the image's mean
-    colour, so that it adds no brightness; the last one of a row or column is flush with the border.
+    colour, so that it adds no brightness; the last one of a row or column is flush with the border. ValueError when the
+    square is larger than the image, or the step larger than the square, which would leave pixels out.
     """
     height, width = image.shape[:2]
+    if not 1 <= step <= window <= min(height, width):
+        raise ValueError(f"wanted 1 <= step <= window <= {min(height, width)}, got step {step} and window {window}")
     tops, lefts = _starts(height, window, step), _starts(width, window, step)
     grey = np.round(image.reshape(height * width, -1).mean(axis=0)).astype(image.dtype)
     grey = grey[0] if image.ndim == 2 else grey

@@ -23,7 +23,7 @@ KEYS: dict[str, Param] = {
         Param("layer", "str", help="layer to project back, as `mlcvbench profile` names it; the last with maps"),
         Param("features", "int", 4, "strongest channels of that layer to project", low=1, high=16),
         Param("window", "int", help="pixels a side of the grey square; a quarter of the shorter side", low=1),
-        Param("step", "int", help="pixels the square moves by; half of it", low=1),
+        Param("step", "int", help="pixels the square moves by, at most its side; half of it", low=1),
         Param("out", "str", help="folder to write; explain-RUN"),
         Param("weights", "path", help="weights of the run, when they are not in the cache"),
     )
@@ -103,8 +103,14 @@ def places_of(request: Request, split: Split) -> list[int]:
 
 
 def square(request: Request, height: int, width: int) -> tuple[int, int]:
-    """Return side and step of the grey square for an image. RequestError when it is larger than the image."""
+    """Return side and step of the grey square for an image, in pixels.
+
+    RequestError when it is larger than the image, or when its steps would leave pixels between squares.
+    """
     side = request.window or max(1, min(height, width) // 4)
     if side > min(height, width):
         raise RequestError(f"window={side}: wanted at most the image's shorter side, {min(height, width)}.")
-    return side, request.step or max(1, side // 2)
+    step = request.step or max(1, side // 2)
+    if step > side:
+        raise RequestError(f"step={step}: wanted at most the side of the square, {side}, so that it hides every pixel.")
+    return side, step

@@ -48,8 +48,8 @@ PRINTED_DIGITS = (0, 1, 1, 1)
 PRINTED_TOTAL_DIGITS = (0, 0, 0, 0)
 """The same in their total rows."""
 ALEXNET_TOTAL_DIGITS = (2, 1, 1, 1)
-ALEXNET_PRINTED_PARAMS = 62_386_560
-"""AlexNet's total row, known by its parameters as printed, has decimals."""
+ALEXNET_FIRST_KERNEL = "11"
+"""AlexNet's total row alone has decimals; its table is known by the 11x11 convolution that it begins with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,12 +83,6 @@ class Row:
             self.parameter_bytes / MIB,
         )
 
-    def printed(self) -> list[str]:
-        """Return the cells rounded as the notes print them: halves up, the total without decimals but AlexNet's."""
-        if self.layer != "total":
-            return self.cells(PRINTED_DIGITS)
-        return self.cells(ALEXNET_TOTAL_DIGITS if self.params == ALEXNET_PRINTED_PARAMS else PRINTED_TOTAL_DIGITS)
-
     def cells(self, digits: Sequence[int] = (3, 6, 4, 4)) -> list[str]:
         """Return the cells of `COLUMNS`, the last four with so many decimals."""
         text = [self.layer, self.kernels, self.kernel_hw, self.stride, self.padding, self.out_hw, self.out_channels]
@@ -100,6 +94,16 @@ def account(layers: Sequence[Layer], convention: Convention, batch: int) -> list
     """Return the rows of a network under a convention for a minibatch, then their `total`."""
     rows = _standard(layers, batch) if convention == "standard" else _lecture(layers, convention, batch)
     return [*rows, _total(rows)]
+
+
+def printed(rows: Sequence[Row]) -> list[list[str]]:
+    """Return the cells of a table rounded as the notes print them: halves up, the total without decimals but AlexNet's.
+
+    `rows`: those of `account` under convention `notes`.
+    """
+    first = next((row.kernel_hw for row in rows if row.kernel_hw), "")
+    last = ALEXNET_TOTAL_DIGITS if first == ALEXNET_FIRST_KERNEL else PRINTED_TOTAL_DIGITS
+    return [row.cells(last if row.layer == "total" else PRINTED_DIGITS) for row in rows]
 
 
 def _standard(layers: Sequence[Layer], batch: int) -> list[Row]:

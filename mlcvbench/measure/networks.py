@@ -1,21 +1,24 @@
-"""Find a network by name for `profile`: a registered method, `torchvision:NAME` or `timm:NAME`, without weights."""
+"""Open a network by name for `profile`: a model of the registry, built as a run builds it, with fresh weights."""
 
 from __future__ import annotations
 
-import inspect
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from mlcvbench.contract import Batch, InputSpec, Problem, TorchModel
+from mlcvbench import assembly
+from mlcvbench.contract import Batch, Device, InputSpec, Problem, TorchModel
 from mlcvbench.errors import OverrideError, RequestError, UnknownNameError
+from mlcvbench.registry import get_registry
 from mlcvbench.settings import complete, parse_setting, unmet
 from mlcvbench.specs import ModelSpec, load_target
 
-HUBS = ("torchvision", "timm")
+BARE = "torchvision:"
+"""Of the open-ended models, the one whose networks may be named without it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,80 +29,61 @@ class Network:
     forward: Callable[[], Any]
 
 
-def build_network(
+@runtime_checkable
+class HasTrainingForm(Protocol):
+    """A model that may train more than it keeps, such as auxiliary classifiers."""
+
+    def training_form(self, module: Any) -> AbstractContextManager[Any]:
+        """Lend what is trained; `module` itself when a setting asks for nothing else."""
+
+
+@contextmanager
+def open_network(
     name: str, image: tuple[int, int, int], classes: int, settings: Mapping[str, str] | None = None
-) -> Network:
-    """Build a network for images of shape (C, H, W); a bare name is a registered method or else torchvision's.
+) -> Iterator[Network]:
+    """Build the model `name` for images of shape (C, H, W) and lend its network, parts that only training needs too.
 
-    `settings`: of a registered method, `model.*` as text; the others are defaults. UnknownNameError offers near names;
-    OverrideError for a setting that is wrong or has no effect; RequestError when the method is no torch network.
+    A bare name is a registered model or else torchvision's. `settings`: `model.*` as text; the others are defaults.
+    Images are resized inside the network as in a run. UnknownNameError offers near names; OverrideError for a setting
+    that is wrong or has no effect; RequestError when the model is no torch network.
     """
-    hub, colon, rest = name.partition(":")
-    spec = None if colon and hub in HUBS else _registered(name)
-    if spec is not None:
-        return _from_spec(spec, image, classes, settings or {})
-    if settings:
-        raise OverrideError(f"model.{next(iter(settings))}: wanted with a method of `mlcvbench list models` only.")
-    if colon and hub in HUBS:
-        return _plain(_from_hub(hub, rest, classes), image)
-    if name in _hub_names("torchvision"):
-        return _plain(_from_hub("torchvision", name, classes), image)
-    known = {*_registered_names(), *_hub_names("torchvision")}
-    raise UnknownNameError("model", name, known)
+    spec = _spec(name)
+    channels, height, width = image
+    shape = (height, width) if channels == 1 else (height, width, channels)
+    problem = Problem(
+        kind=spec.kinds[0],
+        classes=tuple(f"class {index}" for index in range(classes)),
+        inputs=dict.fromkeys(spec.needs, InputSpec(shape)),
+    )
+    model = assembly.construct(spec, _settings(spec, settings or {}), problem, Device())
+    if not isinstance(model, TorchModel):
+        raise RequestError(f"model {spec.name!r} is no torch network, so it has no layers to profile.")
+    pixels = np.zeros((1, *shape), dtype=np.uint8)
+    inputs = model.preprocess(Batch(ids=np.array(["0"]), inputs=dict.fromkeys(spec.needs, pixels)))
+    with _training_form(model):
+        yield Network(model.module, lambda: model.forward(inputs))
 
 
-def _registered(name: str) -> ModelSpec | None:
-    from mlcvbench.registry import get_registry
-
-    found = [entry.spec for entry in get_registry().models() if entry.spec.name == name]
-    return found[0] if found else None
-
-
-def _registered_names() -> list[str]:
-    from mlcvbench.registry import get_registry
-
-    return [entry.spec.name for entry in get_registry().models()]
-
-
-def _hub_names(hub: str) -> list[str]:
-    if hub == "torchvision":
-        from torchvision import models
-
-        return list(models.list_models(module=models))
-    import timm
-
-    return list(timm.list_models())
-
-
-def _from_hub(hub: str, name: str, classes: int) -> Any:
-    """Build a network of torchvision or timm with fresh weights."""
-    names = _hub_names(hub)
-    if name not in names:
-        raise UnknownNameError(f"{hub} model", name, names)
-    if hub == "timm":
-        import timm
-
-        return timm.create_model(name, pretrained=False, num_classes=classes)
-    from torchvision import models
-
-    settings: dict[str, Any] = {"weights": None, "num_classes": classes}
-    if "init_weights" in inspect.signature(models.get_model_builder(name)).parameters or name in (
-        "googlenet",
-        "inception_v3",
-    ):
-        settings["init_weights"] = False  # their default initialisation takes minutes
-    return models.get_model(name, **settings)
-
-
-def _plain(module: Any, image: tuple[int, int, int]) -> Network:
-    import torch
-
-    inputs = torch.zeros(1, *image)
-    return Network(module, lambda: module(inputs))
+def _spec(name: str) -> ModelSpec:
+    """Return the spec of a model, of the first kind that has one of this name."""
+    registry = get_registry()
+    kinds = [kind for entry in registry.models() if entry.spec.name == name for kind in entry.spec.kinds]
+    if kinds:
+        return registry.runnable(name, kinds[0]).spec
+    try:
+        return registry.model(name).spec
+    except UnknownNameError:
+        if ":" in name:
+            raise
+    specs = [entry.spec for entry in registry.models()]
+    bare = [one for spec in specs if spec.name == BARE for one in load_target(spec.names)()]
+    if name not in bare:
+        raise UnknownNameError("model", name, {*(spec.name for spec in specs), *bare})
+    return registry.model(f"{BARE}{name}").spec
 
 
 def _settings(spec: ModelSpec, given: Mapping[str, str]) -> dict[str, Any]:
-    """Return all settings of a method, those in `given` read from their text."""
+    """Return all settings of a model, those in `given` read from their text."""
     params = {f"model.{param.name}": param for param in spec.params}
     for key in given:
         if f"model.{key}" not in params:
@@ -112,21 +96,15 @@ def _settings(spec: ModelSpec, given: Mapping[str, str]) -> dict[str, Any]:
     return values
 
 
-def _from_spec(spec: ModelSpec, image: tuple[int, int, int], classes: int, settings: Mapping[str, str]) -> Network:
-    """Build a registered method for a made-up problem of its first kind."""
-    channels, height, width = image
-    shape = (height, width) if channels == 1 else (height, width, channels)
-    problem = Problem(
-        kind=spec.kinds[0],
-        classes=tuple(f"class {index}" for index in range(classes)),
-        inputs=dict.fromkeys(spec.needs, InputSpec(shape)),
-    )
-    model = load_target(spec.target)(problem, **_settings(spec, settings))
-    if not isinstance(model, TorchModel):
-        raise RequestError(f"model {spec.name!r} is no torch network, so it has no layers to profile.")
-    pixels = np.zeros((1, *shape), dtype=np.uint8)
-    inputs = model.preprocess(Batch(ids=np.array(["0"]), inputs=dict.fromkeys(spec.needs, pixels)))
-    return Network(model.module, lambda: model.forward(inputs))
+@contextmanager
+def _training_form(model: TorchModel) -> Iterator[None]:
+    """Let the model be what is trained, whose parameters are those that a paper counts."""
+    if not isinstance(model, HasTrainingForm):
+        yield
+        return
+    with model.training_form(model.module) as module:
+        model.module = module
+        yield
 
 
 def run_quietly(network: Network) -> Callable[[], Any]:

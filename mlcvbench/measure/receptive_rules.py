@@ -282,7 +282,7 @@ _NAMED: tuple[tuple[str, Rule], ...] = (
     ("max_pool2d max_pool2d_with_indices avg_pool2d avg_pool3d", _pool),
     ("adaptive_avg_pool2d _adaptive_avg_pool2d adaptive_max_pool2d", _adaptive_pool),
     ("mean sum amax", _reduce),
-    ("view _unsafe_view _reshape_alias", _view),
+    ("view expand _unsafe_view _reshape_alias", _view),
     ("squeeze unsqueeze", _squeeze),
     ("permute", _permute),
     ("transpose", _transpose),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -137,6 +139,47 @@ def test_a_relu_called_as_a_function_is_one_too() -> None:
         seed[0, one.channel, one.row, one.column] = one.activation
         wanted = functional.conv_transpose2d(seed, block.inside.weight, padding=1) + seed
     np.testing.assert_allclose(one.pixels, wanted[0].numpy(), atol=1e-6)
+
+
+class Residual(nn.Module):
+    """A block as timm writes it: what the norm gave is added to in place."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.norm = nn.Conv2d(2, 2, 3, padding=1, bias=False), nn.BatchNorm2d(2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        shortcut, x = x, self.norm(self.conv(x))
+        x += shortcut
+        return x
+
+
+def test_a_layer_is_read_before_the_network_writes_over_it() -> None:
+    torch.manual_seed(0)
+    block = Residual().eval()
+    image = noise(1, 2, 8, 8)
+
+    _, found = project(nn.Sequential(block), image, 2, "0.norm")
+
+    with torch.no_grad():
+        made = block.norm(block.conv(image))
+        assert [one.activation for one in found] == sorted(made[0].amax((1, 2)).tolist(), reverse=True)
+        for one in found:
+            alone = torch.zeros_like(made)
+            alone[0, one.channel, one.row, one.column] = one.activation / math.sqrt(1 + block.norm.eps)
+            wanted = functional.conv_transpose2d(alone, block.conv.weight, padding=1)  # and nothing of the shortcut
+            np.testing.assert_allclose(one.pixels, wanted[0].numpy(), atol=1e-6)
+
+
+def test_without_a_layer_a_sum_in_place_belongs_to_the_block_that_adds() -> None:
+    torch.manual_seed(0)
+    block = Residual().eval()
+    image = noise(1, 2, 8, 8)
+
+    layer, found = project(nn.Sequential(block), image, 1)
+
+    assert layer == "0"
+    assert found[0].activation == pytest.approx(float(block(image).detach().max()))
 
 
 def test_an_input_normalised_by_constants_is_no_hindrance() -> None:

@@ -5,7 +5,20 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mlcvbench.explain.drawing import FALLS, PALE, RISES, STRONGEST, heat, projection, shown
+from mlcvbench.contact_sheet import TALL, fitted
+from mlcvbench.explain.drawing import (
+    BAR,
+    FALLS,
+    NARROWEST,
+    PALE,
+    RISES,
+    SPACE,
+    STRONGEST,
+    heat,
+    projection,
+    shown,
+    with_scale,
+)
 
 
 def test_a_projection_is_mid_grey_where_it_is_zero_and_white_or_black_where_it_is_largest() -> None:
@@ -43,6 +56,42 @@ def test_an_image_that_nothing_changes_stays_pale_grey() -> None:
     image = np.array([[0, 255]], np.uint8)
 
     assert heat(image, np.zeros((1, 2)))[0, :, 0].tolist() == list(PALE)
+
+
+def test_a_map_stands_above_the_scale_of_its_colours() -> None:
+    drops = np.zeros((8, 8))
+    drops[0, 0] = 0.4
+
+    picture = with_scale(np.zeros((8, 8), np.uint8), drops)
+
+    height, width = 192, 192  # tiny maps are enlarged by a whole factor
+    assert picture[height // 16, width // 16].tolist() == heat(np.zeros((1, 1)), np.ones((1, 1)))[0, 0].tolist()
+    assert (picture[height : height + SPACE] == 255).all()
+    bar = picture[height + SPACE : height + SPACE + BAR].astype(int)
+    red, blue = bar[0, 0], bar[0, -1]
+    assert red.argmax() == 0  # a fall of 0.4, the largest change
+    assert blue.argmax() == 2  # a rise as large
+    assert np.ptp(bar[0, width // 2]) <= 2  # none
+    assert (picture[height + SPACE + BAR :] < 100).any()  # the numbers
+
+
+def test_a_map_without_a_change_has_a_grey_scale_with_a_zero_alone() -> None:
+    picture = with_scale(np.zeros((8, 8), np.uint8), np.zeros((8, 8)))
+
+    numbers = picture[192 + SPACE + BAR :].min(axis=(0, 2)) < 100
+    assert (np.ptp(picture, axis=2) == 0).all()
+    assert numbers[80:112].any()
+    assert not numbers[:80].any()
+    assert not numbers[112:].any()
+
+
+@pytest.mark.parametrize(("height", "width"), [(400, 100), (20, 5), (60, 400)])
+def test_a_map_with_its_scale_is_as_large_as_a_sheet_shows_it(height: int, width: int) -> None:
+    picture = with_scale(np.zeros((height, width, 3), np.uint8), np.ones((height, width)))
+
+    assert picture.shape[0] <= TALL
+    assert picture.shape[1] >= NARROWEST  # or the numbers would run into one another
+    assert fitted(picture).size == (picture.shape[1], picture.shape[0])
 
 
 def test_grey_images_get_three_channels_and_colour_ones_stay() -> None:

@@ -128,6 +128,11 @@ def test_a_chosen_layer_is_projected(run, place):
         (["show=occlusion", "layer=2"], "key 'layer' has no effect with show=occlusion."),
         (["show=deconvnet", "window=2"], "key 'window' has no effect with show=deconvnet."),
         (["window=9"], "window=9: wanted at most the image's shorter side, 8."),
+        (
+            ["show=occlusion", "window=2", "step=5"],
+            "step=5: wanted at most the side of the square, 2, so that it hides every pixel.",
+        ),
+        (["step=3"], "step=3: wanted at most the side of the square, 2, so that it hides every pixel."),
         (["weights=nowhere"], "weights={place}/nowhere: no such file or folder."),
     ],
 )

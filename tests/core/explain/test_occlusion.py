@@ -44,6 +44,19 @@ def test_squares_reach_every_border() -> None:
     assert found.lefts.tolist() == [0, 3, 6, 9]
 
 
+@pytest.mark.parametrize(("window", "step"), [(2, 3), (12, 1), (3, 0)])
+def test_squares_that_would_leave_pixels_out_or_the_image_are_refused(window: int, step: int) -> None:
+    with pytest.raises(ValueError, match=f"wanted 1 <= step <= window <= 11, got step {step} and window {window}"):
+        occlude(weighted, picture(), window, step)
+
+
+def test_a_step_of_the_whole_square_covers_every_pixel_once_but_at_the_border() -> None:
+    found = occlude(weighted, picture(), 4, 4)
+
+    assert np.isfinite(found.by_pixel()).all()
+    assert found.by_pixel()[0, 0] == found.drops[0, 0]
+
+
 def test_a_pixel_has_the_mean_drop_of_the_squares_that_cover_it() -> None:
     found = occlude(weighted, picture(), 4, 3)
 

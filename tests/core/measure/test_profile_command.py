@@ -5,9 +5,12 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from torch.utils.flop_counter import FlopCounterMode
 
+from mlcvbench import assembly
 from mlcvbench.cli.profile import profile
 from mlcvbench.errors import MlcvbenchError
+from mlcvbench.overrides import plan
 
 TABLES = Path(__file__).parents[2] / "fixtures/layer_tables"
 
@@ -34,9 +37,15 @@ def test_the_csv_is_the_lecture_table_line_by_line(model: str, table: str) -> No
 @pytest.mark.parametrize("model", ["torchvision:resnet18", "torchvision:inception_v3", "googlenet"])
 @pytest.mark.parametrize("convention", ["standard", "table", "notes"])
 def test_every_convention_fits_eighty_columns(model: str, convention: str) -> None:
-    text = output(f"model={model}", f"convention={convention}", "input=3x96x96", "batch=8")
+    text = output(f"model={model}", f"convention={convention}", "model.size=96", "batch=8")
 
     assert max(map(len, text.splitlines())) <= 80
+
+
+def test_the_cells_of_the_widest_row_stay_apart() -> None:
+    total = next(line for line in output("model=alexnet", "convention=notes").splitlines() if line.startswith("total"))
+
+    assert total.split() == ["total", "781736", "62386.56", "290766.6", "763.4", "714.0"]
 
 
 def test_the_table_shows_receptive_field_and_jump() -> None:
@@ -93,6 +102,50 @@ def test_settings_of_a_method_change_its_table() -> None:
     assert total["rows"][-1]["macs"] < usual["rows"][-1]["macs"]
 
 
+def total_of(*args: str) -> dict[str, int]:
+    total: dict[str, int] = json.loads(output("--json", "batch=1", *args))["rows"][-1]
+    return total
+
+
+@pytest.mark.parametrize(
+    ("model", "run", "trained"),
+    [("torchvision:googlenet", 6_624_904, 13_004_888), ("googlenet", 6_998_552, 13_378_280)],
+)
+def test_auxiliary_classifiers_are_counted_when_they_are_asked_for(model: str, run: int, trained: int) -> None:
+    usual = total_of(f"model={model}", "model.size=64")
+    auxiliary = total_of(f"model={model}", "model.size=64", "model.auxiliary=true")
+
+    assert (usual["params"], auxiliary["params"]) == (run, trained)
+    assert auxiliary["macs"] == usual["macs"]  # an answer does not pass through them
+
+
+def test_a_network_of_a_library_is_the_one_that_a_run_builds() -> None:
+    (config,) = plan(["task=digits", "model=timm:test_resnet", "model.size=32"]).configs
+    data = assembly.load_data(config)
+    model = assembly.build_model(config, data.problem)
+    parameters = model.parameters().trainable  # builds the network
+    batch, _ = data.splits["test"].read([0])
+    with FlopCounterMode(display=False) as counter:
+        model.predict(batch)
+
+    total = total_of("model=timm:test_resnet", "model.size=32", "input=1x8x8", "classes=10")
+
+    assert total["params"] == parameters
+    assert total["flops"] == counter.get_total_flops()
+
+
+def test_a_resize_in_front_of_the_network_is_a_row() -> None:
+    lines = output("model=timm:test_resnet", "model.size=32", "input=1x8x8").splitlines()
+
+    assert [line.split()[:3] for line in lines[1:3]] == [["input", "1x8x8", "1"], ["0", "Resize", "1x32x32"]]
+
+
+def test_a_bare_name_that_no_method_has_is_torchvisions() -> None:
+    name = "squeezenet1_1"
+
+    assert total_of(f"model={name}", "model.size=64") == total_of(f"model=torchvision:{name}", "model.size=64")
+
+
 @pytest.mark.parametrize(
     ("args", "message"),
     [
@@ -101,13 +154,25 @@ def test_settings_of_a_method_change_its_table() -> None:
             "unknown key 'model.varient'. Did you mean 'model.variant', 'model.size' or 'model.width'?",
         ),
         (("model=alexnet", "model.variant=2013"), "model.variant=2013: wanted one of notes, 2012 or owt."),
+        (("model=torchvision:alexnet", "model.size=7"), "model.size=7: wanted a whole number of at least 8."),
         (
-            ("model=torchvision:alexnet", "model.size=9"),
-            "model.size: wanted with a method of `mlcvbench list models` only.",
+            ("model=timm:resnet18", "model.auxiliary=true"),
+            "unknown key 'model.auxiliary'. Did you mean 'model.size'?",
+        ),
+        (
+            ("model=torchvision:resnet18", "model.auxiliary=true"),
+            "torchvision:resnet18 has no auxiliary classifiers; model.auxiliary is for googlenet and inception_v3.",
+        ),
+        (
+            ("model=torchvision:",),
+            "model=torchvision:: wanted a network's name after the colon, as `mlcvbench info torchvision:` shows.",
         ),
         ((), "no model given: say model=NAME, such as model=torchvision:vgg16."),
         (("model=vgg61",), "unknown model 'vgg61'. Did you mean 'vgg19', 'vgg16' or 'vgg13'?"),
-        (("model=torchvision:vgg61",), "unknown torchvision model 'vgg61'. Did you mean 'vgg19', 'vgg16' or 'vgg13'?"),
+        (
+            ("model=torchvision:vgg61",),
+            "unknown torchvision:NAME model 'vgg61'. Did you mean 'vgg19', 'vgg16' or 'vgg13'?",
+        ),
         (("model=knn",), "model 'knn' is no torch network, so it has no layers to profile."),
         (("model=vgg16", "inputs=3x4x4"), "unknown key 'inputs'. Did you mean 'input'?"),
         (
@@ -133,8 +198,8 @@ def test_a_wrong_request_is_one_sentence(args: tuple[str, ...], message: str) ->
 
 def test_an_input_the_network_cannot_take_is_one_sentence_with_its_reason() -> None:
     with pytest.raises(MlcvbenchError) as caught:
-        CliRunner().invoke(profile, ["model=torchvision:resnet18", "input=1x64x64"], catch_exceptions=False)
+        CliRunner().invoke(profile, ["model=torchvision:resnet18", "input=2x64x64"], catch_exceptions=False)
 
     said = str(caught.value)
-    assert said.startswith("model 'torchvision:resnet18' cannot run on input 1x64x64: Given groups=1, weight of size")
+    assert said.startswith("model 'torchvision:resnet18' cannot run on input 2x64x64: The expanded size of the tensor")
     assert "\n" not in said

@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn import functional
 
 from mlcvbench.measure.layers import Layer, tabulate
-from mlcvbench.measure.networks import build_network
+from mlcvbench.measure.networks import open_network
 
 
 def layers_of(module: nn.Module, image: tuple[int, int, int]) -> dict[str, Layer]:
@@ -125,8 +125,8 @@ def test_max_pools_see_each_pixel_of_their_windows() -> None:
 def test_the_fields_of_known_networks(name: str, wanted: dict[str, int]) -> None:
     from mlcvbench.measure.conventions import account
 
-    network = build_network(name, (3, 224, 224), 10)
-    layers = tabulate(network.module, network.forward, (3, 224, 224))
+    with open_network(name, (3, 224, 224), 10) as network:
+        layers = tabulate(network.module, network.forward, (3, 224, 224))
     rows = {row.layer: row.receptive_field for row in account(layers, "table", 1)}
 
     assert {row: rows[row] for row in wanted} == {row: str(field) for row, field in wanted.items()}
@@ -157,12 +157,24 @@ def test_behind_what_has_no_rule_the_field_is_unknown() -> None:
 
 
 def test_attention_over_patches_is_unknown_and_the_patches_are_not() -> None:
-    network = build_network("timm:vit_tiny_patch16_224", (3, 224, 224), 10)
+    with open_network("timm:vit_tiny_patch16_224", (3, 224, 224), 10) as network:
+        layers = {layer.name: layer for layer in tabulate(network.module, network.forward, (3, 224, 224))}
 
-    layers = {layer.name: layer for layer in tabulate(network.module, network.forward, (3, 224, 224))}
+    assert layers["network.patch_embed.proj"].field == (16, 16)
+    assert layers["network.head"].field == ()
 
-    assert layers["patch_embed.proj"].field == (16, 16)
-    assert layers["head"].field == ()
+
+def test_a_grey_image_spread_over_three_channels_and_normalised_keeps_its_fields() -> None:
+    class Prepared(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Conv2d(3, 1, 5, 2)
+            self.register_buffer("mean", torch.full((1, 3, 1, 1), 0.5))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.conv((x.expand(-1, 3, -1, -1) - self.mean) / 2)
+
+    assert last_field(Prepared(), (1, 9, 9)) == ((5, 5), (2, 2))
 
 
 def test_a_resize_of_the_image_itself_begins_anew() -> None:
