@@ -16,8 +16,8 @@ from mlcvbench.registry import Registry
 from mlcvbench.run_keys import RUN_KEYS
 from mlcvbench.search import PLACES, Range, SearchRequest, candidates, check_request, parse_range
 from mlcvbench.settings import complete, existing, parse_setting, single, split_commas, unmet
-from mlcvbench.spec_checks import check_inputs
-from mlcvbench.specs import ModelSpec, Param, load_target
+from mlcvbench.spec_checks import check_inputs, refuse_settings
+from mlcvbench.specs import Chosen, ModelSpec, Param
 from mlcvbench.unknown_keys import unknown_key
 
 
@@ -167,19 +167,21 @@ class Request:
                     self.idle.setdefault(key, str(reasons[0]))
         return config
 
-    def _check_settings(self, model: ModelSpec, params: dict[str, Any], fit: dict[str, Any]) -> None:
-        """Let the model refuse its settings; what cannot even be imported fails in its run, as any broken plugin."""
-        try:
-            target = load_target(model.target)
-        except Exception:  # noqa: BLE001 - a plugin's module may raise anything
-            return
-        target.check_settings(self.definition.kind, params, fit)
+    def _refuse(self, model: ModelSpec, params: dict[str, Any], fit: dict[str, Any]) -> None:
+        """Let the model refuse its settings, then each model that they name; the first of these has the `fit.*`."""
+        kind = self.definition.kind
+        refuse_settings(model, Chosen(model.name, kind, dict(params), dict(fit)))
+        named = [params[param.name] for param in model.params if param.type == "model"]
+        for number, text in enumerate(named):
+            if text:
+                inner = parse_inner(text, kind, registry=self.registry)
+                self._refuse(inner.spec, inner.params, inner_fit(text, kind, {} if number else fit, self.registry))
 
     def _resolved(self, model: ModelSpec, chosen: dict[str, dict[str, Any]]) -> RunConfig:
         params, fit = complete(model.params, chosen["model"]), complete(model.fit, chosen["fit"])
-        if fitted := next((params[param.name] for param in model.params if param.type == "model"), None):
-            if self.search is None:  # else a candidate that cannot be carried out is one that fails
-                self._check_settings(model, params, fit)
+        if self.search is None:  # else a candidate that cannot be carried out is one that fails
+            self._refuse(model, params, fit)
+        elif fitted := next((params[param.name] for param in model.params if param.type == "model"), None):
             inner_fit(fitted, self.definition.kind, fit, self.registry)
         return RunConfig(
             definition=self.definition,

@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from importlib.util import find_spec
 from typing import Any, TypeAlias, get_args
 
 from mlcvbench.errors import MlcvbenchError, PluginError, RequestError, did_you_mean
 from mlcvbench.settings import check_value
-from mlcvbench.specs import INPUT_KINDS, NAME_PATTERN, DatasetSpec, ModelSpec, Param, ParamType, TaskSpec
+from mlcvbench.specs import (
+    INPUT_KINDS,
+    NAME_PATTERN,
+    Chosen,
+    DatasetSpec,
+    ModelSpec,
+    Param,
+    ParamType,
+    TaskSpec,
+    load_target,
+)
 
 Spec: TypeAlias = ModelSpec | DatasetSpec | TaskSpec
 RESERVED_NAMES = ("model", "data", "fit", "task", "all")
@@ -41,7 +52,7 @@ def check_spec(spec: Spec) -> None:
         raise PluginError(f"{what}: the name is one of the words of the command line ({', '.join(RESERVED_NAMES)}).")
     if not isinstance(spec.summary, str) or not spec.summary.strip():
         raise PluginError(f"{what}: the summary must be a line of text.")
-    _check_target(what, spec.target)
+    _check_target(what, "target", spec.target)
     if isinstance(spec, TaskSpec):
         return
     _check_strings(what, "kinds", spec.kinds)
@@ -50,6 +61,7 @@ def check_spec(spec: Spec) -> None:
             _check_inputs(what, "needs", spec.needs)
         _check_params(what, "params", spec.params)
         _check_params(what, "fit", spec.fit)
+        _check_module(what, "check", spec.check)
     else:
         _check_inputs(what, "provides", spec.provides)
         _check_params(what, "params", spec.params)
@@ -80,10 +92,42 @@ def untaken_parameter(target: str, made: Any, params: Sequence[Param]) -> str | 
     return f"the spec declares {untaken[0]!r} but {name} does not take it." if untaken else None
 
 
-def _check_target(what: str, target: Any) -> None:
+def refuse_settings(spec: ModelSpec, chosen: Chosen) -> None:
+    """Ask a model's `check` whether it can be carried out as chosen: its RequestError when not.
+
+    PluginError when the check cannot be imported or fails itself.
+    """
+    if not spec.check:
+        return
+    try:
+        load_target(spec.check)(chosen)
+    except MlcvbenchError:
+        raise
+    except Exception as error:  # a plugin's code may raise anything
+        raise PluginError(
+            f"model {spec.name!r}: its check {spec.check!r} raised {type(error).__name__}: "
+            f"{str(error).rstrip('.') or 'no message'}."
+        ) from error
+
+
+def _check_target(what: str, field: str, target: Any) -> None:
     module, _, attribute = target.partition(":") if isinstance(target, str) else ("", "", "")
     if not all(part.isidentifier() for part in [*module.split("."), *attribute.split(".")]):
-        raise PluginError(f"{what}: the target must look like 'package.module:attribute', got {target!r}.")
+        raise PluginError(f"{what}: the {field} must look like 'package.module:attribute', got {target!r}.")
+
+
+def _check_module(what: str, field: str, target: Any) -> None:
+    """Refuse a target whose module is not there: planning would stumble over it. The module is not imported."""
+    if target == "":
+        return
+    _check_target(what, field, target)
+    module = target.partition(":")[0]
+    try:
+        found = find_spec(module)
+    except (ImportError, ValueError):  # a package above it is missing, or is none
+        found = None
+    if found is None:
+        raise PluginError(f"{what}: the {field} {target!r} names a module that is not there.")
 
 
 def _check_strings(what: str, field: str, values: Any) -> None:

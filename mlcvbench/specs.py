@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -59,6 +60,10 @@ class ModelSpec:
     A name that ends in a colon, such as `timm:`, answers every name that begins with it; what follows the colon reaches
     the model as its argument `name`. `names`, a lazy target, is then a function that returns all of them, so that a
     misspelt one is refused before anything starts. `prefix` is filled in by the registry.
+
+    `check`, a lazy target, is a function that takes a `Chosen` and raises RequestError when settings that are in bounds
+    cannot be carried out together. It is asked whenever a run is planned, also for a model inside another, so that its
+    module should import nothing heavy. In a search nothing is asked: a candidate that cannot be carried out fails.
     """
 
     name: str
@@ -75,11 +80,22 @@ class ModelSpec:
     licence: str = ""
     year: int | None = None
     names: str = ""
+    check: str = ""
     prefix: str = ""
 
     def declared(self, place: str) -> tuple[Param, ...]:
         """Return the settings of a place, `model` or `fit`."""
         return self.fit if place == "fit" else self.params
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """A model as a run would have it: `name` in full, task kind, and every `model.*` and `fit.*` setting, typed."""
+
+    name: str
+    kind: str
+    params: Mapping[str, Any]
+    fit: Mapping[str, Any]
 
 
 @names_fields

@@ -96,13 +96,6 @@ class Model(ABC):
         self.params = params
         self.device = Device()
 
-    @classmethod
-    def check_settings(cls, kind: str, params: Mapping[str, Any], fit: Mapping[str, Any]) -> None:
-        """Refuse complete settings that cannot be carried out, before anything starts; the default refuses none.
-
-        Asked of models that have others as settings. RequestError or OverrideError says what to set instead.
-        """
-
     def to(self, device: Device) -> None:
         """Prepare to compute on `device`; called before fit, load and predict."""
         self.device = device

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple
 from mlcvbench.contract import Problem
 from mlcvbench_cnn.classifier import ConvolutionalClassifier
 from mlcvbench_cnn.fully_connected import HIDDEN, with_head
+from mlcvbench_cnn.limits import ALEXNET_SIDES
 from mlcvbench_cnn.settings import PLAIN_FIT
 from mlcvbench_cnn.widths import scaled_width
-from mlcvbench_training.classifier import too_small
 from mlcvbench_training.settings import Settings
 
 if TYPE_CHECKING:
@@ -40,7 +40,6 @@ class AlexNet(ConvolutionalClassifier):
     `stem`: `imagenet` (11x11, stride 4) or `small` (5x5, stride 1, for images of about 28 to 64 pixels).
     """
 
-    SMALLEST: ClassVar[int] = 15
     FIT: ClassVar[Settings] = PLAIN_FIT
 
     def __init__(
@@ -55,10 +54,9 @@ class AlexNet(ConvolutionalClassifier):
         super().__init__(problem, size=size, variant=variant, width=width, stem=stem, dropout=dropout)
         self.variant, self.width, self.stem, self.dropout = VARIANTS[variant], width, stem, dropout
 
-    def build(self) -> nn.Module:
-        if self.stem == "imagenet" and self.side < 63:
-            raise too_small(self._name, 63, self.side)
-        return super().build()
+    @property
+    def smallest(self) -> int:
+        return ALEXNET_SIDES[self.stem]
 
     def network(self, channels: int, classes: int) -> nn.Module:
         from torch import nn
@@ -76,7 +74,8 @@ class AlexNet(ConvolutionalClassifier):
             *_activated(nn.Conv2d(c4, c5, 3, padding=1, groups=groups)),
             nn.MaxPool2d(3, 2),
         )
-        return with_head(features, channels, self.side, classes, scaled_width(HIDDEN, self.width), self.dropout)
+        hidden = scaled_width(HIDDEN, self.width)
+        return with_head(features, (channels, *self.input_size), classes, hidden, self.dropout)
 
 
 def _activated(convolution: nn.Conv2d, local_response: bool = False) -> list[nn.Module]:

@@ -48,6 +48,7 @@ def _network(
         name=name,
         kinds=("classification",),
         target=f"mlcvbench_cnn.{target}",
+        check="mlcvbench_cnn.limits:check_settings",
         summary=summary,
         params=params,
         fit=fit_params(settings),

@@ -13,11 +13,11 @@ HIDDEN = 4096
 
 
 def with_head(
-    features: nn.Module, channels: int, side: int, classes: int, hidden: int, dropout: float
+    features: nn.Module, image: tuple[int, int, int], classes: int, hidden: int, dropout: float
 ) -> nn.Sequential:
     """Return `features`, then three fully connected layers with dropout before the first two, all He-initialised.
 
-    `channels`, `side`: of the images that `features` gets.
+    `image`: channels, height and width of what `features` gets.
     """
     from torch import nn
 
@@ -25,7 +25,7 @@ def with_head(
         features,
         nn.Flatten(),
         nn.Dropout(dropout),
-        nn.Linear(_flat_features(features, channels, side), hidden),
+        nn.Linear(_flat_features(features, image), hidden),
         nn.ReLU(inplace=True),
         nn.Dropout(dropout),
         nn.Linear(hidden, hidden),
@@ -36,13 +36,13 @@ def with_head(
     return layers
 
 
-def _flat_features(features: nn.Module, channels: int, side: int) -> int:
-    """Return how many numbers `features` gives for one image of (channels, side, side)."""
+def _flat_features(features: nn.Module, image: tuple[int, int, int]) -> int:
+    """Return how many numbers `features` gives for one image of (C, H, W)."""
     import torch
 
     was_training = features.training
     features.eval()
     with torch.no_grad():
-        shape = features(torch.zeros(1, channels, side, side)).shape
+        shape = features(torch.zeros(1, *image)).shape
     features.train(was_training)
     return int(shape[1:].numel())

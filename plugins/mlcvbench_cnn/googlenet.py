@@ -41,7 +41,6 @@ class GoogLeNet(ConvolutionalClassifier):
     `stem`: `imagenet` (stride 8 in all) or `small` (one 3x3 convolution, for images of about 28 to 64 pixels).
     """
 
-    SMALLEST: ClassVar[int] = 8
     FIT: ClassVar[Settings] = PLAIN_FIT
 
     def __init__(
@@ -97,7 +96,6 @@ class GoogLeNet(ConvolutionalClassifier):
             yield module
             return
         names = [f"incep{number}" for number in TAPPED]
-        height, width = self.native_size
-        image = torch.zeros(1, self.channels, height, width, device=next(module.parameters()).device)
+        image = torch.zeros(1, self.channels, *self.input_size, device=next(module.parameters()).device)
         with tapped(module, names, image, len(self.problem.classes)) as trained:
             yield trained

@@ -55,19 +55,23 @@ class Inception(nn.Module):
 
 
 class Auxiliary(nn.Module):
-    """A classifier on the maps of a lower layer (paper, section 5): pool 5x5/3, 1x1 to 128, 1,024, classes."""
+    """A classifier on the maps of a lower layer (paper, section 5): pool 5x5/3, 1x1 to 128, 1,024, classes.
 
-    def __init__(self, channels: int, side: int, classes: int) -> None:
+    Maps that have no room for the pool, because the images are small, are taken whole.
+    """
+
+    def __init__(self, channels: int, size: tuple[int, int], classes: int) -> None:
         super().__init__()
-        self.pool = nn.AvgPool2d(5, 3) if side >= 5 else nn.Identity()
+        pooled = min(size) >= 5
+        self.pool = nn.AvgPool2d(5, 3) if pooled else nn.Identity()
         self.reduce = convolution(channels, 128, 1)
-        left = (side - 5) // 3 + 1 if side >= 5 else side
-        self.hidden = nn.Linear(128 * left * left, 1024)
+        height, width = ((side - 5) // 3 + 1 if pooled else side for side in size)
+        self.hidden = nn.Linear(128 * height * width, 1024)
         self.dropout = nn.Dropout(0.7)
         self.classify = nn.Linear(1024, classes)
 
     def forward(self, maps: torch.Tensor) -> torch.Tensor:
-        """Map (B, C, side, side) to logits (B, classes)."""
+        """Map (B, C, *size) to logits (B, classes)."""
         hidden = torch.relu(self.hidden(self.reduce(self.pool(maps)).flatten(1)))
         return self.classify(self.dropout(hidden))  # type: ignore[no-any-return]
 
@@ -103,7 +107,7 @@ def tapped(network: nn.Module, names: Sequence[str], image: torch.Tensor, classe
         network.eval()
         with torch.no_grad():
             network(image)
-        heads = {name: Auxiliary(maps[name].shape[1], maps[name].shape[2], classes) for name in names}
+        heads = {name: Auxiliary(maps[name].shape[1], (*maps[name].shape[2:],), classes) for name in names}
         for head in heads.values():
             he_initialised(head)
         yield WithAuxiliaries(network, heads, maps).to(image.device)

@@ -20,7 +20,8 @@ PLAN = (
 class MobileNetV1(ConvolutionalClassifier):
     """4,231,976 parameters and 568,740,352 MACs at 224 pixels; `width` is the paper's alpha.
 
-    `stem`: `imagenet` (stride 2) or `small` (stride 1, and the first two strides of the body too).
+    `stem`: `imagenet` (stride 2) or `small` (stride 1, and 1 in the first convolution of the body that has 2 otherwise,
+    so that maps are halved three times and not five).
     """
 
     def __init__(

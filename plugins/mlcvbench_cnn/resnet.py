@@ -11,8 +11,8 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from mlcvbench.contract import Problem
-from mlcvbench.errors import RequestError
 from mlcvbench_cnn.classifier import ConvolutionalClassifier
+from mlcvbench_cnn.limits import BASE_WIDTHS, check_groups
 from mlcvbench_cnn.widths import scaled_width
 
 if TYPE_CHECKING:
@@ -54,11 +54,8 @@ class _ResNet(ConvolutionalClassifier):
         from torch import nn
 
         widths = [scaled_width(wide, self.width) for wide in WIDTHS]
-        base = self.EXTRA.get("base_width", WIDTHS[0])
-        if widths[0] * base < WIDTHS[0]:  # a group has floor(planes * base / 64) channels
-            raise RequestError(
-                f"{self._name}: width={self.width:g} leaves a group no channel; set model.width={1 / base:g} or more."
-            )
+        if "base_width" in self.EXTRA:
+            check_groups(self._name, self.width, self.EXTRA["base_width"])
         block = getattr(resnet, self.BLOCK)
         layers = self._stem(channels, widths[0])
         inside = widths[0]
@@ -133,14 +130,14 @@ class ResNeXt50(_ResNet):
     """ResNet-50 whose 3x3 convolutions have 32 groups of 4 channels (32x4d)."""
 
     LAYERS = (3, 4, 6, 3)
-    EXTRA: ClassVar[dict[str, Any]] = {"cardinality": 32, "base_width": 4}
+    EXTRA: ClassVar[dict[str, Any]] = {"cardinality": 32, "base_width": BASE_WIDTHS["resnext50"]}
 
 
 class ResNeXt101(_ResNet):
     """ResNet-101 whose 3x3 convolutions have 32 groups of 8 channels (32x8d)."""
 
     LAYERS = (3, 4, 23, 3)
-    EXTRA: ClassVar[dict[str, Any]] = {"cardinality": 32, "base_width": 8}
+    EXTRA: ClassVar[dict[str, Any]] = {"cardinality": 32, "base_width": BASE_WIDTHS["resnext101"]}
 
 
 class SENet18(_ResNet):

@@ -56,7 +56,6 @@ class _CifarResNet(ConvolutionalClassifier):
     """
 
     BLOCKS: ClassVar[int]
-    SMALLEST: ClassVar[int] = 4
 
     def __init__(
         self, problem: Problem, shortcut: str = "A", size: int = 0, width: float = 1.0, zero_init: bool = False

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 from mlcvbench.contract import Problem
 from mlcvbench_cnn.classifier import ConvolutionalClassifier
 from mlcvbench_cnn.fully_connected import HIDDEN, with_head
+from mlcvbench_cnn.limits import VGG_SIDE
 from mlcvbench_cnn.settings import PLAIN_FIT
 from mlcvbench_cnn.widths import scaled_width
 from mlcvbench_training.settings import Settings
@@ -21,7 +22,7 @@ class _VGG(ConvolutionalClassifier):
     """`batch_norm` puts a norm after each convolution: without it the deep ones hardly train from scratch."""
 
     STAGES: ClassVar[tuple[int, int, int, int, int]]
-    SMALLEST: ClassVar[int] = 32
+    SMALLEST: ClassVar[int] = VGG_SIDE
     FIT: ClassVar[Settings] = PLAIN_FIT
 
     def __init__(
@@ -48,7 +49,7 @@ class _VGG(ConvolutionalClassifier):
                 inside = outside
             layers.append(nn.MaxPool2d(2))
         hidden = scaled_width(HIDDEN, self.width)
-        return with_head(nn.Sequential(*layers), channels, self.side, classes, hidden, self.dropout)
+        return with_head(nn.Sequential(*layers), (channels, *self.input_size), classes, hidden, self.dropout)
 
 
 class VGG11(_VGG):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 from mlcvbench.contract import Problem
 from mlcvbench_cnn.classifier import ConvolutionalClassifier
 from mlcvbench_cnn.fully_connected import HIDDEN, with_head
+from mlcvbench_cnn.limits import ZFNET_SIDE
 from mlcvbench_cnn.settings import PLAIN_FIT
 from mlcvbench_cnn.widths import scaled_width
 from mlcvbench_training.settings import Settings
@@ -20,7 +21,7 @@ CHANNELS = (96, 256, 384, 384, 256)
 class ZFNet(ConvolutionalClassifier):
     """AlexNet in one tower with a first layer 7x7 and second 5x5 of stride 2: maps 110, 55, 26, 13, 6."""
 
-    SMALLEST: ClassVar[int] = 64
+    SMALLEST: ClassVar[int] = ZFNET_SIDE
     FIT: ClassVar[Settings] = PLAIN_FIT
 
     def __init__(self, problem: Problem, size: int = 224, width: float = 1.0, dropout: float = 0.5) -> None:
@@ -46,4 +47,5 @@ class ZFNet(ConvolutionalClassifier):
             nn.ReLU(inplace=True),
             nn.MaxPool2d(3, 2),
         )
-        return with_head(features, channels, self.side, classes, scaled_width(HIDDEN, self.width), self.dropout)
+        hidden = scaled_width(HIDDEN, self.width)
+        return with_head(features, (channels, *self.input_size), classes, hidden, self.dropout)

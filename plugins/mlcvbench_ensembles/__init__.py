@@ -21,6 +21,7 @@ def mlcvbench_models() -> list[ModelSpec]:
             name="ensemble",
             kinds=("classification",),
             target="mlcvbench_ensembles.ensemble:Ensemble",
+            check="mlcvbench_ensembles.bases:check_base",
             summary="Several networks of different seeds; the mean of their softmax outputs.",
             params=(BASE, Param("members", "int", 5, "networks", low=1, high=100)),
             fit=fit_params(None),
@@ -32,6 +33,7 @@ def mlcvbench_models() -> list[ModelSpec]:
             name="snapshot_ensemble",
             kinds=("classification",),
             target="mlcvbench_ensembles.snapshots:SnapshotEnsemble",
+            check="mlcvbench_ensembles.snapshots:check_snapshots",
             summary="One network at the ends of a cyclic schedule's cycles; the mean of their softmax outputs.",
             params=(BASE, Param("members", "int", 5, "last cycle ends that answer", low=1, high=100)),
             fit=_cyclic(),
@@ -43,6 +45,7 @@ def mlcvbench_models() -> list[ModelSpec]:
             name="mc_dropout",
             kinds=("classification",),
             target="mlcvbench_ensembles.mc_dropout:McDropout",
+            check="mlcvbench_ensembles.bases:check_base",
             summary="One network under several draws of its dropout masks; the mean of their softmax outputs.",
             params=(
                 Param("base", "model", "mlp,dropout=0.5", "the network, which has dropout"),
@@ -57,6 +60,7 @@ def mlcvbench_models() -> list[ModelSpec]:
             name="distill",
             kinds=("classification",),
             target="mlcvbench_ensembles.distillation:Distill",
+            check="mlcvbench_ensembles.distillation:check_distillation",
             summary="A network (fit.* are its settings) that learns from the softened outputs of another.",
             params=(
                 Param("student", "model", "small_cnn", "the network that stays"),

@@ -8,18 +8,19 @@ from typing import Any
 from mlcvbench.contract import TorchModel
 from mlcvbench.errors import RequestError
 from mlcvbench.inner import inner_fit, parse_inner
-from mlcvbench.specs import load_target
+from mlcvbench.specs import Chosen, load_target
 from mlcvbench_training.settings import OPTIMIZERS
 
 
-def check_network(text: str, kind: str, fit: Mapping[str, Any] | None = None) -> None:
-    """Refuse a model, with these `fit.*` settings, that is no network whose outputs are its logits. RequestError."""
-    inner = parse_inner(text, kind)
-    made = load_target(inner.spec.target)
-    if not is_network(made):
+def check_base(chosen: Chosen) -> None:
+    """Refuse a base that is no network whose outputs are its logits: RequestError."""
+    check_network(chosen.params["base"], chosen.kind)
+
+
+def check_network(text: str, kind: str) -> None:
+    """Refuse a model that is no network whose outputs are its logits: RequestError. Its own check is asked apart."""
+    if not is_network(load_target(parse_inner(text, kind).spec.target)):
         raise no_network(text)
-    if any(param.type == "model" for param in inner.spec.params):
-        made.check_settings(kind, inner.params, {param.name: (fit or {}).get(param.name) for param in inner.spec.fit})
 
 
 def is_network(made: type) -> bool:

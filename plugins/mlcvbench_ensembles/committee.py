@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import nn
@@ -21,8 +21,13 @@ class Committee(nn.Module):
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
         """Map inputs to log probabilities (B, C)."""
-        logs = torch.stack([member(inputs).log_softmax(1) for member in self.members])  # (M, B, C)
-        return logs.logsumexp(0) - torch.tensor(float(len(self.members))).log()
+        return log_mean_softmax([member(inputs) for member in self.members])
+
+
+def log_mean_softmax(logits: Sequence[torch.Tensor]) -> torch.Tensor:
+    """Return log(mean over m of softmax(s_m)), (B, C), of the logits (B, C) of M networks."""
+    logs = torch.stack([one.log_softmax(1) for one in logits])  # (M, B, C)
+    return logs.logsumexp(0) - torch.tensor(float(len(logits))).log()
 
 
 def network_model(text: str, problem: Problem, device: Device) -> TorchModel:

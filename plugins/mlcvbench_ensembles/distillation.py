@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import fields, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mlcvbench.contract import FitContext, FitReport, Problem, Split, TorchModel
 from mlcvbench.errors import RequestError
 from mlcvbench.inner import inner_fit
+from mlcvbench.specs import Chosen
 from mlcvbench_ensembles.bases import check_loop, check_network
 from mlcvbench_ensembles.ensemble import member_seed, part_of
 from mlcvbench_training.guidance import GuidedContext, Teacher
@@ -36,12 +37,6 @@ class Distill(TorchModel):
         super().__init__(problem, student=student, teacher=teacher, temperature=temperature, weight=weight)
         self.student, self.teacher = student, teacher
         self.temperature, self.weight = temperature, weight
-
-    @classmethod
-    def check_settings(cls, kind: str, params: Mapping[str, Any], fit: Mapping[str, Any]) -> None:
-        check_network(params["student"], kind, fit)
-        check_network(params["teacher"], kind)
-        check_loop(params["student"], kind, fit, "cannot learn from a teacher")
 
     def build(self) -> nn.Module:
         from mlcvbench_ensembles.committee import network_model
@@ -71,8 +66,16 @@ class Distill(TorchModel):
         )
 
 
-def _silent(module: nn.Module) -> torch.nn.Module:
-    """Return the network with gradients off in all it does."""
+def check_distillation(chosen: Chosen) -> None:
+    """Refuse a student or a teacher that is no network, and a student that the shared loop does not train."""
+    student, kind = chosen.params["student"], chosen.kind
+    check_network(student, kind)
+    check_network(chosen.params["teacher"], kind)
+    check_loop(student, kind, chosen.fit, "cannot learn from a teacher")
+
+
+def _silent(module: nn.Module) -> Callable[[torch.Tensor], torch.Tensor]:
+    """Return the network as a function with gradients off in all it does."""
     import torch
 
     return torch.no_grad()(module)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mlcvbench.contract import FitContext, FitReport, Problem, Split, TorchModel
 from mlcvbench.inner import inner_fit
-from mlcvbench_ensembles.bases import check_network
 
 if TYPE_CHECKING:
     from torch import nn
@@ -22,10 +20,6 @@ class Ensemble(TorchModel):
     def __init__(self, problem: Problem, base: str = "small_cnn", members: int = 5) -> None:
         super().__init__(problem, base=base, members=members)
         self.base, self.members = base, members
-
-    @classmethod
-    def check_settings(cls, kind: str, params: Mapping[str, Any], fit: Mapping[str, Any]) -> None:
-        check_network(params["base"], kind, fit)
 
     def build(self) -> nn.Module:
         from mlcvbench_ensembles.committee import Committee, network_model

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from mlcvbench.contract import FitContext, FitReport, Problem, Split, TorchModel
 from mlcvbench.inner import inner_fit
+from mlcvbench_training.seeding import seeded
 
 if TYPE_CHECKING:
     from torch import nn
@@ -35,7 +36,8 @@ class McDropout(TorchModel):
 
         settings = inner_fit(self.base, self.problem.kind, ctx.settings)
         model = network_model(self.base, self.problem, self.device)
-        self._thinned(model.build(), 0)  # refuses a network without dropout before it is fitted
+        with seeded(ctx.seed, self.torch_device):
+            self._thinned(model.build(), 0)  # refuses a network without dropout before it is fitted
         report = model.fit(train, val, replace(ctx, settings=settings)) or FitReport()
         self.module = self._thinned(model.module, ctx.seed).eval()
         return report

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlcvbench.contract import FitContext, FitReport, Problem, Split, TorchModel
+from mlcvbench.contract.torch_model import WEIGHTS_FILE
 from mlcvbench.errors import RequestError
 from mlcvbench.inner import inner_fit, parse_inner
+from mlcvbench.specs import Chosen
 from mlcvbench_ensembles.bases import check_network
 from mlcvbench_training.guidance import GuidedContext
 from mlcvbench_training.schedules import cycle_ends
@@ -25,18 +27,6 @@ class SnapshotEnsemble(TorchModel):
     def __init__(self, problem: Problem, base: str = "small_cnn", members: int = 5) -> None:
         super().__init__(problem, base=base, members=members)
         self.base, self.members = base, members
-
-    @classmethod
-    def check_settings(cls, kind: str, params: Mapping[str, Any], fit: Mapping[str, Any]) -> None:
-        base = parse_inner(params["base"], kind)
-        check_network(params["base"], kind)
-        if any(param.type == "model" for param in base.spec.params):
-            raise RequestError(f"model {base.spec.name!r} is made of others, so its training has no cycles to halt at.")
-        if "schedule" not in {param.name for param in base.spec.fit}:
-            raise RequestError(
-                f"model {base.spec.name!r} is not trained by the shared loop, so it leaves no snapshots."
-            )
-        _ends(inner_fit(params["base"], kind, fit), params["members"])
 
     def build(self) -> nn.Module:
         from mlcvbench_ensembles.committee import Committee, network_model
@@ -62,30 +52,63 @@ class SnapshotEnsemble(TorchModel):
     ) -> FitReport:
         from mlcvbench_ensembles.committee import Committee, network_model
 
-        networks = []
-        first, last = FitReport(), FitReport()
+        networks: list[nn.Module] = []
+        first = last = FitReport()
+        begun = 0
         for end in ends:
             model = network_model(self.base, self.problem, self.device)
             stored = folder / f"cycle-{end}"
             if stored.is_dir():
                 model.load(stored)
-            else:
-                given = {field.name: getattr(ctx, field.name) for field in fields(FitContext)}
-                given |= {"settings": settings, "checkpoints": folder}
-                last = model.fit(train, val, GuidedContext(**given, until=end)) or FitReport()
-                first = last if first.epochs is None else first
-                if last.epochs != end:
-                    raise RequestError(f"model {self.base.partition(',')[0]!r} did not halt after epoch {end}: {_WHY}.")
-                pending = folder / "pending"
-                pending.mkdir(exist_ok=True)
-                model.save(pending)
-                pending.rename(stored)
-            networks.append(model.module)
+                networks.append(model.module)
+                begun = end
+                continue
+            given = {field.name: getattr(ctx, field.name) for field in fields(FitContext)}
+            given |= {"settings": settings, "checkpoints": folder}
+            last = model.fit(train, val, GuidedContext(**given, until=end)) or FitReport()
+            first = last if first.epochs is None else first
+            if last.epochs != end and not last.cut_short:
+                name = self.base.partition(",")[0]
+                raise RequestError(f"model {name!r} is not trained by the shared loop, so it leaves no snapshots.")
+            if last.epochs != begun:
+                networks.append(model.module)
+            if last.cut_short:
+                break
+            begun = end
+            if end != ends[-1]:
+                _keep(model, stored)
         self.module = Committee(networks).eval()
-        return FitReport(epochs=ends[-1], history=last.history, earlier_seconds=first.earlier_seconds)
+        return FitReport(last.epochs, last.history, first.earlier_seconds, last.cut_short)
+
+    def load(self, folder: Path) -> None:
+        """Read what `save` wrote: a training that was cut short has left fewer snapshots than `members`."""
+        from mlcvbench_ensembles.committee import Committee, network_model
+
+        names = self.read_state(folder / WEIGHTS_FILE if folder.is_dir() else folder)
+        count = len({name.split(".")[1] for name in names if name.startswith("members.")})
+        model = network_model(self.base, self.problem, self.device)
+        self.module = Committee(model.build() for _ in range(count or self.members))
+        super().load(folder)
 
 
-_WHY = "it is not trained by the shared loop, or the budget of the fit is spent"
+def check_snapshots(chosen: Chosen) -> None:
+    """Refuse a base that the shared loop does not train, and fewer cycles than members: RequestError."""
+    text, kind = chosen.params["base"], chosen.kind
+    base = parse_inner(text, kind)
+    check_network(text, kind)
+    if any(param.type == "model" for param in base.spec.params):
+        raise RequestError(f"model {base.spec.name!r} is made of others, so its training has no cycles to halt at.")
+    if "schedule" not in {param.name for param in base.spec.fit}:
+        raise RequestError(f"model {base.spec.name!r} is not trained by the shared loop, so it leaves no snapshots.")
+    _ends(inner_fit(text, kind, chosen.fit), chosen.params["members"])
+
+
+def _keep(model: TorchModel, stored: Path) -> None:
+    """Save a snapshot, whole or not at all."""
+    pending = stored.with_name("pending")
+    pending.mkdir(exist_ok=True)
+    model.save(pending)
+    pending.rename(stored)
 
 
 def _ends(settings: Mapping[str, Any], members: int) -> list[int]:

@@ -8,6 +8,7 @@ from torch import nn
 from torch.nn.modules.dropout import _DropoutNd
 
 from mlcvbench.errors import RequestError
+from mlcvbench_ensembles.committee import log_mean_softmax
 
 DROPOUTS = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d)
 
@@ -55,9 +56,9 @@ class Thinned(nn.Module):
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
         """Map inputs to log probabilities (B, C)."""
-        logs = []
+        logits = []
         for draw in range(self.samples):
             for mask in self.masks:
                 mask.seed, mask.draw = int(self.seed), draw
-            logs.append(self.network(inputs).log_softmax(1))
-        return torch.stack(logs).logsumexp(0) - torch.tensor(float(self.samples)).log()
+            logits.append(self.network(inputs))
+        return log_mean_softmax(logits)

@@ -41,6 +41,7 @@ def mlcvbench_models() -> list[ModelSpec]:
             kinds=("classification",),
             target="mlcvbench_hub.torchvision_models:TorchvisionClassifier",
             names="mlcvbench_hub.torchvision_models:names",
+            check="mlcvbench_hub.auxiliary:check_settings",
             summary="Any classifier of torchvision by its name, such as torchvision:regnet_y_400mf.",
             params=(*PARAMS, AUXILIARY),
             fit=fit_params(HUB_FIT),

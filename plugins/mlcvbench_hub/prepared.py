@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from mlcvbench.contract import FitContext, FitReport, Problem, Split
-from mlcvbench.errors import DataError
+from mlcvbench.errors import DataError, MlcvbenchError
 from mlcvbench_hub import HUB_FIT
 from mlcvbench_training.classifier import NetworkClassifier
 from mlcvbench_training.settings import Settings
@@ -43,13 +43,19 @@ class HubClassifier(NetworkClassifier):
     """
 
     FIT: ClassVar[Settings] = HUB_FIT
+    LIBRARY: ClassVar[str]
 
     def __init__(self, problem: Problem, name: str, pretrained: bool = False, size: int | None = None) -> None:
-        super().__init__(problem, size=self.usual_size(name) if size is None else size, pretrained=pretrained)
-        self.hub_name, self.pretrained = name, pretrained
+        self.hub_name, self.pretrained = name, pretrained  # what the usual size depends on
+        super().__init__(problem, size=self.usual_size() if size is None else size, pretrained=pretrained)
+
+    @property
+    def _name(self) -> str:
+        """The name as a request says it."""
+        return f"{self.LIBRARY}:{self.hub_name}"
 
     @abstractmethod
-    def usual_size(self, name: str) -> int:
+    def usual_size(self) -> int:
         """Return the pixels a side that the network was made for."""
 
     @abstractmethod
@@ -65,7 +71,19 @@ class HubClassifier(NetworkClassifier):
         """Return mean and standard deviation by channel that the network expects."""
 
     def network(self, channels: int, classes: int) -> nn.Module:
-        return Prepared(self.bare(classes), *self.normalisation())
+        if self.side == self.usual_size():  # needs no trial
+            return Prepared(self.bare(classes), *self.normalisation())
+        try:
+            network = Prepared(self.bare(classes), *self.normalisation())
+            _try_once(network, torch.zeros(1, channels, *self.input_size))
+        except (MlcvbenchError, MemoryError):
+            raise
+        except Exception as error:  # the libraries raise many kinds
+            raise DataError(
+                f"{self._name}: the network does not take images of {self.side} pixels a side ({_said(error)}); set "
+                f"another model.size, or leave it out for the usual {self.usual_size()}."
+            ) from error
+        return network
 
     def stored_module(self) -> nn.Module:
         """Return the library's network, so that its own checkpoints fit."""
@@ -84,14 +102,26 @@ class HubClassifier(NetworkClassifier):
         return super().fit(train, val, ctx)
 
 
+def _try_once(network: nn.Module, images: torch.Tensor) -> None:
+    """Answer images (B, C, H, W) and forget the answer; the network is left in the mode that it was in."""
+    was_training = network.training
+    with torch.no_grad():
+        network.eval()(images)
+    network.train(was_training)
+
+
 def inner(module: nn.Module) -> nn.Module:
     """Return the library's network inside a module of a HubClassifier."""
     return next(part.network for part in module.modules() if isinstance(part, Prepared))
 
 
-def no_weights(library: str, name: str, error: Exception) -> DataError:
+def no_weights(full_name: str, error: Exception) -> DataError:
     """Return the error for weights that are not published or cannot be fetched."""
-    said = " ".join(str(error).split())[:200] or type(error).__name__
     return DataError(
-        f"{library}:{name}: its weights cannot be had ({said}); leave model.pretrained out or use weights=FILE."
+        f"{full_name}: its weights cannot be had ({_said(error)}); leave model.pretrained out or use weights=FILE."
     )
+
+
+def _said(error: Exception) -> str:
+    """Return what a library said, in one line of bounded length."""
+    return " ".join(str(error).split())[:200].rstrip(".") or type(error).__name__

@@ -19,8 +19,10 @@ def names() -> list[str]:
 class TimmClassifier(HubClassifier):
     """A network of timm; its sizes and normalisation are those of its default configuration."""
 
-    def usual_size(self, name: str) -> int:
-        return int(_setting(name, "input_size", (3, 224, 224))[-1])
+    LIBRARY = "timm"
+
+    def usual_size(self) -> int:
+        return int(_setting(self.hub_name, "input_size", (3, 224, 224))[-1])
 
     def usual_classes(self) -> int:
         return int(_setting(self.hub_name, "num_classes", 1000))
@@ -39,13 +41,13 @@ class TimmClassifier(HubClassifier):
         except (OSError, RuntimeError, ValueError) as error:
             if not self.pretrained:
                 raise
-            raise no_weights("timm", self.hub_name, error) from error
+            raise no_weights(self._name, error) from error
         return network
 
     def _image_size(self) -> dict[str, Any]:
         """Return the argument by which transformers learn another image size; the others take any."""
         fixed = bool(_setting(self.hub_name, "fixed_input_size", False))
-        return {"img_size": self.side} if fixed and self.side != self.usual_size(self.hub_name) else {}
+        return {"img_size": self.side} if fixed and self.side != self.usual_size() else {}
 
 
 def _setting(name: str, key: str, default: Any) -> Any:

@@ -16,14 +16,9 @@ from torchvision.models.googlenet import InceptionAux as GoogLeNetHead
 from torchvision.models.inception import InceptionAux as InceptionV3Head
 
 from mlcvbench.contract import Problem
-from mlcvbench.errors import RequestError
+from mlcvbench_hub.auxiliary import HEADS, check_auxiliary
 from mlcvbench_hub.prepared import HubClassifier, inner, no_weights
-from mlcvbench_training.classifier import too_small
 
-HEADS = {"googlenet": ("aux1", "aux2"), "inception_v3": ("AuxLogits",)}
-"""The networks that were trained with auxiliary classifiers, and what torchvision calls these."""
-LEAST_SIDE = 299
-"""Pixels a side that inception_v3's auxiliary classifier can reduce."""
 OLD_DENSE = re.compile(r"^(.*denselayer\d+\.(?:norm|relu|conv))\.([12]\.\w+)$")
 """Names of densenet's layers in its published checkpoints: `norm.1.weight` for `norm1.weight`."""
 
@@ -40,6 +35,8 @@ class TorchvisionClassifier(HubClassifier):
     these are new, whatever the weights, and dropped after the fit. RequestError for another network.
     """
 
+    LIBRARY = "torchvision"
+
     def __init__(
         self,
         problem: Problem,
@@ -49,14 +46,12 @@ class TorchvisionClassifier(HubClassifier):
         auxiliary: bool = False,
     ) -> None:
         super().__init__(problem, name, pretrained, size)
-        if auxiliary and name not in HEADS:
-            raise RequestError(
-                f"torchvision:{name} has no auxiliary classifiers; model.auxiliary is for {' and '.join(HEADS)}."
-            )
+        if auxiliary:
+            check_auxiliary(name, self.size)
         self.auxiliary = auxiliary
 
-    def usual_size(self, name: str) -> int:
-        crop = _transforms(name).crop_size
+    def usual_size(self) -> int:
+        crop = _transforms(self.hub_name).crop_size
         return int(crop[0] if isinstance(crop, Sequence) else crop)
 
     def usual_classes(self) -> int:
@@ -79,7 +74,7 @@ class TorchvisionClassifier(HubClassifier):
         try:
             usual: nn.Module = models.get_model(name, weights=_weights(name), progress=False, **settings)
         except (OSError, RuntimeError) as error:
-            raise no_weights("torchvision", name, error) from error
+            raise no_weights(self._name, error) from error
         _drop_heads(name, usual)
         if classes != self.usual_classes():
             _replace_last(usual, classes)
@@ -96,8 +91,6 @@ class TorchvisionClassifier(HubClassifier):
         if not self.auxiliary:
             yield module
             return
-        if self.hub_name == "inception_v3" and self.side < LEAST_SIDE:
-            raise too_small("torchvision:inception_v3 with model.auxiliary", LEAST_SIDE, self.side)
         network, classes = inner(module), len(self.problem.classes)
         if self.hub_name == "googlenet":
             heads: list[nn.Module] = [GoogLeNetHead(512, classes), GoogLeNetHead(528, classes)]

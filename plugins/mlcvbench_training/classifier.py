@@ -38,20 +38,27 @@ class NetworkClassifier(TorchModel):
         """Return the network for images of `channels` channels, freshly initialised; its output is logits (B, C)."""
 
     @property
+    def smallest(self) -> int:
+        """Pixels of the least side that the network can reduce, with its settings."""
+        return self.SMALLEST
+
+    @property
     def side(self) -> int:
         """Pixels of the shorter side that reaches the network."""
-        height, width = self.native_size
-        return self.size or min(height, width)
+        return min(self.input_size)
+
+    @property
+    def input_size(self) -> tuple[int, int]:
+        """Height and width that reach the network. DataError when images differ in them and `size` is not set."""
+        return (self.size, self.size) if self.size else self.native_size
 
     @property
     def native_size(self) -> tuple[int, int]:
-        """Height and width of the images as they come. DataError when they differ and `size` is not set."""
-        shape = self.problem.inputs["image"].shape  # (H, W[, 3])
-        if shape[0] is None or shape[1] is None:
-            if not self.size:
-                raise DataError(f"{self._name}: images differ in size; set data.size=[H,W] or model.size.")
-            return self.size, self.size
-        return shape[0], shape[1]
+        """Height and width of the images as they come. DataError when images differ in them."""
+        height, width = self.problem.inputs["image"].shape[:2]  # (H, W[, 3])
+        if height is None or width is None:
+            raise DataError(f"{self._name}: images differ in size; set data.size=[H,W] or model.size.")
+        return height, width
 
     @property
     def channels(self) -> int:
@@ -63,14 +70,19 @@ class NetworkClassifier(TorchModel):
     def _name(self) -> str:
         return type(self).__name__.lower()
 
+    def check_size(self) -> None:
+        """Refuse images that the network cannot reduce: DataError."""
+        if self.side < self.smallest:
+            raise too_small(self._name, self.smallest, self.side)
+
     def build(self) -> nn.Module:
         import torch
         from torch import nn
 
-        if self.side < self.SMALLEST:
-            raise too_small(self._name, self.SMALLEST, self.side)
+        self.check_size()
         module = self.network(self.channels, len(self.problem.classes))
-        if self.size and self.native_size != (self.size, self.size):
+        # where the size is not known, the images of a split may have any
+        if self.size and self.problem.inputs["image"].shape[:2] != (self.size, self.size):
             module = nn.Sequential(_resize(self.size), module)
         return module.to(memory_format=torch.channels_last)  # trains a quarter faster on CPUs
 

@@ -79,6 +79,14 @@ BROKEN = {
         models('[ModelSpec("mine", ("classification",), "m.M", "Mine.")]'),
         "ModelSpec 'mine': the target must look like 'package.module:attribute', got 'm.M'.",
     ),
+    "bad_check": (
+        models(f"[{model(extra=', check=' + repr('m.check'))}]"),
+        "ModelSpec 'mine': the check must look like 'package.module:attribute', got 'm.check'.",
+    ),
+    "check_in_no_module": (
+        models(f"[{model(extra=', check=' + repr('nowhere_to_be_found.checks:check'))}]"),
+        "ModelSpec 'mine': the check 'nowhere_to_be_found.checks:check' names a module that is not there.",
+    ),
     "kinds_as_text": (
         models('[ModelSpec("mine", "classification", "m:M", "Mine.")]'),
         "ModelSpec 'mine': kinds must be a tuple of names with at least one, got 'classification'.",
@@ -284,6 +292,16 @@ def test_no_installed_plugin_of_ours_imports_anything_heavy_to_declare_itself():
     packages = sorted({origin.package for origin in discover().plugins if origin.distribution == "mlcvbench"})
 
     assert {package: heavy_imports(package) for package in packages} == {package: [] for package in packages}
+
+
+def test_every_check_of_an_installed_plugin_of_ours_can_be_asked():
+    from mlcvbench.registry import discover
+    from mlcvbench.specs import load_target
+
+    checks = {e.spec.check for e in discover().models() if e.spec.check and e.origin.distribution == "mlcvbench"}
+
+    assert len(checks) > 3
+    assert all(callable(load_target(check)) for check in checks)
 
 
 def observing(hook: str, arguments: str, body: str) -> str:

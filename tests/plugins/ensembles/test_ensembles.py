@@ -133,6 +133,31 @@ def test_the_history_of_snapshots_is_that_of_one_training(train):
     assert report.earlier_seconds == 0
 
 
+@pytest.mark.parametrize("cycles", [3, 6], ids=["within a cycle", "with a cycle's end"])
+def test_snapshots_that_a_budget_cuts_short_answer_with_those_there_are(train, images, tmp_path, cycles):
+    model = SnapshotEnsemble(problem(DIGIT), base=BASE, members=3)
+    settings = {**CYCLES, "cycles": cycles}
+
+    report = model.fit(train, None, FitContext(seed=0, device=Device(), settings=settings, budget=1e-9))
+
+    assert (report.epochs, report.cut_short, len(model.module.members)) == (1, True, 1)
+    again = SnapshotEnsemble(problem(DIGIT), base=BASE, members=3)
+    model.save(tmp_path)
+    again.load(tmp_path)
+    assert np.array_equal(scores_of(again, images), scores_of(model, images))
+
+
+def test_a_fit_that_was_killed_when_all_was_trained_has_the_history_of_the_whole(train, tmp_path):
+    model = SnapshotEnsemble(problem(DIGIT), base=BASE, members=2)
+    ctx = FitContext(seed=0, device=Device(), settings=CYCLES, checkpoints=tmp_path)
+    whole = model.fit(train, None, ctx)
+
+    again = model.fit(train, None, ctx)
+
+    assert (again.epochs, again.history) == (whole.epochs, whole.history)
+    assert again.earlier_seconds > 0
+
+
 def test_more_members_than_cycles_are_refused(train):
     message = refusal(SnapshotEnsemble(problem(DIGIT), base=BASE, members=4), train, **CYCLES)
 

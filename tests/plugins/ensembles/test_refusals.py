@@ -24,6 +24,8 @@ CYCLES = (
         ("model=ensemble model.base=knn", NO_NETWORK),
         ("model=ensemble model.base=[ensemble,base=knn]", NO_NETWORK),
         ("model=ensemble model.base=[bovw,words=8]", NO_NETWORK.replace("knn", "bovw")),
+        ("model=mc_dropout model.base=knn", NO_NETWORK),
+        ("model=mc_dropout model.base=[ensemble,base=knn]", NO_NETWORK),
         ("model=distill model.student=knn", NO_NETWORK),
         ("model=distill model.teacher=knn", NO_NETWORK),
         (

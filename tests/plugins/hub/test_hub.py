@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 
 import numpy as np
 import pytest
@@ -11,7 +12,8 @@ from safetensors.torch import save_file
 from support.fitting import digits, images_batch, problem, report_of, scores_of
 
 from mlcvbench.contract import InputSpec, Problem
-from mlcvbench.errors import RecordError, UnknownNameError
+from mlcvbench.errors import DataError, RecordError, RequestError, UnknownNameError
+from mlcvbench.overrides import plan
 from mlcvbench.registry import get_registry
 from mlcvbench_hub.timm_models import TimmClassifier
 from mlcvbench_hub.torchvision_models import TorchvisionClassifier
@@ -69,6 +71,68 @@ def test_a_transformer_learns_another_image_size():
     model = TimmClassifier(problem(DIGIT), "test_vit", size=64)
 
     assert scores_of(model, np.zeros((2, 8, 8), np.uint8)).shape == (2, 10)
+
+
+@pytest.mark.parametrize(
+    ("cls", "name", "size", "said", "usual"),
+    [
+        (TimmClassifier, "test_vit", 50, r"Input height \(50\) should be divisible by patch size \(16\)", 160),
+        (TorchvisionClassifier, "squeezenet1_1", 16, r"Given input size: .* Output size is too small", 224),
+        (TorchvisionClassifier, "inception_v3", 64, r"Calculated padded .* can't be greater than actual .*", 299),
+    ],
+)
+def test_a_size_that_the_network_does_not_take_is_refused_with_what_its_library_says(cls, name, size, said, usual):
+    library = "timm" if cls is TimmClassifier else "torchvision"
+
+    with pytest.raises(DataError) as caught:
+        cls(problem(DIGIT), name, size=size).build()
+
+    assert re.fullmatch(
+        rf"{library}:{name}: the network does not take images of {size} pixels a side \({said}\); set another "
+        rf"model\.size, or leave it out for the usual {usual}\.",
+        str(caught.value),
+    )
+
+
+def test_a_network_that_was_tried_is_left_ready_for_training():
+    module = TimmClassifier(problem(DIGIT), "test_resnet", size=32).build()
+
+    assert all(part.training for part in module.modules())
+    assert all(int(one) == 0 for name, one in module.named_buffers() if name.endswith("num_batches_tracked"))
+
+
+def test_images_of_unknown_size_are_brought_to_the_networks():
+    unknown = Problem("classification", ("a", "b"), {"image": InputSpec((None, None, 3))})
+    model = TimmClassifier(unknown, "test_resnet", size=32)
+
+    scores = [scores_of(model, np.zeros((2, height, 20, 3), np.uint8)) for height in (9, 50)]
+
+    assert np.allclose(*scores, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (
+            "resnet18 model.auxiliary=true",
+            "torchvision:resnet18 has no auxiliary classifiers; model.auxiliary is for googlenet and inception_v3.",
+        ),
+        (
+            "inception_v3 model.auxiliary=true model.size=224",
+            "torchvision:inception_v3 with model.auxiliary: wanted a model.size of at least 299, got 224; set "
+            "model.size=299 or more, or leave model.auxiliary out.",
+        ),
+    ],
+)
+def test_auxiliary_classifiers_that_cannot_be_are_refused_before_anything_starts(words, message):
+    with pytest.raises(RequestError) as caught:
+        plan(f"task=digits model=torchvision:{words}".split())
+
+    assert str(caught.value) == message
+
+
+def test_auxiliary_classifiers_that_can_be_are_planned():
+    assert plan(["task=digits", "model=torchvision:inception_v3,torchvision:googlenet", "model.auxiliary=true"]).configs
 
 
 def test_training_lowers_the_loss_and_repeats_itself():

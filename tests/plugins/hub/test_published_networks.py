@@ -6,6 +6,7 @@ Sources: torchvision's weight metadata, which lie in its package, and numbers me
 from __future__ import annotations
 
 import re
+from contextlib import nullcontext
 from functools import cache
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from torchvision import models
 
 from mlcvbench.contract import InputSpec, Problem
-from mlcvbench.errors import DataError, RequestError
+from mlcvbench.errors import RequestError
 from mlcvbench.registry import get_registry
 from mlcvbench.specs import load_target
 from mlcvbench_hub.torchvision_models import TorchvisionClassifier
@@ -234,11 +235,19 @@ def test_networks_without_auxiliary_classifiers_refuse_them_in_one_line() -> Non
 
 
 def test_images_too_small_for_the_auxiliary_classifier_are_refused() -> None:
-    model = TorchvisionClassifier(imagenet(), "inception_v3", size=224, auxiliary=True)
-    with torch.device("meta"), pytest.raises(DataError) as caught, model.training_form(model.build()):
-        pass
+    with pytest.raises(RequestError) as caught:
+        TorchvisionClassifier(imagenet(), "inception_v3", size=298, auxiliary=True)
 
     assert str(caught.value) == (
-        "torchvision:inception_v3 with model.auxiliary: wanted images of at least 299 pixels a side, got 224; set "
-        "model.size=299 or more to have them enlarged."
+        "torchvision:inception_v3 with model.auxiliary: wanted a model.size of at least 299, got 298; set "
+        "model.size=299 or more, or leave model.auxiliary out."
     )
+
+
+@pytest.mark.parametrize(("side", "reduced"), [(299, True), (298, False)])
+def test_the_least_size_is_that_of_the_auxiliary_classifier(side: int, reduced: bool) -> None:
+    with torch.device("meta"):
+        network = models.get_model("inception_v3", weights=None, init_weights=False)
+        raised = nullcontext() if reduced else pytest.raises(RuntimeError, match="Kernel size can't be greater")
+        with raised:
+            network(torch.zeros(2, 3, side, side))

@@ -67,6 +67,6 @@ def test_a_hessian_that_cannot_be_inverted():
 
 def test_a_warm_up_that_is_longer_than_the_training_is_refused():
     assert said(schedule="warmup+cosine", warmup=3.0, epochs=2) == (
-        "fit.warmup=3 is longer than the training of 2 epochs, so that the rate would never reach fit.lr; set a shorter "
-        "one."
+        "fit.warmup=3 is longer than the training of 2 epochs, so that the rate would never reach fit.lr; set a "
+        "shorter one."
     )
