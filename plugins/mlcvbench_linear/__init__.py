@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mlcvbench.hookspecs import hookimpl
-from mlcvbench.specs import DatasetSpec, ModelSpec, Param
+from mlcvbench.specs import ModelSpec, Param
 from mlcvbench_linear.settings import FULL_BATCH, LINEAR_SOFTMAX_FIT, MLP_FIT
 from mlcvbench_training.settings import IMAGE_CHANGES, NEWTON, OPTIMIZERS, fit_params
 
@@ -59,19 +59,4 @@ def mlcvbench_models() -> list[ModelSpec]:
             reference="Rumelhart, Hinton and Williams, Learning representations by back-propagating errors, 1986.",
             year=1986,
         ),
-    ]
-
-
-@hookimpl
-def mlcvbench_datasets() -> list[DatasetSpec]:
-    """Return the points that polar features make linear."""
-    return [
-        DatasetSpec(
-            name="two_rings",
-            kinds=("classification",),
-            target="mlcvbench_linear.rings:load_two_rings",
-            summary="900 points of two rings around one centre, as images of two pixels, x and y; made up.",
-            params=(Param("width", "float", 0.15, "of the rings; they touch at 0.4", low=0.0, high=0.39),),
-            licence="CC0-1.0",
-        )
     ]

@@ -24,7 +24,7 @@ def mlcvbench_tasks() -> list[TaskSpec]:
 
 @hookimpl
 def mlcvbench_datasets() -> list[DatasetSpec]:
-    """Return the data sets: three embedded ones, IDX folders and image folders."""
+    """Return the data sets: four embedded ones, IDX folders and image folders."""
     kinds = ("classification",)
     return [
         DatasetSpec(
@@ -49,6 +49,14 @@ def mlcvbench_datasets() -> list[DatasetSpec]:
             target="mlcvbench_classification.lfw_subset:load_lfw_subset",
             summary="100 faces and 100 non-faces of 25x25 grey pixels (scikit-image); the last 25 of each test.",
             reference="Huang et al., Labeled Faces in the Wild, UMass Amherst TR 07-49, 2007",
+        ),
+        DatasetSpec(
+            name="two_rings",
+            kinds=kinds,
+            target="mlcvbench_classification.two_rings:load_two_rings",
+            summary="900 points of two rings around one centre, as images of two pixels, x and y; made up.",
+            params=(Param("width", "float", 0.15, "of the rings; they touch at 0.4", low=0.0, high=0.39),),
+            licence="CC0-1.0",
         ),
         DatasetSpec(
             name="idx",

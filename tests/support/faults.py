@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -64,6 +65,15 @@ def start_cli(args: Sequence[str], *, prefix: Sequence[str] = (), env: dict[str,
 
     streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **streams}
     return subprocess.Popen([*prefix, *CLI, *args], env=env or environment(), preexec_fn=prepare, **streams)  # noqa: PLW1509
+
+
+@functools.cache
+def patience() -> float:
+    """Return seconds in which a faulty run surely starts and reaches its fault on this machine, busy as it is now."""
+    with tempfile.TemporaryDirectory() as folder:
+        done = run_cli(["run", *FAULTY, f"out={folder}"])
+    assert done.code == 0, done.err
+    return float(round(max(3.0, 3 * done.seconds)))
 
 
 def run_cli(args: Sequence[str], **how: Any) -> Result:

@@ -78,12 +78,13 @@ def test_a_crash_costs_one_fit(faulty: None, capfd: pytest.CaptureFixture[str]):
 
 @pytest.mark.parametrize("hang", ["sleep", "stubborn", "silent"])
 def test_a_hang_costs_one_fit(faulty: None, capfd: pytest.CaptureFixture[str], hang: str):
-    words = ("task=faults", "model=faulty", f"model.do={hang},nothing", "model.at=fit", "timeout=3")
+    limit = faults.patience()
+    words = ("task=faults", "model=faulty", f"model.do={hang},nothing", "model.at=fit", f"timeout={limit:g}")
 
     assert study("capacity", *words) == 0
 
     hung, fine = rows()
-    assert hung["message"] == "it took longer than its limit of 3 s; give it more with timeout=SECONDS."
+    assert hung["message"] == f"it took longer than its limit of {limit:g} s; give it more with timeout=SECONDS."
     assert (fine["train_accuracy"], fine["judge_accuracy"]) == ("1.0", "1.0")
 
 

@@ -7,17 +7,14 @@ import math
 import numpy as np
 import pytest
 import torch
-from sklearn.linear_model import LogisticRegression
 from support.fitting import fitted, percent_right, scores_of
 from support.runs import config_for
 
 from mlcvbench import runner
 from mlcvbench.contract import InputSpec, Problem
 from mlcvbench.errors import DataError
-from mlcvbench.testing import check_dataset
-from mlcvbench_linear import mlcvbench_datasets
+from mlcvbench_classification.two_rings import load_two_rings
 from mlcvbench_linear.polar import Polar
-from mlcvbench_linear.rings import RADII, load_two_rings
 from mlcvbench_linear.softmax import LinearSoftmax
 
 RINGS = load_two_rings({"width": 0.15}, 0)
@@ -49,25 +46,6 @@ def test_a_line_parts_the_rings_in_polar_features_only(optimizer):
     assert percent_right(polar, test) == 100
 
 
-def test_the_points_themselves_say_the_same_to_scikit_learn():
-    inputs, targets = RINGS.splits["test"].arrays()
-    points = inputs["image"].reshape(-1, 2) / 127.5 - 1
-    turned = np.column_stack([np.hypot(*points.T), np.arctan2(*points.T[::-1])])
-
-    plain, polar = (LogisticRegression().fit(x, targets["label"]).score(x, targets["label"]) for x in (points, turned))
-
-    assert plain < 0.6
-    assert polar == 1.0
-
-
-def test_rings_lie_at_their_radii_in_all_directions():
-    inputs, targets = load_two_rings({"width": 0.0}, 3).splits["train"].arrays()
-    points = inputs["image"].reshape(-1, 2) / 127.5 - 1
-
-    assert np.hypot(*points.T) == pytest.approx(RADII[targets["label"]], abs=0.006)  # half a pixel, diagonally
-    assert np.abs(points.mean(axis=0)).max() < 0.1
-
-
 def test_a_model_of_polar_features_comes_back_as_it_was(tmp_path):
     images = RINGS.splits["test"].arrays()[0]["image"]
     model = fitted(LinearSoftmax(RINGS.problem, "polar"), RINGS.splits["train"], epochs=20)
@@ -91,14 +69,8 @@ def test_pictures_are_no_points():
     )
 
 
-def test_the_data_set_keeps_the_contract():
-    (spec,) = mlcvbench_datasets()
-
-    assert [(result.name, result.detail) for result in check_dataset(spec) if result.passed is False] == []
-
-
 def test_it_runs_by_name(tmp_path):
-    config = config_for("task=classification", "data=two_rings", "model=linear_softmax", "model.features=polar")
+    config = config_for("task=two_rings", "model=linear_softmax", "model.features=polar")
 
     record = runner.execute(config, tmp_path)
 

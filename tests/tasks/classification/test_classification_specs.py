@@ -24,6 +24,7 @@ def test_the_hooks_name_the_task_and_its_data_sets():
         "digits",
         "mnist5k",
         "lfw_subset",
+        "two_rings",
         "idx",
         "fashion-mnist",
         "image-folder",
@@ -58,5 +59,8 @@ def test_a_definition_names_known_data_protocol_and_metrics(path):
     assert definition["data"]["name"] in {spec.name for spec in mlcvbench_datasets()}
     assert definition["protocol"] in SCORERS
     assert definition["metrics"] == [metric.name for metric in METRICS]
-    starters = ["linear_softmax", "mlp"] if path.stem == "digits-training" else ["majority", "knn", "linear_softmax"]
-    assert definition["models"] == [*starters, "small_cnn"]
+    starters = {
+        "digits-training": ["linear_softmax", "mlp", "small_cnn"],
+        "two_rings": ["majority", "linear_softmax", "knn", "mlp"],
+    }
+    assert definition["models"] == starters.get(path.stem, ["majority", "knn", "linear_softmax", "small_cnn"])
