@@ -122,7 +122,8 @@ def _broken_parts(name: str, registry: Registry) -> Iterator[str]:
     from mlcvbench.specs import load_target
 
     entries: list[Entry[Any]] = [*registry.tasks(), *registry.datasets(), *registry.models()]
-    for target in [entry.spec.target for entry in entries if entry.origin.plugin == name]:
+    specs = [entry.spec for entry in entries if entry.origin.plugin == name]
+    for target in [target for spec in specs for target in (spec.target, getattr(spec, "check", "")) if target]:
         try:
             load_target(target)
         except MlcvbenchError as error:

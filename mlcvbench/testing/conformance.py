@@ -20,8 +20,9 @@ from mlcvbench.contract import (
 )
 from mlcvbench.errors import MlcvbenchError
 from mlcvbench.registry import Registry, get_registry
-from mlcvbench.spec_checks import check_kinds, check_spec, untaken_parameter
-from mlcvbench.specs import ModelSpec, load_target
+from mlcvbench.settings import complete
+from mlcvbench.spec_checks import check_kinds, check_spec, refuse_settings, untaken_parameter
+from mlcvbench.specs import Chosen, ModelSpec, load_target
 from mlcvbench.testing.compare import differing_decision, largest_difference, same_bytes
 from mlcvbench.testing.gradients import check_gradients
 from mlcvbench.testing.imports import heavy_imports
@@ -115,6 +116,8 @@ class _Checks(UnderTest):
         refused = untaken_parameter(self.spec.target, load_target(self.spec.target), self.spec.params)
         if refused:
             return refused
+        settings = complete(self.spec.params, self.params), complete(self.spec.fit, self.fit_settings)
+        refuse_settings(self.spec, Chosen(self.spec.name, self.kind, *settings))
         if self.data is not None:
             self.build(self.data.problem)
         return None

@@ -267,6 +267,15 @@ def test_required_parameters_can_be_given(site: Path, example: None):
     assert given == {}
 
 
+def test_a_check_of_settings_that_is_not_there_is_named():
+    spec = replace(get_registry().model("majority").spec, check="mlcvbench_baselines:nothing")
+
+    failed = failures(check_model(spec, "classification"))
+
+    assert list(failed) == ["spec"]
+    assert "module 'mlcvbench_baselines' has no attribute 'nothing', named by a plugin's target." in failed["spec"]
+
+
 def test_a_kind_that_the_spec_does_not_list_is_refused():
     failed = failures(check_model(get_registry().model("majority").spec, "depth"))
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from support.plugins import install, install_toy_task, toy_registry
 
+from mlcvbench.cli import main
 from mlcvbench.config import RunConfig
 from mlcvbench.errors import MlcvbenchError, PluginError, RequestError
 from mlcvbench.overrides import plan
@@ -118,3 +119,10 @@ def test_a_check_that_fails_itself_is_a_fault_of_its_plugin(nets: Registry):
     assert refusal(nets, "model=lacking", PluginError) == (
         "module 'nets.checks' has no attribute 'lacking', named by a plugin's target."
     )
+
+
+def test_the_doctor_finds_a_check_that_is_not_there(nets: Registry, capsys: pytest.CaptureFixture[str]):
+    with using(nets):
+        assert main(["plugin", "doctor"]) == 1
+
+    assert "module 'nets.checks' has no attribute 'lacking', named by a plugin's target.\n" in capsys.readouterr().out
