@@ -5,7 +5,8 @@ from __future__ import annotations
 from mlcvbench.hookspecs import hookimpl
 from mlcvbench.specs import ModelSpec, Param
 
-DISTANCES = ("lp", "linf")
+DISTANCES = ("lp", "linf", "cosine")
+WEIGHTS = ("uniform", "distance")
 
 
 @hookimpl
@@ -16,11 +17,14 @@ def mlcvbench_models() -> list[ModelSpec]:
             name="knn",
             kinds=("classification",),
             target="mlcvbench_knn.model:KNN",
-            summary="Majority label of the k training images nearest in Lp distance of raw pixels; exact search.",
+            summary="Vote of the k training images nearest in Lp or cosine distance of raw pixels; exact search.",
             params=(
                 Param("k", "int", 5, "how many neighbours vote", low=1),
-                Param("p", "float", 2.0, "order of the Lp distance", low=1.0, high=100.0),
-                Param("distance", "str", "lp", "lp, or its limit, the largest difference", choices=DISTANCES),
+                Param("distance", "str", "lp", "lp; its limit, the largest difference; 1 - cosine", choices=DISTANCES),
+                Param(
+                    "p", "float", 2.0, "order of the Lp distance", low=1.0, high=100.0, when=(("distance", ("lp",)),)
+                ),
+                Param("weights", "str", "uniform", "what a vote counts: 1, or 1 / distance", choices=WEIGHTS),
             ),
             family="nearest neighbour",
             reference="Cover and Hart, Nearest neighbor pattern classification, IEEE Trans. Inf. Theory, 1967.",

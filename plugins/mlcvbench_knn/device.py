@@ -6,16 +6,36 @@ t - 2e, every candidate is among them; otherwise the query is searched in full i
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
 from mlcvbench.contract import Array
+from mlcvbench_knn.neighbours import rows_within
 
 SPARE = 27
 TILE_BYTES = 2**30
 UNIT = 2.0**-24
+
+
+@contextmanager
+def full_float32() -> Iterator[None]:
+    """Keep CUDA from rounding the factors of float32 products to TF32, whatever the process allows elsewhere.
+
+    The error bound of the search is that of float32; with TF32's eleven bits neighbours would be missed unnoticed.
+    """
+    settings = torch.backends.cuda.matmul
+    # Since torch 2.9 the older flag may not be read once the newer one was written.
+    name, full = ("fp32_precision", "ieee") if hasattr(settings, "fp32_precision") else ("allow_tf32", False)
+    before = getattr(settings, name)
+    setattr(settings, name, full)
+    try:
+        yield
+    finally:
+        setattr(settings, name, before)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +53,17 @@ class DeviceIndex:
         self.k, self.device = k, device
         self.images = torch.from_numpy(np.require(images, requirements=["C", "W"])).to(device)
         self.shift = torch.round(self.images.sum(dim=0, dtype=torch.float64) / len(images)).float()  # (D,)
-        shifted = self.images.float() - self.shift
-        norms = shifted.double().square().sum(dim=1)  # exact: integers
-        self._lifted = torch.cat([shifted, norms[:, None].float() * -0.5], dim=1)
+        count, width = images.shape
+        self._lifted = torch.empty((count, width + 1), device=device)  # [x, -|x|^2/2]
+        norms = torch.empty(count, dtype=torch.float64, device=device)
+        for rows in self._blocks():
+            shifted = self.images[rows].float() - self.shift
+            norms[rows] = shifted.double().square().sum(dim=1)  # exact: integers
+            self._lifted[rows, :width] = shifted
+        self._lifted[:, width] = norms * -0.5
         self._largest = float(norms.max())
-        widest = max(len(images), (k + SPARE) * images.shape[1])
-        self.tile = max(1, min(1024, TILE_BYTES // (4 * widest)))
+        # A query has a row of s, and the pixels and differences of its candidates: 16 bytes a value.
+        self.tile = rows_within(TILE_BYTES, max(4 * count, 16 * (k + SPARE) * width), 1024)
 
     def prepare(self, pixels: Array) -> DeviceQueries:
         """Return uint8 queries (B, D) with their lift, on the device."""
@@ -64,7 +89,9 @@ class DeviceIndex:
     def _search_tile(self, queries: torch.Tensor, lifted: torch.Tensor) -> torch.Tensor:
         count = len(self.images)
         listed = min(self.k + SPARE, count)
-        values, columns = (lifted @ self._lifted.T).topk(listed, dim=1)  # (B, k + SPARE), largest first
+        with full_float32():
+            products = lifted @ self._lifted.T  # (B, N): s
+        values, columns = products.topk(listed, dim=1)  # (B, k + SPARE), largest first
         least = values[:, self.k - 1].double() - 2 * self.error_bound(lifted)
         certain = values[:, -1].double() < least if listed < count else torch.ones_like(least, dtype=torch.bool)
         differences = self.images[columns].int() - queries[:, None].int()  # (B, k + SPARE, D)
@@ -81,12 +108,18 @@ class DeviceIndex:
     def _search_full(self, queries: torch.Tensor) -> torch.Tensor:
         columns = torch.arange(len(self.images), device=self.device)
         found = []
-        for start in range(0, len(queries), 64):
-            wide = queries[start : start + 64].double() - self.shift
+        step = rows_within(TILE_BYTES, 16 * max(self.images.shape), 64)
+        for start in range(0, len(queries), step):
+            wide = queries[start : start + step].double() - self.shift
             parts = []
-            for first in range(0, len(self.images), 4096):
-                images = self.images[first : first + 4096].double() - self.shift
+            for rows in self._blocks():
+                images = self.images[rows].double() - self.shift
                 norms = wide.square().sum(1)[:, None] + images.square().sum(1)
                 parts.append(norms - 2 * wide @ images.T)  # exact: integers below 2^53
             found.append(self._nearest(torch.cat(parts, dim=1).long(), columns.expand(len(wide), -1)))
         return torch.cat(found)
+
+    def _blocks(self) -> Iterator[slice]:
+        """Yield slices of the training images whose pixels, as float64 and once more, fit in a tile."""
+        step = rows_within(TILE_BYTES, 16 * self.images.shape[1], 4096)
+        return (slice(start, start + step) for start in range(0, len(self.images), step))

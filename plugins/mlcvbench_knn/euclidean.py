@@ -21,14 +21,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from mlcvbench.contract import Array
-from mlcvbench_knn.neighbours import first_k, nearest_in
+from mlcvbench_knn.distances import compare_pairs, squared_distances
+from mlcvbench_knn.neighbours import BLOCK_BYTES, first_k, nearest_in, rows_within
 
 GROUP = 64
 """Columns whose maximum is taken together: large enough to leave few maxima, small enough to look into again."""
 TILE_BYTES = 128 * 2**20
 """Memory of one tile of s; queries are taken in tiles of at most 512."""
-PAIRS = 16_384
-"""Candidate pairs ranked at once."""
 PADDING = np.float32(-3e38)
 
 
@@ -55,14 +54,15 @@ class EuclideanIndex:
         self._lifted = np.zeros((padded, width + 1), np.float32)  # [x, -|x|^2/2]
         self._lifted[count:, width] = PADDING
         norms = np.empty(count)
-        for start in range(0, count, 4096):
-            rows = slice(start, min(start + 4096, count))
+        step = rows_within(BLOCK_BYTES, 4 * width, 4096)
+        for start in range(0, count, step):
+            rows = slice(start, min(start + step, count))
             shifted = images[rows] - self.shift
             norms[rows] = np.einsum("nd,nd->n", shifted, shifted, dtype=np.float64)
             self._lifted[rows, :width] = shifted
         self._lifted[:count, width] = norms * -0.5
         self._largest = float(norms.max())
-        self.tile = max(1, min(512, TILE_BYTES // (4 * padded)))
+        self.tile = rows_within(TILE_BYTES, 4 * padded, 512)
         self._scratch = np.empty((0, padded), np.float32)
         self._limit = max(8 * k, count // 32)
 
@@ -114,15 +114,12 @@ class EuclideanIndex:
         return np.matmul(lifted, self._lifted.T, out=self._scratch[: len(lifted)])
 
     def _rank(self, queries: Array, rows: Array, columns: Array, plain: Array) -> Array:
-        distances = np.empty(len(rows), np.int64)
-        for start in range(0, len(rows), PAIRS):
-            part = slice(start, start + PAIRS)
-            distances[part] = squared_distances(queries[rows[part]], self.images[columns[part]])
+        distances = compare_pairs(squared_distances, queries, self.images, rows, columns)
         return first_k(np.searchsorted(plain, rows), columns, distances, len(plain), self.k)
 
     def _search_full(self, queries: Array) -> Array:
         found = np.empty((len(queries), self.k), np.int64)
-        step = max(1, min(64, TILE_BYTES // (8 * len(self.images))))
+        step = rows_within(BLOCK_BYTES, 8 * max(self.images.shape), 64)
         for start in range(0, len(queries), step):
             rows = slice(start, start + step)
             found[rows] = nearest_in(self._full_distances(queries[rows]), self.k)
@@ -132,20 +129,10 @@ class EuclideanIndex:
         wide = queries - self.shift.astype(np.float64)  # (B, D)
         norms = np.einsum("bd,bd->b", wide, wide)
         distances = np.empty((len(queries), len(self.images)))
-        for start in range(0, len(self.images), 4096):
-            rows = slice(start, start + 4096)
+        step = rows_within(BLOCK_BYTES, 8 * wide.shape[1], 4096)
+        for start in range(0, len(self.images), step):
+            rows = slice(start, start + step)
             images = self.images[rows] - self.shift.astype(np.float64)
             products = wide @ images.T  # exact: integers below 2^53
             distances[:, rows] = norms[:, None] - 2 * products + np.einsum("nd,nd->n", images, images)
         return distances
-
-
-def squared_distances(left: Array, right: Array) -> Array:
-    """Return the squared Euclidean distance of each pair of uint8 rows (T, D), exactly, as int64 (T,).
-
-    >>> squared_distances(np.array([[0, 255]], np.uint8), np.array([[255, 0]], np.uint8))
-    array([130050])
-    """
-    differences = np.subtract(left, right, dtype=np.float32)  # squares stay below 2^16
-    squares = np.einsum("td,td->t", differences, differences, dtype=np.float64)
-    return np.asarray(squares.astype(np.int64))

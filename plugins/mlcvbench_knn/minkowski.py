@@ -1,61 +1,71 @@
-"""Exact search in L1, L-infinity and general Lp distance: every pair of images is compared, in tiles."""
+"""Exact search in L1, L-infinity and general Lp distance. Imports torch: load it lazily."""
 
 from __future__ import annotations
 
 import math
+from functools import partial
 
-import numpy as np
+import torch
 
 from mlcvbench.contract import Array
-from mlcvbench_knn.neighbours import nearest_in
+from mlcvbench_knn.distances import compare_pairs, power_sums
+from mlcvbench_knn.exhaustive import ExhaustiveIndex
+from mlcvbench_knn.neighbours import rows_within
 
-TILE_BYTES = 128 * 2**20
-EXACT_FLOAT32 = 2**24
+WHOLE = 2**24
+"""Up to here float32 holds every whole number."""
+LARGEST = 3e38
+CACHE_BYTES = 2**21
+"""Memory of one block of powers on a CPU: three passes over it cost a third while it stays in the cache."""
+SPAN = 1024
+"""Powers summed in their own type; their sums are added in float64."""
+ROUNDINGS = 300
+"""Beside those of the sum: 16 of a power, in units of its last place, and those of `power_sums`."""
 
 
-class MinkowskiIndex:
-    """The training images, uint8 (N, D). Sums of |q - x|^p rank like their p-th root, which is never taken.
+class MinkowskiIndex(ExhaustiveIndex):
+    """Sums of |q - x|^p rank like their p-th root, which is never taken.
 
-    L1 and L-infinity distances of 8-bit images are integers: exact in float32 up to 2^24 and in float64 beyond. For
-    other p a table of the 256 powers replaces the power function; its float64 sums are exact for p = 3, 4 and 5.
+    L1 and L-infinity distances of 8-bit images are whole numbers: exact in float32 up to 2^24 and in float64 beyond.
+    For other p, sums of computed powers are off by a share of at most (min(D, SPAN) + D / SPAN + ROUNDINGS) u, with
+    u = 2^-24 in float32 and 2^-53 in float64; images that may be nearest are ranked by `power_sums`, which says how
+    exact it is.
     """
 
-    def __init__(self, images: Array, k: int, p: float) -> None:
-        self.images, self.k, self.p = images, k, p
-        exact = p == math.inf or 255 * images.shape[1] < EXACT_FLOAT32
-        self.dtype = np.float32 if exact else np.float64
-        self.tile = max(1, min(64, TILE_BYTES // (8 * len(images))))
+    def __init__(self, images: Array, k: int, p: float, device: torch.device) -> None:
+        super().__init__(images, k, device)
+        width = images.shape[1]
+        self.p, self.whole = p, p in {1.0, math.inf}
+        if self.whole:
+            narrow = p == math.inf or 255 * width < WHOLE
+        else:
+            narrow = p * math.log(255) + math.log(width) < math.log(LARGEST)
+            terms = min(width, SPAN) + width // SPAN + ROUNDINGS
+            self.slack = 4 * terms * (2.0**-24 if narrow else 2.0**-53)
+        self.dtype = torch.float32 if narrow else torch.float64
+        if device.type == "cpu" and not self.whole:
+            self.block_bytes = CACHE_BYTES
 
-    def prepare(self, pixels: Array) -> Array:
-        """Return uint8 queries (B, D) as they are."""
-        return pixels
+    def values(self, queries: torch.Tensor) -> torch.Tensor:
+        """Return L1 or L-infinity distances, or sums of p-th powers, float64 (B, N)."""
+        values = torch.empty((len(queries), len(self.images)), dtype=torch.float64, device=self.device)
+        wide = queries.to(self.dtype)
+        for rows in self.blocks(wide.element_size() * wide.shape[1]):
+            images = self.moved[rows].to(self.dtype)
+            values[:, rows] = torch.cdist(wide, images, p=self.p) if self.whole else self._power_sums(wide, images)
+        return values
 
-    def search(self, queries: Array) -> Array:
-        """Return the k nearest training indices, int64 (B, k), of uint8 queries (B, D), nearest first."""
-        found = np.empty((len(queries), self.k), np.int64)
-        for start in range(0, len(queries), self.tile):
-            rows = slice(start, start + self.tile)
-            found[rows] = nearest_in(self.distances(queries[rows]), self.k)
-        return found
+    def ranks(self, pixels: Array, rows: Array, columns: Array, values: Array) -> Array:
+        if self.whole:
+            return values
+        return compare_pairs(partial(power_sums, p=self.p), pixels, self.images, rows, columns)
 
-    def distances(self, queries: Array) -> Array:
-        """Return (B, N): L1 or L-infinity distances, or sums of p-th powers."""
-        compare = self._distance_block if self.p in {1.0, math.inf} else self._power_block
-        step = 4096
-        parts = [compare(queries, self.images[start : start + step]) for start in range(0, len(self.images), step)]
-        return np.concatenate(parts, axis=1)
-
-    def _distance_block(self, queries: Array, images: Array) -> Array:
-        import torch
-
-        left, right = (torch.from_numpy(block.astype(self.dtype)) for block in (queries, images))
-        return np.asarray(torch.cdist(left, right, p=self.p).numpy())
-
-    def _power_block(self, queries: Array, images: Array) -> Array:
-        powers = np.arange(256, dtype=np.float64) ** self.p
-        sums = np.zeros((len(queries), len(images)))
-        step = max(1, TILE_BYTES // (16 * images.size))
+    def _power_sums(self, queries: torch.Tensor, images: torch.Tensor) -> torch.Tensor:
+        """Return the sums float64 (B, n) of queries (B, D) and a block of images (n, D), both of the compared type."""
+        width, found = images.shape[1], []
+        step = rows_within(self.block_bytes, images.nbytes, len(queries))
         for start in range(0, len(queries), step):
-            block = queries[start : start + step, None].astype(np.int16)  # (b, 1, D)
-            sums[start : start + step] = powers[np.abs(block - images)].sum(axis=2)
-        return sums
+            powers = (queries[start : start + step, None] - images).abs_().pow_(self.p)  # (b, n, D)
+            spans = [powers[:, :, first : first + SPAN].sum(dim=2) for first in range(0, width, SPAN)]
+            found.append(torch.stack(spans).sum(dim=0, dtype=torch.float64))
+        return torch.cat(found)

@@ -1,4 +1,4 @@
-"""What every distance shares: the index it is searched with, and the choice of the k nearest with ties broken."""
+"""What every distance shares: the index it is searched with, the choice of the k nearest with ties broken, memory."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ import numpy as np
 
 from mlcvbench.contract import Array
 
+BLOCK_BYTES = 128 * 2**20
+"""Memory of what is computed at once on the host."""
+
 
 class Index(Protocol):
     """Training images prepared for exact search of the k nearest."""
@@ -16,7 +19,16 @@ class Index(Protocol):
         """Return what `search` needs for queries, uint8 (B, D), on the device of the search."""
 
     def search(self, queries: Any) -> Any:
-        """Return the k nearest training indices, int64 (B, k), nearest first, on the device of the search."""
+        """Return the k nearest training indices, int64 (B, k), nearest first: an array, or a tensor on the device."""
+
+
+def rows_within(budget: int, row_bytes: int, most: int) -> int:
+    """Return how many rows of `row_bytes` to take at once: as many as `budget` bytes hold, from 1 to `most`.
+
+    >>> rows_within(2**20, row_bytes=1000, most=4096), rows_within(2**20, row_bytes=2**30, most=4096)
+    (1048, 1)
+    """
+    return max(1, min(most, budget // row_bytes))
 
 
 def first_k(rows: Array, columns: Array, distances: Array, count: int, k: int) -> Array:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch.overrides import TorchFunctionMode
 
-from mlcvbench_knn.device import DeviceIndex
-from mlcvbench_knn.euclidean import EuclideanIndex, squared_distances
+from mlcvbench_knn.device import DeviceIndex, full_float32
+from mlcvbench_knn.distances import squared_distances
+from mlcvbench_knn.euclidean import EuclideanIndex
 from mlcvbench_knn.neighbours import first_k, nearest_in
 
 
@@ -106,6 +110,49 @@ def test_more_queries_than_a_tile_are_searched_in_tiles(make_index):
 
     assert index.tile < len(queries)
     assert np.array_equal(index.search(index.prepare(queries)), exact_nearest(queries, images, 3))
+
+
+class FloatProducts(TorchFunctionMode):
+    """Note with which precision CUDA would take each float32 matrix product."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.precisions: list[str] = []
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        if func is torch.Tensor.matmul and args[0].dtype == torch.float32:
+            self.precisions.append(torch.backends.cuda.matmul.fp32_precision)
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.fixture
+def tf32_allowed():
+    before = torch.backends.cuda.matmul.fp32_precision
+    torch.backends.cuda.matmul.fp32_precision = "tf32"
+    yield
+    torch.backends.cuda.matmul.fp32_precision = before
+
+
+@pytest.mark.usefixtures("tf32_allowed")
+def test_the_products_are_of_full_float32_where_the_process_allows_tf32():
+    images = np.random.default_rng(0).integers(0, 256, (40, 9), dtype=np.uint8)
+    index = torch_index(images, 3)
+
+    with FloatProducts() as products:
+        index.search(index.prepare(images))
+
+    assert products.precisions == ["ieee"]
+    assert torch.backends.cuda.matmul.fp32_precision == "tf32"
+
+
+def test_before_torch_2_9_the_older_flag_is_cleared_and_put_back(monkeypatch):
+    older = SimpleNamespace(allow_tf32=True)
+    monkeypatch.setattr(torch.backends.cuda, "matmul", older)
+
+    with full_float32():
+        assert not older.allow_tf32
+
+    assert older.allow_tf32
 
 
 def test_squared_distances_do_not_wrap():
