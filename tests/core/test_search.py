@@ -34,7 +34,7 @@ def test_a_grid_is_one_run_with_every_combination():
 
     assert config.search is not None
     assert config.search.space == {"model.k": [1, 3], "model.p": [1.0, 2.0]}
-    assert config.model_params == {"distance": "lp"}
+    assert config.model_params == {"distance": "lp", "weights": "uniform"}
     assert [one.settings for one in found("model=knn model.k=1,3 model.p=1,2 select=grid")] == [
         {"model.k": 1, "model.p": 1.0},
         {"model.k": 1, "model.p": 2.0},
