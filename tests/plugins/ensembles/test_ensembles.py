@@ -28,14 +28,6 @@ QUICK: dict[str, Any] = {"epochs": 2, "batch": 32}
 CYCLES: dict[str, Any] = {"schedule": "cyclic", "cycles": 3, "epochs": 6, "batch": 32}
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(scope="module")
 def train() -> ArraySplit:
     return digits()[0].take(range(200))

@@ -27,14 +27,6 @@ DIGIT = np.zeros((1, 8, 8))
 BASE = "mlp,hidden=[32],dropout=0.5"
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(scope="module")
 def train():
     return digits()[0].take(range(200))

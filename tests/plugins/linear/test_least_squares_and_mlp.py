@@ -17,14 +17,6 @@ from mlcvbench_linear.mlp import MLP
 DIGIT = np.zeros((1, 8, 8))
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 def test_least_squares_are_scikit_learns():
     train, test = digits()
     images, labels = train.arrays()[0]["image"], train.arrays()[1]["label"]

@@ -24,14 +24,6 @@ from mlcvbench_training.settings import Settings
 SHAPE = np.zeros((1, 8, 8))
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 def test_the_plugin_declares_linear_softmax_with_a_full_batch_default():
     spec = mlcvbench_models()[0]
     defaults = {param.name: param.default for param in spec.fit}

@@ -21,14 +21,6 @@ NEWTON = Settings(optimizer="newton", weight_decay=0.0, l2=0.03, damping=0.01, e
 COUNT, CLASSES = 20, 3
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 def examples() -> Examples:
     drawn = torch.Generator().manual_seed(0)
     pixels = torch.randint(0, 256, (COUNT, 1, 2, 2), dtype=torch.uint8, generator=drawn)
