@@ -22,6 +22,7 @@ class MetricDifference:
     difference: float | None
     low: float | None
     high: float | None
+    higher_is_better: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +77,15 @@ def _check_comparable(a: Record, b: Record) -> None:
             f"runs of different protocols cannot be compared: {a.task.protocol_id!r} and {b.task.protocol_id!r}."
         )
     if a.dataset is not None and b.dataset is not None and a.dataset.fingerprint != b.dataset.fingerprint:
-        raise RequestError(
-            f"runs on different data cannot be compared: fingerprints {a.dataset.fingerprint[:12]} "
-            f"and {b.dataset.fingerprint[:12]}."
-        )
+        raise RequestError(f"runs on different data cannot be compared: {_data(a)} and {_data(b)}.")
+
+
+def _data(record: Record) -> str:
+    """Say what a run was scored on, so that two data sets are told apart."""
+    dataset = record.dataset
+    if dataset is None:
+        return "nothing"
+    return f"{dataset.n:,} samples of {dataset.name} {dataset.version} (fingerprint {dataset.fingerprint[:8]})"
 
 
 def _difference(
@@ -91,7 +97,7 @@ def _difference(
     if a_replicates is not None and b_replicates is not None and len(a_replicates) == len(b_replicates):
         groups = a.intervals.get("groups")  # records from before it was kept: taken as many
         low, high = intervals.difference(change, a_replicates, b_replicates, groups)
-    return MetricDifference(name, x, y, change, low, high)
+    return MetricDifference(name, x, y, change, low, high, a.metrics[name].higher_is_better)
 
 
 def _latency(a: Record, b: Record) -> tuple[float | None, str]:

@@ -31,11 +31,11 @@ class RequestError(MlcvbenchError):
 
 
 class UnknownNameError(RequestError):
-    """A name is not known; the message offers the nearest ones."""
+    """A name is not known; the message offers the nearest ones, or gives the `hint`."""
 
-    def __init__(self, what: str, name: str, known: Iterable[str]) -> None:
+    def __init__(self, what: str, name: str, known: Iterable[str], hint: str = "") -> None:
         self.what, self.name = what, name
-        hint = did_you_mean(name, known)
+        hint = hint or did_you_mean(name, known)
         if hint.endswith("...") and what.rpartition(" ")[2] in {"task", "model", "set", "name"}:
             hint += " `mlcvbench list` shows all."
         super().__init__(f"unknown {what} {name!r}.{hint}")

@@ -73,10 +73,10 @@ class Request:
         owner = max((m.name for m in self.models if key.startswith(f"{m.name}.")), key=len, default=None)
         if key in RUN_KEYS:
             run_key = RUN_KEYS[key]
-            texts = split_commas(value) if run_key.sweeps else [single(key, value)]
+            texts = split_commas(value, key) if run_key.sweeps else [single(key, value)]
             self.run[key] = [existing(run_key.param, parse_setting(run_key.param, text, key), key) for text in texts]
         elif place == "data" and (param := _find(self.dataset.params, name)):
-            texts = split_commas(value)
+            texts = split_commas(value, key)
             self.data[name] = [existing(param, parse_setting(param, text, key), key) for text in texts]
         elif place in {"model", "fit"} and any(_find(m.declared(place), name) for m in self.models):
             self.shared[place, name] = value
@@ -101,7 +101,8 @@ class Request:
                     self.used.add(key)
                     self.keys[model.name, place, param.name] = key
                     drawn = parse_range(param, value, key, self.search)
-                    given[param.name] = [drawn] if drawn else [self._value(param, t, key) for t in split_commas(value)]
+                    texts = [] if drawn else split_commas(value, key)
+                    given[param.name] = [drawn] if drawn else [self._value(param, text, key) for text in texts]
             self._check_required(model.declared(place), place, model.name, given)
             grid |= {(place, name): values for name, values in given.items()}
         for owner, place, name in self.named:

@@ -30,7 +30,7 @@ def parse_inner(text: str, kind: str, key: str = "model", registry: Registry | N
     UnknownNameError when there is no such model for the task kind; OverrideError begins with `key`.
     """
     known = registry or get_registry()
-    name, *words = [word.strip() for word in split_commas(text)]
+    name, *words = [word.strip() for word in split_commas(text, key)]
     entry = known.runnable(name, kind)
     params = {param.name: param for param in entry.spec.params}
     given: dict[str, Any] = {}

@@ -7,17 +7,17 @@ of several models. Commas sweep, brackets protect them; with `select=` those of 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mlcvbench.config import Definition, RunConfig
 from mlcvbench.definitions import TASK_MARK, definition_files, load_definition
-from mlcvbench.errors import OverrideError, RequestError
+from mlcvbench.errors import OverrideError, RequestError, did_you_mean
 from mlcvbench.expansion import Request
 from mlcvbench.registry import Registry, get_registry
 from mlcvbench.run_keys import REQUEST_KEYS, RUN_KEYS
-from mlcvbench.search import take_request
+from mlcvbench.search import SEARCH_KEYS, take_request
 from mlcvbench.settings import single, split_commas
 from mlcvbench.spec_checks import check_inputs
 from mlcvbench.specs import DatasetSpec, ModelSpec
@@ -63,6 +63,13 @@ def _offer(word: str, bare: str | None) -> str:
     return f" Did you mean '{bare}={word}'?" if bare is not None and word.isidentifier() else ""
 
 
+def refuse_unknown(pairs: Mapping[str, str], known: Collection[str]) -> None:
+    """Refuse the first key without a dot that is none of `known`: OverrideError offers the nearest."""
+    for key in pairs:
+        if "." not in key and key not in known:
+            raise OverrideError(f"unknown key {key!r}.{did_you_mean(key, known)}")
+
+
 def plan(args: Sequence[str], registry: Registry | None = None, *, outside: str | None = None) -> Plan:
     """Return the runs that `args` ask for.
 
@@ -72,6 +79,8 @@ def plan(args: Sequence[str], registry: Registry | None = None, *, outside: str 
     """
     known = registry or get_registry()
     pairs = dict(parse_pairs(args, bare="task"))
+    if "task" not in pairs:
+        refuse_unknown(pairs, (*REQUEST_KEYS, *RUN_KEYS, *SEARCH_KEYS))  # it may be the one that is misspelt
     out = single("out", pairs.pop("out", DEFAULT_OUT))
     search = take_request(pairs)
     definition = _definition(pairs.pop("task", None), pairs.pop("data", None), known)
@@ -110,7 +119,9 @@ def _definition(task: str | None, data: str | None, registry: Registry) -> Defin
 
 def _models(named: str | None, definition: Definition, dataset: DatasetSpec, registry: Registry) -> list[ModelSpec]:
     """Return the models that `model=` names, or the definition's starter models."""
-    names = list(dict.fromkeys(split_commas(named))) if named else list(definition.models)
+    names = list(dict.fromkeys(split_commas(named, "model"))) if named else list(definition.models)
+    if "" in names:
+        raise OverrideError(f"model={named}: a name is empty; wanted names with commas between them.")
     if not names:
         raise RequestError(f"definition {definition.name!r} names no starter models; say model=NAME.")
     models = [registry.runnable(name, definition.kind).spec for name in names]

@@ -129,11 +129,14 @@ class Registry:
         word = _WORDS[kind_of_spec]
         if not found:
             what = word if kind is None or kind_of_spec is TaskSpec else f"{kind} {word}"
-            raise UnknownNameError(what, name, [entry.spec.name for entry in entries])
+            elsewhere = [entry.spec for entry in self._select(kind_of_spec, None) if entry.spec.name == name]
+            kinds = ", ".join(sorted({k for spec in elsewhere for k in getattr(spec, "kinds", ())}))
+            hint = f" It is a {word} of task kind {kinds}." if kinds else ""
+            raise UnknownNameError(what, name, [entry.spec.name for entry in entries], hint)
         if len({entry.origin for entry in found}) > 1:
-            kinds = sorted({k for entry in found for k in getattr(entry.spec, "kinds", ())})
+            several = sorted({k for entry in found for k in getattr(entry.spec, "kinds", ())})
             raise RequestError(
-                f"{word} {name!r} exists for several task kinds: {', '.join(kinds)}; name the task kind."
+                f"{word} {name!r} exists for several task kinds: {', '.join(several)}; name the task kind."
             )
         return found[0]
 

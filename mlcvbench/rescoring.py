@@ -64,13 +64,15 @@ class EngineValue:
 def config_of(record: Record, data: Mapping[str, Any] | None = None) -> RunConfig:
     """Return the configuration a record was made with; paths, which it does not hold, come from `data`.
 
-    Of a run that chose its settings it is the plain run that won.
-    RequestError names a path that is missing.
+    `data`: by name, for any data set, or as DATASET.NAME for one. Of a run that chose its settings it is the plain run
+    that won. RequestError names a path that is missing.
     """
     config = RunConfig.from_dict(record.config)
     if record.selection is not None:
         config = replace(config, model_params=dict(record.model.params), fit=dict(record.selection.fit), search=None)
-    given = dict(data or {})
+    own = f"{config.definition.dataset}."
+    given = {name: value for name, value in (data or {}).items() if "." not in name}
+    given |= {name.removeprefix(own): value for name, value in (data or {}).items() if name.startswith(own)}
     params = {**config.data_params, **given}
     said = {*config.given, *(f"data.{name}" for name in config.definition.data)}
     for name in sorted(path_parameters(config)):

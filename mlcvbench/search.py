@@ -38,6 +38,7 @@ SEARCH_KEYS = {
 PLACES = ("model", "fit")
 OVERDRAWN = 20
 """Draws for each wanted candidate, as some come to the same run."""
+_RANGE_BEGINS = re.compile(r"[a-z]+\(")
 _RANGE = re.compile(r"(log|uniform|int)\(([^(),]+),([^(),]+)\)")
 
 
@@ -131,7 +132,11 @@ def take_request(pairs: dict[str, str]) -> SearchRequest | None:
 def parse_range(param: Param, text: str, key: str, request: SearchRequest | None) -> Range | None:
     """Return the range that `text` is, None when it is none; OverrideError begins with `key`."""
     match = _RANGE.fullmatch(text.replace(" ", ""))
-    if match is None or param.type not in {"int", "float"} or param.choices:
+    if param.type not in {"int", "float"} or param.choices:
+        return None
+    if match is None:
+        if _RANGE_BEGINS.match(text):
+            raise OverrideError(f"{key}={text}: wanted a range such as log(a,b), uniform(a,b) or int(a,b).")
         return None
     if request is None or request.method != "random":
         raise OverrideError(f"{key}={text}: a range needs select=random; otherwise list the values, as in {key}=A,B.")

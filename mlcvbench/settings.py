@@ -111,16 +111,16 @@ def complete(params: Sequence[Param], given: Mapping[str, Any]) -> dict[str, Any
 
 def single(key: str, value: str) -> str:
     """Return the one value that a key was given; OverrideError when it is a list."""
-    parts = split_commas(value)
+    parts = split_commas(value, key)
     if len(parts) > 1:
         raise OverrideError(f"{key}={value}: wanted one value; {key} does not sweep.")
     return value
 
 
-def split_commas(text: str) -> list[str]:
-    """Split at commas outside brackets; OverrideError when the brackets do not pair up.
+def split_commas(text: str, key: str) -> list[str]:
+    """Split the value of `key` at commas outside brackets; OverrideError when these do not pair up.
 
-    >>> split_commas("[64,64],[32,32]")
+    >>> split_commas("[64,64],[32,32]", "model.hidden")
     ['[64,64]', '[32,32]']
     """
     parts, depth = [""], 0
@@ -133,7 +133,7 @@ def split_commas(text: str) -> list[str]:
         else:
             parts[-1] += letter
     if depth:
-        raise OverrideError(f"{text}: the brackets do not pair up.")
+        raise OverrideError(f"{key}={text}: the brackets do not pair up.")
     return parts
 
 

@@ -47,7 +47,8 @@ def build(settings: tuple[str, ...], as_json: bool) -> None:
     for problem in built.problems:
         click.echo(f"skipped {problem}", err=True)
     if built.problems:
-        click.echo(f"{len(built.problems)} run(s) skipped; `mlcvbench leaderboard verify` says more.", err=True)
+        runs = "run was" if len(built.problems) == 1 else "runs were"
+        click.echo(f"{len(built.problems)} {runs} skipped; `mlcvbench leaderboard verify` says more.", err=True)
     if not as_json:
         click.echo(f"open {out / SITE / 'index.html'}" if site else f"tables in {out}")
 
@@ -59,24 +60,22 @@ def verify(settings: tuple[str, ...], as_json: bool) -> None:
     """Check every run of a folder: schema, hashes, metrics recomputed bit for bit, and the tables built from them.
 
     SETTINGS: runs=DIR (default runs), out=DIR (default board: its tables are compared where they exist), archive=DIR
-    (where `publish` put large predictions), and data.NAME=VALUE for paths, which a record does not hold. Any error:
-    exit 1. What was found is kept in runs/verified.json, from which `leaderboard build` takes the trust column.
+    (where `publish` put large predictions), and data.NAME=VALUE for paths, which a record does not hold, or
+    DATASET.data.NAME=VALUE where data sets lie in several places. Any error: exit 1. What was found is kept in
+    runs/verified.json, from which `leaderboard build` takes the trust column.
     """
-    from mlcvbench.cli.runs import data_settings
+    from mlcvbench.cli.runs import data_settings, is_data_setting
     from mlcvbench.errors import CheckFailedError
-    from mlcvbench.leaderboard.verify import verify_runs
+    from mlcvbench.leaderboard.verify import lines, verify_runs
 
-    paths = [word for word in settings if word.startswith("data.")]
+    paths = [word for word in settings if is_data_setting(word)]
     given = read_settings([word for word in settings if word not in paths], ("runs", "out", "archive"))
     archive = Path(given["archive"]) if "archive" in given else None
     result = verify_runs(Path(given["runs"]), Path(given["out"]), data_settings(paths), archive)
     if as_json:
         click.echo(json.dumps(result.plain(), indent=2))
     else:
-        for check in result.checks:
-            if not check.passed or check.note:
-                click.echo(str(check))
-        click.echo(result.summary())
+        click.echo("\n".join(lines(result)))
     if result.errors:
         raise CheckFailedError(f"{len(result.errors)} of {len(result.checks)} checks failed.")
 
@@ -87,18 +86,19 @@ def publish_runs(settings: tuple[str, ...]) -> None:
     """Copy sound runs into a folder for git, with what recomputes them, and build and verify its boards.
 
     SETTINGS: runs=DIR (default runs), out=DIR (default board) and data.NAME=VALUE for paths, which a record does not
-    hold. Records are copied byte for byte; predictions over 200 kB go to out/archive, a folder a sha256. Newer runs
-    replace older ones of the same request.
+    hold, or DATASET.data.NAME=VALUE where data sets lie in several places. Records are copied byte for byte;
+    predictions over 200 kB go to out/archive, a folder a sha256. Newer runs replace older ones of the same request.
     """
-    from mlcvbench.cli.runs import data_settings
+    from mlcvbench.cli.runs import data_settings, is_data_setting
     from mlcvbench.leaderboard.publish import publish
 
-    paths = [word for word in settings if word.startswith("data.")]
+    paths = [word for word in settings if is_data_setting(word)]
     given = read_settings([word for word in settings if word not in paths], ("runs", "out"))
     done = publish(Path(given["runs"]), Path(given["out"]), data_settings(paths))
     replaced = f", {len(done.dropped)} older removed" if done.dropped else ""
     archived = f", predictions of {done.archived} archived" if done.archived else ""
-    click.echo(f"{len(done.runs)} run{'s' * (len(done.runs) != 1)} published{replaced}{archived}\n{done.summary}")
+    left = f", {done.left_out} that no board ranks left out" if done.left_out else ""
+    click.echo(f"{len(done.runs)} run{'s' * (len(done.runs) != 1)} published{replaced}{archived}{left}\n{done.summary}")
 
 
 def read_settings(words: Sequence[str], known: Collection[str]) -> dict[str, str]:

@@ -12,6 +12,7 @@ import click
 if TYPE_CHECKING:
     from mlcvbench.leaderboard.boards import Board
     from mlcvbench.overrides import Plan
+    from mlcvbench.records.schema import Record
     from mlcvbench.records.store import Store
     from mlcvbench.sweep import SweepResult
 
@@ -82,7 +83,20 @@ def _show(result: SweepResult, store: Store) -> None:
     for board in built.boards:
         if names & _run_ids(board):
             click.echo(render_terminal(board))
+    for record in result.records:
+        if record.partial and record.status == "ok":
+            click.echo(f"{_partial(record)}\n")
     click.echo(f"records  {_shown(store.root)}\nboard    {_shown(store.root / SITE_FOLDER / 'site' / 'index.html')}")
+
+
+def _partial(record: Record) -> str:
+    """Return what a run on the first samples came to: no board shows it."""
+    from mlcvbench.records.display import metric_value
+
+    primary = record.primary_metric or ""
+    n = record.dataset.n if record.dataset else 0
+    value = metric_value(record.metrics[primary]) if primary in record.metrics else "-"
+    return f"{record.run_id}\n    {primary} {value} on the first {n:,} samples; not ranked"
 
 
 def _run_ids(board: Board) -> set[str]:

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from mlcvbench.records.schema import Record
 
 DEFAULT_RUNS = Path("runs")
+SHOWN = 5
+"""Runs that a message lists."""
 
 
 def open_run(reference: str) -> tuple[Record, Path]:
@@ -28,16 +30,27 @@ def open_run(reference: str) -> tuple[Record, Path]:
     if len(near) == 1:
         return read_record(DEFAULT_RUNS / near[0] / "record.json"), DEFAULT_RUNS / near[0]
     if near:
-        raise RecordError(f"run {reference!r} is not unique: {', '.join(near[:5])}.")
+        more = f" and {len(near) - SHOWN} more" if len(near) > SHOWN else ""
+        raise RecordError(f"run {reference!r} is not unique: {', '.join(near[:SHOWN])}{more}.")
     raise RecordError(f"no run {reference!r}: wanted a run folder with a record.json, or the id of one in runs/.")
 
 
+def is_data_setting(word: str) -> bool:
+    """Tell whether a word begins as `data.NAME=` or, for one data set alone, as `DATASET.data.NAME=`."""
+    key = word.partition("=")[0]
+    return key.startswith("data.") or ".data." in key
+
+
 def data_settings(settings: Sequence[str]) -> dict[str, str]:
-    """Return {name: value} of `data.name=value` words; OverrideError for any other word."""
+    """Return {NAME: VALUE} of `data.NAME=VALUE` words and {DATASET.NAME: VALUE} of `DATASET.data.NAME=VALUE` words.
+
+    OverrideError for any other word.
+    """
     found = {}
     for word in settings:
         key, sep, value = word.partition("=")
-        if not sep or not key.startswith("data.") or not value:
+        if not sep or not is_data_setting(word) or not value:
             raise OverrideError(f"{word!r}: wanted data.NAME=VALUE, such as data.root=DIR.")
-        found[key.removeprefix("data.")] = value
+        dataset, _, name = key.rpartition("data.")
+        found[f"{dataset}{name}"] = value
     return found

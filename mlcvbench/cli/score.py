@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import click
 
+OWN = ("predictions", "as", "value")
+"""Keys that only this command has."""
+
 
 @click.command("score")
 @click.argument("settings", nargs=-1, required=True)
@@ -18,19 +21,22 @@ def score(settings: tuple[str, ...], as_json: bool) -> None:
 
     from mlcvbench.errors import DataError, OverrideError
     from mlcvbench.outside import score_file
-    from mlcvbench.overrides import parse_pairs, plan
+    from mlcvbench.overrides import parse_pairs, plan, refuse_unknown
     from mlcvbench.records.display import to_text
     from mlcvbench.records.store import Store
+    from mlcvbench.run_keys import REQUEST_KEYS, RUN_KEYS
     from mlcvbench.search import SEARCH_KEYS
     from mlcvbench.specs import NAME_PATTERN
 
     pairs = dict(parse_pairs(settings, bare="task"))
-    own = {key: pairs.pop(key, None) for key in ("predictions", "as", "value")}
+    own = {key: pairs.pop(key, None) for key in OWN}
     path, name = own["predictions"], own["as"]
+    refuse_unknown(pairs, (*REQUEST_KEYS, *RUN_KEYS, *SEARCH_KEYS, *OWN))
     if not path:
         raise OverrideError("score needs predictions=FILE, the predictions to score.")
     if not name or not NAME_PATTERN.fullmatch(name):
-        raise OverrideError("score needs as=NAME: letters, digits and . _ + : -, at most 100.")
+        got = f"; got {name!r}" if name else ""
+        raise OverrideError(f"score needs as=NAME: letters, digits and . _ + : -, at most 100{got}.")
     for key in ("model", "time", "seed", "weights", *SEARCH_KEYS):
         if key in pairs:
             raise OverrideError(f"key {key!r} has no effect on score: the predictions are there already.")

@@ -62,7 +62,7 @@ def parse_request(words: Sequence[str]) -> Request:
     }
     _refuse_idle(pairs, values["show"])
     weights = values["weights"] and existing(KEYS["weights"], values["weights"], "weights")
-    samples = tuple(word.strip() for word in split_commas(values["sample"])) if values["sample"] else ()
+    samples = tuple(word.strip() for word in split_commas(values["sample"], "sample")) if values["sample"] else ()
     if len(samples) > MOST_SAMPLES:
         raise OverrideError(f"sample: wanted at most {MOST_SAMPLES} ids, got {len(samples)}.")
     return Request(

@@ -31,8 +31,9 @@ class Built:
 def build_boards(runs: Path, out: Path, *, site: bool = True) -> Built:
     """Write board.md, .csv, .json and .tex of each board, and the site unless `site` is false, into `out`.
 
-    StoreError when `runs` is no folder, holds no run, or `out` cannot be written.
+    StoreError when `runs` is no folder, holds no run, or `out` cannot be written or lies among the runs.
     """
+    refuse_inside(out, runs)
     with _collector_off():
         boards, problems = read_boards(runs)
         with storing(out):
@@ -41,6 +42,16 @@ def build_boards(runs: Path, out: Path, *, site: bool = True) -> Built:
             if site:
                 files += _replace_site(boards, out)
     return Built(tuple(boards), tuple(files), tuple(problems))
+
+
+def refuse_inside(out: Path, runs: Path) -> None:
+    """Refuse a folder for boards whose files would be taken for runs; below `_NAME` they are not. StoreError."""
+    below = out.resolve().parts[len(runs.resolve().parts) :] if out.resolve().is_relative_to(runs.resolve()) else None
+    if below is not None and not (below and below[0].startswith(("_", "."))):
+        raise StoreError(
+            f"out={out} lies in the folder of runs, where boards would be taken for runs; choose another out=DIR, such "
+            f"as {runs / '_board'}."
+        )
 
 
 @contextmanager

@@ -119,12 +119,13 @@ def answer(board: Board) -> str:
     most = SAME_SPEED * min(row.costs["p50"].value or 0.0 for row in here)
     fast = [row for row in here if (row.costs["p50"].value or 0.0) <= most]
     best = fast[0]
+    where = f" on {best.hardware}" if len({row.env_class for row in leaders}) > 1 else ""
     if len(fast) == 1:
-        said = f"The fastest of them is {best.name}"
+        said = f"The fastest of them{where} is {best.name}"
     elif len(fast) == len(leaders):
         said = f"They are about as fast as each other; {best.name} scores best"
     else:
-        said = f"Of the {len(fast)} fastest of them, all about as fast, {best.name} scores best"
+        said = f"Of the {len(fast)} fastest of them{where}, all about as fast, {best.name} scores best"
     return f"{text} {said}: {_figures(board, best, unit)}."
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from mlcvbench.errors import CheckFailedError
 from mlcvbench.leaderboard.boards import boards_of
-from mlcvbench.leaderboard.build import build_boards
+from mlcvbench.leaderboard.build import build_boards, refuse_inside
 from mlcvbench.leaderboard.reading import read_runs
 from mlcvbench.leaderboard.superseding import replaced
 from mlcvbench.leaderboard.verify import verify_runs
@@ -31,11 +31,15 @@ _KEPT = ("predictions.", "replicates.", "plots/")
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """What was published: the ids of the runs, those of older runs they replace, and how many were archived."""
+    """What was published: the ids of the runs, those of older runs they replace, and how many were archived.
+
+    `left_out`: how many runs no board ranks, such as partial ones.
+    """
 
     runs: tuple[str, ...]
     dropped: tuple[str, ...]
     archived: int
+    left_out: int
     summary: str
 
 
@@ -46,6 +50,7 @@ def publish(runs: Path, out: Path, data: Mapping[str, Any] | None = None) -> Pub
     does not come out as recorded. An older run of the same request in `out` is removed; a retracted one stays.
     What was recomputed when it was published stays so, though the archive with its predictions may be elsewhere now.
     """
+    refuse_inside(out, runs)
     checked = verify_runs(runs, None, data)
     if checked.errors:
         raise CheckFailedError(f"nothing was published: {checked.errors[0]} ({len(checked.errors)} checks failed).")
@@ -68,7 +73,8 @@ def publish(runs: Path, out: Path, data: Mapping[str, Any] | None = None) -> Pub
     build_boards(records, out)
     if result.errors:
         raise CheckFailedError(f"{result.errors[0]} ({len(result.errors)} checks of {out.name} failed).")
-    return Published(tuple(sorted(ranked - set(dropped))), tuple(dropped), archived, result.summary())
+    published = tuple(sorted(ranked - set(dropped)))
+    return Published(published, tuple(dropped), archived, len(pairs) - len(ranked), result.summary())
 
 
 def _copy(record: Record, folder: Path, records: Path, archive: Path, *, pictures: bool) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from mlcvbench.errors import UnknownNameError
 from mlcvbench.records.schema import Record
 from mlcvbench.registry import get_registry
 from mlcvbench.request import text
@@ -20,16 +19,20 @@ def settings_of(record: Record) -> dict[str, str]:
     model is not installed, since its spec alone tells which they are.
     """
     fit = record.selection.fit if record.selection else record.config.get("fit")
-    try:
-        spec = get_registry().model(record.model.name, record.task.kind).spec
-    except UnknownNameError:
-        spec = None
+    spec = _spec_of(record)
     shown = {
         **_effective(spec, "model", record.model.params),
         **{f"fit.{name}": value for name, value in _effective(spec, "fit", fit or {}).items()},
         "seed": record.seed,
     }
     return {name: text(value) for name, value in shown.items() if value is not None}
+
+
+def _spec_of(record: Record) -> ModelSpec | None:
+    """Return the spec that answers the model's name; whether a library has such a network is not asked."""
+    name = record.model.name
+    specs = [entry.spec for entry in get_registry().models(record.task.kind)]
+    return next((s for s in specs if name == s.name or (s.name.endswith(":") and name.startswith(s.name))), None)
 
 
 def _effective(spec: ModelSpec | None, place: str, values: Mapping[str, Any]) -> dict[str, Any]:

@@ -84,6 +84,7 @@ def verify_runs(
     `data`: `data.*` paths of data sets, which records do not hold; `archive`: where large predictions lie, a folder a
     sha256. `keep`: a run that was recomputed earlier, whose record is the same to the byte and whose predictions are
     not here, stays recomputed; for the folder's owner, since another reader has no reason to believe its report.
+    StoreError when `runs` is no folder or holds no run.
     """
     from mlcvbench.errors import StoreError
     from mlcvbench.records.durable import storing
@@ -95,6 +96,8 @@ def verify_runs(
         )
     store = Store(runs)
     pairs, problems = store.records()
+    if not pairs and not problems:
+        raise StoreError(f"{str(runs)!r} holds no run; give runs=DIR or run something first.")
     checks = [Check("record", problem.path.name, False, problem.message, "a readable record") for problem in problems]
     verdicts: dict[str, dict[str, str]] = {}
     for record, folder in pairs:
@@ -108,10 +111,26 @@ def verify_runs(
     earlier = tuple(run for run in unsure if keep and run in built_with.recomputed)
     for run in earlier:
         verdicts[run]["verdict"] = RECOMPUTED
-    with storing(runs):
-        write_report(runs, verdicts)
+    if pairs:  # else it is some other folder, which is none of ours to write into
+        with storing(runs):
+            write_report(runs, verdicts)
     checks += _tables(pairs, (built_with, read_report(runs)), out) if out is not None else []
     return Verified(tuple(checks), recomputed, len(pairs) + len(problems), earlier)
+
+
+def lines(result: Verified) -> list[str]:
+    """Return what people want to read: every failed check, equal notes as one line, and the summary."""
+    notes: dict[tuple[str, str], list[str]] = {}
+    for check in result.checks:
+        if check.passed and check.note:
+            notes.setdefault((check.id, check.note), []).append(check.file)
+    failed = [str(check) for check in result.errors]
+    said = [f"note  {name}: {_named(files)}: {note}" for (name, note), files in notes.items()]
+    return [*failed, *said, result.summary()]
+
+
+def _named(files: Sequence[str]) -> str:
+    return files[0] if len(files) == 1 else f"{files[0]} and {len(files) - 1:,} more"
 
 
 def _verdict(checks: Sequence[Check], folder: Path) -> dict[str, str]:
@@ -162,17 +181,17 @@ def _metrics(record: Record, folder: Path, data: Mapping[str, Any] | None, archi
 def _tables(pairs: Sequence[tuple[Record, Path]], reports: tuple[Report, Report], out: Path) -> list[Check]:
     """Compare the tables in `out` with those the records give; a table that was never built is not checked.
 
-    A table may show the trust of before this verification or of after it.
+    A table may show the trust of after this verification, of before it, or of before any.
     """
     checks = []
-    before, after = (_contents(pairs, report, out) for report in reports)
-    for name in sorted({*before, *after}):
+    never, before, after = (_contents(pairs, report, out) for report in (Report(), *reports))
+    for name in sorted({*never, *before, *after}):
         path = out / name
         if path.is_file():
             found = path.read_text(encoding="utf-8", errors="replace")
-            same = found in (before.get(name), after.get(name))
+            same = found in (never.get(name), before.get(name), after.get(name))
             stale = same and found != after.get(name)
-            note = "shows the trust of before this verification; build again" if stale else ""
+            note = "shows the trust of before a verification; build again" if stale else ""
             checks.append(Check("table", name, same, "another text", "what the records give; build again", note))
     return checks
 

@@ -162,6 +162,8 @@ def test_a_name_with_dots_takes_its_own_settings(toys: Registry):
             "model=knn",
             "no task is given; say task=NAME with a task: classification, a definition's name or a YAML file.",
         ),
+        ("tsk=small model=knn", "unknown key 'tsk'. Did you mean 'task'?"),
+        ("task=small model=knn,", "model=knn,: a name is empty; wanted names with commas between them."),
         ("task=small model=knn sed=1", "unknown key 'sed'. Did you mean 'seed' or 'data.seed'?"),
         (
             "task=small model=knn model.kk=1",
@@ -200,7 +202,7 @@ def test_a_name_with_dots_takes_its_own_settings(toys: Registry):
         ("task=small model=knn out=a,b", "out=a,b: wanted one value; out does not sweep."),
         ("task=small model=knn intervals=maybe", "intervals=maybe: wanted true or false."),
         ("task=small model=cnn model.layers=64", "model.layers=64: wanted a list of whole numbers like [64,64]."),
-        ("task=small model=cnn model.layers=[64", "[64: the brackets do not pair up."),
+        ("task=small model=cnn model.layers=[64", "model.layers=[64: the brackets do not pair up."),
         ("task=folder model=knn", "data set 'folder' needs data.root=PATH (folder of files)."),
         ("task=small model=knn select=k", "select=k: wanted one of grid or random."),
     ],

@@ -1,6 +1,7 @@
 """What a run's line on the terminal says."""
 
 import io
+import re
 from pathlib import Path
 
 import pytest
@@ -42,3 +43,17 @@ def test_the_lines_of_a_sweep_tell_its_runs_apart_and_name_no_path(tmp_path: Pat
             report(SweepEvent("skipped", config, index, len(configs)))
 
     assert stream.getvalue() == "[1/2] knn k=1 seed 7: already stored\n[2/2] knn k=3 seed 7: already stored\n"
+
+
+def test_a_run_on_the_first_samples_says_what_it_came_to_though_no_board_ranks_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    words = ["task=digits", "model=majority", "limit=50", "time=off", "threads=1", f"out={tmp_path / 'runs'}"]
+
+    assert main(["run", *words]) == 0
+
+    said = capsys.readouterr().out
+    assert "No run can be ranked yet." in said
+    assert re.search(
+        r"^digits-majority-s0-\w+\n    top1 \d.*\] on the first 50 samples; not ranked\n", said, re.MULTILINE
+    )

@@ -379,3 +379,10 @@ def test_a_task_declared_by_an_object_without_a_name_is_fine():
     plugin = SimpleNamespace(mlcvbench_tasks=hookimpl(lambda: [TaskSpec("counting", "c:C", "Count.", "cells")]))
 
     assert Registry.of({"counting": plugin}).task("counting").spec.default == "cells"
+
+
+def test_a_method_of_another_task_kind_is_named_as_such():
+    with pytest.raises(UnknownNameError) as error:
+        get_registry().model("block_matching", "classification")
+
+    assert str(error.value) == "unknown classification model 'block_matching'. It is a model of task kind depth."

@@ -9,15 +9,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from support.records import make_record
 from support.runs import stored_run
 
 from mlcvbench.cli.compare import compare
 from mlcvbench.cli.rescore import rescore
+from mlcvbench.cli.runs import data_settings
 from mlcvbench.cli.show import show
 from mlcvbench.comparison import compare_runs
 from mlcvbench.config import RunConfig
 from mlcvbench.errors import CheckFailedError, RecordError, RequestError
 from mlcvbench.npz import open_npz, write_npz
+from mlcvbench.overrides import plan
 from mlcvbench.records.schema import Record
 from mlcvbench.records.store import read_record
 from mlcvbench.rescoring import config_of, recompute
@@ -193,9 +196,10 @@ def test_runs_on_different_data_are_not_compared(runs: dict[str, Run]) -> None:
     with pytest.raises(RequestError) as error:
         compare_runs(first, second)
 
+    one, other = (run[0].dataset for run in (first, second))
     assert str(error.value) == (
-        f"runs on different data cannot be compared: fingerprints {first[0].dataset.fingerprint[:12]} "
-        f"and {second[0].dataset.fingerprint[:12]}."
+        f"runs on different data cannot be compared: 797 samples of digits 1 (fingerprint {one.fingerprint[:8]}) and "
+        f"{other.n} samples of digits 1 (fingerprint {other.fingerprint[:8]})."
     )
 
 
@@ -217,8 +221,22 @@ def test_compare_exits_1_when_the_primary_metric_falls_below_the_bound(runs: dic
     falling = CliRunner().invoke(compare, [good, bad, "--fail-below=-0.01"])
     rising = CliRunner().invoke(compare, [bad, good, "--fail-below=-0.01"])
 
-    assert str(falling.exception) == "top1 changed by -0.8582, which is below -0.01."
+    assert str(falling.exception) == "the gain in top1 is -0.8582, which is below -0.01."
     assert rising.exit_code == 0
+
+
+def test_a_bound_that_nothing_is_below_is_refused(runs: dict[str, Run]) -> None:
+    run = str(runs["knn5"][1])
+
+    outcome = CliRunner().invoke(compare, [run, run, "--fail-below=nan"])
+
+    assert str(outcome.exception) == "--fail-below=nan: wanted a finite number."
+
+
+def test_compare_says_where_lower_is_better(runs: dict[str, Run]) -> None:
+    outcome = CliRunner().invoke(compare, [str(runs["majority"][1]), str(runs["knn5"][1])])
+
+    assert "\nlower is better: ece, nll\n" in outcome.output
 
 
 def test_compare_fits_80_columns(runs: dict[str, Run]) -> None:
@@ -280,3 +298,17 @@ def test_a_command_of_a_record_resolves_to_the_same_run(runs: dict[str, Run]) ->
 
     assert words[:2] == ["mlcvbench", "run"]
     assert replace(config, given=()) == replace(config_of(read_record(folder)), given=())
+
+
+def test_a_path_may_be_given_for_one_data_set_alone(tmp_path: Path) -> None:
+    (config,) = plan(["task=fashion-mnist", "model=knn", f"data.root={tmp_path}"]).configs
+    plain = config.to_dict()
+    plain["data_params"]["root"] = None
+    record = make_record("knn", config=plain)
+
+    found = config_of(record, data_settings(["fashion-mnist.data.root=/here", "idx.data.root=/there"]))
+    every = config_of(record, data_settings(["data.root=/anywhere"]))
+
+    assert (found.data_params["root"], every.data_params["root"]) == ("/here", "/anywhere")
+    with pytest.raises(RequestError, match=r"does not say where its data lie; give data\.root=DIR\.$"):
+        config_of(record, data_settings(["idx.data.root=/there"]))

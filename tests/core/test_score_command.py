@@ -17,6 +17,7 @@ from mlcvbench.records.schema import Record
 from mlcvbench.records.store import Store
 from mlcvbench.rescoring import recompute
 
+MISSPELT = "unknown key 'prediction'. Did you mean 'predictions', 'precision' or 'refit'?"
 NO_NAME = "score needs as=NAME: letters, digits and . _ + : -, at most 100."
 
 
@@ -79,7 +80,8 @@ def test_labels_in_any_order_are_matched_by_id(tmp_path: Path, truth) -> None:
         (["task=digits", "as=a"], "score needs predictions=FILE, the predictions to score."),
         (["task=digits", "predictions=none.npz", "as=a"], "predictions=none.npz: no such file or folder."),
         (["task=digits", "predictions=none.npz"], NO_NAME),
-        (["task=digits", "predictions=none.npz", "as=../x"], NO_NAME),
+        (["task=digits", "predictions=none.npz", "as=../x"], f"{NO_NAME.removesuffix('.')}; got '../x'."),
+        (["task=digits", "prediction=none.npz", "as=a"], MISSPELT),
         (
             ["task=digits", "predictions=none.npz", "as=a", "seed=1"],
             "key 'seed' has no effect on score: the predictions are there already.",

@@ -148,6 +148,9 @@ def test_the_command_of_a_search_asks_for_it_again(words: str):
     assert RunConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
 
 
+NO_RANGE = "wanted a range such as log(a,b), uniform(a,b) or int(a,b)."
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -180,6 +183,10 @@ def test_the_command_of_a_search_asks_for_it_again(words: str):
         (
             "model=knn model.p=int(1,9) select=random trials=2",
             "model.p=int(1,9): wanted a range such as uniform(a,b) or log(a,b), for model.p is a number.",
+        ),
+        *(
+            (f"model=knn model.p={text} select=random trials=2", f"model.p={text}: {NO_RANGE}")
+            for text in ("log(1,9", "lgo(1,9)", "log(1)")
         ),
         (
             "model=knn model.k=int(5,2) select=random trials=2",

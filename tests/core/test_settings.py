@@ -84,12 +84,12 @@ def test_settings_are_completed_with_defaults_and_lists_are_plain():
 @pytest.mark.parametrize("text", ["[1,2", "1,2]", "][", "[[1]"])
 def test_brackets_that_do_not_pair_up_are_refused(text: str):
     with pytest.raises(OverrideError) as caught:
-        split_commas(text)
-    assert str(caught.value) == f"{text}: the brackets do not pair up."
+        split_commas(text, "model.k")
+    assert str(caught.value) == f"model.k={text}: the brackets do not pair up."
 
 
 def test_commas_split_outside_brackets_only():
-    assert split_commas("a,[b,c],d") == ["a", "[b,c]", "d"]
+    assert split_commas("a,[b,c],d", "model.k") == ["a", "[b,c]", "d"]
 
 
 @settings(derandomize=True, deadline=None)

@@ -145,7 +145,21 @@ def test_a_missing_or_empty_folder_of_runs_is_one_clear_line(tmp_path):
     ):
         build_boards(tmp_path / "nowhere", tmp_path / "out")
     with pytest.raises(StoreError, match=r"holds no run that can be read; give runs=DIR or run something first\.$"):
-        build_boards(tmp_path, tmp_path / "out")
+        build_boards(tmp_path, tmp_path / "_out")
+
+
+@pytest.mark.parametrize("name", [".", "out", "out/deeper"])
+def test_boards_among_the_runs_are_refused_for_they_would_be_taken_for_runs(runs, name):
+    before = tree(runs)
+
+    with pytest.raises(StoreError) as error:
+        build_boards(runs, runs / name)
+
+    assert str(error.value) == (
+        f"out={runs / name} lies in the folder of runs, where boards would be taken for runs; choose another out=DIR, "
+        f"such as {runs / '_board'}."
+    )
+    assert tree(runs) == before
 
 
 def test_a_failing_build_leaves_the_old_site_and_no_litter(runs, tmp_path, monkeypatch):

@@ -15,7 +15,7 @@ from support.runs import stored_run
 from mlcvbench.cli.leaderboard import leaderboard
 from mlcvbench.errors import CheckFailedError, StoreError
 from mlcvbench.leaderboard.build import build_boards, read_boards
-from mlcvbench.leaderboard.verify import verify_runs
+from mlcvbench.leaderboard.verify import lines, verify_runs
 
 
 @pytest.fixture(scope="module")
@@ -151,9 +151,44 @@ def test_tables_built_before_or_after_the_verification_both_pass(runs: Path, tmp
 
     assert before.errors == after.errors == []
     assert [check.note for check in before.checks if check.note] == [
-        "shows the trust of before this verification; build again"
+        "shows the trust of before a verification; build again"
     ] * 3
     assert not [check for check in after.checks if check.note]
+
+
+def test_tables_built_before_any_verification_pass_however_often_it_is_made(runs: Path, tmp_path: Path) -> None:
+    out = tmp_path / "board"
+    build_boards(runs, out)
+
+    reports = [verify_runs(runs, out) for _ in range(2)]
+
+    assert [report.errors for report in reports] == [[], []]
+
+
+def test_nothing_is_written_into_a_folder_that_holds_no_run(tmp_path: Path) -> None:
+    photos, empty = tmp_path / "photos", tmp_path / "empty"
+    (photos / "roses").mkdir(parents=True)
+    empty.mkdir()
+
+    assert failures(photos) == [("record", "roses")]
+    with pytest.raises(StoreError, match=r"^'.*empty' holds no run; give runs=DIR or run something first\.$"):
+        verify_runs(empty, None)
+
+    assert [path.name for path in photos.iterdir()] == ["roses"]
+    assert list(empty.iterdir()) == []
+
+
+def test_equal_notes_are_one_line(runs: Path) -> None:
+    for path in runs.glob("*/plots/*"):
+        path.unlink()
+    result = verify_runs(runs, None)
+
+    *notes, summary = lines(result)
+
+    count = sum(bool(check.note) for check in result.checks)
+    assert len(notes) == 1
+    assert notes[0].endswith(f" and {count - 1} more: not stored here; its sha256 is in the record")
+    assert summary == result.summary()
 
 
 def test_a_missing_folder_is_one_clear_line(tmp_path: Path) -> None:
