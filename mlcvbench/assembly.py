@@ -46,9 +46,13 @@ def task_of_kind(kind: str) -> Task:
     return task
 
 
-def scorer_of(task: Task, protocol: str, metrics: Collection[str], problem: Problem) -> Scorer:
-    """Return the scorer of a definition; UnknownNameError when the task has no such protocol or it no such metric."""
-    scorer = task.scorer(protocol, problem)
+def scorer_of(task: Task, protocol: str, metrics: Collection[str], data: LoadedData) -> Scorer:
+    """Return the scorer of a definition; UnknownNameError when the task has no such protocol or it no such metric.
+
+    DataError when the data lack what the protocol compares with.
+    """
+    scorer = task.scorer(protocol, data.problem)
+    task.check_protocol(data, protocol)
     known = iter_names(scorer.metrics)
     for name in metrics:
         if name not in known:

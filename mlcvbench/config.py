@@ -58,7 +58,8 @@ class RunConfig:
     `search`: settings that the run itself chooses; those are not in `model_params` or `fit`.
 
     `limit`: score only the first so many test samples. `seconds`, `memory_mb`: limits of the child process.
-    `given`: the `model.*`, `fit.*` and `data.*` keys that the request named, for display.
+    `given`: the `model.*`, `fit.*` and `data.*` keys that the request named, for display. `reading`: how predictions
+    made elsewhere are read, every setting of the task kind's `reading`; empty for a run. `strict`: notices are refused.
     """
 
     definition: Definition
@@ -81,12 +82,15 @@ class RunConfig:
     memory_mb: int | None = None
     given: tuple[str, ...] = ()
     search: Search | None = None
+    reading: dict[str, Any] = field(default_factory=dict)
+    strict: bool = False
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain data, ready for JSON; a run without a search says nothing of one."""
+        """Return plain data, ready for JSON; a run without a search, or that reads nothing, says nothing of it."""
         plain = asdict(self)
-        if self.search is None:
-            del plain["search"]
+        for name in ("search", "reading"):
+            if not plain[name]:
+                del plain[name]
         return plain
 
     @staticmethod

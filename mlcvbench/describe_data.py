@@ -17,7 +17,7 @@ def describe(request: dict[str, Any]) -> dict[str, Any]:
     spec = get_registry().dataset(request["dataset"], request["kind"]).spec
     task = assembly.task_of_kind(request["kind"])
     data = assembly.read_data(spec, task, request["params"], request["data_seed"])
-    assembly.scorer_of(task, request["protocol"], request["metrics"], data.problem)
+    assembly.scorer_of(task, request["protocol"], request["metrics"], data)
     sizes = {name: len(split) for name, split in data.splits.items()}
     return {"name": data.name, "version": data.version, "fingerprint": data.fingerprint(), "sizes": sizes}
 

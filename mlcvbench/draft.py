@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -15,7 +15,8 @@ from typing import Any
 import mlcvbench
 from mlcvbench import assembly
 from mlcvbench.config import RunConfig
-from mlcvbench.contract import LoadedData, Scorer
+from mlcvbench.contract import LoadedData, Notice, Scorer
+from mlcvbench.errors import RequestError
 from mlcvbench.fitting import Fitted
 from mlcvbench.records.schema import (
     DatasetInfo,
@@ -23,6 +24,7 @@ from mlcvbench.records.schema import (
     ErrorInfo,
     FitInfo,
     ModelInfo,
+    NoticeInfo,
     ParametersInfo,
     Record,
     SelectionInfo,
@@ -65,6 +67,7 @@ class Draft:
             self.parts["contaminated"] = CONTAMINATED
         self.fingerprint = UNKNOWN_FINGERPRINT
         self.seconds: dict[str, float] = {}
+        self.notices: dict[Notice, None] = {}
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
@@ -80,6 +83,7 @@ class Draft:
         """Note the data, the protocol and the machine."""
         from mlcvbench.measure.environment import describe, env_class
 
+        self.notice(data.notices)
         test = data.splits["test"]
         self.fingerprint = data.fingerprint()
         entry = get_registry().dataset(self.config.definition.dataset, self.config.definition.kind)
@@ -98,6 +102,12 @@ class Draft:
             "environment": environment,
             "env_class": env_class(environment),
         }
+
+    def notice(self, notices: Iterable[Notice]) -> None:
+        """Keep what a reader of the numbers must know, each once; RequestError says it instead where `strict` is on."""
+        self.notices |= dict.fromkeys(notices)
+        if self.config.strict and self.notices:
+            raise RequestError(f"strict=on: {' '.join(notice.text for notice in self.notices)}")
 
     def selected(self, chosen: RunConfig, info: SelectionInfo) -> None:
         """Note what the run's search chose; the run itself stays the one that was asked for."""
@@ -153,6 +163,7 @@ class Draft:
             config=public_config(config),
             command=self.command or command_of(config),
             seed=config.seed,
+            notices=tuple(NoticeInfo(**asdict(notice)) for notice in self.notices),
             stage_seconds={name: round(value, 3) for name, value in self.seconds.items()},
             **parts,
         )

@@ -22,7 +22,10 @@ from mlcvbench.unknown_keys import unknown_key
 
 
 class Request:
-    """The words after the benchmark and the models are known: each is understood once, or refused."""
+    """The words after the benchmark and the models are known: each is understood once, or refused.
+
+    `other_keys`: keys that were understood before and are none of its words; a misspelt one is offered them.
+    """
 
     def __init__(
         self,
@@ -31,9 +34,11 @@ class Request:
         models: Sequence[ModelSpec],
         pairs: dict[str, str],
         search: SearchRequest | None = None,
+        other_keys: Sequence[str] = (),
     ) -> None:
         self.registry, self.definition, self.models, self.search = registry, definition, models, search
         self.dataset = registry.dataset(definition.dataset, definition.kind).spec
+        self.other_keys = other_keys
         self.run: dict[str, list[Any]] = {}
         self.data: dict[str, list[Any]] = {}
         self.shared: dict[tuple[str, str], str] = {}
@@ -216,7 +221,7 @@ class Request:
 
     def _unknown(self, key: str) -> OverrideError:
         others = [entry.spec.name for entry in self.registry.models(self.definition.kind)]
-        return unknown_key(key, self.models, self.dataset, others)
+        return unknown_key(key, self.models, self.dataset, others, self.other_keys)
 
 
 def _find(params: Sequence[Param], name: str) -> Param | None:

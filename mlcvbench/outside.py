@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-from mlcvbench import assembly, predicting, runner, scoring
+from mlcvbench import assembly, predicting, runner
 from mlcvbench.config import RunConfig
 from mlcvbench.contract import External
 from mlcvbench.draft import Draft
@@ -17,7 +15,7 @@ from mlcvbench.request import score_command_of
 NOT_MEASURED = "only predictions are known"
 
 
-def score_file(config: RunConfig, name: str, path: Path, settings: Mapping[str, Any], folder: Path) -> Record:
+def score_file(config: RunConfig, name: str, path: Path, folder: Path) -> Record:
     """Score the predictions in `path` as model `name`, write the artifacts into `folder` and return the record.
 
     DataError names the file and what is wrong with it; nothing is scored then.
@@ -30,21 +28,15 @@ def score_file(config: RunConfig, name: str, path: Path, settings: Mapping[str, 
         task = assembly.task_of(config)
         data = assembly.load_data(config)
         test = data.splits["test"]
-        assembly.scorer_of(task, config.definition.protocol, config.definition.metrics, data.problem)
-        external: External = task.read_external(path, test, data.problem, settings)
+        assembly.scorer_of(task, config.definition.protocol, config.definition.metrics, data)
+        external: External = task.read_external(path, test, data.problem, config.reading)
         protocol = external.protocol or config.definition.protocol
         config = draft.config = replace(config, definition=replace(config.definition, protocol=protocol))
         scorer = task.scorer(protocol, data.problem)
         draft.resolved(data, scorer)
-    with draft.stage("score"):
+        draft.notice(external.notices)
         task.save(external.predictions, test.ids, folder)
-        scored = scoring.score(scorer, external.predictions, test, with_rows=config.intervals)
-        draft.parts["metrics"] = scored.metrics()
-    if config.intervals:
-        with draft.stage("replicates"):
-            scored = scoring.with_replicates(scored, test)
-            draft.parts |= {"metrics": scored.metrics(), "intervals": scoring.interval_info(scored)}
-    scoring.write_scored(scored, folder)
+    scored = runner.score_stages(config, folder, draft, runner.Answered(task, data, scorer, external.predictions))
     with draft.stage("plots"):
         draft.parts["plots"] = runner.draw(task, folder / "plots", external.predictions, scored, test, data.problem)
     draft.parts |= {

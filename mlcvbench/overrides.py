@@ -15,6 +15,7 @@ from mlcvbench.config import Definition, RunConfig
 from mlcvbench.definitions import TASK_MARK, definition_files, load_definition
 from mlcvbench.errors import OverrideError, RequestError, did_you_mean
 from mlcvbench.expansion import Request
+from mlcvbench.reading import reading_names, take_reading
 from mlcvbench.registry import Registry, get_registry
 from mlcvbench.run_keys import REQUEST_KEYS, RUN_KEYS
 from mlcvbench.search import SEARCH_KEYS, take_request
@@ -70,10 +71,13 @@ def refuse_unknown(pairs: Mapping[str, str], known: Collection[str]) -> None:
             raise OverrideError(f"unknown key {key!r}.{did_you_mean(key, known)}")
 
 
-def plan(args: Sequence[str], registry: Registry | None = None, *, outside: str | None = None) -> Plan:
+def plan(
+    args: Sequence[str], registry: Registry | None = None, *, outside: str | None = None, reads: bool = False
+) -> Plan:
     """Return the runs that `args` ask for.
 
-    `outside` names a model that no plugin provides, of which there are only predictions, or which is live.
+    `outside` names a model that no plugin provides, of which there are only predictions, or which is live. `reads`: the
+    settings with which the task kind reads such predictions are keys too.
     OverrideError names a key that is unknown, given twice, without effect or of the wrong type; UnknownNameError a
     task, model or data set; RequestError what does not go together.
     """
@@ -89,8 +93,11 @@ def plan(args: Sequence[str], registry: Registry | None = None, *, outside: str 
         models = _models(pairs.pop("model", None), definition, dataset, known)
     else:
         models = [ModelSpec(outside, (definition.kind,), target="", summary="", needs=())]
-    request = Request(known, definition, models, pairs, search)
-    return Plan(request.configs(), Path(out).expanduser(), definition)
+    params = known.task(definition.kind).spec.reading if reads else ()
+    reading = take_reading(pairs, params)
+    request = Request(known, definition, models, pairs, search, reading_names(params) if reads else ())
+    configs = [replace(config, reading=reading) for config in request.configs()]
+    return Plan(configs, Path(out).expanduser(), definition)
 
 
 def _definition(task: str | None, data: str | None, registry: Registry) -> Definition:

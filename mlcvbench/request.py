@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Collection
 from typing import Any
@@ -30,6 +31,7 @@ def score_command_of(config: RunConfig, file: str) -> str:
     """Return the command line that scores the predictions in `file`, its bare name."""
     words = ["mlcvbench", "score", *task_words(config), f"predictions={file}", f"as={config.model}"]
     words += [f"{key}={text(value)}" for key, value in sorted(given_settings(config).items())]
+    words += [f"{key}={text(value)}" for key, value in _reading_given(config).items()]
     words += _run_settings(config, (*UNSTATED, "time", "seed", "threads"), ())
     return " ".join(shlex.quote(word) for word in words)
 
@@ -81,6 +83,18 @@ def given_settings(config: RunConfig) -> dict[str, Any]:
         if name in places.get(place, {}):
             settings[f"{place}.{name}"] = "DIR" if place == "data" and name in paths else places[place][name]
     return settings
+
+
+def _reading_given(config: RunConfig) -> dict[str, Any]:
+    """Return the settings of reading predictions that are not as by default; a file is shown by its name."""
+    from mlcvbench.registry import get_registry
+
+    given = {}
+    for param in get_registry().task(config.definition.kind).spec.reading:
+        value = config.reading.get(param.name, param.default)
+        if value != param.default:
+            given[param.name] = os.path.basename(value) if param.type == "path" else value  # noqa: PTH119 - it is text
+    return given
 
 
 def path_parameters(config: RunConfig) -> set[str]:

@@ -17,7 +17,7 @@ from mlcvbench.errors import DataError, RequestError, UnknownNameError
 
 LIBRARIES = ("numpy", "scikit-learn", "torch")
 SHARED_SOURCES = ("mlcvbench_training",)
-TIMING = ("time", "seconds", "memory_mb", "given", "intervals")
+TIMING = ("time", "seconds", "memory_mb", "given", "intervals", "strict")
 DISPLAY = ("title", "summary", "models", "metrics", "file")
 
 

@@ -49,6 +49,11 @@ RUN_KEYS: dict[str, RunKey] = {
             "time",
             False,
         ),
+        RunKey(
+            Param("strict", "bool", False, "refuse what would only be noticed: guesses, and what is surely not meant"),
+            "strict",
+            False,
+        ),
         RunKey(Param("timeout", "float", RUN_SECONDS, "seconds a run may take", low=0.001), "seconds", False),
         RunKey(Param("memory", "int", None, "MB a run may use", low=1), "memory_mb", False),
     )

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from mlcvbench import assembly, history_plot, latency_plot, scoring
 from mlcvbench.config import RunConfig
-from mlcvbench.contract import Array, Model, Outcome, Predictions, Problem, Split, Task
+from mlcvbench.contract import Array, LoadedData, Model, Outcome, Predictions, Problem, Scorer, Split, Task
 from mlcvbench.draft import Draft
 from mlcvbench.fitting import Fitted, Progress, obtain_model
 from mlcvbench.npz import write_npz
@@ -65,7 +65,7 @@ def _run(config: RunConfig, folder: Path, draft: Draft, live: Model | None = Non
         if live is None and config.weights is None:
             assembly.refuse_ragged(data, assembly.model_spec(config))
         definition = config.definition
-        scorer = assembly.scorer_of(task, definition.protocol, definition.metrics, data.problem)
+        scorer = assembly.scorer_of(task, definition.protocol, definition.metrics, data)
         draft.resolved(data, scorer)
     if config.search is not None:
         from mlcvbench import selection
@@ -81,19 +81,37 @@ def _run(config: RunConfig, folder: Path, draft: Draft, live: Model | None = Non
     with draft.stage("predict"):
         predictions = predict(fitted.model, test, task, data.problem, size, shards=config.shards, progress=draft.report)
         task.save(predictions, test.ids, folder)
-    with draft.stage("score"):
-        scored = scoring.score(scorer, predictions, test, shards=config.shards, with_rows=config.intervals)
-        draft.parts["metrics"] = scored.metrics()
-    if config.intervals:
-        with draft.stage("replicates"):
-            scored = scoring.with_replicates(scored, test)
-            draft.parts |= {"metrics": scored.metrics(), "intervals": scoring.interval_info(scored)}
-    scoring.write_scored(scored, folder)
+    scored = score_stages(config, folder, draft, Answered(task, data, scorer, predictions))
     samples = measure_costs(config, folder, draft, Measured(fitted, task, data.problem, test, predictions, size))
     with draft.stage("plots"):
         plots = draw(task, folder / "plots", predictions, scored, test, data.problem)
         plots += history_plot.draw(folder / "plots", fitted.info.history)
         draft.parts["plots"] = plots + latency_plot.draw(folder / "plots", samples)
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """Predictions for the test split of some data, and how they are scored."""
+
+    task: Task
+    data: LoadedData
+    scorer: Scorer
+    predictions: Predictions
+
+
+def score_stages(config: RunConfig, folder: Path, draft: Draft, answered: Answered) -> scoring.Scored:
+    """Score predictions, say what is odd about them, draw the replicates and write all of it into `folder`."""
+    scorer, test = answered.scorer, answered.data.splits["test"]
+    with draft.stage("score"):
+        scored = scoring.score(scorer, answered.predictions, test, shards=config.shards, with_rows=config.intervals)
+        draft.parts["metrics"] = scored.metrics()
+        draft.notice(answered.task.notices(answered.predictions, test, answered.data.problem, scorer.protocol_id))
+    if config.intervals:
+        with draft.stage("replicates"):
+            scored = scoring.with_replicates(scored, test)
+            draft.parts |= {"metrics": scored.metrics(), "intervals": scoring.interval_info(scored)}
+    scoring.write_scored(scored, folder)
+    return scored
 
 
 def draw(

@@ -54,6 +54,7 @@ def check_spec(spec: Spec) -> None:
         raise PluginError(f"{what}: the summary must be a line of text.")
     _check_target(what, "target", spec.target)
     if isinstance(spec, TaskSpec):
+        _check_params(what, "reading", spec.reading)
         return
     _check_strings(what, "kinds", spec.kinds)
     if isinstance(spec, ModelSpec):

@@ -32,7 +32,7 @@ class Param:
     this setting has no effect, and giving it is refused. `wants_val` lists the values of a `fit.*` setting with which
     fit chooses on the validation split. A value of type `model` names a registered model of the same task kind, with
     settings of its own if need be: `[small_cnn,width=8]`; the `fit.*` settings are those of the first such model, and
-    one whose default is None is left to it.
+    one whose default is None is left to it. `alias` is a second name for the key.
     """
 
     name: str
@@ -46,6 +46,7 @@ class Param:
     length: int | None = None
     when: tuple[tuple[str, tuple[Any, ...]], ...] = ()
     wants_val: tuple[Any, ...] = ()
+    alias: str = ""
 
 
 @names_fields
@@ -116,7 +117,10 @@ class DatasetSpec:
 @names_fields
 @dataclass(frozen=True, slots=True)
 class TaskSpec:
-    """A task kind: its implementation, the folder of its definitions and the one that `task=KIND` means."""
+    """A task kind: its implementation, the folder of its definitions and the one that `task=KIND` means.
+
+    `reading` are the settings with which predictions made elsewhere are read, as in `mlcvbench score value=distance`.
+    """
 
     name: str
     target: str
@@ -125,6 +129,7 @@ class TaskSpec:
     definitions: str = "definitions"
     package: str = ""
     reference: str = ""
+    reading: tuple[Param, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -184,7 +184,7 @@ class _Sweep:
 
     def _skip_stored(self, index: int) -> bool:
         stored = self._store.find_ok(self._keys[index])
-        if stored is None:
+        if stored is None or (self._configs[index].strict and stored.notices):
             return False
         self._ended[index] = stored
         self._skipped.add(index)

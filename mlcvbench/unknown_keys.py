@@ -10,8 +10,13 @@ from mlcvbench.search import SEARCH_KEYS
 from mlcvbench.specs import DatasetSpec, ModelSpec
 
 
-def unknown_key(key: str, models: Sequence[ModelSpec], dataset: DatasetSpec, others: Sequence[str]) -> OverrideError:
-    """Return the error for a key of a request for `models`; `others` names all models of the task kind."""
+def unknown_key(
+    key: str, models: Sequence[ModelSpec], dataset: DatasetSpec, others: Sequence[str], other_keys: Sequence[str] = ()
+) -> OverrideError:
+    """Return the error for a key of a request for `models`; `others` names all models of the task kind.
+
+    `other_keys` are keys beyond those that every run takes.
+    """
     place, _, name = key.partition(".")
     chosen = [model.name for model in models]
     if place in {"model", "fit"} and name:
@@ -28,7 +33,8 @@ def unknown_key(key: str, models: Sequence[ModelSpec], dataset: DatasetSpec, oth
     else:
         other = next((name for name in others if key.startswith(f"{name}.")), None)
         if other is None:
-            return OverrideError(f"unknown key {key!r}.{did_you_mean(key, [*REQUEST_KEYS, *RUN_KEYS, *SEARCH_KEYS])}")
+            known = [*REQUEST_KEYS, *RUN_KEYS, *SEARCH_KEYS, *other_keys]
+            return OverrideError(f"unknown key {key!r}.{did_you_mean(key, known)}")
         return OverrideError(
             f"key {key!r} has no effect: model {other!r} is not among the chosen ones ({', '.join(chosen)})."
         )

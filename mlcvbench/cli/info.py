@@ -12,7 +12,7 @@ from mlcvbench.errors import UnknownNameError
 from mlcvbench.listing import columns, shown
 from mlcvbench.registry import Entry, Registry, get_registry
 from mlcvbench.settings import condition, wanted
-from mlcvbench.specs import DatasetSpec, ModelSpec, Param
+from mlcvbench.specs import DatasetSpec, ModelSpec, Param, TaskSpec
 
 WIDTH = 80
 
@@ -86,6 +86,8 @@ def _text(card: Card, registry: Registry) -> str:
         lines += _settings("model", spec.params) + _settings("fit", spec.fit)
     elif isinstance(spec, DatasetSpec):
         lines += _settings("data", spec.params)
+    elif isinstance(spec, TaskSpec):
+        lines += _settings("", spec.reading)
     return "\n".join(lines)
 
 
@@ -97,8 +99,10 @@ def _settings(place: str, params: Sequence[Param]) -> list[str]:
         state = "required" if param.required else "not set" if param.default is None else f"default {_plain(param)}"
         only = f"; only with {condition(param, place)}" if param.when else ""
         help_text = f" ({param.help})" if param.help else ""
-        rows.append((f"{place}.{param.name}", f"{wanted(param)}; {state}{help_text}{only}"))
-    return ["", "fit settings" if place == "fit" else "settings", *columns(rows, WIDTH)]
+        key = f"{place}.{param.name}" if place else param.name
+        rows.append((key, f"{wanted(param)}; {state}{help_text}{only}"))
+    title = {"fit": "fit settings", "": "how `mlcvbench score` reads predictions"}.get(place, "settings")
+    return ["", title, *columns(rows, WIDTH)]
 
 
 def _plain(param: Param) -> str:

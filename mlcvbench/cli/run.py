@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from mlcvbench.sweep import SweepResult
 
 SITE_FOLDER = "_board"
+WIDTH = 80
 
 
 @click.command("run")
@@ -83,10 +85,26 @@ def _show(result: SweepResult, store: Store) -> None:
     for board in built.boards:
         if names & _run_ids(board):
             click.echo(render_terminal(board))
+    _show_notices(result.records)
     for record in result.records:
         if record.partial and record.status == "ok":
             click.echo(f"{_partial(record)}\n")
     click.echo(f"records  {_shown(store.root)}\nboard    {_shown(store.root / SITE_FOLDER / 'site' / 'index.html')}")
+
+
+def _show_notices(records: Sequence[Record]) -> None:
+    """Print what the records say about themselves, a sentence once, with the models it is about."""
+    import textwrap
+
+    said: dict[str, list[str]] = {}
+    for record in records:
+        for notice in record.notices:
+            said.setdefault(notice.text, []).append(record.model.name)
+    for text, models in said.items():
+        line = f"notice ({', '.join(dict.fromkeys(models))}): {text}"
+        click.echo("\n".join(textwrap.wrap(line, WIDTH, subsequent_indent="  ", break_on_hyphens=False)))
+    if said:
+        click.echo()
 
 
 def _partial(record: Record) -> str:

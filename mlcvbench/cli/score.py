@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import click
 
-OWN = ("predictions", "as", "value")
-"""Keys that only this command has."""
-
 
 @click.command("score")
 @click.argument("settings", nargs=-1, required=True)
@@ -14,41 +11,37 @@ OWN = ("predictions", "as", "value")
 def score(settings: tuple[str, ...], as_json: bool) -> None:
     """Score predictions made elsewhere and store a record of them.
 
-    SETTINGS: task=TASK predictions=FILE as=NAME, and data.*, limit, intervals, out as in `mlcvbench run`;
-    for tables of pair values also value=distance|similarity.
+    SETTINGS: task=TASK predictions=FILE as=NAME, data.*, limit, intervals, strict and out as in `mlcvbench run`, and
+    how the predictions are read, as `mlcvbench info KIND` lists it, such as value=distance for values of pairs.
     """
     from pathlib import Path
 
     from mlcvbench.errors import DataError, OverrideError
     from mlcvbench.outside import score_file
-    from mlcvbench.overrides import parse_pairs, plan, refuse_unknown
+    from mlcvbench.overrides import parse_pairs, plan
     from mlcvbench.records.display import to_text
     from mlcvbench.records.store import Store
-    from mlcvbench.run_keys import REQUEST_KEYS, RUN_KEYS
     from mlcvbench.search import SEARCH_KEYS
     from mlcvbench.specs import NAME_PATTERN
 
     pairs = dict(parse_pairs(settings, bare="task"))
-    own = {key: pairs.pop(key, None) for key in OWN}
-    path, name = own["predictions"], own["as"]
-    refuse_unknown(pairs, (*REQUEST_KEYS, *RUN_KEYS, *SEARCH_KEYS, *OWN))
+    path, name = pairs.pop("predictions", None), pairs.pop("as", None)
+    for key in ("model", "time", "seed", "weights", *SEARCH_KEYS):
+        if key in pairs:
+            raise OverrideError(f"key {key!r} has no effect on score: the predictions are there already.")
+    request = plan([f"{key}={value}" for key, value in pairs.items()], outside=name or "predictions", reads=True)
     if not path:
         raise OverrideError("score needs predictions=FILE, the predictions to score.")
     if not name or not NAME_PATTERN.fullmatch(name):
         got = f"; got {name!r}" if name else ""
         raise OverrideError(f"score needs as=NAME: letters, digits and . _ + : -, at most 100{got}.")
-    for key in ("model", "time", "seed", "weights", *SEARCH_KEYS):
-        if key in pairs:
-            raise OverrideError(f"key {key!r} has no effect on score: the predictions are there already.")
     if not Path(path).exists():
         raise DataError(f"predictions={path}: no such file or folder.")
-    request = plan([f"{key}={value}" for key, value in pairs.items()], outside=name)
     store = Store(request.out)
     store.ensure_writable()
     pending = store.begin(name)
     try:
-        options = {"value": own["value"]} if own["value"] else {}
-        record = score_file(request.configs[0], name, Path(path), options, pending.folder)
+        record = score_file(request.configs[0], name, Path(path), pending.folder)
         folder = store.commit(pending, record)
     except BaseException:
         store.discard(pending)

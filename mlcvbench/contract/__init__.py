@@ -10,6 +10,7 @@ from mlcvbench.contract.model import (
     Operations,
     ParameterCounts,
 )
+from mlcvbench.contract.notices import Notice
 from mlcvbench.contract.problem import InputSpec, Problem
 from mlcvbench.contract.scoring import MetricSpec, Scorer, Table, Values
 from mlcvbench.contract.split import ArraySplit, JoinedSplit, LoadedData, Split, SubSplit, fingerprint_columns
@@ -30,6 +31,7 @@ __all__ = [
     "LoadedData",
     "MetricSpec",
     "Model",
+    "Notice",
     "Operations",
     "Outcome",
     "Panel",

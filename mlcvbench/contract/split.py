@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from mlcvbench.contract.batch import Array, Batch, Column, Targets, join, take
+from mlcvbench.contract.notices import Notice
 from mlcvbench.contract.problem import Problem
 
 
@@ -189,7 +190,10 @@ class JoinedSplit(Split):
 
 @dataclass(frozen=True, slots=True)
 class LoadedData:
-    """What a data set's `load` returns: its problem and its splits: `test` always, `train` and `val` if it has them."""
+    """What a data set's `load` returns: its problem and its splits: `test` always, `train` and `val` if it has them.
+
+    `notices`: what its reader had to guess or replace, or found that is surely not meant.
+    """
 
     name: str
     version: str
@@ -197,6 +201,7 @@ class LoadedData:
     splits: Mapping[str, Split]
     whole: str | None = None
     """The fingerprint before a split was cut, kept so that a limited run still says which data it is part of."""
+    notices: tuple[Notice, ...] = ()
 
     def fingerprint(self) -> str:
         """Return one digest over all splits as they were loaded."""

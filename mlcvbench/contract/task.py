@@ -12,6 +12,7 @@ import numpy as np
 
 from mlcvbench.contract.batch import Array, Predictions, Targets, join
 from mlcvbench.contract.data_checks import check_inputs
+from mlcvbench.contract.notices import Notice
 from mlcvbench.contract.problem import Problem
 from mlcvbench.contract.scoring import Scorer, Table
 from mlcvbench.contract.split import LoadedData, Split
@@ -52,11 +53,13 @@ class External:
     """Predictions read from somebody's file: the columns, aligned with the split, and what was read.
 
     `protocol`: the id to score them under when the file cannot support the definition's (labels without scores).
+    `notices`: what the reader had to guess or replace, or found that is surely not meant.
     """
 
     predictions: Predictions
     source: str
     protocol: str | None = None
+    notices: tuple[Notice, ...] = ()
 
 
 class Task(ABC):
@@ -88,6 +91,12 @@ class Task(ABC):
         """
         check_inputs(data)
 
+    def check_protocol(self, data: LoadedData, protocol: str) -> None:
+        """Refuse a protocol that compares with what the data have not, before anything runs; the default refuses none.
+
+        DataError names the data set, what the protocol needs and the protocols that the data have all for.
+        """
+
     def scorable(self, split: Split, protocol: str, seed: int) -> tuple[Split, str]:
         """Return a split other than test with all that a protocol compares with, and in words what had to be made.
 
@@ -111,7 +120,17 @@ class Task(ABC):
 
     @abstractmethod
     def read_external(self, path: Path, split: Split, problem: Problem, settings: Mapping[str, Any]) -> External:
-        """Read predictions made elsewhere (`mlcvbench score`); DataError names the file and the line or field."""
+        """Read predictions made elsewhere (`mlcvbench score`); DataError names the file and the line or field.
+
+        `settings` holds every setting that the kind's `TaskSpec.reading` declares, None where it is not set.
+        """
+
+    def notices(self, predictions: Predictions, split: Split, problem: Problem, protocol: str) -> Sequence[Notice]:
+        """Say what about predictions and targets is legal but surely not meant; the default says nothing.
+
+        Asked once a run, after scoring, of the whole split: a few vectorised passes, no second scoring.
+        """
+        return ()
 
     def plot(self, folder: Path, outcome: Outcome) -> list[Plot]:
         """Draw what people of the task look at into `folder`, as its protocol scores it; the default draws nothing."""

@@ -9,7 +9,7 @@ from mlcvbench.leaderboard.rows import Entry
 from mlcvbench.records.schema import Record
 from mlcvbench.run_key import DISPLAY
 
-WITHOUT_EFFECT = ("given", "seconds", "memory_mb")
+WITHOUT_EFFECT = ("given", "seconds", "memory_mb", "strict")
 Request = tuple[str, str, str, int, str]
 
 

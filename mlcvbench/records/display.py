@@ -94,6 +94,8 @@ def rows(record: Record) -> Iterator[Row]:
     yield "run", "trust", record.trust + (f", contaminated: {record.contaminated}" if record.contaminated else "")
     if record.error is not None:
         yield "error", record.error.stage, record.error.message
+    for notice in record.notices:
+        yield "notices", notice.code, notice.text
     for name in metric_order(record):
         yield "metrics", name, metric_value(record.metrics[name])
     yield from _selection_rows(record)

@@ -201,6 +201,17 @@ class YardstickInfo(Part):
     reason: str | None = None
 
 
+class NoticeInfo(Part):
+    """What a reader of the numbers must know: a guess, a replacement, or what is legal and surely not meant.
+
+    `code` names its kind, `text` says it in a sentence, `count` is how many things it is about.
+    """
+
+    code: str = Field(pattern=NAME)
+    text: str
+    count: int | None = None
+
+
 class CheckInfo(Part):
     """An honesty check: `passed` is null when it could not be made, with the reason in `detail`."""
 
@@ -305,6 +316,7 @@ class Record(Part):
     metrics: dict[str, Metric] = {}
     primary_metric: str | None = None
     intervals: dict[str, Any] = {}
+    notices: tuple[NoticeInfo, ...] = ()
     operations: OperationsInfo = OperationsInfo()
     parameters: ParametersInfo | None = None
     layers: LayersInfo | None = None

@@ -18,6 +18,15 @@ def mlcvbench_tasks() -> list[TaskSpec]:
             summary="Name the one class that an image shows.",
             default="digits",
             package="mlcvbench_classification",
+            reading=(
+                Param(
+                    "values",
+                    "str",
+                    choices=("logits", "probabilities"),
+                    help="what class scores are; not set: probabilities where all rows lie in [0, 1] and sum to 1",
+                    alias="value",
+                ),
+            ),
         )
     ]
 

@@ -13,7 +13,6 @@ from mlcvbench.csv_table import CsvTable, Row, read_table
 from mlcvbench.errors import DataError, OverrideError, PredictionError, did_you_mean
 from mlcvbench.npz import NpzReader, open_npz
 
-VALUES = ("logits", "probabilities")
 SUM_TOLERANCE = 0.01
 """How far from 1 the probabilities of a sample may sum (half precision, printed decimals)."""
 
@@ -39,12 +38,10 @@ def read_predictions(
     - `.csv`: header `id,<class name>...` in any order, or `id,label` with class names (or numbers, when no class is
       named by a number).
 
-    `settings["value"]`: `logits`, or `probabilities`, whose logarithm is taken. When it is not given, rows that all lie
-    in [0, 1] and sum to 1 are probabilities.
+    `settings["values"]`: `logits`, or `probabilities`, whose logarithm is taken. When it is not given, rows that all
+    lie in [0, 1] and sum to 1 are probabilities.
     """
-    value = settings.get("value")
-    if value not in (None, *VALUES):
-        raise OverrideError(f"value={value} is unknown for classification; wanted {VALUES[0]} or {VALUES[1]}.")
+    value = settings.get("values")
     readers: dict[str, Callable[[Path, int, Sequence[str]], Given]] = {".npz": _read_npz, ".csv": _read_csv}
     if path.suffix.lower() not in readers:
         got = path.suffix or "no ending"
@@ -56,7 +53,7 @@ def read_predictions(
         source = f"{source} read as {value}"
         values = _logarithms(path, values, split_ids) if value == "probabilities" else values
     elif value is not None:
-        raise OverrideError(f"value={value} has no effect: {path.name} holds labels, not scores.")
+        raise OverrideError(f"values={value} has no effect: {path.name} holds labels, not scores.")
     try:
         return External(task.check({given.field: values}, split_ids, problem), source)
     except PredictionError as error:

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from mlcvbench.columns import file_column
 from mlcvbench.contract import Array, External, Problem, Split
-from mlcvbench.errors import DataError, OverrideError, PredictionError
+from mlcvbench.errors import DataError, PredictionError
 from mlcvbench.file_sets import files_by_id
 from mlcvbench_depth.formats import SUFFIXES, as_estimate, read_map
 from mlcvbench_depth.quantise import STORE
 from mlcvbench_depth.scoring import field_of
 
 
-def read_predictions(path: Path, split: Split, problem: Problem, settings: Mapping[str, Any]) -> External:
+def read_predictions(path: Path, split: Split, problem: Problem) -> External:
     """Return the folder's maps, quantised, as a column that reads one at a time.
 
     0 and inf mean no estimate; 16-bit PNGs are in steps of 1/256 px, or in the data set's scale for depth. DataError
@@ -24,8 +23,6 @@ def read_predictions(path: Path, split: Split, problem: Problem, settings: Mappi
     """
     from mlcvbench.contract.split import SubSplit
 
-    if settings:
-        raise OverrideError(f"key {min(settings)!r} has no effect on predictions of depth.")
     if not path.is_dir():
         raise DataError(f"{path}: wanted a folder of maps ({', '.join(SUFFIXES)}).")
     files, ids = files_by_id(path, SUFFIXES), split.ids.tolist()

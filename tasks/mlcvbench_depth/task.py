@@ -85,7 +85,7 @@ class DepthTask(Task):
     def read_external(self, path: Path, split: Split, problem: Problem, settings: Mapping[str, Any]) -> External:
         from mlcvbench_depth.external import read_predictions
 
-        return read_predictions(path, split, problem, settings)
+        return read_predictions(path, split, problem)
 
     def plot(self, folder: Path, outcome: Outcome) -> list[Plot]:
         from mlcvbench_depth.plots import draw

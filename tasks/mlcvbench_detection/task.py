@@ -19,7 +19,7 @@ from mlcvbench.contract import (
     Split,
     Task,
 )
-from mlcvbench.errors import OverrideError, RecordError, UnknownNameError
+from mlcvbench.errors import RecordError, UnknownNameError
 from mlcvbench_detection.coco_scoring import CocoMaskScorer, CocoScorer
 from mlcvbench_detection.data_checks import check_data
 from mlcvbench_detection.predictions import category_ids, check_predictions, join_predictions
@@ -72,8 +72,6 @@ class DetectionTask(Task):
         return self.check(read_results(path, wanted), split_ids, problem)
 
     def read_external(self, path: Path, split: Split, problem: Problem, settings: Mapping[str, Any]) -> External:
-        if settings.get("value") is not None:
-            raise OverrideError("value= has no effect on detection: results say what they hold.")
         if path.is_dir():
             return External(read_voc_results(path, split.ids, problem), "folder of VOC results: boxes")
         sizes = split.targets()["size"]

@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from mlcvbench.columns import file_column
 from mlcvbench.contract import External, Problem, Split
-from mlcvbench.errors import DataError, OverrideError
+from mlcvbench.errors import DataError
 from mlcvbench.file_sets import files_by_id
 from mlcvbench_segmentation.coding import Coding
 from mlcvbench_segmentation.folder import LABEL_SUFFIXES
 
 
-def read_predictions(path: Path, split: Split, problem: Problem, settings: Mapping[str, Any]) -> External:
+def read_predictions(path: Path, split: Split, problem: Problem) -> External:
     """Return the folder's label maps as a column that reads one at a time.
 
     A file is named like its sample (`labels/a/b.png` -> `a/b.png`), one channel of 8 or 16 bits or a palette, values
     coded like the labels of the data set (a label map applies to both). DataError names the file: a sample without
     prediction, a prediction of no sample; when it is read, wrong sizes, colours, values that are no class.
     """
-    if settings:
-        raise OverrideError(f"key {min(settings)!r} has no effect on predictions of segmentation.")
     if not path.is_dir():
         raise DataError(f"{path}: wanted a folder of label images ({', '.join(LABEL_SUFFIXES)}).")
     files = files_by_id(path, LABEL_SUFFIXES)

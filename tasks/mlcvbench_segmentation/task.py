@@ -78,7 +78,7 @@ class SegmentationTask(Task):
     def read_external(self, path: Path, split: Split, problem: Problem, settings: Mapping[str, Any]) -> External:
         from mlcvbench_segmentation.external import read_predictions
 
-        return read_predictions(path, split, problem, settings)
+        return read_predictions(path, split, problem)
 
     def plot(self, folder: Path, outcome: Outcome) -> list[Plot]:
         from mlcvbench_segmentation.plots import draw

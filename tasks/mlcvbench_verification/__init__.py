@@ -16,6 +16,15 @@ def mlcvbench_tasks() -> list[TaskSpec]:
             summary="Say whether two images show the same person, or who of a gallery it is.",
             default="faces",
             package="mlcvbench_verification",
+            reading=(
+                Param(
+                    "value",
+                    "str",
+                    choices=("distance", "similarity"),
+                    help="what the values of pairs are; embeddings need it not",
+                    alias="values",
+                ),
+            ),
         )
     ]
 

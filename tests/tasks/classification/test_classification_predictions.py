@@ -208,18 +208,16 @@ def test_probabilities_are_recognised_and_become_finite_logarithms(tmp_path):
 def test_value_says_how_scores_are_to_be_read(tmp_path):
     np.savez(tmp_path / "p.npz", scores=PROBABILITIES)
 
-    assert np.array_equal(read(tmp_path / "p.npz", {"value": "logits"}).predictions["scores"], PROBABILITIES)
+    assert np.array_equal(read(tmp_path / "p.npz", {"values": "logits"}).predictions["scores"], PROBABILITIES)
 
 
 @pytest.mark.parametrize(
     ("arrays", "settings", "kind", "message"),
     [
-        ({"scores": SCORES}, {"value": "probabilities"}, DataError,
+        ({"scores": SCORES}, {"values": "probabilities"}, DataError,
          "FILE: the values of sample 'a' are not all probabilities from 0 to 1."),
-        ({"scores": SCORES}, {"value": "distance"}, OverrideError,
-         "value=distance is unknown for classification; wanted logits or probabilities."),
-        ({"labels": np.zeros(3, int)}, {"value": "logits"}, OverrideError,
-         "value=logits has no effect: p.npz holds labels, not scores."),
+        ({"labels": np.zeros(3, int)}, {"values": "logits"}, OverrideError,
+         "values=logits has no effect: p.npz holds labels, not scores."),
         ({"scores": SCORES[:2]}, {}, DataError,
          "FILE: wanted array 'scores' of shape (3, 2), got float32 (2, 2)."),
         ({"scores": SCORES, "labels": np.zeros(3, int)}, {}, DataError,

@@ -7,7 +7,6 @@ import pytest
 from support.depth_maps import disparities, write_image, write_map, write_pfm, write_png16, write_stereo_folder
 
 from mlcvbench.contract import Outcome
-from mlcvbench.errors import OverrideError
 from mlcvbench.scoring import tabulate
 from mlcvbench_depth.folders import load_depth_folder, load_stereo_folder
 from mlcvbench_depth.formats import as_truth, read_map
@@ -141,10 +140,3 @@ def test_pictures_are_drawn_the_same_every_time(tmp_path, data, truth):
     assert [plot.file for plot in plots[0]] == ["worst.png", "errors.png"]
     for plot in plots[0]:
         assert (tmp_path / "a" / plot.file).read_bytes() == (tmp_path / "b" / plot.file).read_bytes()
-
-
-def test_score_settings_have_no_effect_and_are_refused(tmp_path, data):
-    with pytest.raises(OverrideError) as caught:
-        DepthTask().read_external(tmp_path, data.splits["test"], data.problem, {"value": "distance"})
-
-    assert str(caught.value) == "key 'value' has no effect on predictions of depth."

@@ -9,7 +9,7 @@ from support.label_folders import CLASSES, label_maps, write_label_folder, write
 from mlcvbench import scoring
 from mlcvbench.columns import LazyColumn
 from mlcvbench.contract import Outcome
-from mlcvbench.errors import DataError, OverrideError
+from mlcvbench.errors import DataError
 from mlcvbench_segmentation.folder import load_label_folder
 from mlcvbench_segmentation.plots import draw
 from mlcvbench_segmentation.scoring import SegmentationScorer
@@ -160,10 +160,3 @@ def test_pictures_are_drawn_the_same_every_time(tmp_path, data, labels):
     assert plots[0] == plots[1]
     for plot in plots[0]:
         assert (tmp_path / "a" / plot.file).read_bytes() == (tmp_path / "b" / plot.file).read_bytes()
-
-
-def test_score_settings_have_no_effect_and_are_refused(tmp_path, data):
-    with pytest.raises(OverrideError) as caught:
-        SegmentationTask().read_external(tmp_path, data.splits["test"], data.problem, {"value": "distance"})
-
-    assert str(caught.value) == "key 'value' has no effect on predictions of segmentation."
