@@ -55,6 +55,7 @@ def check_spec(spec: Spec) -> None:
     _check_target(what, "target", spec.target)
     if isinstance(spec, TaskSpec):
         _check_params(what, "reading", spec.reading)
+        _check_pairs(what, "reads", spec.reads)
         return
     _check_strings(what, "kinds", spec.kinds)
     if isinstance(spec, ModelSpec):
@@ -134,6 +135,14 @@ def _check_module(what: str, field: str, target: Any) -> None:
 def _check_strings(what: str, field: str, values: Any) -> None:
     if not isinstance(values, tuple | list) or not values or not all(isinstance(v, str) for v in values):
         raise PluginError(f"{what}: {field} must be a tuple of names with at least one, got {values!r}.")
+
+
+def _check_pairs(what: str, field: str, values: Any) -> None:
+    if not isinstance(values, tuple | list) or not all(
+        isinstance(pair, tuple | list) and len(pair) == 2 and all(isinstance(text, str) for text in pair)
+        for pair in values
+    ):
+        raise PluginError(f"{what}: {field} must be a tuple of pairs of texts, got {values!r}.")
 
 
 def _check_inputs(what: str, field: str, values: Any) -> None:

@@ -119,7 +119,8 @@ class DatasetSpec:
 class TaskSpec:
     """A task kind: its implementation, the folder of its definitions and the one that `task=KIND` means.
 
-    `reading` are the settings with which predictions made elsewhere are read, as in `mlcvbench score value=distance`.
+    `reads` says what `mlcvbench score` reads, in pairs of a form (`.npz`, `folder of PNG`) and what it holds.
+    `reading` are the settings with which that is read, as in `mlcvbench score value=distance`.
     """
 
     name: str
@@ -129,6 +130,7 @@ class TaskSpec:
     definitions: str = "definitions"
     package: str = ""
     reference: str = ""
+    reads: tuple[tuple[str, str], ...] = ()
     reading: tuple[Param, ...] = ()
 
 

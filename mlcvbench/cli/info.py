@@ -10,6 +10,7 @@ import click
 
 from mlcvbench.errors import UnknownNameError
 from mlcvbench.listing import columns, shown
+from mlcvbench.protocol_families import described, protocol_families
 from mlcvbench.registry import Entry, Registry, get_registry
 from mlcvbench.settings import condition, wanted
 from mlcvbench.specs import DatasetSpec, ModelSpec, Param, TaskSpec
@@ -38,7 +39,7 @@ def info(name: str, as_json: bool) -> None:
     if as_json:
         import json
 
-        plain = [{"what": card.what, "provider": card.provider, **asdict(card.spec)} for card in cards]
+        plain = [_plain_card(card) for card in cards]
         click.echo(json.dumps(plain, indent=2, ensure_ascii=False))
         return
     click.echo("\n\n".join(_text(card, registry) for card in cards))
@@ -87,8 +88,20 @@ def _text(card: Card, registry: Registry) -> str:
     elif isinstance(spec, DatasetSpec):
         lines += _settings("data", spec.params)
     elif isinstance(spec, TaskSpec):
-        lines += _settings("", spec.reading)
+        if spec.reads:
+            lines += ["", "what `mlcvbench score` reads", *columns(list(spec.reads), WIDTH)]
+        lines += _settings("", spec.reading) + described(spec.name, WIDTH)
     return "\n".join(lines)
+
+
+def _plain_card(card: Card) -> dict[str, Any]:
+    plain = {"what": card.what, "provider": card.provider, **asdict(card.spec)}
+    if isinstance(card.spec, TaskSpec):
+        plain["protocols"] = [
+            {"ids": family.ids, "about": family.about, "metrics": [asdict(metric) for metric in family.metrics]}
+            for family in protocol_families(card.spec.name)
+        ]
+    return plain
 
 
 def _settings(place: str, params: Sequence[Param]) -> list[str]:

@@ -14,7 +14,7 @@ from mlcvbench.contract.batch import Array, Predictions, Targets, join
 from mlcvbench.contract.data_checks import check_inputs
 from mlcvbench.contract.notices import Notice
 from mlcvbench.contract.problem import Problem
-from mlcvbench.contract.scoring import Scorer, Table
+from mlcvbench.contract.scoring import MetricSpec, Scorer, Table
 from mlcvbench.contract.split import LoadedData, Split
 from mlcvbench.errors import PredictionError
 
@@ -75,6 +75,17 @@ class Task(ABC):
     @abstractmethod
     def protocols(self) -> tuple[str, ...]:
         """Return the protocol ids this task knows."""
+
+    def about(self, protocol: str) -> str:
+        """Return in a sentence what a protocol compares and how it averages, for `mlcvbench info KIND`; default none.
+
+        Protocols of equal metrics and equal words are listed together.
+        """
+        return ""
+
+    def metrics_of(self, protocol: str) -> tuple[MetricSpec, ...]:
+        """Return the metrics of a protocol apart from any data; those of single classes are of one called `CLASS`."""
+        return self.scorer(protocol, Problem(self.kind, ("CLASS",), {})).metrics
 
     @abstractmethod
     def check(self, predictions: Predictions, ids: Array, problem: Problem) -> Predictions:

@@ -18,6 +18,10 @@ def mlcvbench_tasks() -> list[TaskSpec]:
             summary="Name the one class that an image shows.",
             default="digits",
             package="mlcvbench_classification",
+            reads=(
+                (".npz", "`scores` (N, C) or `labels` (N,), and `ids` (N,) unless in the order of the test set"),
+                (".csv", "a header `id,CLASS,CLASS ...` and a row of scores a sample, or `id,label`"),
+            ),
             reading=(
                 Param(
                     "values",

@@ -85,7 +85,7 @@ class SegmentationScorer(Scorer):
                 f"where a pixel is ignored; use {other!r}."
             )
         self.class_metrics = iou_names(problem.classes)
-        self.metrics = _specs(self.class_metrics, problem.classes, self.rules)
+        self.metrics = metrics_of(self.rules, problem.classes)
 
     def rows(self, predictions: Predictions, targets: Targets, units: Array) -> Table:
         """Return a row a (image, class that occurs in it): unit, rank = class, hit, predicted, labelled, boundary_f.
@@ -192,7 +192,8 @@ def iou_names(classes: tuple[str, ...]) -> tuple[str, ...]:
     )
 
 
-def _specs(class_metrics: tuple[str, ...], classes: tuple[str, ...], rules: Protocol) -> tuple[MetricSpec, ...]:
+def metrics_of(rules: Protocol, classes: tuple[str, ...]) -> tuple[MetricSpec, ...]:
+    """Return the metrics of a protocol over these classes, the one that ranks first."""
     specs = [
         MetricSpec("miou", "mean over classes of intersection / union, pixels summed over the data set"),
         MetricSpec("pixel_accuracy", "share of the scored pixels that have the right class"),
@@ -202,5 +203,5 @@ def _specs(class_metrics: tuple[str, ...], classes: tuple[str, ...], rules: Prot
     if rules.boundary:
         text = "F of boundary pixels matched within 0.75 % of the diagonal, mean over images, then classes"
         specs.append(MetricSpec("boundary_f", text, provenance="reference-tolerance"))
-    specs += [MetricSpec(m, f"IoU of class {name}") for m, name in zip(class_metrics, classes, strict=True)]
+    specs += [MetricSpec(m, f"IoU of class {name}") for m, name in zip(iou_names(classes), classes, strict=True)]
     return tuple(sorted(specs, key=lambda spec: spec.name != rules.primary))  # stable: only the primary one moves

@@ -12,6 +12,7 @@ from mlcvbench.contract import (
     Array,
     External,
     LoadedData,
+    MetricSpec,
     Outcome,
     Panel,
     Plot,
@@ -25,7 +26,7 @@ from mlcvbench.errors import PredictionError
 from mlcvbench.stored_maps import stored_maps, write_maps
 from mlcvbench_segmentation.counting import map_dtype
 from mlcvbench_segmentation.data_checks import check_data
-from mlcvbench_segmentation.scoring import PROTOCOLS, SegmentationScorer
+from mlcvbench_segmentation.scoring import PROTOCOLS, SegmentationScorer, metrics_of, parse_protocol
 
 
 class SegmentationTask(Task):
@@ -42,6 +43,9 @@ class SegmentationTask(Task):
 
     def scorer(self, protocol: str, problem: Problem) -> Scorer:
         return SegmentationScorer(protocol, problem)
+
+    def metrics_of(self, protocol: str) -> tuple[MetricSpec, ...]:
+        return metrics_of(parse_protocol(protocol), ("CLASS",))
 
     def check_data(self, data: LoadedData) -> None:
         check_data(data)

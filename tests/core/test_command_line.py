@@ -363,6 +363,37 @@ def test_info_of_a_task_lists_what_can_be_run(toys: Registry, capsys: pytest.Cap
     assert "  models       cnn, floor, hub:NAME, knn\n" in out
 
 
+def test_info_of_a_task_explains_its_protocols_and_what_score_reads(capsys: pytest.CaptureFixture[str]):
+    assert main(["info", "segmentation"]) == 0
+    out = capsys.readouterr().out
+    assert "  fwiou           mean IoU weighted by the labelled pixels of each class; higher\n" in out
+    assert "  class-accuracy/ignore-none/absent-zero@1\n  as above: mean_accuracy, miou, pixel_accuracy" in out
+
+    assert main(["info", "classification"]) == 0
+    out = capsys.readouterr().out
+    assert "what `mlcvbench score` reads\n  .npz  `scores` (N, C) or `labels` (N,)" in out
+    assert "  nll       mean of -log softmax(scores)[label], in nat; lower is better\n" in out
+
+
+def test_info_of_a_task_that_cannot_be_imported_says_so(toys: Registry, capsys: pytest.CaptureFixture[str]):
+    assert main(["info", "classification"]) == 0
+    assert capsys.readouterr().out.endswith(
+        "\nprotocols cannot be shown: cannot import 'toytask.task', the target of a plugin:\n"
+        "No module named 'toytask.task'.\n"
+    )
+
+
+def test_info_of_a_task_as_json_lists_protocols_with_their_metrics(capsys: pytest.CaptureFixture[str]):
+    import json
+
+    assert main(["info", "classification", "--json"]) == 0
+    [card] = json.loads(capsys.readouterr().out)
+    assert card["protocols"][0]["ids"] == ["top1/single-crop@1"]
+    assert card["protocols"][0]["metrics"][3] | {"summary": ""} == {
+        "name": "nll", "summary": "", "unit": "nat", "higher_is_better": False, "provenance": "reference-tolerance",
+    }  # fmt: skip
+
+
 def test_info_of_an_open_ended_name_is_found(toys: Registry, capsys: pytest.CaptureFixture[str]):
     assert main(["info", "hub:resnet18"]) == 0
     assert capsys.readouterr().out.startswith("model hub:resnet18\n")

@@ -89,7 +89,7 @@ def test_the_definition_of_the_page_is_one_that_runs(tmp_path: Path, monkeypatch
         request = plan([f"task={path}"], registry)
         definition = request.definition
         data = assembly.load_data(request.configs[0])
-        assembly.scorer_of(assembly.task_of(request.configs[0]), definition.protocol, definition.metrics, data.problem)
+        assembly.scorer_of(assembly.task_of(request.configs[0]), definition.protocol, definition.metrics, data)
 
     assert [config.model for config in request.configs] == ["majority", "nearest_mean", "tiny_net"]
 

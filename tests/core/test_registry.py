@@ -123,6 +123,11 @@ BROKEN = {
         models("[ModelSpec('mine', ('classification',), 'm:M', 'Mine.', params=(Param('k', 'int', 'five'),))]"),
         "ModelSpec 'mine': the default of 'k': wanted a whole number, got 'five'.",
     ),
+    "reads_of_texts": (
+        "from mlcvbench import TaskSpec, hookimpl\n\n@hookimpl\ndef mlcvbench_tasks():\n"
+        "    return [TaskSpec('mine', 'm:M', 'Mine.', default='d', reads=('.csv', '.npz'))]\n",
+        "TaskSpec 'mine': reads must be a tuple of pairs of texts, got ('.csv', '.npz').",
+    ),
     "same_name_twice": (
         models(f"[{model()}, {model()}]"),
         "model 'mine' of task kind 'classification' is already provided by plugin 'same_name_twice'.",
