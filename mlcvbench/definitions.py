@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mlcvbench.config import Definition
 from mlcvbench.definition_files import SUFFIXES, definition_files, definition_names
@@ -18,8 +18,11 @@ from mlcvbench.errors import (
 )
 from mlcvbench.registry import Registry
 from mlcvbench.settings import absolute, check_value, parse_setting, wanted
-from mlcvbench.specs import NAME_PATTERN, Param
+from mlcvbench.specs import NAME_PATTERN, Param, load_target
 from mlcvbench.yaml_safe import Mapping, Node, Scalar, Sequence, read_yaml
+
+if TYPE_CHECKING:
+    from mlcvbench.contract import Task
 
 __all__ = ["TASK_MARK", "definition_files", "definition_names", "load_definition", "read_definition"]
 
@@ -36,6 +39,8 @@ _TEXTS = (
 _KEYS = (*(param.name for param in _TEXTS), "data", "metrics", "models", "fit")
 _PROSE = ("summary", "title")
 """May run over several lines of the file."""
+ANY_CLASS = "CLASS"
+"""Stands for a class in the names of metrics that `Task.metrics_of` gives."""
 _BUDGET = Param("budget", "float", low=0)
 
 
@@ -69,17 +74,18 @@ def load_definition(reference: str, registry: Registry) -> Definition:
 
 def _own_definition(path: Path, registry: Registry) -> Definition:
     """Read somebody's own file; it must not pass for an installed definition of the same name."""
-    definition = read_definition(path, registry, installed=False)
+    definition = read_definition(path, registry, installed=False, checked=True)
     twin = definition_files(registry).get(definition.kind, {}).get(definition.name)
     if twin is not None and twin.read_bytes() != path.read_bytes():
         raise DefinitionError(f"{path}: the name {definition.name!r} is an installed definition's; give yours another.")
     return definition if twin is not None else replace(definition, file=path.name)
 
 
-def read_definition(path: Path, registry: Registry, *, installed: bool = True) -> Definition:
+def read_definition(path: Path, registry: Registry, *, installed: bool = True, checked: bool = False) -> Definition:
     """Return the definition in a YAML file; DefinitionError names file and line.
 
-    An installed definition is called as its file is.
+    An installed definition is called as its file is. `checked`: ask the task kind whether it has the protocol and the
+    metrics, which imports it; for installed ones that is left to `mlcvbench plugin doctor`.
     """
     root = read_yaml(path)
     if not isinstance(root, Mapping):
@@ -94,11 +100,14 @@ def read_definition(path: Path, registry: Registry, *, installed: bool = True) -
     if texts["kind"] not in kinds:
         raise reader.error("kind", f"unknown task kind {texts['kind']!r}", texts["kind"], kinds)
     dataset, data = reader.data(registry, texts["kind"])
+    metrics = reader.names("metrics")
+    if checked:
+        reader.check_scored(load_target(registry.task(texts["kind"]).spec.target)(), texts["protocol"])
     return Definition(
         **{name: value for name, value in texts.items() if value is not None} | {"summary": texts["summary"] or ""},
         dataset=dataset,
         data=data,
-        metrics=reader.names("metrics"),
+        metrics=metrics,
         models=reader.names("models"),
         fit_budget=reader.budget(),
     )
@@ -143,6 +152,21 @@ class _Reader:
             if names.count(name) > 1:
                 raise self.error(key, f"{name!r} is listed twice")
         return names
+
+    def check_scored(self, task: Task, protocol: str) -> None:
+        """Refuse a protocol that the task kind has not, or metrics that the protocol has not."""
+        try:
+            known = [metric.name for metric in task.metrics_of(protocol)]
+        except UnknownNameError as error:
+            raise DefinitionError(f"{self.path}:{self.root.lines['protocol']}: protocol: {error}") from None
+        node = self.root.items.get("metrics")
+        for item in node.items if isinstance(node, Sequence) else ():
+            name = item.text if isinstance(item, Scalar) else ""
+            if name not in known and not _may_be_of_a_class(name, known):
+                hint = did_you_mean(name, known)
+                raise DefinitionError(
+                    f"{self.path}:{item.line}: metrics: protocol {protocol!r} has no metric {name!r}.{hint}"
+                )
 
     def budget(self) -> float | None:
         node = self.root.items.get("fit")
@@ -192,6 +216,15 @@ class _Reader:
             return parse_setting(param, text, key)
         except OverrideError as error:
             raise DefinitionError(f"{self.path}:{node.line}: {error}") from None
+
+
+def _may_be_of_a_class(name: str, known: Iterable[str]) -> bool:
+    """Return whether only the data can say if a metric exists: it is named like those of single classes.
+
+    >>> _may_be_of_a_class("iou_dog", ["miou", "iou_CLASS"])
+    True
+    """
+    return any(name.startswith(one.partition(ANY_CLASS)[0]) for one in known if ANY_CLASS in one)
 
 
 def _text_of(param: Param, node: Node, key: str) -> str:

@@ -123,17 +123,20 @@ def _broken_parts(name: str, registry: Registry) -> Iterator[str]:
 
     entries: list[Entry[Any]] = [*registry.tasks(), *registry.datasets(), *registry.models()]
     specs = [entry.spec for entry in entries if entry.origin.plugin == name]
+    failed = set()
     for target in [target for spec in specs for target in (spec.target, getattr(spec, "check", "")) if target]:
         try:
             load_target(target)
         except MlcvbenchError as error:
+            failed.add(target)
             yield str(error)
         except Exception as error:  # noqa: BLE001 - a stranger's module may raise anything
+            failed.add(target)
             yield f"{target}: importing it raised {type(error).__name__}: {error}"
-    tasks = [e.spec.name for e in registry.tasks() if e.origin.plugin == name]
-    for kind in tasks:
-        for path in definition_files(registry)[kind].values():
+    tasks = [e.spec for e in registry.tasks() if e.origin.plugin == name]
+    for task in tasks:
+        for path in definition_files(registry)[task.name].values():
             try:
-                read_definition(path, registry)
+                read_definition(path, registry, checked=task.target not in failed)
             except MlcvbenchError as error:
                 yield str(error)

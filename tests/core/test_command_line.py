@@ -375,7 +375,9 @@ def test_info_of_a_task_explains_its_protocols_and_what_score_reads(capsys: pyte
     assert "  nll       mean of -log softmax(scores)[label], in nat; lower is better\n" in out
 
 
-def test_info_of_a_task_that_cannot_be_imported_says_so(toys: Registry, capsys: pytest.CaptureFixture[str]):
+def test_info_of_a_task_that_cannot_be_imported_says_so(toys: Registry, site: Path, capsys: pytest.CaptureFixture[str]):
+    (site / "toytask" / "task.py").unlink()
+
     assert main(["info", "classification"]) == 0
     assert capsys.readouterr().out.endswith(
         "\nprotocols cannot be shown: cannot import 'toytask.task', the target of a plugin:\n"

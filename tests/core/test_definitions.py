@@ -147,6 +147,14 @@ REFUSED = {
     "fit as a number": (("{budget: 60}", "60"), "mine.yaml:8: fit: wanted a mapping like {budget: 600}."),
     "metrics as a text": (("[top1]", "top1"), "mine.yaml:6: metrics: wanted a list of names like [a, b]."),
     "metric twice": (("[top1]", "[top1, top1]"), "mine.yaml:6: metrics: 'top1' is listed twice."),
+    "unknown protocol": (
+        ("protocol: top1@1", "protocol: top@1"),
+        "mine.yaml:5: protocol: unknown toy protocol 'top@1'. Did you mean 'top5@1' or 'top1@1'?",
+    ),
+    "metric of another protocol": (
+        ("metrics: [top1]", "metrics:\n  - top1\n  - top5"),
+        "mine.yaml:8: metrics: protocol 'top1@1' has no metric 'top5'. Did you mean 'top1'?",
+    ),
     "model that is no name": (("[floor, knn]", "['a b']"), "mine.yaml:7: models: 'a b' is not a name."),
     "floats in a list of whole numbers": (
         ("{name: small}", "{name: folder, root: ., size: [8, 1.5]}"),
@@ -177,6 +185,18 @@ def test_what_does_not_fit_the_schema_is_refused_with_file_and_line(case: str, t
     if message is not None:
         assert got == message
     assert got.startswith("mine.yaml")
+
+
+def test_metrics_of_single_classes_are_left_to_the_data(toys: Registry, tmp_path: Path):
+    text = MINE.replace("metrics: [top1]", "metrics: [nll, recall_dog]")
+
+    assert load_definition(str(own(tmp_path, text)), toys).metrics == ("nll", "recall_dog")
+
+
+def test_an_installed_definition_is_read_without_importing_its_task(toys: Registry, site: Path):
+    (site / "toytask" / "task.py").unlink()
+
+    assert load_definition("small", toys).protocol == "top1@1"
 
 
 def test_a_file_that_holds_a_list_is_no_definition(toys: Registry, tmp_path: Path):

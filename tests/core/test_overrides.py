@@ -117,7 +117,7 @@ def test_equal_runs_are_asked_for_once(toys: Registry):
 def test_a_definitions_data_settings_are_defaults_that_the_request_overrides(toys: Registry, tmp_path: Path):
     path = tmp_path / "mine.yaml"
     path.write_text(
-        "name: mine\nkind: classification\nprotocol: p@1\nmodels: [floor]\n"
+        "name: mine\nkind: classification\nprotocol: top1@1\nmodels: [floor]\n"
         "data: {name: folder, root: ., size: [8, 8]}\n"
     )
 

@@ -197,11 +197,13 @@ def test_doctor_shows_reason_and_traceback_of_a_plugin_that_was_set_aside(
 
 def test_doctor_finds_targets_and_definitions_that_are_not_there(toys: Registry, site: Path, capsys):
     (site / "toytask" / "definitions" / "small.yaml").write_text("name: small\n")
+    (site / "toytask" / "task.py").unlink()
 
     assert main(["plugin", "doctor"]) == 1
 
     out = capsys.readouterr().out
     assert "  FAILED  toytask (toytask 1.0)\n" in out
+    assert out.count("toytask.task") == 2  # in one line
     assert "          cannot import 'toytask.task', the target of a plugin: No module named 'toytask.task'.\n" in out
     assert "small.yaml:1: the key 'kind' is missing.\n" in out
 

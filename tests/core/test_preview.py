@@ -16,7 +16,7 @@ from mlcvbench.registry import Registry, using
 
 DOTS = "support.pictures:load_dots"
 LEVEL = Param("level", "str", default="easy", choices=("easy", "hard"))
-DEFINITION = "name: hard-dots\nkind: classification\ndata:\n  name: dots\n  level: hard\nprotocol: top1@1\n"
+DEFINITION = "name: hard-dots\nkind: classification\ndata:\n  name: dots\n  level: hard\nprotocol: top1/single-crop@1\n"
 
 
 def registry(task: str = "Drawing") -> Registry:

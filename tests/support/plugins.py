@@ -45,6 +45,25 @@ def mlcvbench_models():
         ModelSpec("hub:", ("classification",), "toytask.models:Hub", "Any of a hub."),
     ]
 """
+TOY_SCORES = """
+from mlcvbench.contract import MetricSpec
+from mlcvbench.errors import UnknownNameError
+
+METRICS = {"top1@1": ("top1", "nll", "recall_CLASS"), "top5@1": ("top5",)}
+
+
+class Task:
+    def metrics_of(self, protocol):
+        if protocol not in METRICS:
+            raise UnknownNameError("toy protocol", protocol, METRICS)
+        return tuple(MetricSpec(name, "A number.") for name in METRICS[protocol])
+
+    def protocols(self):
+        return tuple(METRICS)
+
+    def about(self, protocol):
+        return ""
+"""
 SMALL = """\
 name: small
 kind: classification
@@ -98,6 +117,7 @@ def install_toy_task(place: Path) -> None:
         "toytask",
         {
             "toytask/__init__.py": TOY_TASK,
+            "toytask/task.py": TOY_SCORES,
             "toytask/definitions/small.yaml": SMALL,
             "toytask/definitions/folder.yaml": FOLDER,
         },
