@@ -6,9 +6,10 @@ import errno
 import os
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import redirect_stdout, suppress
 
 from mlcvbench.errors import MlcvbenchError, did_you_mean
+from mlcvbench.stdout import emit, results_apart, take_stdout
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("mlcvbench.cli.run:run", "Run methods on a benchmark and print the leaderboard."),
@@ -49,8 +50,14 @@ def main(args: Sequence[str] | None = None) -> int:
 
     130 after Ctrl-C and 141 when the reader of our output has gone.
     """
+    if args is None:  # this is the program, not a call of another one
+        with redirect_stdout(take_stdout()):
+            return _answer(sys.argv[1:])
     # Not `list(...)`: once cli/list.py is imported, that name means the module here.
-    words = [*(sys.argv[1:] if args is None else args)]
+    return _answer([*args])
+
+
+def _answer(words: list[str]) -> int:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             # A terminal that cannot show a letter gets a question mark, not a traceback.
@@ -86,17 +93,18 @@ def help_text() -> str:
 
 def _dispatch(words: list[str]) -> int:
     if not words or words[0] in {"--help", "-h", "help"}:
-        print(help_text(), end="")
+        emit(help_text(), end="")
         return 0
     if words[0] == "--version":
         import mlcvbench
 
-        print(f"mlcvbench {mlcvbench.__version__}")
+        emit(f"mlcvbench {mlcvbench.__version__}")
         return 0
     if words[0] == "list" and (request := _plain_list(words[1:])) is not None:
         from mlcvbench.listing import list_text
 
-        print(list_text(*request))
+        with results_apart():
+            emit(list_text(*request))
         return 0
     if words[0] not in COMMANDS:
         return _fail(f"unknown command {words[0]!r}.{did_you_mean(words[0], COMMANDS)}", 2)

@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from mlcvbench.cli.command import Command
+from mlcvbench.stdout import emit
+
 if TYPE_CHECKING:
     from mlcvbench.comparison import Comparison
 
 
-@click.command("compare")
+@click.command("compare", cls=Command)
 @click.argument("first")
 @click.argument("second")
 @click.option(
@@ -32,7 +35,7 @@ def compare(first: str, second: str, fail_below: float | None, as_json: bool) ->
     if fail_below is not None and not math.isfinite(fail_below):
         raise OverrideError(f"--fail-below={fail_below}: wanted a finite number.")
     result = compare_runs(open_run(first), open_run(second))
-    click.echo(json.dumps(as_dict(result), indent=2) if as_json else as_text(result))
+    emit(json.dumps(as_dict(result), indent=2) if as_json else as_text(result))
     gain = result.gain
     if fail_below is not None and (gain is None or gain < fail_below):
         shown = "undefined" if gain is None else f"{gain:+.4f}"

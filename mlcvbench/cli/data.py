@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import click
 
+from mlcvbench.cli.command import Command
+from mlcvbench.stdout import emit
+
 SHORT = "Draw samples of a data set with their ground truth."
 
 
@@ -12,7 +15,7 @@ def data() -> None:
     """Look at data sets (`mlcvbench list datasets` names them)."""
 
 
-@data.command("preview", short_help=SHORT)
+@data.command("preview", cls=Command, short_help=SHORT)
 @click.argument("name")
 @click.argument("settings", nargs=-1, metavar="[KEY=VALUE]...")
 def preview(name: str, settings: tuple[str, ...]) -> None:
@@ -36,4 +39,4 @@ def preview(name: str, settings: tuple[str, ...]) -> None:
     if not written:
         raise no_pictures(requests)
     for sheet in written:
-        click.echo(f"wrote {sheet.path}: {sheet.shows}")
+        emit(f"wrote {sheet.path}: {sheet.shows}")

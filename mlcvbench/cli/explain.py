@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import click
 
+from mlcvbench.cli.command import Command
+from mlcvbench.stdout import emit
 
-@click.command("explain")
+
+@click.command("explain", cls=Command)
 @click.argument("run")
 @click.argument("settings", nargs=-1, metavar="[KEY=VALUE]...")
 def explain(run: str, settings: tuple[str, ...]) -> None:
@@ -41,4 +44,4 @@ def explain(run: str, settings: tuple[str, ...]) -> None:
         sample = written.sample
         truth = "" if sample.truth is None else f"is {classes[sample.truth]!r}, "
         sure = sample.probabilities[sample.prediction]
-        click.echo(f"wrote {written.path}: {truth}read as {classes[sample.prediction]!r} ({sure:.3f})")
+        emit(f"wrote {written.path}: {truth}read as {classes[sample.prediction]!r} ({sure:.3f})")

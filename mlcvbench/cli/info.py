@@ -8,12 +8,14 @@ from typing import Any, NamedTuple
 
 import click
 
+from mlcvbench.cli.command import Command
 from mlcvbench.errors import UnknownNameError
 from mlcvbench.listing import columns, shown
 from mlcvbench.protocol_families import described, protocol_families
 from mlcvbench.registry import Entry, Registry, get_registry
 from mlcvbench.settings import condition, wanted
 from mlcvbench.specs import DatasetSpec, ModelSpec, Param, TaskSpec
+from mlcvbench.stdout import emit
 
 WIDTH = 80
 
@@ -27,7 +29,7 @@ class Card(NamedTuple):
     reference: str
 
 
-@click.command("info")
+@click.command("info", cls=Command)
 @click.argument("name")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def info(name: str, as_json: bool) -> None:
@@ -40,9 +42,9 @@ def info(name: str, as_json: bool) -> None:
         import json
 
         plain = [_plain_card(card) for card in cards]
-        click.echo(json.dumps(plain, indent=2, ensure_ascii=False))
+        emit(json.dumps(plain, indent=2, ensure_ascii=False))
         return
-    click.echo("\n\n".join(_text(card, registry) for card in cards))
+    emit("\n\n".join(_text(card, registry) for card in cards))
 
 
 def find(name: str, registry: Registry) -> list[Card]:

@@ -9,6 +9,9 @@ from typing import Any
 
 import click
 
+from mlcvbench.cli.command import Command
+from mlcvbench.stdout import emit
+
 DEFAULTS = {"runs": "runs", "out": "board"}
 
 
@@ -17,7 +20,7 @@ def leaderboard() -> None:
     """Build, verify or publish leaderboards."""
 
 
-@leaderboard.command("build", short_help="Build the boards of a folder of runs.")
+@leaderboard.command("build", cls=Command, short_help="Build the boards of a folder of runs.")
 @click.argument("settings", nargs=-1)
 @click.option("--json", "as_json", is_flag=True, help="Print the boards as JSON.")
 def build(settings: tuple[str, ...], as_json: bool) -> None:
@@ -38,22 +41,20 @@ def build(settings: tuple[str, ...], as_json: bool) -> None:
     gc.freeze()  # the process ends soon, and one more walk over 10,000 records would cost 0.4 s
     gc.enable()
     if as_json:
-        click.echo(
-            json.dumps({"boards": [to_json(b) for b in built.boards], "problems": list(built.problems)}, indent=2)
-        )
+        emit(json.dumps({"boards": [to_json(b) for b in built.boards], "problems": list(built.problems)}, indent=2))
     else:
         for board in built.boards:
-            click.echo(f"{board.slug}: {len(board.rows)} ranked, {len(board.unranked)} not ranked")
+            emit(f"{board.slug}: {len(board.rows)} ranked, {len(board.unranked)} not ranked")
     for problem in built.problems:
         click.echo(f"skipped {problem}", err=True)
     if built.problems:
         runs = "run was" if len(built.problems) == 1 else "runs were"
         click.echo(f"{len(built.problems)} {runs} skipped; `mlcvbench leaderboard verify` says more.", err=True)
     if not as_json:
-        click.echo(f"open {out / SITE / 'index.html'}" if site else f"tables in {out}")
+        emit(f"open {out / SITE / 'index.html'}" if site else f"tables in {out}")
 
 
-@leaderboard.command("verify", short_help="Check every run and recompute its metrics.")
+@leaderboard.command("verify", cls=Command, short_help="Check every run and recompute its metrics.")
 @click.argument("settings", nargs=-1)
 @click.option("--json", "as_json", is_flag=True, help="Print every check as JSON.")
 def verify(settings: tuple[str, ...], as_json: bool) -> None:
@@ -73,14 +74,14 @@ def verify(settings: tuple[str, ...], as_json: bool) -> None:
     archive = Path(given["archive"]) if "archive" in given else None
     result = verify_runs(Path(given["runs"]), Path(given["out"]), data_settings(paths), archive)
     if as_json:
-        click.echo(json.dumps(result.plain(), indent=2))
+        emit(json.dumps(result.plain(), indent=2))
     else:
-        click.echo("\n".join(lines(result)))
+        emit("\n".join(lines(result)))
     if result.errors:
         raise CheckFailedError(f"{len(result.errors)} of {len(result.checks)} checks failed.")
 
 
-@leaderboard.command("publish", short_help="Copy, build and verify what goes into git.")
+@leaderboard.command("publish", cls=Command, short_help="Copy, build and verify what goes into git.")
 @click.argument("settings", nargs=-1)
 def publish_runs(settings: tuple[str, ...]) -> None:
     """Copy sound runs into a folder for git, with what recomputes them, and build and verify its boards.
@@ -98,7 +99,7 @@ def publish_runs(settings: tuple[str, ...]) -> None:
     replaced = f", {len(done.dropped)} older removed" if done.dropped else ""
     archived = f", predictions of {done.archived} archived" if done.archived else ""
     left = f", {done.left_out} that no board ranks left out" if done.left_out else ""
-    click.echo(f"{len(done.runs)} run{'s' * (len(done.runs) != 1)} published{replaced}{archived}{left}\n{done.summary}")
+    emit(f"{len(done.runs)} run{'s' * (len(done.runs) != 1)} published{replaced}{archived}{left}\n{done.summary}")
 
 
 def read_settings(words: Sequence[str], known: Collection[str]) -> dict[str, str]:

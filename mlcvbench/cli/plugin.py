@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from mlcvbench.cli.command import Command
 from mlcvbench.errors import CheckFailedError, MlcvbenchError, OverrideError
+from mlcvbench.stdout import emit
 
 if TYPE_CHECKING:
     from mlcvbench.registry import Entry, Registry
@@ -22,7 +24,7 @@ def plugin() -> None:
     """Start, check and diagnose plugins."""
 
 
-@plugin.command("new", short_help="Write an installable package with one working method.")
+@plugin.command("new", cls=Command, short_help="Write an installable package with one working method.")
 @click.argument("name")
 @click.option("--into", default=".", metavar="DIR", help="Folder to write it in; the working folder by default.")
 def new(name: str, into: str) -> None:
@@ -31,10 +33,10 @@ def new(name: str, into: str) -> None:
 
     folder = write_plugin(name, Path(into))
     files = sorted(path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
-    click.echo("\n".join([f"wrote {folder}", *(f"  {file}" for file in files)]))
+    emit("\n".join([f"wrote {folder}", *(f"  {file}" for file in files)]))
     for line in _taken(name):
         click.echo(line, err=True)
-    click.echo(f"next: pip install -e {folder} && mlcvbench plugin check {folder}")
+    emit(f"next: pip install -e {folder} && mlcvbench plugin check {folder}")
 
 
 def _taken(name: str) -> Iterator[str]:
@@ -50,7 +52,7 @@ def _taken(name: str) -> Iterator[str]:
         yield f"warning: a plugin {short!r} is installed already; give the entry point in pyproject.toml another name."
 
 
-@plugin.command("check", short_help="Run the conformance kit on a model, a data set or a plugin.")
+@plugin.command("check", cls=Command, short_help="Run the conformance kit on a model, a data set or a plugin.")
 @click.argument("reference", metavar="NAME|PATH")
 @click.argument("settings", nargs=-1, metavar="[KEY=VALUE]...")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -72,9 +74,9 @@ def check(reference: str, settings: tuple[str, ...], as_json: bool) -> None:
         import json
         from dataclasses import asdict
 
-        click.echo(json.dumps([asdict(report) for report in reports], indent=2, ensure_ascii=False))
+        emit(json.dumps([asdict(report) for report in reports], indent=2, ensure_ascii=False))
     else:
-        click.echo("\n\n".join("\n".join(_lines(report)) for report in reports))
+        emit("\n\n".join("\n".join(_lines(report)) for report in reports))
     failed = sum(report.failed for report in reports)
     if failed:
         raise CheckFailedError(f"{failed} check{'s' * (failed > 1)} failed for {reference!r}.")
@@ -87,7 +89,7 @@ def _lines(report: Report) -> Iterator[str]:
         yield f"  {_MARKS[result.passed]:<8}{result.name}{detail}"
 
 
-@plugin.command("doctor", short_help="Say which plugins cannot be used, and why.")
+@plugin.command("doctor", cls=Command, short_help="Say which plugins cannot be used, and why.")
 def doctor() -> None:
     """Say which plugins are installed, which cannot be used and why, and whether what they point to can be imported.
 
@@ -99,19 +101,19 @@ def doctor() -> None:
     from mlcvbench.registry import get_registry
 
     registry = get_registry()
-    click.echo(f"mlcvbench {mlcvbench.__version__}, Python {sys.version.split()[0]}")
+    emit(f"mlcvbench {mlcvbench.__version__}, Python {sys.version.split()[0]}")
     problems = 0
     for origin in registry.plugins:
         broken = list(_broken_parts(origin.plugin, registry))
         problems += len(broken)
-        click.echo(f"  {'FAILED' if broken else 'ok':<8}{origin.plugin} ({origin.distribution} {origin.version})")
+        emit(f"  {'FAILED' if broken else 'ok':<8}{origin.plugin} ({origin.distribution} {origin.version})")
         for line in broken:
-            click.echo(f"          {line}")
+            emit(f"          {line}")
     for quarantined in registry.quarantined:
         problems += 1
-        click.echo(f"  {'FAILED':<8}{quarantined.plugin} ({quarantined.distribution}): {quarantined.reason}")
+        emit(f"  {'FAILED':<8}{quarantined.plugin} ({quarantined.distribution}): {quarantined.reason}")
         for line in quarantined.traceback.rstrip().splitlines():
-            click.echo(f"          {line}")
+            emit(f"          {line}")
     if problems:
         raise CheckFailedError(f"{problems} problem{'s' * (problems > 1)} found in the installed plugins.")
 

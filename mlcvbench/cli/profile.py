@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from mlcvbench.cli.command import Command
 from mlcvbench.errors import OverrideError, RequestError
+from mlcvbench.stdout import emit
 
 if TYPE_CHECKING:
     from mlcvbench.measure.conventions import Convention, Row
@@ -30,7 +32,7 @@ LINE = 80
 LECTURE_UNITS = ("par K", "FLOPs M", "act MiB", "par MiB")
 
 
-@click.command("profile")
+@click.command("profile", cls=Command)
 @click.argument("settings", nargs=-1, metavar="model=NAME [KEY=VALUE]...")
 @click.option("--json", "as_json", is_flag=True, help="Print rows with exact numbers as JSON.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print rows as CSV.")
@@ -47,13 +49,13 @@ def profile(settings: tuple[str, ...], as_json: bool, as_csv: bool) -> None:
     request = _request(settings)
     rows = _rows(request)
     if as_json:
-        click.echo(json.dumps(_document(request, rows), indent=2))
+        emit(json.dumps(_document(request, rows), indent=2))
     elif as_csv:
         _print_csv(request, rows)
     elif request["convention"] == "standard":
-        click.echo("\n".join(_standard_lines(request, rows)))
+        emit("\n".join(_standard_lines(request, rows)))
     else:
-        click.echo("\n".join(_lecture_lines(request, rows)))
+        emit("\n".join(_lecture_lines(request, rows)))
 
 
 def _request(settings: Sequence[str]) -> dict[str, Any]:
@@ -135,7 +137,7 @@ def _print_csv(request: dict[str, Any], rows: Sequence[Row]) -> None:
     lines = printed(rows) if request["convention"] == "notes" else [row.cells() for row in rows]
     for row, cells in zip(rows, lines, strict=True):
         writer.writerow([*cells, row.receptive_field, row.jump] if standard else cells)
-    click.echo(text.getvalue(), nl=False)
+    emit(text.getvalue(), end="")
 
 
 def _standard_lines(request: dict[str, Any], rows: Sequence[Row]) -> list[str]:

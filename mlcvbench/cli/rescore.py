@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING
 
 import click
 
+from mlcvbench.cli.command import Command
+from mlcvbench.stdout import emit
+
 if TYPE_CHECKING:
     from mlcvbench.records.schema import Record
     from mlcvbench.rescoring import EngineValue
 
 
-@click.command("rescore")
+@click.command("rescore", cls=Command)
 @click.argument("run")
 @click.argument("settings", nargs=-1)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -52,17 +55,17 @@ def _recompute(record: Record, folder: Path, data: dict[str, str], as_json: bool
     result = recompute(record, folder, data)
     if as_json:
         rows = [{"check": d.check, "file": d.file, "wanted": d.wanted, "got": d.got} for d in result.differences]
-        click.echo(json.dumps({"run": record.run_id, "metrics": result.values, "differences": rows}, indent=2))
+        emit(json.dumps({"run": record.run_id, "metrics": result.values, "differences": rows}, indent=2))
     else:
         for name, value in result.values.items():
-            click.echo(f"{name:<20} {_number(value)}")
+            emit(f"{name:<20} {_number(value)}")
         for difference in result.differences:
-            click.echo(str(difference))
+            emit(str(difference))
     if result.differences:
         count = len(result.differences)
         raise CheckFailedError(f"{record.run_id}: {count} recomputed figure{'s' * (count > 1)} differ from the record.")
     if not as_json:
-        click.echo(f"{record.run_id}: every metric recomputed bit for bit.")
+        emit(f"{record.run_id}: every metric recomputed bit for bit.")
 
 
 def _compare_engine(record: Record, folder: Path, engine: str, data: dict[str, str], as_json: bool) -> None:
@@ -72,7 +75,7 @@ def _compare_engine(record: Record, folder: Path, engine: str, data: dict[str, s
     values = values_by_engine(record, folder, engine, data)
     if as_json:
         rows = {v.name: {"record": v.recorded, "engine": v.engine, "difference": v.difference} for v in values}
-        click.echo(json.dumps({"run": record.run_id, "engine": engine, "metrics": rows}, indent=2))
+        emit(json.dumps({"run": record.run_id, "engine": engine, "metrics": rows}, indent=2))
     else:
         _print_table(values, engine)
     differing = [value.name for value in values if value.difference != 0]
@@ -81,16 +84,16 @@ def _compare_engine(record: Record, folder: Path, engine: str, data: dict[str, s
             f"{record.run_id}: engine {engine!r} differs from the record in {len(differing)} of {len(values)} metrics."
         )
     if not as_json:
-        click.echo(f"{record.run_id}: engine {engine!r} gives the record's values bit for bit.")
+        emit(f"{record.run_id}: engine {engine!r} gives the record's values bit for bit.")
 
 
 def _print_table(values: Sequence[EngineValue], engine: str) -> None:
     """Print a line a metric, at most 80 columns: record, engine, and engine less record."""
-    click.echo(f"{'metric':<20} {'record':<22} {engine:<22} difference")
+    emit(f"{'metric':<20} {'record':<22} {engine:<22} difference")
     for value in values:
         gap = value.difference
         shown = "undefined in one" if gap is None else "-" if gap == 0 else f"{gap:+.3g}"
-        click.echo(f"{value.name:<20} {_number(value.recorded):<22} {_number(value.engine):<22} {shown}")
+        emit(f"{value.name:<20} {_number(value.recorded):<22} {_number(value.engine):<22} {shown}")
 
 
 def _number(value: float | None) -> str:

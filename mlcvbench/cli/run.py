@@ -10,6 +10,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from mlcvbench.cli.command import Command
+from mlcvbench.errors import StoreError
+from mlcvbench.stdout import emit
+
 if TYPE_CHECKING:
     from mlcvbench.leaderboard.boards import Board
     from mlcvbench.overrides import Plan
@@ -21,7 +25,7 @@ SITE_FOLDER = "_board"
 WIDTH = 80
 
 
-@click.command("run")
+@click.command("run", cls=Command)
 @click.argument("settings", nargs=-1, required=True)
 @click.option("--dry-run", is_flag=True, help="Print the resolved runs and start nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print the records as JSON instead of the leaderboard.")
@@ -40,7 +44,7 @@ def run(settings: tuple[str, ...], dry_run: bool, as_json: bool, quiet: bool) ->
 
     request = plan(settings)
     if dry_run:
-        click.echo(_plan_text(request, as_json))
+        emit(_plan_text(request, as_json))
         return
     from mlcvbench.cli.progress import Reporter
     from mlcvbench.records.store import Store
@@ -51,9 +55,13 @@ def run(settings: tuple[str, ...], dry_run: bool, as_json: bool, quiet: bool) ->
     with Reporter(quiet=quiet) as reporter:
         result = run_sweep(request.configs, store, on_event=reporter)
     if as_json:
-        click.echo(json.dumps([record.model_dump(mode="json") for record in result.records], indent=2))
+        emit(json.dumps([record.model_dump(mode="json") for record in result.records], indent=2))
     elif result.interrupted is None:
-        _show(result, store)
+        try:
+            _show(result, store)
+        except StoreError as error:
+            error.exit_code = 1  # the request was right; its boards could not be stored
+            raise
     if result.interrupted is not None:
         click.echo(result.summary, err=True)  # at once: whoever presses Ctrl-C does not wait for a board
     sys.exit(result.exit_code)
@@ -84,12 +92,12 @@ def _show(result: SweepResult, store: Store) -> None:
     built = build_boards(store.root, store.root / SITE_FOLDER)
     for board in built.boards:
         if names & _run_ids(board):
-            click.echo(render_terminal(board))
+            emit(render_terminal(board))
     _show_notices(result.records)
     for record in result.records:
         if record.partial and record.status == "ok":
-            click.echo(f"{_partial(record)}\n")
-    click.echo(f"records  {_shown(store.root)}\nboard    {_shown(store.root / SITE_FOLDER / 'site' / 'index.html')}")
+            emit(f"{_partial(record)}\n")
+    emit(f"records  {_shown(store.root)}\nboard    {_shown(store.root / SITE_FOLDER / 'site' / 'index.html')}")
 
 
 def _show_notices(records: Sequence[Record]) -> None:
@@ -102,9 +110,9 @@ def _show_notices(records: Sequence[Record]) -> None:
             said.setdefault(notice.text, []).append(record.model.name)
     for text, models in said.items():
         line = f"notice ({', '.join(dict.fromkeys(models))}): {text}"
-        click.echo("\n".join(textwrap.wrap(line, WIDTH, subsequent_indent="  ", break_on_hyphens=False)))
+        emit("\n".join(textwrap.wrap(line, WIDTH, subsequent_indent="  ", break_on_hyphens=False)))
     if said:
-        click.echo()
+        emit("")
 
 
 def _partial(record: Record) -> str:

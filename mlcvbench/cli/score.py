@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import click
 
+from mlcvbench.cli.command import Command
+from mlcvbench.stdout import emit
 
-@click.command("score")
+
+@click.command("score", cls=Command)
 @click.argument("settings", nargs=-1, required=True)
 @click.option("--json", "as_json", is_flag=True, help="Print the record as JSON.")
 def score(settings: tuple[str, ...], as_json: bool) -> None:
@@ -46,4 +49,4 @@ def score(settings: tuple[str, ...], as_json: bool) -> None:
     except BaseException:
         store.discard(pending)
         raise
-    click.echo(record.model_dump_json(indent=2) if as_json else f"{to_text(record)}\n\nrecord: {folder}")
+    emit(record.model_dump_json(indent=2) if as_json else f"{to_text(record)}\n\nrecord: {folder}")

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import click
 
+from mlcvbench.cli.command import Command
+from mlcvbench.stdout import emit
 
-@click.command("show")
+
+@click.command("show", cls=Command)
 @click.argument("run")
 @click.option("--json", "as_json", is_flag=True, help="Print the record itself.")
 @click.option("--traceback", is_flag=True, help="Print the traceback of a failed run.")
@@ -16,8 +19,8 @@ def show(run: str, as_json: bool, traceback: bool) -> None:
 
     record, _ = open_run(run)
     if as_json:
-        click.echo(record.model_dump_json(indent=2))
+        emit(record.model_dump_json(indent=2))
         return
-    click.echo(to_text(record))
+    emit(to_text(record))
     if traceback and record.error is not None and record.error.traceback:
-        click.echo("\n" + record.error.traceback.rstrip())
+        emit("\n" + record.error.traceback.rstrip())

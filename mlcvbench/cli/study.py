@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from mlcvbench.cli.command import Command
+from mlcvbench.stdout import emit
+
 if TYPE_CHECKING:
     from mlcvbench.studies.planning import Kind
 
@@ -21,7 +24,7 @@ def study() -> None:
     """Study a method without its test split: capacity curves, bias and variance (PNG and CSV)."""
 
 
-@study.command("capacity", short_help="Draw training and validation error against one setting.")
+@study.command("capacity", cls=Command, short_help="Draw training and validation error against one setting.")
 @click.argument("settings", nargs=-1, required=True, metavar="KEY=VALUE...")
 @click.option("--quiet", is_flag=True, help="Say nothing about progress.")
 def capacity(settings: tuple[str, ...], quiet: bool) -> None:
@@ -43,7 +46,7 @@ def capacity(settings: tuple[str, ...], quiet: bool) -> None:
     _carry_out("capacity", settings, quiet)
 
 
-@study.command("bias-variance", short_help="Fit again and again on resampled training data.")
+@study.command("bias-variance", cls=Command, short_help="Fit again and again on resampled training data.")
 @click.argument("settings", nargs=-1, required=True, metavar="KEY=VALUE...")
 @click.option("--quiet", is_flag=True, help="Say nothing about progress.")
 def bias_variance(settings: tuple[str, ...], quiet: bool) -> None:
@@ -78,8 +81,8 @@ def _carry_out(kind: Kind, settings: tuple[str, ...], quiet: bool) -> None:
         measured = measure(asked, progress)
     _write(asked.out, draw(asked, measured))
     _write(asked.out.with_suffix(".csv"), to_csv(asked, measured).encode())
-    click.echo(to_text(asked, measured))
-    click.echo(f"\nwrote {asked.out} and {asked.out.with_suffix('.csv')}")
+    emit(to_text(asked, measured))
+    emit(f"\nwrote {asked.out} and {asked.out.with_suffix('.csv')}")
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -12,13 +12,14 @@ import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import orjson
 
 from mlcvbench.config import RunConfig
 from mlcvbench.contract import Model, Split
 from mlcvbench.measure.isolated import REQUEST_FILE, RESULT_FILE
+from mlcvbench.stdout import take_stdout
 
 PREDICTED_BATCHES = 4
 """Batches that the memory pass predicts."""
@@ -27,7 +28,8 @@ PREDICTED_BATCHES = 4
 def main(folder: Path) -> None:
     """Carry out the request in `folder`."""
     die_with_parent()
-    talk = open_talk()
+    talk = take_stdout()
+    assert talk is not None, "the parent listens to standard output"
     request = orjson.loads((folder / REQUEST_FILE).read_bytes())
     config = RunConfig.from_dict(request["config"])
     model, split, size = _rebuild(config, request["weights"])
@@ -103,13 +105,6 @@ def die_with_parent() -> None:
     """Ask Linux to kill this process when its parent ends, so that no probe outlives its run."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
-
-
-def open_talk() -> TextIO:
-    """Keep standard output for the talk with the parent, and send what anybody prints to standard error."""
-    talk = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)
-    return talk
 
 
 def reset_high_water() -> bool:

@@ -1,8 +1,6 @@
 """The probe: memory and publish timings in processes of their own."""
 
 import os
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -87,19 +85,6 @@ def test_a_live_model_has_no_memory_and_no_publish_timing_and_says_why(config: R
 
     assert measure.measure_memory(config, None).reason == reason
     assert {info.reason for info in timing.latency.values()} == {reason}
-
-
-def test_the_talk_with_a_probe_survives_a_model_that_prints() -> None:
-    code = (
-        "from mlcvbench.measure.probe import open_talk\n"
-        "talk = open_talk()\n"
-        "print('noise', flush=True)\n"
-        "talk.write('ready\\n'); talk.flush()\n"
-    )
-
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-
-    assert (done.stdout, done.stderr) == ("ready\n", "noise\n")
 
 
 def test_a_result_that_is_not_json_is_refused(config: RunConfig, weights: Path) -> None:

@@ -1,0 +1,53 @@
+"""Standard output belongs to results: what else is printed in a process, by C libraries too, goes to standard error.
+
+A process calls `take_stdout` once. Inside `results_apart` even `print` writes to standard error, whoever calls it:
+plugins are at work there, and only `emit` writes results.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
+from typing import TextIO
+
+_kept: list[TextIO | None] = []
+"""Standard output as each `results_apart` that holds has found it; None when it is closed."""
+
+
+def take_stdout() -> TextIO | None:
+    """Return a text stream to standard output, and make descriptor 1 standard error for the rest of the process.
+
+    From here on only that stream reaches standard output: no C library, no process that inherits the descriptors, and
+    no plugin that prints when the interpreter ends. None when standard output is closed.
+    """
+    if sys.stdout is None:
+        return None
+    sys.stdout.flush()
+    copy = fcntl.fcntl(1, fcntl.F_DUPFD_CLOEXEC, 3)  # never 2, which may be closed and is not ours to take
+    stream = os.fdopen(copy, "w", encoding=sys.stdout.encoding, errors="replace")
+    try:
+        os.dup2(2, 1)
+    except OSError:  # standard error is closed
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    return stream
+
+
+@contextmanager
+def results_apart() -> Iterator[None]:
+    """Send what Python code prints inside the block to standard error; `emit` still writes to standard output."""
+    _kept.append(sys.stdout)
+    try:
+        with redirect_stdout(sys.stderr):
+            yield
+    finally:
+        _kept.pop()
+
+
+def emit(text: str, *, end: str = "\n") -> None:
+    """Write a result to standard output; nowhere when that is closed."""
+    stream = _kept[0] if _kept else sys.stdout
+    if stream is not None:
+        print(text, file=stream, end=end, flush=True)
