@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import ctypes
 import os
 import resource
 import signal
@@ -22,12 +21,13 @@ from typing import Any, NoReturn
 
 from mlcvbench.config import RunConfig
 from mlcvbench.limits import MIB
+from mlcvbench.processes import tie_to_parent
 from mlcvbench.records.canonical import loads, to_line
+from mlcvbench.records.durable import message_of
 
 PROGRESS_SECONDS = 0.05
 ADDRESS_SPACE_SLACK = 8 * 1024 * MIB
 """Address space beyond the memory limit on a CPU: libraries reserve far more than they ever touch."""
-_PR_SET_PDEATHSIG = 1
 
 
 class Channel:
@@ -56,7 +56,7 @@ class Channel:
             {
                 "failed": {
                     "type": type(error).__name__,
-                    "message": str(error).strip() or "no message",
+                    "message": message_of(error),
                     "traceback": "".join(traceback.format_exception(error)),
                 }
             }
@@ -67,14 +67,6 @@ class Channel:
         data = memoryview(to_line(message))
         while data:
             data = data[os.write(self._descriptor, data) :]
-
-
-def tie_to_parent(parent: int) -> None:
-    """Have the kernel kill this process when its parent ends; end now if it already has. Linux only."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-        if os.getppid() != parent:
-            os._exit(1)
 
 
 def protect_machine(config: RunConfig) -> None:

@@ -1,4 +1,4 @@
-"""Child process: read and check one data set, print its fingerprint as a line of JSON; `-m mlcvbench.describe_data`."""
+"""Child process: read and check one data set, print its fingerprint as JSON; `-m mlcvbench.describe_data PARENT`."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import sys
 from typing import Any
 
 from mlcvbench.errors import MlcvbenchError
+from mlcvbench.processes import tie_to_parent
+from mlcvbench.stdout import take_stdout
 
 
 def describe(request: dict[str, Any]) -> dict[str, Any]:
@@ -22,8 +24,10 @@ def describe(request: dict[str, Any]) -> dict[str, Any]:
     return {"name": data.name, "version": data.version, "fingerprint": data.fingerprint(), "sizes": sizes}
 
 
-def main() -> int:
-    """Answer the request on standard input."""
+def main(parent: int) -> int:
+    """Answer the request on standard input, the last thing on standard output."""
+    tie_to_parent(parent)
+    answers = take_stdout()
     request = json.load(sys.stdin)
     try:
         answer = describe(request)
@@ -34,9 +38,9 @@ def main() -> int:
     except Exception as error:  # noqa: BLE001 - a plugin's loader may raise anything; the user gets one line
         said = " ".join(f"{type(error).__name__}: {error}".split())
         answer = {"error": f"reading data set {request['dataset']!r} failed: {said}", "exit_code": 1}
-    sys.stdout.write(json.dumps(answer) + "\n")
+    print(json.dumps(answer), file=answers, flush=True)
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(int(sys.argv[1])))

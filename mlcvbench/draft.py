@@ -18,6 +18,7 @@ from mlcvbench.config import RunConfig
 from mlcvbench.contract import LoadedData, Notice, Scorer
 from mlcvbench.errors import RequestError
 from mlcvbench.fitting import Fitted
+from mlcvbench.records.durable import message_of
 from mlcvbench.records.schema import (
     DatasetInfo,
     EnvironmentInfo,
@@ -135,7 +136,7 @@ class Draft:
         self.parts["error"] = ErrorInfo(
             stage=self.current,
             type=type(error).__name__,
-            message=scrub(str(error).strip() or "no message"),
+            message=scrub(message_of(error)),
             traceback=scrub(text),
             limit=f"{self.config.memory_mb} MB" if status == "oom" and self.config.memory_mb else None,
         )

@@ -11,7 +11,6 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,12 +18,13 @@ from typing import IO, TYPE_CHECKING, Any
 
 from mlcvbench import cache
 from mlcvbench.config import RunConfig
+from mlcvbench.describing import describe_data
 from mlcvbench.errors import RecordError
 from mlcvbench.interrupts import deferred
 from mlcvbench.limits import MAX_RECORD_BYTES, MIB
-from mlcvbench.processes import Ending, end_tree, kernel_oom_kills, reap, tree_memory, wait_for
+from mlcvbench.processes import Ending, end_tree, kernel_oom_kills, private_file, reap, tree_memory, wait_for
 from mlcvbench.records.canonical import dumps, loads, read_record, to_record
-from mlcvbench.records.durable import remove_tree, storing
+from mlcvbench.records.durable import remove_tree
 from mlcvbench.records.store import Pending, Store, run_name
 from mlcvbench.run_clock import RunClock
 from mlcvbench.run_key import run_key
@@ -103,7 +103,7 @@ def child_environment(config: RunConfig) -> dict[str, str]:
 
 
 class _Reader:
-    """Reads the child's channel: an unlinked file, so that neither side can block the other."""
+    """Reads the child's channel."""
 
     def __init__(self, file: IO[bytes], progress: Progress) -> None:
         self._descriptor = file.fileno()
@@ -155,9 +155,8 @@ def _run_one(
     config: RunConfig, pending: Pending, log: RunLog, progress: Progress, clock: RunClock, watch: Watch
 ) -> tuple[Outcome, int | None]:
     """Return what came of one child, and the candidate that it was trying when it ended."""
-    root = pending.folder.parent
     asked = dumps({"config": config.to_dict(), "watch": watch.to_dict()})
-    with _unlinked_file(root, asked) as request, _unlinked_file(root) as channel:
+    with private_file(asked) as request, private_file() as channel:
         oom_kills = kernel_oom_kills()
         with deferred():  # an interrupt between fork and return would lose the child
             process = _start(config, pending.folder, request.fileno(), channel.fileno(), log)
@@ -173,16 +172,6 @@ def _run_one(
         if stopped is not None:
             return replace(stopped, stage=reader.stage), reader.trial
         return _outcome(config, reader, ending, log, kernel_oom_kills() > oom_kills), reader.trial
-
-
-def _unlinked_file(folder: Path, data: bytes = b"") -> IO[bytes]:
-    """Return an open file without a name on the store's disk, holding `data`; no crash can leave it behind."""
-    with storing(folder):
-        file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - the caller closes it
-        file.write(data)
-        file.flush()
-        file.seek(0)
-    return file
 
 
 def _start(config: RunConfig, folder: Path, request: int, channel: int, log: RunLog) -> subprocess.Popen[bytes]:
@@ -290,7 +279,6 @@ def _record_of(config: RunConfig, outcome: Outcome) -> Record:
 def _failed_record(config: RunConfig, outcome: Outcome) -> Record:
     from mlcvbench.draft import Draft
     from mlcvbench.records.schema import ErrorInfo
-    from mlcvbench.run_key import describe_data
     from mlcvbench.scrubbing import scrub
 
     draft = Draft(config, _silent)

@@ -1,20 +1,25 @@
-"""Watching and ending the process tree of a run."""
+"""Watching and ending the process tree of a child."""
 
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import select
 import signal
 import subprocess
+import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from mlcvbench.limits import KILL_GRACE_SECONDS
 
 _FALLBACK_POLL = 0.02
+_PR_SET_PDEATHSIG = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +28,29 @@ class Ending:
 
     code: int
     peak_memory: int
+
+
+def private_file(data: bytes = b"") -> IO[bytes]:
+    """Return an open file without a name that holds `data`, for a talk with a child.
+
+    Neither side can block the other, no crash can leave it behind, and (on Linux, where it lies in memory) a full disk
+    cannot keep a child from saying that the disk is full.
+    """
+    if hasattr(os, "memfd_create"):
+        file = os.fdopen(os.memfd_create("mlcvbench"), "w+b")
+    else:
+        file = tempfile.TemporaryFile("w+b")  # noqa: SIM115 - the caller closes it
+    file.write(data)
+    file.seek(0)
+    return file
+
+
+def tie_to_parent(parent: int) -> None:
+    """Have the kernel kill this process when its parent ends; end now if it already has. Linux only."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        if os.getppid() != parent:
+            os._exit(1)
 
 
 def wait_for(process: subprocess.Popen[bytes], seconds: float) -> bool:

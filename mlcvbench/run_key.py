@@ -5,15 +5,14 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
-import subprocess
-import sys
 from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from mlcvbench.config import RunConfig
-from mlcvbench.errors import DataError, RequestError, UnknownNameError
+from mlcvbench.describing import describe_data
+from mlcvbench.errors import RequestError, UnknownNameError
 
 LIBRARIES = ("numpy", "scikit-learn", "torch")
 SHARED_SOURCES = ("mlcvbench_training",)
@@ -63,47 +62,6 @@ def weights_hash(given: str) -> str:
     if path.is_dir():
         return _hash_files(sorted(file for file in path.rglob("*") if file.is_file()), path)
     raise RequestError(f"weights={given}: no file or folder of that name.")
-
-
-def describe_data(config: RunConfig) -> dict[str, Any]:
-    """Return {"fingerprint", "n", "name", "version"} of the run's data, read in a child process and remembered.
-
-    The child also refuses data that contradict themselves, and a protocol or metric that the task does not know. A
-    child, because readers are C code on files from outside: a crash costs one line, not the sweep.
-    """
-    request = {
-        "kind": config.definition.kind,
-        "dataset": config.definition.dataset,
-        "params": config.data_params,
-        "data_seed": config.data_seed,
-        "protocol": config.definition.protocol,
-        "metrics": config.definition.metrics,
-    }
-    return _describe(json.dumps(request, sort_keys=True))
-
-
-@lru_cache(maxsize=64)
-def _describe(request: str) -> dict[str, Any]:
-    done = subprocess.run(
-        [sys.executable, "-P", "-m", "mlcvbench.describe_data"],
-        input=request,
-        capture_output=True,
-        text=True,
-        check=False,
-        start_new_session=True,
-    )
-    try:
-        answer = json.loads(done.stdout.splitlines()[-1])
-    except (IndexError, ValueError):
-        name = json.loads(request)["dataset"]
-        said = done.stderr.strip().splitlines()[-1:]
-        why = f": {' '.join(said[0].split())}" if said else "."
-        raise DataError(f"reading data set {name!r} ended the reader (exit code {done.returncode}){why}") from None
-    if "error" in answer:
-        error = DataError(answer["error"])
-        error.exit_code = answer["exit_code"]
-        raise error
-    return dict(answer)
 
 
 def _identity(config: RunConfig, fingerprint: str) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from mlcvbench import describing
 from mlcvbench.config import RunConfig
 from mlcvbench.errors import StoreError
 from mlcvbench.interrupts import Interrupted, catch_interrupts, deferred
@@ -133,6 +134,7 @@ class _Sweep:
         """Refuse what can be refused before the first fit: an unwritable folder, unreadable data."""
         self._store.ensure_writable()
         self._store.clean_stale()
+        describing.forget()
         self._keys = [run_key(config) for config in self._configs]
 
     def carry_out(self) -> None:

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from mlcvbench.errors import StoreError
+from mlcvbench.errors import MlcvbenchError, StoreError
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -29,6 +29,24 @@ def storing(path: Path) -> Iterator[None]:
         reason = os.strerror(error.errno) if error.errno else str(error)
         advice = "Free some space or choose" if error.errno in FULL else "Choose"
         raise StoreError(f"cannot write {str(named)!r}: {reason}. {advice} another folder.") from error
+
+
+def message_of(error: BaseException) -> str:
+    """Return what an error says in one sentence; of a full disk, also what to do, whoever met it.
+
+    >>> message_of(OSError(errno.ENOSPC, "No space left on device", "runs/a.png"))
+    'no space left on device for a.png; free some space, then the same command resumes.'
+    """
+    said = str(error).strip() or "no message"
+    if isinstance(error, MlcvbenchError):
+        return said
+    if isinstance(error, OSError) and error.errno in FULL:
+        name = f" for {Path(error.filename).name}" if isinstance(error.filename, str) else ""
+        reason = os.strerror(error.errno)
+        said = f"{reason[0].lower()}{reason[1:]}{name}"
+    elif not any(os.strerror(number) in said for number in (errno.ENOSPC, errno.EDQUOT)):
+        return said
+    return f"{said.rstrip('.')}; free some space, then the same command resumes."
 
 
 def write_file(path: Path, data: bytes) -> None:

@@ -12,8 +12,9 @@ import resource
 import sys
 from dataclasses import asdict
 
-from mlcvbench.child import Channel, tie_to_parent
+from mlcvbench.child import Channel
 from mlcvbench.errors import MlcvbenchError
+from mlcvbench.processes import tie_to_parent
 from mlcvbench.studies.planning import Job
 
 

@@ -8,12 +8,11 @@ from pathlib import Path
 import pytest
 from support.runs import config_for
 
-from mlcvbench.errors import DataError, RequestError
+from mlcvbench.errors import RequestError
 from mlcvbench.run_key import (
     compute_fit_key,
     compute_group_key,
     compute_run_key,
-    describe_data,
     run_key,
     source_hash,
     weights_hash,
@@ -112,46 +111,8 @@ def test_weights_are_known_by_their_content(tmp_path: Path) -> None:
         weights_hash(str(tmp_path / "nothing"))
 
 
-def test_data_are_described_in_a_child_and_remembered() -> None:
-    first = describe_data(config_for())
-
-    assert first["name"] == "digits"
-    assert first["sizes"]["test"] == 797
-    assert describe_data(config_for("model=knn")) == first
-
-
-def test_a_metric_that_the_protocol_has_not_is_refused_with_the_data() -> None:
-    config = config_for()
-    misspelt = replace(config, definition=replace(config.definition, metrics=("top1", "macrof1")))
-
-    with pytest.raises(DataError) as error:
-        describe_data(misspelt)
-
-    assert error.value.exit_code == 2
-    assert str(error.value) == "unknown metric 'macrof1'. Did you mean 'macro_f1'?"
-
-
-def test_a_protocol_that_the_task_has_not_is_refused_with_the_data() -> None:
-    config = config_for()
-    unknown = replace(config, definition=replace(config.definition, protocol="top1/single-crop@9"))
-
-    with pytest.raises(DataError, match=r"^unknown classification protocol 'top1/single-crop@9'\. Did you mean"):
-        describe_data(unknown)
-
-
 def test_the_file_of_a_definition_is_not_what_makes_a_run(tmp_path: Path) -> None:
     config = config_for()
     renamed = replace(config, definition=replace(config.definition, file="elsewhere.yaml"))
 
     assert compute_run_key(renamed, "data") == compute_run_key(config, "data")
-
-
-def test_data_that_cannot_be_read_give_the_readers_sentence(tmp_path: Path) -> None:
-    (tmp_path / "train-images-idx3-ubyte").write_bytes(b"short")
-    config = config_for("task=fashion-mnist", f"data.root={tmp_path}")
-
-    with pytest.raises(DataError) as error:
-        describe_data(config)
-
-    assert error.value.exit_code == 2
-    assert str(tmp_path) in str(error.value)
