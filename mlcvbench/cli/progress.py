@@ -93,7 +93,14 @@ def _line(event: SweepEvent) -> str | None:
         said = f"{error.stage}: {error.message}" if error else "no reason given"
         return f"{_head(event)}{record.status}, {said}"
     seconds = sum(record.stage_seconds.values())
-    return f"{_head(event)}ok in {seconds:.0f} s{_chosen(record)}{_lost(record)}{_cut_short(record)}"
+    return f"{_head(event)}ok in {seconds:.0f} s{_chosen(record)}{_lost(record)}{_cut_short(record)}{_doubted(record)}"
+
+
+def _doubted(record: Record) -> str:
+    """Say what speaks against the model's honesty or its time, if anything does."""
+    from mlcvbench.records.doubts import doubts
+
+    return "".join(f"; {doubt.text}" for doubt in doubts(record) if doubt.about != "fit")
 
 
 def _cut_short(record: Record) -> str:

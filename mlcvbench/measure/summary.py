@@ -14,6 +14,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from mlcvbench.contract.batch import Array
+from mlcvbench.records.doubts import is_wide
 from mlcvbench.records.schema import LatencyInfo
 
 SUPPORT = {"p50": 11, "p75": 24, "p90": 64, "p95": 130, "p99": 662, "p999": 6636}
@@ -101,7 +102,8 @@ def summarise(
     """Return one stage's record from the durations (int64 ns) of each process that timed it.
 
     With several processes the median is that of the process medians and the interval predicts a further process;
-    with one the interval is the median's own and says `within-process`.
+    with one the interval is the median's own and says `within-process`. A stage whose interval is too wide to say
+    anything (`doubts.is_wide`) has not converged, however long it was timed.
     """
     kept = [np.asarray(samples, dtype=np.int64) for samples in processes if len(samples)]
     if not kept:
@@ -114,22 +116,24 @@ def summarise(
         interval, kind = prediction_interval(medians), "prediction-95"
     else:
         interval, kind = median_interval(seconds), "within-process"
+    middle = statistics.median(medians)
+    low, high = interval or (None, None)
     return LatencyInfo(
         batch=batch,
         n=len(pooled),
         processes=len(kept),
-        median=statistics.median(medians),
+        median=middle,
         mean=float(seconds.mean()),
         std=float(seconds.std(ddof=1)) if len(pooled) > 1 else None,
-        low=interval[0] if interval else None,
-        high=interval[1] if interval else None,
+        low=low,
+        high=high,
         interval=kind if interval else None,
         min=float(seconds.min()),
         process_medians=medians if len(medians) > 1 else (),
         clock=clock,
         host_bound=host_bound,
         dropped=dropped,
-        converged=converged,
+        converged=converged and not is_wide(low, high, middle),
         reason=reason,
         **quantiles,
     )

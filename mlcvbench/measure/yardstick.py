@@ -14,10 +14,10 @@ from typing import NamedTuple
 import numpy as np
 
 from mlcvbench.contract.batch import Array
+from mlcvbench.records.doubts import is_noisy
 from mlcvbench.records.schema import YardstickInfo
 
 BLOCKS, JOBS = 5, 6
-LEAST_DEVIATION = 0.10
 SIDE, CHANNELS, MAP = 256, 16, 32
 
 
@@ -60,12 +60,11 @@ def _job(left: Array, right: Array, maps: Array, kernels: Array) -> None:
 
 
 def compare(before: Reading, after: Reading) -> YardstickInfo:
-    """Return both readings; `noisy` when they differ by more than max(10 %, 3 x the machine's own deviation)."""
+    """Return both readings; `noisy` when they differ, or one was unsteady in itself, as `doubts.is_noisy` says."""
     own = max(before.deviation, after.deviation)
-    change = abs(after.seconds - before.seconds) / before.seconds
     return YardstickInfo(
         before=before.seconds,
         after=after.seconds,
         deviation=own,
-        noisy=change > max(LEAST_DEVIATION, 3 * own),
+        noisy=is_noisy(before.seconds, after.seconds, own),
     )

@@ -6,48 +6,14 @@ import html
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from mlcvbench.records.doubts import doubts
+from mlcvbench.records.units import count, seconds, size
+
 if TYPE_CHECKING:  # the schema shows its records with this module
-    from mlcvbench.records.schema import Metric, Record, SelectionInfo, TrialInfo
+    from mlcvbench.records.schema import LatencyInfo, Metric, Record, SelectionInfo, TrialInfo
 
 Row = tuple[str, str, str]
 STAGES = ("end_to_end", "preprocess", "forward", "postprocess")
-
-
-def seconds(value: float | None) -> str:
-    """Return a time in the unit that reads best.
-
-    >>> seconds(0.00187), seconds(12.5), seconds(2.5e-6), seconds(None)
-    ('1.87 ms', '12.5 s', '2.5 us', '-')
-    """
-    if value is None:
-        return "-"
-    for unit, scale in (("s", 1.0), ("ms", 1e-3), ("us", 1e-6)):
-        if abs(value) >= scale:
-            return f"{value / scale:.3g} {unit}" if abs(value) < 1000 * scale else f"{value / scale:.0f} {unit}"
-    return f"{value * 1e9:.3g} ns"
-
-
-def count(value: float | None) -> str:
-    """Return a large number with its SI prefix.
-
-    >>> count(17_563_828_224), count(650), count(None)
-    ('17.6 G', '650', '-')
-    """
-    if value is None:
-        return "-"
-    for prefix, scale in (("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3)):
-        if abs(value) >= scale:
-            return f"{value / scale:.3g} {prefix}"
-    return f"{value:g}"
-
-
-def size(value: int | None) -> str:
-    """Return bytes in the unit that reads best.
-
-    >>> size(47_040_000), size(None)
-    ('47 MB', '-')
-    """
-    return "-" if value is None else f"{count(value)}B" if value >= 1000 else f"{value} B"
 
 
 def metric_value(metric: Metric) -> str:
@@ -94,8 +60,12 @@ def rows(record: Record) -> Iterator[Row]:
     yield "run", "trust", record.trust + (f", contaminated: {record.contaminated}" if record.contaminated else "")
     if record.error is not None:
         yield "error", record.error.stage, record.error.message
+    if record.retraction is not None:
+        yield "retracted", record.retraction.date, record.retraction.reason
     for notice in record.notices:
         yield "notices", notice.code, notice.text
+    for doubt in doubts(record):
+        yield "doubts", "", str(doubt)
     for name in metric_order(record):
         yield "metrics", name, metric_value(record.metrics[name])
     yield from _selection_rows(record)
@@ -161,7 +131,7 @@ def _cost_rows(record: Record) -> Iterator[Row]:
         timing = record.latency[stage]
         processes = f"{timing.processes} process{'es' * (timing.processes > 1)}"
         tail = f"p99 {seconds(timing.p99)}, n = {timing.n}, {processes}"
-        yield "latency", f"{stage}, batch {timing.batch}", f"{seconds(timing.median)} (median), {tail}"
+        yield "latency", f"{stage}, batch {timing.batch}", f"{seconds(timing.median)} (median){_ends(timing)}, {tail}"
     if record.throughput.images_per_s is not None:
         rate = f"{record.throughput.images_per_s:,.0f} images/s at batch {record.throughput.batch}"
         yield "cost", "throughput", rate
@@ -178,6 +148,13 @@ def _cost_rows(record: Record) -> Iterator[Row]:
         yield "cost", "memory (device peak)", size(record.memory.device_peak_allocated)
     cached = ", from the cache" if record.fit.cached else ""
     yield "cost", "fit", seconds(record.fit.seconds) + cached
+
+
+def _ends(timing: LatencyInfo) -> str:
+    """Return the 95 % interval of a time's median, nothing where there is none."""
+    if timing.low is None or timing.high is None:
+        return ""
+    return f" [{seconds(timing.low)}, {seconds(timing.high)}]"
 
 
 def _operations(macs: int | None, flops: int | None, reason: str | None) -> str:

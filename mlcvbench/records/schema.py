@@ -140,7 +140,8 @@ class MemoryInfo(Part):
 class LatencyInfo(Part):
     """Seconds of one stage at one batch size. A percentile is null when the count does not support it (measurement 3).
 
-    `low`, `high` with `interval` = `prediction-95` (between processes) or `within-process`.
+    `low`, `high` with `interval` = `prediction-95` (between processes) or `within-process`. `converged`: the count and
+    time that were asked for were reached, and the interval is narrow enough to say something (`doubts.is_wide`).
     """
 
     batch: int = 1
@@ -192,7 +193,7 @@ class FitInfo(Part):
 
 
 class YardstickInfo(Part):
-    """A fixed matmul + convolution job before and after the timing; seconds."""
+    """A fixed matmul + convolution job before and after the timing; seconds. `noisy`: see `doubts.is_noisy`."""
 
     before: float | None = None
     after: float | None = None

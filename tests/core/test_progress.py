@@ -1,14 +1,18 @@
 """What a run's line on the terminal says."""
 
 import io
+import json
 import re
 from pathlib import Path
 
 import pytest
+from support.records import make_record
 
 from mlcvbench.cli import main
 from mlcvbench.cli.progress import Reporter
 from mlcvbench.overrides import plan
+from mlcvbench.records.schema import CheckInfo, FitInfo
+from mlcvbench.records.store import Store
 from mlcvbench.sweep import SweepEvent
 
 DEFINITION = """\
@@ -57,3 +61,30 @@ def test_a_run_on_the_first_samples_says_what_it_came_to_though_no_board_ranks_i
     assert re.search(
         r"^digits-majority-s0-\w+\n    top1 \d.*\] on the first 50 samples; not ranked\n", said, re.MULTILINE
     )
+
+
+def test_what_speaks_against_a_run_is_said_when_it_ends():
+    (config,) = plan(["task=digits", "model=knn"]).configs
+    failed = {"batch_invariant": CheckInfo(passed=False, detail="81.0 % of decisions equal")}
+    record = make_record("knn", checks=failed, fit=FitInfo(seconds=1.0, cached=True), stage_seconds={"fit": 3.0})
+    stream = io.StringIO()
+
+    with Reporter(stream=stream) as report:
+        report(SweepEvent("finished", config, 0, 1, record=record))
+
+    said = "ok in 3 s; check failed: batch_invariant, so no board ranks it\n"
+    assert stream.getvalue() == f"[1/1] knn seed 0: {said}"
+
+
+def test_the_json_of_a_run_holds_its_failed_checks(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    words = ["task=digits", "model=majority", "time=off", "threads=1", f"out={tmp_path}", "--json"]
+    assert main(["run", *words]) == 0
+    store = Store(tmp_path)
+    ((record, _),), _ = store.records()
+    store.replace_record(record.model_copy(update={"checks": {"deterministic": CheckInfo(passed=False, detail="no")}}))
+    capsys.readouterr()
+
+    assert main(["run", *words]) == 0
+
+    (stored,) = json.loads(capsys.readouterr().out)
+    assert stored["checks"] == {"deterministic": {"passed": False, "detail": "no"}}

@@ -1,0 +1,125 @@
+"""What speaks against a record's own numbers: failed honesty checks, times that are uncertain, fits that ended early.
+
+Worked out from what a record holds, so that records of every age are judged alike. A time is doubted when
+
+- the 95 % interval of its median is wider than `WIDE` of the median: boards take times within 20 % of each other for
+  alike, so a wider interval does not even say that much;
+- one stage of a call takes over `LONGER` times what the whole call takes, which cannot be;
+- the yardstick around it moved by more than max(10 %, 3 x its own deviation), or had a deviation of more than
+  `UNSTEADY`: a machine that does not keep its own pace has no excuse in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from mlcvbench.records.units import seconds
+
+if TYPE_CHECKING:  # the schema shows its records with this module
+    from mlcvbench.records.schema import LatencyInfo, Record, YardstickInfo
+
+WIDE = 0.20
+LONGER = 1.05
+CHANGED = 0.10
+UNSTEADY = 0.10
+DECISIVE = ("timed_equals_scored", "deterministic", "batch_invariant")
+"""Honesty checks without which the score and the time are not of one model: who fails one is shown, not ranked."""
+_UNRANKED = ", so no board ranks it"
+HEADLINE = "end_to_end"
+STAGES = ("preprocess", "forward", "postprocess")
+
+
+class Doubt(NamedTuple):
+    """`text` says it in words that all its kind share, `detail` with the numbers of this record.
+
+    `about`: the method's honesty, its time, or its fit.
+    """
+
+    about: Literal["check", "time", "fit"]
+    text: str
+    detail: str
+
+    def __str__(self) -> str:
+        return f"{self.text}: {self.detail}" if self.detail else self.text
+
+
+def doubts(record: Record) -> list[Doubt]:
+    """Return everything that speaks against a record's numbers, failed checks first."""
+    return [*_failed_checks(record), *_timing(record), *_fit(record)]
+
+
+def decisive(record: Record) -> Doubt | None:
+    """Return the failed honesty check for which a record is not ranked, None when it may be."""
+    for name in DECISIVE:
+        check = record.checks.get(name)
+        if check is not None and check.passed is False:
+            return Doubt("check", f"honesty check failed: {name}", check.detail)
+    return None
+
+
+def is_wide(low: float | None, high: float | None, median: float | None) -> bool:
+    """Tell whether an interval says too little of a median; one that is not known says nothing, and is not wide.
+
+    >>> is_wide(0.474, 216.0, 5.79), is_wide(0.98, 1.02, 1.0)
+    (True, False)
+    """
+    return low is not None and high is not None and median is not None and high - low > WIDE * median
+
+
+def is_noisy(before: float, after: float, deviation: float) -> bool:
+    """Tell whether the yardstick moved between two readings (seconds), or was unsteady in itself.
+
+    >>> is_noisy(0.010, 0.0104, 0.02), is_noisy(0.010, 0.0112, 0.02), is_noisy(0.010, 0.010, 0.46)
+    (False, True, True)
+    """
+    return deviation > UNSTEADY or abs(after - before) > max(CHANGED, 3 * deviation) * before
+
+
+def _failed_checks(record: Record) -> Iterator[Doubt]:
+    for name, check in sorted(record.checks.items()):
+        if check.passed is False:
+            yield Doubt("check", f"check failed: {name}{_UNRANKED * (name in DECISIVE)}", check.detail)
+
+
+def _timing(record: Record) -> Iterator[Doubt]:
+    whole = record.latency.get(HEADLINE)
+    if whole is not None and is_wide(whole.low, whole.high, whole.median):
+        yield Doubt("time", f"time uncertain: its 95 % interval is wider than {_percent(WIDE)} of it", _interval(whole))
+    elif whole is not None and whole.n and not whole.converged:
+        yield Doubt("time", "timing did not converge", f"{whole.n} calls were timed before its time was up")
+    if whole is not None and whole.median is not None:
+        for stage in STAGES:
+            part = record.latency.get(stage)
+            if part is not None and part.median is not None and part.median > LONGER * whole.median:
+                said = f"{stage} {seconds(part.median)}, end to end {seconds(whole.median)}"
+                yield Doubt("time", "time contradicts itself: a stage takes longer than the whole call", said)
+                break
+    pace = _yardstick(record.yardstick)
+    if pace is not None:
+        yield Doubt("time", "noisy machine while timing", pace)
+
+
+def _yardstick(info: YardstickInfo) -> str | None:
+    """Return what the yardstick showed when the machine was noisy, None when it was quiet or not read."""
+    if info.before is None or info.after is None or info.deviation is None:
+        return "" if info.noisy else None
+    if not is_noisy(info.before, info.after, info.deviation):
+        return None
+    pace = f"{seconds(info.before)} before and {seconds(info.after)} after it"
+    return f"a fixed job took {pace}, give or take {_percent(info.deviation)}"
+
+
+def _fit(record: Record) -> Iterator[Doubt]:
+    if record.fit.cached:
+        yield Doubt("fit", "fit cost of the original fit (weights cached)", "")
+    if record.fit.cut_short:
+        yield Doubt("fit", "fit cut short by its budget", "")
+
+
+def _interval(latency: LatencyInfo) -> str:
+    return f"{seconds(latency.low)} to {seconds(latency.high)} around {seconds(latency.median)}"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f} %"
