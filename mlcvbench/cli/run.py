@@ -93,7 +93,7 @@ def _show(result: SweepResult, store: Store) -> None:
     for board in built.boards:
         if names & _run_ids(board):
             emit(render_terminal(board))
-    _show_notices(result.records)
+    _show_notices([record for record in result.records if record.run_id not in _ranked(built.boards)])
     for record in result.records:
         if record.partial and record.status == "ok":
             emit(f"{_partial(record)}\n")
@@ -101,7 +101,7 @@ def _show(result: SweepResult, store: Store) -> None:
 
 
 def _show_notices(records: Sequence[Record]) -> None:
-    """Print what the records say about themselves, a sentence once, with the models it is about."""
+    """Print what records that stand on no board say about themselves, a sentence once, with the models it is about."""
     import textwrap
 
     said: dict[str, list[str]] = {}
@@ -127,8 +127,12 @@ def _partial(record: Record) -> str:
 
 def _run_ids(board: Board) -> set[str]:
     """Return the runs behind a board, ranked or not."""
-    ranked = {entry.record.run_id for row in board.rows for entry in row.runs}
-    return ranked | {row.entry.record.run_id for row in board.unranked}
+    return _ranked([board]) | {row.entry.record.run_id for row in board.unranked}
+
+
+def _ranked(boards: Sequence[Board]) -> set[str]:
+    """Return the runs that boards rank; what is to be said of those stands below their tables."""
+    return {entry.record.run_id for board in boards for row in board.rows for entry in row.runs}
 
 
 def _shown(path: Path) -> str:

@@ -12,6 +12,7 @@ from mlcvbench.leaderboard.latency_ranks import with_latency_ranks
 from mlcvbench.leaderboard.ranking import rank
 from mlcvbench.leaderboard.rows import Entry, Row, Unranked, finite, make_row, merge_seeds
 from mlcvbench.leaderboard.superseding import drop_failed_attempts, replaced
+from mlcvbench.records.doubts import decisive
 from mlcvbench.records.schema import DatasetInfo, Metric, Record
 
 UNRESOLVED = "0" * 64
@@ -189,6 +190,7 @@ def why_not_ranked(record: Record, reference: Record, refuted: dict[str, str]) -
         error = record.error
         return f"{record.status} in {error.stage}: {error.message}" if error else record.status
     primary = record.metrics.get(record.primary_metric or "")
+    dishonest = decisive(record)
     n = record.dataset.n if record.dataset else None
     wanted = reference.dataset.n if reference.dataset else None
     reasons = (
@@ -196,6 +198,7 @@ def why_not_ranked(record: Record, reference: Record, refuted: dict[str, str]) -
         (record.partial, "partial: only the first samples were scored (limit=)"),
         (not record.isolated, "not isolated: evaluated inside another process"),
         (record.contaminated is not None, f"contaminated: {record.contaminated}"),
+        (dishonest is not None, str(dishonest)),
         (n != wanted, f"scored on {n} samples where the board has {wanted}"),
         (
             record.primary_metric != reference.primary_metric,

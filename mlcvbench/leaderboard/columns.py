@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
 from mlcvbench.leaderboard.boards import Board
-from mlcvbench.leaderboard.display import COST_TITLES, cost, metric_title, score
+from mlcvbench.leaderboard.display import COST_TITLES, cost, metric_title, score, spread
 from mlcvbench.leaderboard.rows import Cell, Row
 
 Level = Literal["main", "cost", "all"]
@@ -18,7 +18,8 @@ LEVELS: tuple[Level, ...] = ("main", "cost", "all")
 class Column:
     """A numeric column: `title` for people, `unit` of the stored value (SI), `better` the good way round.
 
-    `level`: shown always, from `+ cost` on, or with `all`. `show` formats a value for people.
+    `level`: shown always, from `+ cost` on, or with `all`. `show` formats a value for people, `spread` its interval,
+    empty where that is not printed.
     """
 
     key: str
@@ -28,6 +29,7 @@ class Column:
     better: Literal["high", "low", ""]
     cell: Callable[[Row], Cell]
     show: Callable[[float], str]
+    spread: Callable[[Cell], str]
     about: str
 
 
@@ -57,6 +59,15 @@ def columns_of(board: Board) -> list[Column]:
     return [*metrics[:1], *main, *shown, *metrics[1:], *rest]
 
 
+def used(columns: Iterable[Column], board: Board) -> list[Column]:
+    """Return the columns that have something to say: the score, and what some row has a value of."""
+    return [
+        column
+        for column in columns
+        if column.key == board.primary or any(column.cell(row).value is not None for row in board.rows)
+    ]
+
+
 def _metric_column(board: Board, name: str) -> Column:
     spec = board.metrics[name]
     return Column(
@@ -67,6 +78,7 @@ def _metric_column(board: Board, name: str) -> Column:
         better="high" if spec.higher_is_better else "low",
         cell=lambda row: row.metrics.get(name, Cell(None, reason="not scored")),
         show=lambda value: score(value, spec.unit),
+        spread=lambda cell: spread(cell, spec.unit),
         about=f"{name} ({spec.provenance}); {'higher' if spec.higher_is_better else 'lower'} is better",
     )
 
@@ -81,5 +93,6 @@ def _cost_column(name: str) -> Column:
         better=better,
         cell=lambda row: row.costs[name],
         show=lambda value: cost(name, value),
+        spread=lambda cell: spread(cell, unit) if name == "p50" else "",
         about=about,
     )

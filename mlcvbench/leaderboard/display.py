@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from math import floor, log10
+from math import ceil, floor, log10
 
 from mlcvbench.leaderboard.boards import Board
 from mlcvbench.leaderboard.ranking import SAME_SPEED
-from mlcvbench.leaderboard.rows import Cell, Row
+from mlcvbench.leaderboard.rows import Cell, Row, Unranked
+from mlcvbench.records.doubts import is_wide
+from mlcvbench.records.units import interval_text
 
 DASH = "-"
+SCORE_DIGITS = 4
+SAME_ARMS = 0.05
+"""Ends of a time's interval whose distances from it differ by no more than this share of it are about as far."""
 UNIT_TITLES = {"fraction": "%", "nat": "nat", "px": "px", "m": "m", "1": ""}
 
 
@@ -42,15 +47,33 @@ def score(value: float, unit: str) -> str:
     >>> score(0.98534, "fraction"), score(0.0512345, "nat")
     ('98.53', '0.05123')
     """
-    return f"{100 * value:.2f}" if unit == "fraction" else significant(value, 4)
+    return f"{100 * value:.2f}" if unit == "fraction" else significant(value, SCORE_DIGITS)
 
 
-def half_width(cell: Cell, unit: str) -> str:
-    """Return half the interval, with the digits of `score`; empty where there is none."""
-    if cell.low is None or cell.high is None:
+def spread(cell: Cell, unit: str) -> str:
+    """Return the 95 % interval as it is printed after its value: `±0.87`, or both ends where it is lopsided.
+
+    `±` is half the interval, and stands only where it gives both ends to the last digit that the value is printed with.
+    Of a time (unit `s`, printed in ms) it is the farther end in whole percent, and stands for ends that are about as
+    far and tell enough (`doubts.is_wide`). Empty where there is no interval.
+
+    >>> spread(Cell(0.5, 0.48, 0.52), "fraction"), spread(Cell(1.0, 0.7151, 1.0), "fraction")
+    ('±2.00', '[71.51, 100.00]')
+    >>> spread(Cell(0.005, 0.00496, 0.0051), "s"), spread(Cell(0.00579, 0.000474, 0.216), "s")
+    ('±2%', '[0.474, 216]')
+    """
+    value, low, high = cell.value, cell.low, cell.high
+    if value is None or low is None or high is None:
         return ""
-    half = (cell.high - cell.low) / 2
-    return f"{100 * half:.2f}" if unit == "fraction" else significant(half, 2)
+    below, above = value - low, high - value
+    if unit == "s":
+        if not is_wide(low, high, value) and abs(above - below) <= SAME_ARMS * value:
+            return f"±{max(1, ceil(round(100 * max(below, above) / value, 6)))}%" if value else ""
+        return f"[{cost('p50', low)}, {cost('p50', high)}]"
+    if unit == "fraction":
+        return interval_text(100 * value, 100 * low, 100 * high, 2)
+    decimals = len(score(value or high or low, unit).partition(".")[2])
+    return interval_text(value, low, high, decimals)
 
 
 def metric_title(name: str, unit: str) -> str:
@@ -98,6 +121,14 @@ def rank_text(row: Row) -> str:
     return str(row.rank_low) if row.rank_low == row.rank_high else f"{row.rank_low}-{row.rank_high}"
 
 
+def unranked_score(board: Board, item: Unranked) -> str:
+    """Return the score of a run that is not ranked as the board's column shows one; empty where it has none."""
+    metric = item.entry.record.metrics.get(board.primary)
+    if metric is None or metric.value is None or board.primary not in board.metrics:
+        return ""
+    return score(metric.value, board.metrics[board.primary].unit)
+
+
 def answer(board: Board) -> str:
     """Return the sentence that answers: who is first, how many share it, and which of them is fastest."""
     rows = board.rows
@@ -131,7 +162,6 @@ def answer(board: Board) -> str:
 
 def _figures(board: Board, row: Row, unit: str) -> str:
     cell, fast = row.metrics[board.primary], row.costs["p50"].value
-    half = half_width(cell, unit)
-    value = score(cell.value or 0.0, unit) + (f" ± {half}" if half else "")
+    value = f"{score(cell.value or 0.0, unit)} {spread(cell, unit)}".strip()
     said = f"{board.primary} {value}{' %' if unit == 'fraction' else ''}"
     return f"{said}, {cost('p50', fast)} ms an image" if fast is not None else said

@@ -9,14 +9,16 @@ from typing import Any
 import orjson
 
 from mlcvbench.leaderboard.boards import Board
-from mlcvbench.leaderboard.columns import Column, columns_of
-from mlcvbench.leaderboard.display import DASH, answer, half_width, rank_text
-from mlcvbench.leaderboard.rows import Row
+from mlcvbench.leaderboard.columns import Column, columns_of, used
+from mlcvbench.leaderboard.display import DASH, answer, metric_title, rank_text, unranked_score
+from mlcvbench.leaderboard.notes import Notes, notes_of
+from mlcvbench.leaderboard.rows import Row, Unranked
 from mlcvbench.leaderboard.table import plain
 
 BOARD_SCHEMA = 1
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 LONGEST_REASON = 300
+FLAG = "⚑"
 _MARKDOWN = str.maketrans({"&": "&amp;", "<": "&lt;", **{c: f"\\{c}" for c in "\\`*[]|~"}})
 _LATEX = str.maketrans(
     {
@@ -47,7 +49,8 @@ def to_csv(board: Board) -> str:
         header += [f"{column.key}{unit}"]
         if _has_interval(column, board):
             header += [f"{column.key}_low{unit}", f"{column.key}_high{unit}"]
-    header += ["hardware", "env_class", "trust", "pareto", "seeds", "flags", "plugin", "plugin_version", "date", "runs"]
+    header += ["hardware", "env_class", "trust", "pareto", "seeds", "flags", "notices"]
+    header += ["plugin", "plugin_version", "date", "runs"]
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow([csv_text(name) for name in header])
@@ -59,7 +62,8 @@ def to_csv(board: Board) -> str:
             cells += [cell.value]
             cells += [cell.low, cell.high] if _has_interval(column, board) else []
         texts = [row.hardware, row.env_class, row.trust, "front" if row.front else "", _joined(row.seeds)]
-        texts += ["; ".join(row.flags), row.record.model.plugin, row.record.model.plugin_version]
+        texts += ["; ".join(row.flags), "; ".join(f"{notice.code}: {notice.text}" for notice in row.notices)]
+        texts += [row.record.model.plugin, row.record.model.plugin_version]
         texts += [row_date(row), _joined(entry.record.run_id for entry in row.runs)]
         writer.writerow([*cells, *map(csv_text, texts)])
     return out.getvalue()
@@ -103,11 +107,18 @@ def to_json(board: Board) -> dict[str, Any]:
                 "seed": row.entry.record.seed,
                 "state": row.state,
                 "reason": row.reason,
+                "value": _unranked_value(board, row),
+                "notices": [notice.model_dump() for notice in row.entry.record.notices],
                 "date": row.entry.record.created_utc[:10],
             }
             for row in board.unranked
         ],
     }
+
+
+def _unranked_value(board: Board, item: Unranked) -> float | None:
+    metric = item.entry.record.metrics.get(board.primary)
+    return None if metric is None else metric.value
 
 
 def _row_json(row: Row, columns: list[Column]) -> dict[str, Any]:
@@ -126,6 +137,7 @@ def _row_json(row: Row, columns: list[Column]) -> dict[str, Any]:
         "trust": row.trust,
         "pareto": row.front,
         "flags": list(row.flags),
+        "notices": [notice.model_dump() for notice in row.notices],
         "seeds": list(row.seeds),
         "plugin": row.record.model.plugin,
         "plugin_version": row.record.model.plugin_version,
@@ -136,31 +148,50 @@ def _row_json(row: Row, columns: list[Column]) -> dict[str, Any]:
 
 PAGE_ROWS, LATEX_NAME = 40, 40
 """Rows of a LaTeX table on one page, letters of a name on one line."""
-MARKDOWN_COSTS = ("p50", "macs", "params", "peak_bytes", "fit_s")
+PRINTED_COSTS = ("p50", "macs", "params", "peak_bytes", "fit_s")
 
 
 def to_markdown(board: Board, picture: str | None = None) -> str:
     """Return the board as a Markdown page; `picture` is the path of its scatter."""
-    columns = [c for c in columns_of(board) if c.key == board.primary or c.key in MARKDOWN_COSTS]
     lines = [f"# {md_text(board.title)}", "", md_text(answer(board)), "", _markdown_facts(board), ""]
     if picture:
         lines += [f"![{md_text(board.primary)} against the time of one image]({picture})", ""]
     if board.rows:
-        lines += ["| rank | model | " + " | ".join(md_text(c.title) for c in columns) + " | trust |"]
-        lines += ["| ---: | :--- | " + " | ".join("---:" for _ in columns) + " | :--- |"]
-        for row in board.rows:
-            shown = " | ".join(shown_cell(board, row, column) for column in columns)
-            mark = " ◆" if row.front else ""
-            lines.append(f"| {rank_text(row)} | {md_text(row.name)}{mark} | {shown} | {row.trust} |")
-        lines += ["", "± is half the 95 % interval. Rank: all the ranks a row can have, all pairs tested together."]
-        lines += ["Rows that share first place are not separated. ◆: on the Pareto front of score and p50.", ""]
+        lines += _markdown_table(board)
     if board.unranked:
-        lines += ["## Not ranked", "", "| model | seed | why |", "| :--- | ---: | :--- |"]
+        unit = board.metrics[board.primary].unit if board.primary in board.metrics else ""
+        title = md_text(metric_title(board.primary, unit)) or "score"
+        lines += ["## Not ranked", "", f"| model | seed | {title} | why |", "| :--- | ---: | ---: | :--- |"]
         for item in board.unranked:
             name = f"{item.entry.record.model.name} {item.config}".strip()
-            lines.append(f"| {md_text(name)} | {item.entry.record.seed} | {md_text(shortened(item.reason))} |")
+            value = unranked_score(board, item) or DASH
+            lines.append(
+                f"| {md_text(name)} | {item.entry.record.seed} | {value} | {md_text(shortened(item.reason))} |"
+            )
         lines.append("")
     return "\n".join(lines)
+
+
+def _markdown_table(board: Board) -> list[str]:
+    """Return the ranked rows with the notes below them."""
+    columns, notes = _table_columns(board), notes_of(board.rows)
+    lines = ["| rank | model | " + " | ".join(md_text(c.title) for c in columns) + " | trust |"]
+    lines += ["| ---: | :--- | " + " | ".join("---:" for _ in columns) + " | :--- |"]
+    for row in board.rows:
+        shown = " | ".join(shown_cell(row, column) for column in columns)
+        marks = " ".join(filter(None, (md_text(row.name), "◆" if row.front else "", notes.mark(row, FLAG))))
+        lines.append(f"| {rank_text(row)} | {marks} | {shown} | {row.trust} |")
+    lines += ["", "± is half the 95 % interval, [ ] its ends where it is lopsided. Rank: all the ranks a row can have,"]
+    lines += ["all pairs tested together. Rows that share first place are not separated."]
+    if any(row.front for row in board.rows):
+        lines += ["◆: on the Pareto front of score and p50."]
+    said = notes.lines(FLAG)
+    return [*lines, "", *(f"- {md_text(shortened(text))}" for text in said), *([""] if said else [])]
+
+
+def _table_columns(board: Board) -> list[Column]:
+    """Return the columns of the tables for print: the score, and the costs that some row has."""
+    return used([c for c in columns_of(board) if c.key == board.primary or c.key in PRINTED_COSTS], board)
 
 
 def _markdown_facts(board: Board) -> str:
@@ -172,13 +203,12 @@ def _markdown_facts(board: Board) -> str:
     )
 
 
-def shown_cell(board: Board, row: Row, column: Column) -> str:
-    """Return a cell as text: `98.53 ± 0.24` for a metric, the bare number for a cost, a dash for null."""
+def shown_cell(row: Row, column: Column) -> str:
+    """Return a cell as text: `98.53 ±0.24` for a metric or p50, the bare number for another cost, a dash for null."""
     cell = column.cell(row)
     if cell.value is None:
         return DASH
-    half = half_width(cell, board.metrics[column.key].unit) if column.key in board.metrics else ""
-    return f"{column.show(cell.value)} ± {half}" if half else column.show(cell.value)
+    return f"{column.show(cell.value)} {column.spread(cell)}".strip()
 
 
 def md_text(text: str) -> str:
@@ -200,7 +230,7 @@ def to_latex(board: Board) -> str:
 
     Names that are longer than a line allows are broken in a column of fixed width.
     """
-    columns = [c for c in columns_of(board) if c.key == board.primary or c.key in MARKDOWN_COSTS]
+    columns, notes = _table_columns(board), notes_of(board.rows)
     long = len(board.rows) > PAGE_ROWS
     wraps = any(len(row.name) > LATEX_NAME for row in board.rows)
     table, name = ("longtable" if long else "tabular"), (r"p{0.4\linewidth}" if wraps else "l")
@@ -216,10 +246,19 @@ def to_latex(board: Board) -> str:
     for index, row in enumerate(board.rows):
         if index and row.band != board.rows[index - 1].band:
             lines.append(r"\addlinespace")
-        shown = [tex_text(shown_cell(board, row, c)).replace("±", r"$\pm$") for c in columns]
+        shown = [tex_text(shown_cell(row, c)).replace("±", r"$\pm$") for c in columns]
         text = rf"\raggedright {tex_text(row.name)}" if wraps else tex_text(row.name)
+        text += f"$^{{{mark}}}$" if (mark := notes.mark(row, "")) else ""
         lines.append(" & ".join([rank_text(row).replace("-", "--"), text, *shown]) + r" \\")
-    return "\n".join([*lines, *([] if long else [r"\bottomrule"]), rf"\end{{{table}}}", ""])
+    return "\n".join([*lines, *([] if long else [r"\bottomrule"]), rf"\end{{{table}}}", *_latex_notes(notes), ""])
+
+
+def _latex_notes(notes: Notes) -> list[str]:
+    """Return the notes as a paragraph below a table; nothing where there are none."""
+    said = [f"All rows: {tex_text(shortened(text)).removesuffix('.')}." for text in notes.shared]
+    for number, text in enumerate(notes.numbered, start=1):
+        said.append(f"$^{{{number}}}${tex_text(shortened(text)).removesuffix('.')}.")
+    return [r"\par\smallskip{\footnotesize", *said, r"\par}"] if said else []
 
 
 def tex_text(text: str) -> str:

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from mlcvbench.leaderboard.boards import Board
-from mlcvbench.leaderboard.columns import Column, columns_of
-from mlcvbench.leaderboard.display import DASH, answer, half_width, metric_title, rank_text, score
+from mlcvbench.leaderboard.columns import Column, columns_of, used
+from mlcvbench.leaderboard.display import DASH, answer, metric_title, rank_text, score, spread, unranked_score
 from mlcvbench.leaderboard.export import row_date, shortened
-from mlcvbench.leaderboard.rows import TRUST_ORDER, Entry, Row
+from mlcvbench.leaderboard.notes import Notes, notes_of, said_of
+from mlcvbench.leaderboard.rows import TRUST_ORDER, Cell, Entry, Row
 
 LEADERS_SHOWN = 4
 LONGEST_TITLE = 300
@@ -51,7 +52,7 @@ def _card(board: Board) -> dict[str, Any]:
                 "rank": rank_text(row),
                 "model": row.model,
                 "config": row.config,
-                "score": score(row.metrics[board.primary].value or 0.0, unit),
+                "score": _with_spread(row.metrics[board.primary], unit),
             }
             for row in leaders[:LEADERS_SHOWN]
         ],
@@ -62,9 +63,14 @@ def _card(board: Board) -> dict[str, Any]:
     }
 
 
+def _with_spread(cell: Cell, unit: str) -> str:
+    return f"{score(cell.value or 0.0, unit)} {spread(cell, unit)}".strip()
+
+
 def board(board: Board, rows: Sequence[Row], *, with_picture: bool) -> dict[str, Any]:
     """Return the context of a board page that shows `rows`."""
-    columns = [column for column in columns_of(board) if _used(column, board)]
+    columns = used(columns_of(board), board)
+    notes = notes_of(rows)
     spec = board.metrics.get(board.primary)
     unit = spec.unit if spec else ""
     bands = sorted({row.band for row in rows if row.band is not None})
@@ -72,7 +78,7 @@ def board(board: Board, rows: Sequence[Row], *, with_picture: bool) -> dict[str,
     shown = []
     for place, row in enumerate(rows):
         first = place > 0 and row.band != rows[place - 1].band
-        shown.append(_row(board, row, columns, tinted=row.band in tinted, first=first))
+        shown.append(_row(row, columns, notes, tinted=row.band in tinted, first=first))
     return {
         "board": board,
         "answer": answer(board),
@@ -82,6 +88,12 @@ def board(board: Board, rows: Sequence[Row], *, with_picture: bool) -> dict[str,
         "downloads": ["csv", "json", "md", "tex"],
         "rows": shown,
         "columns": columns,
+        "notes": [
+            *({"number": "", "text": text} for text in notes.shared),
+            *({"number": number, "text": text} for number, text in enumerate(notes.numbered, start=1)),
+        ],
+        "timed": any(row.costs["p50"].value is not None for row in rows),
+        "counted": any(row.costs["params"].value is not None for row in rows),
         "families": sorted({row.family for row in rows if row.family}),
         "hardware": [
             {"key": key, "label": label} for key, label in board.hardware if any(row.env_class == key for row in rows)
@@ -101,6 +113,7 @@ def board(board: Board, rows: Sequence[Row], *, with_picture: bool) -> dict[str,
                 "seed": item.entry.record.seed,
                 "state": item.state,
                 "reason": shortened(item.reason),
+                "score": unranked_score(board, item) or DASH,
                 "date": item.entry.record.created_utc[:10],
             }
             for item in board.unranked
@@ -173,12 +186,7 @@ def _axes(rows: Sequence[Row]) -> list[tuple[str, str, str]]:
     ]
 
 
-def _used(column: Column, board: Board) -> bool:
-    """Tell whether a column has something to say: a main one always, another where some row has a value."""
-    return column.level == "main" or any(column.cell(row).value is not None for row in board.rows)
-
-
-def _row(board: Board, row: Row, columns: Sequence[Column], *, tinted: bool, first: bool) -> dict[str, Any]:
+def _row(row: Row, columns: Sequence[Column], notes: Notes, *, tinted: bool, first: bool) -> dict[str, Any]:
     marks = {"tinted": tinted, "first": first, "leader": row.band == 0}
     return {
         "band": " ".join(name for name, holds in marks.items() if holds),
@@ -188,8 +196,9 @@ def _row(board: Board, row: Row, columns: Sequence[Column], *, tinted: bool, fir
         "config": row.config,
         "family": row.family,
         "front": row.front,
-        "flags": "; ".join(row.flags),
-        "cells": [_cell(board, row, column) for column in columns],
+        "flags": "; ".join(said_of(row)),
+        "mark": notes.mark(row, ""),
+        "cells": [_cell(row, column) for column in columns],
         "trust": row.trust,
         "trust_level": TRUST_ORDER.index(row.trust),
         "env_class": row.env_class,
@@ -201,21 +210,21 @@ def _row(board: Board, row: Row, columns: Sequence[Column], *, tinted: bool, fir
     }
 
 
-def _cell(board: Board, row: Row, column: Column) -> dict[str, Any]:
+def _cell(row: Row, column: Column) -> dict[str, Any]:
     cell = column.cell(row)
-    primary = column.key == board.primary
     title = cell.reason or ""
     if cell.value is not None:
         title = ""
         if cell.low is not None and cell.high is not None:
             title = f"95 %: {column.show(cell.low)} to {column.show(cell.high)}"
     shown = DASH if cell.value is None else column.show(cell.value)
+    around = column.spread(cell) if column.level == "main" else ""
     number = _number(cell.value)
     return {
         "level": column.level,
-        "value": number if number != shown else None,  # the script reads a bare number from the cell's text
+        "value": number if around or number != shown else None,  # the script reads a bare number from the cell's text
         "shown": shown,
-        "half": half_width(cell, board.metrics[column.key].unit) if primary and cell.value is not None else "",
+        "spread": around,
         "title": shortened(title, LONGEST_TITLE),
     }
 

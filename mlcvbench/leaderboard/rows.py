@@ -10,7 +10,8 @@ from pathlib import Path
 from statistics import fmean, median
 
 from mlcvbench.intervals import METHOD
-from mlcvbench.records.schema import EnvironmentInfo, LatencyInfo, Record, Trust
+from mlcvbench.records.doubts import doubts
+from mlcvbench.records.schema import EnvironmentInfo, LatencyInfo, NoticeInfo, Record, Trust
 
 TRUST_ORDER: tuple[Trust, ...] = ("reported", "recomputed", "rerun")
 
@@ -38,7 +39,8 @@ class Row:
     """One line of a board. `runs` are its records by seed; `costs` are in SI units; a smaller `band` is better.
 
     `rank_low`, `rank_high`, `band` are null for a row without replicates. `front`: on the Pareto front of score and
-    p50 among the rows of its hardware; `near_front`: off it, but its score interval reaches it.
+    p50 among the rows of its hardware; `near_front`: off it, but its score interval reaches it. `flags`: what speaks
+    against its numbers (`records.doubts`), in words that rows share; `notices`: what its records say of themselves.
     """
 
     key: str
@@ -52,6 +54,7 @@ class Row:
     costs: Mapping[str, Cell]
     trust: Trust
     flags: tuple[str, ...] = ()
+    notices: tuple[NoticeInfo, ...] = ()
     rank_low: int | None = None
     rank_high: int | None = None
     band: int | None = None
@@ -119,6 +122,7 @@ def make_row(group: Sequence[Entry], label: str) -> Row:
         costs=_costs(records),
         trust=min((record.trust for record in records), key=TRUST_ORDER.index),
         flags=_flags(records),
+        notices=_notices(records),
     )
 
 
@@ -134,16 +138,11 @@ def _merged_metric(records: Sequence[Record], name: str) -> Cell:
 
 
 def _flags(records: Sequence[Record]) -> tuple[str, ...]:
-    flags = {f"check failed: {name}" for r in records for name, check in r.checks.items() if check.passed is False}
-    if any(record.yardstick.noisy for record in records):
-        flags.add("noisy machine while timing")
-    if any(latency.converged is False for r in records for latency in r.latency.values()):
-        flags.add("timing did not converge")
-    if any(record.fit.cached for record in records):
-        flags.add("fit cost of the original fit (weights cached)")
-    if any(record.fit.cut_short for record in records):
-        flags.add("fit cut short by its budget")
-    return tuple(sorted(flags))
+    return tuple(dict.fromkeys(doubt.text for record in records for doubt in doubts(record)))
+
+
+def _notices(records: Sequence[Record]) -> tuple[NoticeInfo, ...]:
+    return tuple(dict.fromkeys(notice for record in records for notice in record.notices))
 
 
 def _costs(records: Sequence[Record]) -> dict[str, Cell]:

@@ -9,17 +9,18 @@ from mlcvbench.leaderboard.boards import Board
 from mlcvbench.leaderboard.display import (
     DASH,
     cost,
-    half_width,
     metric_title,
     prefixed,
     rank_text,
     score,
     significant,
+    spread,
 )
 from mlcvbench.leaderboard.export import shortened
 from mlcvbench.leaderboard.rows import Cell, Entry, Row, hardware_label
 from mlcvbench.leaderboard.run_settings import settings_of
 from mlcvbench.records.display import settings_text
+from mlcvbench.records.doubts import doubts
 from mlcvbench.records.schema import LatencyInfo, Record
 
 TIES_SHOWN = 6
@@ -49,6 +50,8 @@ def run(
         "config": row.config if row else config,
         "retraction": record.retraction,
         "not_ranked": "" if row or record.retraction else shortened(reason, LONGEST_VALUE),
+        "doubts": [str(doubt) for doubt in doubts(record)],
+        "notices": [notice.text for notice in record.notices],
         "headline": _headline(board, row) if row else None,
         "standing": _standing(board, row) if row else "",
         "ties": [{"href": f"{o.record.run_id}.html", "name": o.name} for o in ties[:TIES_SHOWN]],
@@ -80,11 +83,12 @@ def _headline(board: Board, row: Row) -> dict[str, Any]:
     return {
         "title": metric_title(board.primary, unit),
         "shown": score(cell.value or 0.0, unit),
-        "half": half_width(cell, unit),
+        "spread": spread(cell, unit),
         "seeds": len(row.runs) if len(row.runs) > 1 else 0,
         "rank": "" if row.rank_low is None else rank_text(row),
         "of": len(board.rows),
         "p50": "" if fast is None else cost("p50", fast),
+        "p50_spread": spread(row.costs["p50"], "s"),
     }
 
 

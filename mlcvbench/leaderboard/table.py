@@ -5,40 +5,56 @@ from __future__ import annotations
 import textwrap
 
 from mlcvbench.leaderboard.boards import Board
-from mlcvbench.leaderboard.display import COST_TITLES, DASH, answer, cost, half_width, metric_title, rank_text, score
+from mlcvbench.leaderboard.display import (
+    COST_TITLES,
+    DASH,
+    answer,
+    cost,
+    metric_title,
+    rank_text,
+    score,
+    spread,
+    unranked_score,
+)
 from mlcvbench.leaderboard.labels import short_config
+from mlcvbench.leaderboard.notes import Notes, notes_of
 from mlcvbench.leaderboard.rows import Row
 
 COSTS = ("p50", "macs", "params", "peak_bytes", "fit_s")
 FIXED_COLUMNS = 3
-SHORTEST_NAME = 12
+SHORTEST_NAME, LONGEST_MODEL = 12, 20
 UNRANKED_SHOWN = 10
+NOTES_SHOWN = 12
+FLAG = "!"
 
 
 def render_terminal(board: Board, width: int = 80) -> str:
     """Return the board as plain text no wider than `width` columns: ranked rows, then what is not ranked and why.
 
-    A row of dots parts the tie bands.
+    A row of dots parts the tie bands; `!1` behind a name refers to a note below the table.
     """
     unit = board.metrics[board.primary].unit if board.primary else ""
-    header = ["rank", "model", metric_title(board.primary, unit), *(COST_TITLES[name] for name in COSTS)]
-    cells = [_cells(board, row, unit) for row in board.rows]
+    costs = [name for name in COSTS if any(row.costs[name].value is not None for row in board.rows)]
+    header = ["rank", "model", metric_title(board.primary, unit), *(COST_TITLES[name] for name in costs)]
+    cells = [_cells(board, row, unit, costs) for row in board.rows]
+    notes = notes_of(board.rows)
     lines = [*_wrapped(f"{plain(board.title)} · {_data(board)} · {board.protocol_id}", width)]
     if cells:
-        lines += ["", *_table(board, header, cells, width)]
+        lines += ["", *_table(board, header, cells, notes, width)]
     lines += ["", *_wrapped(answer(board), width)]
     if cells:
-        lines += _wrapped(_legend(board), width)
+        lines += _wrapped(_legend(board, missing=any(DASH in line for line in cells)), width)
+    lines += _notes(notes, width)
     lines += _unranked(board, width)
     return "\n".join(line.rstrip() for line in lines) + "\n"
 
 
-def _table(board: Board, header: list[str], cells: list[list[str]], width: int) -> list[str]:
+def _table(board: Board, header: list[str], cells: list[list[str]], notes: Notes, width: int) -> list[str]:
     """Return the rows under their header.
 
     Where names need more room, settings go without `fit.`, and costs that all rows share without a column.
     """
-    names = [(plain(row.model), plain(row.config)) for row in board.rows]
+    names = [(f"{plain(row.model)} {notes.mark(row, FLAG)}".strip(), plain(row.config)) for row in board.rows]
     widths = _widths(header, cells, names, width)
     if widths[1] < _longest(names):
         names = [(model, short_config(config)) for model, config in names]
@@ -79,13 +95,17 @@ def _data(board: Board) -> str:
     return f"{board.dataset.name}, {board.dataset.n:,} sample{'s' * (board.dataset.n != 1)}"
 
 
-def _cells(board: Board, row: Row, unit: str) -> list[str]:
-    cell = row.metrics[board.primary]
-    half = half_width(cell, unit)
-    value = score(cell.value, unit) if cell.value is not None else DASH
-    known = [row.costs[name].value for name in COSTS]
-    costs = [DASH if value is None else cost(name, value) for name, value in zip(COSTS, known, strict=True)]
-    return [rank_text(row), plain(row.model), f"{value} ±{half}" if half else value, *costs]
+def _cells(board: Board, row: Row, unit: str, costs: list[str]) -> list[str]:
+    cell, time = row.metrics[board.primary], row.costs["p50"]
+    value = f"{score(cell.value, unit)} {_narrow(spread(cell, unit))}".strip() if cell.value is not None else DASH
+    known = [row.costs[name].value for name in costs]
+    shown = [DASH if value is None else cost(name, value) for name, value in zip(costs, known, strict=True)]
+    shown[:1] = [f"{shown[0]} {_narrow(spread(time, 's'))}".strip()] if costs[:1] == ["p50"] else shown[:1]
+    return [rank_text(row), plain(row.model), value, *shown]
+
+
+def _narrow(interval: str) -> str:
+    return interval.replace(", ", ",")
 
 
 def _longest(names: list[tuple[str, str]]) -> int:
@@ -93,13 +113,25 @@ def _longest(names: list[tuple[str, str]]) -> int:
 
 
 def _widths(header: list[str], cells: list[list[str]], names: list[tuple[str, str]], width: int) -> list[int]:
-    """Return the widths of as many columns as fit: the model's name gives way first, then costs from the right."""
+    """Return the widths of as many columns as fit.
+
+    Settings give way first, for they have lines of their own, then costs from the right, then the names of models, and
+    last the time.
+    """
     widths = [max(len(line[column]) for line in [header, *cells]) for column in range(len(header))]
-    widths[1] = max(len(header[1]), _longest(names))
-    least = min(SHORTEST_NAME, widths[1])
-    while len(widths) > FIXED_COLUMNS and sum(widths) - widths[1] + least + len(widths) - 1 > width:
+    longest = max(len(header[1]), _longest(names))
+    model = max(len(model) for model, _ in names)
+    shortest = min(SHORTEST_NAME, longest)
+    least = max(shortest, min(model, LONGEST_MODEL))
+
+    def too_wide(name: int) -> bool:
+        return sum(widths) - widths[1] + name + len(widths) - 1 > width
+
+    while len(widths) > FIXED_COLUMNS + 1 and too_wide(least):
         widths.pop()
-    widths[1] = max(least, min(widths[1], width - (sum(widths) - widths[1] + len(widths) - 1)))
+    while len(widths) > FIXED_COLUMNS and too_wide(shortest):
+        widths.pop()
+    widths[1] = max(shortest, min(longest, width - (sum(widths) - widths[1] + len(widths) - 1)))
     return widths
 
 
@@ -147,10 +179,22 @@ def _wrapped(text: str, width: int) -> list[str]:
     return textwrap.wrap(text, width) or [""]
 
 
-def _legend(board: Board) -> str:
-    ranks = "± 95 %; rank: all the ranks a row can have; dots part the tie bands"
+def _notes(notes: Notes, width: int) -> list[str]:
+    """Return the notes below the table, what holds for all rows first."""
+    said = notes.lines(FLAG)
+    hidden = len(said) - NOTES_SHOWN
+    lines = [""] if said else []
+    for text in said[:NOTES_SHOWN]:
+        lines += textwrap.wrap(plain(text), width, subsequent_indent="   ", break_on_hyphens=False)
+    return [*lines, f"and {hidden} more notes, on the page"] if hidden > 0 else lines
+
+
+def _legend(board: Board, *, missing: bool) -> str:
+    """Return how to read the table; `missing`: some number is not there."""
+    ranks = "±, [ ]: 95 %; rank: all the ranks a row can have; dots part the tie bands"
+    last = " -: not measured." if missing else ""
     if all(row.costs["p50"].value is None for row in board.rows):
-        return f"{ranks}. -: not measured."
+        return f"{ranks}.{last}"
     kinds = {
         latency.interval
         for row in board.rows
@@ -160,16 +204,19 @@ def _legend(board: Board) -> str:
     timing = "between processes" if kinds == {"prediction-95"} else "within one process"
     machines = board.hardware
     place = machines[0][1] if len(machines) == 1 else f"{len(machines)} kinds of hardware"
-    return f"{ranks}, the faster first inside one. p50: end to end, batch 1, {timing}, {place}. -: not measured."
+    return f"{ranks}, the faster first inside one. p50: end to end, batch 1, {timing}, {place}.{last}"
 
 
 def _unranked(board: Board, width: int) -> list[str]:
     if not board.unranked:
         return []
+    percent = board.primary in board.metrics and board.metrics[board.primary].unit == "fraction"
     lines = ["", f"not ranked ({len(board.unranked)}):"]
     for row in board.unranked[:UNRANKED_SHOWN]:
         name = f"{row.entry.record.model.name} {row.config}".strip()
-        said = f"  {plain(name)} seed {row.entry.record.seed}: {plain(row.reason)}"
+        shown = unranked_score(board, row)
+        value = f", {board.primary} {shown}{' %' * percent}" if shown else ""
+        said = f"  {plain(name)} seed {row.entry.record.seed}{value}: {plain(row.reason)}"
         lines += textwrap.wrap(said, width, subsequent_indent="    ", max_lines=3, placeholder=" …")
     hidden = len(board.unranked) - UNRANKED_SHOWN
     return [*lines, f"  and {hidden} more"] if hidden > 0 else lines

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean, pstdev, stdev
 
+from mlcvbench.records.units import interval_text
 from mlcvbench.studies.fits import Axis, Point
 from mlcvbench.studies.planning import Study
 from mlcvbench.studies.running import Measured
@@ -125,7 +126,7 @@ def to_text(study: Study, measured: Measured) -> str:
     """Return the study as a table for the terminal."""
     errors = errors_of(study, measured)
     curve = study.kind == "capacity"
-    titles = ["train", "validation", "±", "gap"] if curve else ["bias ~ train", "gap", "spread", "validation", "±"]
+    titles = CURVE_TITLES if curve else TITLES
     rows = [[study.setting or "configuration", *titles, ""]]
     best = best_place(errors, lower_is_better=lower_is_better(measured.axis))
     for index, one in enumerate(errors):
@@ -133,9 +134,10 @@ def to_text(study: Study, measured: Measured) -> str:
         if not one.judge:
             rows.append([one.label, *["-"] * len(titles), said])
             continue
-        half = None if one.interval is None else (one.interval[1] - one.interval[0]) / 2
-        numbers = [one.bias, one.error, half, one.gap] if curve else [one.bias, one.gap, one.spread, one.error, half]
-        shown = ["-" if number is None else f"{number:.2f}" for number in numbers]
+        ends = "-" if one.interval is None else interval_text(one.error, *one.interval, 2)
+        numbers = [one.bias, one.error, one.gap] if curve else [one.bias, one.gap, one.spread, one.error]
+        shown = [f"{number:.2f}" for number in numbers]
+        shown.insert(titles.index("95 %"), ends)
         rows.append([one.label, *shown, said or ("best" if index == best else "")])
     axis = measured.axis
     head = f"{error_title(axis)}; judged by {axis.n:,} samples: {axis.judge}"
@@ -143,13 +145,15 @@ def to_text(study: Study, measured: Measured) -> str:
     return "\n".join([head, "", *_aligned(rows), "", note])
 
 
+TITLES = ("bias ~ train", "gap", "spread", "validation", "95 %")
+CURVE_TITLES = ("train", "validation", "95 %", "gap")
 CURVE_NOTE = """\
-±: half the 95 % interval. The best value is optimistic: it looks better on the
-samples that chose it."""
+95 %: the interval of the validation error, ± where it is symmetric. The best
+value is optimistic: it looks better on the samples that chose it."""
 NOTE = """\
 bias ~ error on its own training samples; variance ~ gap to the validation
-error, and its spread over the repeats. ±: half the 95 % interval of the
-validation error."""
+error, and its spread over the repeats. 95 %: the interval of the validation
+error, ± where it is symmetric."""
 
 
 def lower_is_better(axis: Axis) -> bool:

@@ -163,7 +163,7 @@
   // ---- filter
   function passes(item) {
     const most = (name, factor) => {
-      if (state[name] === "" || !(Number(state[name]) >= 0)) return true;
+      if (state[name] === "" || !(Number(state[name]) >= 0) || !(name in at)) return true;
       const value = item.values[at[name]];
       return value != null && value <= Number(state[name]) * factor;
     };
@@ -186,7 +186,7 @@
       left = left.filter((item) => best.includes(item));
     }
     const front = frontOf(left);
-    if (state.front === "1") left = left.filter((item) => front.on.has(item));
+    if (state.front === "1" && axisNow()) left = left.filter((item) => front.on.has(item));
     const kept = new Set(left);
     for (const item of rows) item.row.hidden = !kept.has(item);
     fillGroups(left);
@@ -228,7 +228,7 @@
   function draw(items, front) {
     const axis = axisNow();
     if (!axis || !globalThis.Plot) return;
-    const cell = (item, key) => item.row.cells[at[key]].textContent.replace("±", " ± ");
+    const cell = (item, key) => item.row.cells[at[key]].textContent.replace(/(?=[±[])/, " ");
     point = drawScatter(scatter, {
       data, axis, items, front,
       error: state.y === "error",
@@ -276,7 +276,7 @@
     later = setTimeout(changed, event.type === "input" && event.target.type !== "checkbox" ? 60 : 0);
   };
   form.addEventListener("input", soon);
-  document.querySelector(".axes").addEventListener("input", soon);
+  document.querySelector(".axes")?.addEventListener("input", soon);
   form.addEventListener("submit", (event) => event.preventDefault());
   form.addEventListener("reset", (event) => { event.preventDefault(); clear(); });
   document.getElementById("clear").addEventListener("click", clear);

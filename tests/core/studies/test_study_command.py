@@ -49,7 +49,7 @@ def test_a_capacity_curve_leaves_a_picture_and_its_numbers(capsys: pytest.Captur
         ("25", "0.97125", "0.92"),
     ]
     assert out.endswith("wrote s.png and s.csv\n")
-    assert re.search(r"^1 +0\.00 +3\.50 +2\.\d\d +3\.50  best$", out, re.MULTILINE)
+    assert re.search(r"^1 +0\.00 +3\.50 +\[1\.\d\d, 7\.\d\d\] +3\.50  best$", out, re.MULTILINE)
 
 
 def test_the_same_study_gives_the_same_files():

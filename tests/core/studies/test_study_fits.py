@@ -133,13 +133,13 @@ def test_a_curve_is_a_table_and_a_csv_with_its_failures():
     assert text == [
         "error (1 - top1), %; judged by 200 samples: val",
         "",
-        "model.k  train  validation     ±    gap",
-        "1         0.00       10.00  4.00  10.00",
-        "5         5.00        8.00     -   3.00  best",
-        "25           -           -     -      -  1 failed: k is too large.",
+        "model.k  train  validation           95 %    gap",
+        "1         0.00       10.00  [7.00, 15.00]  10.00",
+        "5         5.00        8.00              -   3.00  best",
+        "25           -           -              -      -  1 failed: k is too large.",
         "",
-        "±: half the 95 % interval. The best value is optimistic: it looks better on the",
-        "samples that chose it.",
+        "95 %: the interval of the validation error, ± where it is symmetric. The best",
+        "value is optimistic: it looks better on the samples that chose it.",
     ]
     assert (rows[0]["judge_low"], rows[0]["judge_high"], rows[1]["judge_low"]) == ("0.85", "0.93", "")
     assert [row["model.k"] for row in rows] == ["1", "5", "25"]
