@@ -1,4 +1,4 @@
-"""Images whose pixels are numbers, not colours: label maps and 16-bit measurements, read as they are stored.
+"""Images whose pixels are read as they are stored: label maps, colours that stand for classes, 16-bit measurements.
 
 The pixel format decides how a file is read; nothing is converted on the way, because Pillow's conversions clip 16-bit
 values to 255 and turn palette indices into colours.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,11 +20,25 @@ FORMATS = ("PNG", "TIFF", "BMP", "GIF", "PPM")
 """Formats without loss: a label that went through JPEG is no label any more."""
 _BYTE_MODES = ("1", "L", "P")
 _WORD_MODES = ("I;16", "I;16L", "I;16B", "I;16N")
+_COLOR_MODES = ("RGB", "RGBA")
+_OPAQUE = 255
+_NUMBER_MODES = _BYTE_MODES + _WORD_MODES
+
+
+class Pixels(NamedTuple):
+    """What an image file holds.
+
+    `values`: uint8 (H, W) of 1-, 8-bit or palette files, uint16 (H, W) of 16-bit ones, uint8 (H, W, 3) of colours.
+    `palette`: uint8 (N, 3), the colour of each value of a palette file, else None.
+    """
+
+    values: NDArray[Any]
+    palette: NDArray[np.uint8] | None
 
 
 def raster_size(path: Path) -> tuple[int, int]:
     """Return (height, width) from the header. DataError as `read_raster`."""
-    return _read(path, header_only=True).shape[:2]
+    return _read(path, _NUMBER_MODES, header_only=True).values.shape[:2]
 
 
 def read_raster(path: Path) -> NDArray[Any]:
@@ -33,10 +47,18 @@ def read_raster(path: Path) -> NDArray[Any]:
     DataError names the file: missing, of no allowed format, damaged, cut short, too large, with several frames, or
     with colours instead of numbers.
     """
-    return _read(path, header_only=False)
+    return _read(path, _NUMBER_MODES).values
 
 
-def _read(path: Path, *, header_only: bool) -> NDArray[Any]:
+def read_pixels(path: Path) -> Pixels:
+    """Return the numbers of a one-channel image with its palette, or the colours of one with three channels.
+
+    A fourth channel is left out where it is opaque everywhere. DataError as `read_raster`, and for transparent pixels.
+    """
+    return _read(path, _NUMBER_MODES + _COLOR_MODES)
+
+
+def _read(path: Path, modes: tuple[str, ...], *, header_only: bool = False) -> Pixels:
     from PIL import Image
 
     try:
@@ -46,11 +68,10 @@ def _read(path: Path, *, header_only: bool) -> NDArray[Any]:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             with Image.open(path, formats=FORMATS) as image:
-                _check(path, image)
+                _check(path, image, modes)
                 if header_only:
-                    return np.broadcast_to(np.uint8(0), (image.height, image.width))
-                dtype = np.uint8 if image.mode in _BYTE_MODES else np.uint16
-                return np.ascontiguousarray(np.asarray(image), dtype=dtype)
+                    return Pixels(np.broadcast_to(np.uint8(0), (image.height, image.width)), None)
+                return _pixels(path, image)
     except FileNotFoundError:
         raise DataError(f"{path}: no such file.") from None
     except DataError:
@@ -59,14 +80,25 @@ def _read(path: Path, *, header_only: bool) -> NDArray[Any]:
         raise DataError(f"{path}: cannot be read as an image ({error}).") from None
 
 
-def _check(path: Path, image: Any) -> None:
+def _pixels(path: Path, image: Any) -> Pixels:
+    values = np.asarray(image)
+    if image.mode in _COLOR_MODES:
+        if image.mode == "RGBA" and (values[..., 3] != _OPAQUE).any():
+            raise DataError(f"{path}: has transparent pixels, whose colour is not known; save it without transparency.")
+        return Pixels(values[..., :3], None)
+    palette = np.array(image.getpalette("RGB"), np.uint8).reshape(-1, 3) if image.mode == "P" else None
+    return Pixels(np.ascontiguousarray(values, dtype=np.uint16 if image.mode in _WORD_MODES else np.uint8), palette)
+
+
+def _check(path: Path, image: Any, modes: tuple[str, ...]) -> None:
     pixels = image.width * image.height
     if pixels > MAX_PIXELS:
         raise DataError(f"{path}: has {pixels} pixels; the most is {MAX_PIXELS}.")
-    if image.mode not in _BYTE_MODES + _WORD_MODES:
+    if image.mode not in modes:
+        wanted = "one channel of 8 or 16 bits or a palette" + (", or colours (RGB)" if "RGB" in modes else "")
         raise DataError(
-            f"{path}: wanted one channel of 8 or 16 bits or a palette, got {image.mode} "
-            f"({len(image.getbands())} channel(s)); save the numbers themselves, not their colours."
+            f"{path}: wanted {wanted}, got {image.mode} ({len(image.getbands())} channel(s)); "
+            "save the numbers themselves, not their colours."
         )
     if getattr(image, "n_frames", 1) > 1:
         raise DataError(f"{path}: holds {image.n_frames} frames; wanted a single image.")

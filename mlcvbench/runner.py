@@ -105,6 +105,8 @@ def score_stages(config: RunConfig, folder: Path, draft: Draft, answered: Answer
     with draft.stage("score"):
         scored = scoring.score(scorer, answered.predictions, test, shards=config.shards, with_rows=config.intervals)
         draft.parts["metrics"] = scored.metrics()
+        if scored.table is not None:
+            draft.notice(scorer.notices(scored.table))
         draft.notice(answered.task.notices(answered.predictions, test, answered.data.problem, scorer.protocol_id))
     if config.intervals:
         with draft.stage("replicates"):

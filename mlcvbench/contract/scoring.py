@@ -13,6 +13,7 @@ from typing import ClassVar
 import numpy as np
 
 from mlcvbench.contract.batch import Array, Predictions, Targets
+from mlcvbench.contract.notices import Notice
 from mlcvbench.errors import UnknownNameError
 
 
@@ -96,6 +97,10 @@ class Scorer(ABC):
     def undefined(self, table: Table) -> dict[str, str]:
         """Return the metrics that these rows leave undefined, each with the reason; the default knows none."""
         return {}
+
+    def notices(self, table: Table) -> Sequence[Notice]:
+        """Say what the rows of a whole split show that is legal but surely not meant; the default says nothing."""
+        return ()
 
     def unit_groups(self, groups: Array, targets: Targets) -> Array:
         """Return the bootstrap group of each unit; by default a unit is a sample."""

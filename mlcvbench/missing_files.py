@@ -1,0 +1,57 @@
+"""What to say when samples have no file of their own: what lies in the folder instead."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+
+from mlcvbench.errors import DataError
+
+_MOST = 10_000
+"""So many files of a folder are looked at for a name to show."""
+
+
+def missing_files(
+    folder: Path, ids: Sequence[str], files: Mapping[str, Path], wanted: str, refused: Mapping[str, str] | None = None
+) -> DataError:
+    """Return the error for samples `ids` of which some have none of the `files` (by id) that were found in `folder`.
+
+    It names what lies there: a file of that name with another ending, or files of other names. `wanted` says which
+    files are read, `refused` why some endings are not.
+    """
+    missing = [name for name in ids if name not in files]
+    first, count = missing[0], f"{len(missing)} of {len(ids)} samples"
+    same = _same_name(folder, first)
+    if same is not None:
+        why = (refused or {}).get(same.suffix.lower())
+        return DataError(f"{folder}: holds {_below(same, folder)}{f': {why}' if why else ''}; wanted {wanted}.")
+    known = set(ids)
+    others = [path for name, path in files.items() if name not in known] or _some_files(folder, set(files.values()))
+    lead = f"{folder}: has no file for {count}, such as {first!r}"
+    if not others:
+        return DataError(f"{lead}; wanted {wanted}, named like the samples.")
+    shown = next((path for path in others if first.rsplit("/", 1)[-1] in path.name), others[0])
+    more = f" and {len(others) - 1} more" if len(others) > 1 else ""
+    return DataError(f"{lead}; it holds {_below(shown, folder)}{more} of other names; wanted {wanted}.")
+
+
+def _same_name(folder: Path, name: str) -> Path | None:
+    """Return the file of a sample's name with any ending."""
+    place = folder / name
+    found = sorted(place.parent.iterdir()) if place.parent.is_dir() else []
+    return next((path for path in found if path.is_file() and path.with_suffix("") == place), None)
+
+
+def _some_files(folder: Path, but: Collection[Path]) -> list[Path]:
+    """Return files below a folder that are none of `but`, at most some thousands."""
+    found = []
+    for path in folder.rglob("*"):
+        if path.is_file() and path not in but and not path.name.startswith("."):
+            found.append(path)
+        if len(found) == _MOST:
+            break
+    return sorted(found)
+
+
+def _below(path: Path, folder: Path) -> str:
+    return path.relative_to(folder).as_posix()
