@@ -18,6 +18,22 @@ def mlcvbench_tasks() -> list[TaskSpec]:
             summary="Name the class of every pixel.",
             default="scenes-semantic",
             package="mlcvbench_segmentation",
+            reads=(
+                (
+                    "folder of images",
+                    "label images (PNG, TIFF, BMP, GIF) named like the labels: class numbers, a palette, or colours",
+                ),
+                ("folder of arrays", "`.npy`, or `.npz` with one array: whole numbers (H, W), named like the labels"),
+            ),
+            reading=(
+                Param(
+                    "values",
+                    "str",
+                    choices=("indices", "labels", "colors"),
+                    help="what files of predictions hold: 0 to C-1, values as in the label files, or their colours",
+                ),
+                Param("prediction_map", "path", help="CSV of value,class or r,g,b,class: what the files hold instead"),
+            ),
         )
     ]
 
@@ -72,7 +88,7 @@ def mlcvbench_datasets() -> list[DatasetSpec]:
                 Param("root", "path", required=True, help="folder that holds images/ and labels/"),
                 Param("classes", "path", help="text file, one class name a line; default: classes.txt below root"),
                 Param("ignore", "int", default=255, low=-1, high=65535, help="value that is not scored; -1 = none"),
-                Param("label_map", "path", help="CSV of value,class: what the values of the files mean"),
+                Param("label_map", "path", help="CSV of value,class or r,g,b,class; default: label_map.csv below root"),
             ),
         ),
         DatasetSpec(

@@ -41,7 +41,8 @@ def load_bodies(params: Mapping[str, Any], data_seed: int) -> LoadedData:
             parts = parts - np.uint8(1)  # the background wraps round to 255; it has no depth now, so it is not scored
         labels = np.where(depth > 0, parts, np.uint8(ignore_value(len(classes))))
         splits[name] = ArraySplit(name, {"depth": depth}, {"label_map": labels}, ids=scene_ids(settings, name))
-    problem = Problem("segmentation", classes, {"depth": InputSpec(settings.size, "float32")})
+    inputs, extra = {"depth": InputSpec(settings.size, "float32")}, {"sparse": True} if removed else {}
+    problem = Problem("segmentation", classes, inputs, extra)
     return LoadedData("bodies", "1", problem, splits)
 
 

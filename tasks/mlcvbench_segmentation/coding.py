@@ -1,121 +1,198 @@
-"""What the values of label files mean: class lists, label maps, the ignored value."""
+"""What the values and the colours of label files mean: the class of each, or that it is not scored."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from mlcvbench.contract import Array
-from mlcvbench.csv_table import read_rows
 from mlcvbench.errors import DataError
-from mlcvbench.rasters import read_raster
-from mlcvbench.text_lines import read_lines
+from mlcvbench.rasters import read_pixels
+from mlcvbench_segmentation.colors import UNKNOWN, ColorClasses, color_text
 from mlcvbench_segmentation.counting import ignore_value, map_dtype
+from mlcvbench_segmentation.label_arrays import ARRAY_SUFFIXES, read_label_array
 
-IGNORED = "ignore"
-_UNKNOWN = -1
-_VALUES = 1 << 16
+VALUES = 1 << 16
+LEVELS = 256
+_LISTED = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Palette:
+    """The colours (r, g, b) that values have `where`; a file that gives them others is refused with `advice`."""
+
+    colors: Sequence[Sequence[int]]
+    where: str
+    advice: str
+
+    def refuse_other(self, path: Path, values: Array, colors: Array) -> None:
+        """DataError when a value of the file at `path` has another colour than here."""
+        shared = min(len(colors), len(self.colors))
+        known = np.array(self.colors[:shared], dtype=np.uint8)
+        differs = (colors[:shared] != known).any(axis=1)
+        if not differs.any():
+            return
+        used = np.bincount(values.ravel(), minlength=LEVELS)[:shared] > 0
+        if (used & differs).any():
+            value = int(np.flatnonzero(used & differs)[0])
+            raise DataError(
+                f"{path}: value {value} has the colour {color_text(colors[value])} here and "
+                f"{color_text(known[value])} in {self.where}; {self.advice}."
+            )
 
 
 @dataclass(frozen=True, slots=True)
 class Coding:
-    """The class of each file value: `classes` (65536,) int32 holds 0..C-1, the ignored value, or -1 for unknown."""
+    """The class of what label files hold.
 
-    table: Array
+    `table` int32 (65536,): for each value 0..C-1, the ignored value, or -1 for unknown; None where only colours have a
+    meaning, and a grey level v is the colour (v, v, v). `colors`: the class of each colour. `by_color`: files with a
+    palette are read by their colours, else by their values, whose colours must be those of `palette` if there is one.
+    `explicit`: somebody's table says it. `key`: the setting that names such a table. `no_values`: why files of values
+    are refused.
+    """
+
+    table: Array | None
     count: int
+    colors: ColorClasses = field(default_factory=ColorClasses)
+    by_color: bool = False
+    palette: Palette | None = None
+    explicit: bool = False
+    key: str = "data.label_map"
+    no_values: str = ""
 
     @staticmethod
     def plain(count: int, ignore: int | None) -> Coding:
         """Values are class indices as they are; `ignore` (in the files) is not scored."""
-        table = np.full(_VALUES, _UNKNOWN, dtype=np.int32)
+        table = np.full(VALUES, UNKNOWN, dtype=np.int32)
         table[:count] = np.arange(count)
         if ignore is not None:
             table[ignore] = ignore_value(count)
         return Coding(table, count)
 
     @staticmethod
-    def mapped(pairs: Mapping[int, int | None], count: int) -> Coding:
-        """Values have the class `pairs` says, None = not scored; every other value is an error."""
-        table = np.full(_VALUES, _UNKNOWN, dtype=np.int32)
-        for value, index in pairs.items():
+    def mapped(values: Mapping[int, int | None], count: int, colors: Mapping[int, int | None] | None = None) -> Coding:
+        """Values, and colours 0xRRGGBB, have the class that is said, None = not scored; every other one is an error.
+
+        Where colours have classes and no value has one, the values mean nothing.
+        """
+        table = np.full(VALUES, UNKNOWN, dtype=np.int32)
+        for value, index in values.items():
             table[value] = ignore_value(count) if index is None else index
-        return Coding(table, count)
+        known = {color: ignore_value(count) if index is None else index for color, index in (colors or {}).items()}
+        numbered = not known or any(index is not None for index in values.values())
+        return Coding(table if numbered else None, count, ColorClasses(known), by_color=bool(known), explicit=True)
+
+    @property
+    def identity(self) -> bool:
+        """Whether the values 0..C-1 are the classes 0..C-1."""
+        return self.table is not None and np.array_equal(self.table[: self.count], np.arange(self.count))
 
     def decode(self, path: Path, *, ignored: bool) -> Array:
         """Return the label map of a file, uint8 or uint16 (H, W); `ignored`: whether ignored pixels are allowed.
 
-        DataError names the file and the first value that means nothing.
+        DataError names the file and the first value or colour that means nothing.
         """
-        values = read_raster(path)
-        table = self.table[:256] if values.dtype == np.uint8 else self.table
-        bad = table < 0 if ignored else (table < 0) | (table >= self.count)
+        if path.suffix.lower() in ARRAY_SUFFIXES:
+            return self._decode_values(path, read_label_array(path), None, ignored)
+        values, palette = read_pixels(path)
+        if values.ndim == 2:
+            return self._decode_values(path, values, palette, ignored)
+        if not self.colors:
+            raise DataError(
+                f"{path}: holds colours (RGB); save the class numbers, or say with {self.key}=FILE which colour is "
+                "which class (lines r,g,b,class)."
+            )
+        classes = self.colors.of_pixels(values)
+        bad = self._bad(classes, ignored)
+        if bad.any():
+            raise DataError(
+                f"{path}: {int(bad.sum())} pixels have colours of no class, such as {color_text(values[bad][0])}; "
+                f"resizing and JPEG mix colours, and {self.key}=FILE says which there are."
+            )
+        return classes.astype(map_dtype(self.count))
+
+    def _decode_values(self, path: Path, values: Array, palette: Array | None, ignored: bool) -> Array:
+        table = self._table_for(path, values, palette)
+        table = table[:LEVELS] if values.dtype == np.uint8 else table
+        bad = self._bad(table, ignored)
         if bad.any():
             present = np.bincount(values.ravel(), minlength=len(table)) > 0
             if (present & bad).any():
-                raise DataError(f"{path}: value {np.flatnonzero(present & bad)[0]} {self._meaning(ignored)}")
+                raise DataError(f"{path}: {self._meaningless(np.flatnonzero(present & bad)[0], palette, ignored)}")
         decoded: Array = table.astype(map_dtype(self.count))[values]
         return decoded
 
-    def _meaning(self, ignored: bool) -> str:
-        known = np.flatnonzero((self.table >= 0) & (self.table < self.count))
-        listed = f"{known[0]} to {known[-1]}" if len(known) else "none"
+    def _table_for(self, path: Path, values: Array, palette: Array | None) -> Array:
+        """Return the class of each value in a file with one channel, int32 (65536,)."""
+        if palette is not None and self.by_color:
+            return _padded(self.colors.of_colors(palette))
+        if self.no_values:
+            raise DataError(f"{path}: {self.no_values}.")
+        if palette is not None and self.palette is not None:
+            self.palette.refuse_other(path, values, palette)
+        if self.table is None:
+            return _padded(self.colors.of_colors(np.repeat(np.arange(LEVELS, dtype=np.uint8)[:, None], 3, axis=1)))
+        return self.table
+
+    def _bad(self, classes: Array, ignored: bool) -> Array:
+        return classes < 0 if ignored else (classes < 0) | (classes >= self.count)
+
+    def _meaningless(self, value: int, palette: Array | None, ignored: bool) -> str:
         what = "a class or the ignored value" if ignored else "a class"
-        return f"is not {what}; classes have the values {listed}."
+        if palette is not None and self.by_color:
+            color = color_text(palette[value]) if value < len(palette) else "no colour"
+            return f"value {value} has {color}, which is not {what}; {self.key}=FILE says which colours there are."
+        if self.table is None:
+            return f"grey level {value} is not the colour of {what}; {self.key}=FILE says which colours there are."
+        known = np.flatnonzero((self.table >= 0) & (self.table < self.count)).tolist()
+        said = f"classes have the values {_listed(known)} unless {self.key}=FILE says otherwise"
+        return f"value {value} is not {what}; {said}."
 
     def plain_data(self) -> dict[str, Any]:
-        """Return the coding as plain data, for `Problem.extra`."""
-        known = np.flatnonzero(self.table >= 0)
-        return {"values": known.tolist(), "classes": self.table[known].tolist()}
+        """Return the meaning of values and colours as plain data, for `Problem.extra`."""
+        data: dict[str, Any] = {"colors": list(self.colors.classes.items())}
+        if self.table is not None:
+            known = np.flatnonzero(self.table >= 0)
+            data |= {"values": known.tolist(), "classes": self.table[known].tolist()}
+        return data
 
     @staticmethod
     def from_plain(data: Mapping[str, Any], count: int) -> Coding:
         """Rebuild what `plain_data` gave."""
-        table = np.full(_VALUES, _UNKNOWN, dtype=np.int32)
-        table[data["values"]] = data["classes"]
-        return Coding(table, count)
+        table = np.full(VALUES, UNKNOWN, dtype=np.int32)
+        if "values" in data:
+            table[data["values"]] = data["classes"]
+        colors = ColorClasses(dict(data.get("colors", ())))
+        return Coding(table if "values" in data else None, count, colors, by_color=bool(colors))
+
+    def digest(self) -> bytes:
+        """Return bytes that tell any two meanings apart."""
+        values = b"" if self.table is None else self.table.astype("<i4").tobytes()
+        return values + np.array(sorted(self.colors.classes.items()), dtype="<i8").tobytes()
 
 
-def read_classes(path: Path) -> tuple[str, ...]:
-    """Return the class names of a text file, one a line, blank lines left out. DataError names file and line."""
-    names: list[str] = []
-    for number, line in read_lines(path):
-        if line in names or line == IGNORED:
-            raise DataError(f"{path}, line {number}: class name {line!r} is given twice or means 'not scored'.")
-        names.append(line)
-    if not 2 <= len(names) < _VALUES:
-        raise DataError(f"{path}: wanted 2 class names or more, one a line, got {len(names)}.")
-    return tuple(names)
+def _padded(classes: Array) -> Array:
+    table = np.full(VALUES, UNKNOWN, dtype=np.int32)
+    table[: len(classes)] = classes
+    return table
 
 
-def read_label_map(path: Path, classes: Sequence[str], ignore: int | None) -> Coding:
-    """Return the coding of a CSV of lines `value,class`: a class name, its index, or `ignore`. Names may repeat.
+def _listed(values: list[int]) -> str:
+    """Return values in words: a range where there are no gaps.
 
-    DataError names file and line.
+    >>> _listed([0, 1, 2]), _listed([0, 255]), _listed([0, 7, 8, 11, 12, 13, 17])
+    ('0 to 2', '0 and 255', '0, 7, 8, 11, 12 and 2 more')
     """
-    index = {name: place for place, name in enumerate(classes)}
-    pairs: dict[int, int | None] = {} if ignore is None else {ignore: None}
-    given: set[int] = set()
-    for row in read_rows(path):
-        cells = [cell.strip() for cell in row.cells]
-        value, name = cells if len(cells) == 2 else (cells[0], "")
-        if not given and value.lower() == "value":
-            continue
-        where = f"{path}, line {row.line}: "
-        if len(cells) != 2 or not _is_index(value, _VALUES) or int(value) in given:
-            raise DataError(
-                f"{where}wanted a new value from 0 to {_VALUES - 1}, a comma and a class, got {','.join(cells)[:80]!r}."
-            )
-        if name not in index and name != IGNORED and not _is_index(name, len(classes)):
-            raise DataError(f"{where}class {name[:80]!r} is not in the class list.")
-        given.add(int(value))
-        pairs[int(value)] = None if name == IGNORED else index[name] if name in index else int(name)
-    return Coding.mapped(pairs, len(classes))
-
-
-def _is_index(text: str, count: int) -> bool:
-    """Say whether a text is a number from 0 to `count` - 1."""
-    return text.isascii() and text.isdigit() and len(text) <= 9 and int(text) < count
+    if not values:
+        return "none"
+    if len(values) > 2 and values[-1] - values[0] == len(values) - 1:
+        return f"{values[0]} to {values[-1]}"
+    words = [str(value) for value in values[:_LISTED]]
+    if len(values) > _LISTED:
+        return f"{', '.join(words)} and {len(values) - _LISTED} more"
+    return " and ".join(filter(None, [", ".join(words[:-1]), words[-1]]))

@@ -95,8 +95,10 @@ def count_pixels(label: Array, prediction: Array, classes: int, *, ignore: bool)
 
     """
     if label.shape != prediction.shape:
+        turned = label.shape == prediction.shape[::-1]
+        what = "height and width are swapped" if turned else "scale it to the labels' size by nearest neighbours"
         raise PredictionError(
-            f"field 'label_map': wanted {_size(label)} pixels like the labels, got {_size(prediction)}."
+            f"field 'label_map': wanted {_size(label)} pixels like the labels, got {_size(prediction)}; {what}."
         )
     if label.dtype == prediction.dtype == np.uint8 and classes <= IGNORE:
         if prediction.size and int(prediction.max()) >= classes:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from mlcvbench.columns import value_name
 from mlcvbench.contract import LoadedData, check_target, checked_ends
 from mlcvbench.errors import DataError
 from mlcvbench_segmentation.counting import ignore_value, map_dtype
+from mlcvbench_segmentation.scoring import parse_protocol
 
 
 def check_data(data: LoadedData) -> None:
@@ -24,4 +26,22 @@ def check_data(data: LoadedData) -> None:
             raise DataError(
                 f"{place.where}: wanted labels from 0 to {count - 1}, or {ignored} (not scored), in the target "
                 f"'label_map', got {int(np.min(labels[bad]))}."
+            )
+
+
+def refuse_ignored(data: LoadedData, protocol: str) -> None:
+    """Refuse a protocol under which every pixel is scored for labels that leave some out; DataError names the first.
+
+    All labels of the test split are read for it, and only for such a protocol.
+    """
+    if parse_protocol(protocol).ignore is not None:
+        return
+    count = len(data.problem.classes)
+    labels = data.splits["test"].targets()["label_map"]
+    for place, label in enumerate(labels):
+        if (np.asarray(label) >= count).any():
+            other = protocol.replace("ignore-none", f"ignore{ignore_value(count)}")
+            raise DataError(
+                f"data set {data.name!r}: {value_name(labels, place)} has pixels that are not scored, and protocol "
+                f"{protocol!r} scores every pixel; use {other!r}."
             )

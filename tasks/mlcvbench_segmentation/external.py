@@ -1,7 +1,8 @@
-"""Predictions made elsewhere: a folder of label images named like the data set's, coded like its labels."""
+"""Predictions made elsewhere: a folder of label images, or of arrays, named like the data set's labels."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,36 +10,35 @@ from mlcvbench.columns import file_column
 from mlcvbench.contract import External, Problem, Split
 from mlcvbench.errors import DataError
 from mlcvbench.file_sets import files_by_id
-from mlcvbench_segmentation.coding import Coding
+from mlcvbench.missing_files import missing_files
 from mlcvbench_segmentation.folder import LABEL_SUFFIXES
+from mlcvbench_segmentation.label_arrays import ARRAY_SUFFIXES
+from mlcvbench_segmentation.prediction_coding import prediction_coding
+
+LOSSY = dict.fromkeys((".jpg", ".jpeg"), "JPEG changes labels") | {".webp": "WebP may change labels"}
 
 
-def read_predictions(path: Path, split: Split, problem: Problem) -> External:
+def read_predictions(path: Path, split: Split, problem: Problem, settings: Mapping[str, Any]) -> External:
     """Return the folder's label maps as a column that reads one at a time.
 
-    A file is named like its sample (`labels/a/b.png` -> `a/b.png`), one channel of 8 or 16 bits or a palette, values
-    coded like the labels of the data set (a label map applies to both). DataError names the file: a sample without
-    prediction, a prediction of no sample; when it is read, wrong sizes, colours, values that are no class.
+    A file is named like its sample (`labels/a/b.png` -> `a/b.png`): an image of one channel of 8 or 16 bits, of a
+    palette or of colours, or an array of whole numbers where there are no images; what they mean: `prediction_coding`.
+    DataError names the file: a sample without prediction and what lies there instead, a prediction of no sample; when
+    it is read, wrong sizes, values and colours that are no class.
     """
+    wanted = f"label images ({', '.join(LABEL_SUFFIXES)}) or arrays ({', '.join(ARRAY_SUFFIXES)})"
     if not path.is_dir():
-        raise DataError(f"{path}: wanted a folder of label images ({', '.join(LABEL_SUFFIXES)}).")
-    files = files_by_id(path, LABEL_SUFFIXES)
-    missing = next((name for name in split.ids.tolist() if name not in files), None)
-    if missing is not None:
-        raise DataError(f"{path / missing}.png: no such file; {len(split)} samples need a prediction each.")
-    strange = sorted(set(files) - set(split.ids.tolist()))
+        raise DataError(f"{path}: wanted a folder of {wanted}.")
+    files, ids = files_by_id(path, LABEL_SUFFIXES) or files_by_id(path, ARRAY_SUFFIXES), split.ids.tolist()
+    if any(name not in files for name in ids):
+        raise missing_files(path, ids, files, wanted, LOSSY)
+    strange = sorted(set(files) - set(ids))
     if strange and not _is_part(split):
         raise DataError(f"{files[strange[0]]}: is a prediction of no sample in split {split.name!r}.")
-    classes = len(problem.classes)
-    coding = (
-        Coding.from_plain(problem.extra["coding"], classes)
-        if "coding" in problem.extra
-        else Coding.plain(classes, None)
-    )
-    maps: Any = file_column(
-        [files[name] for name in split.ids.tolist()], lambda file: coding.decode(file, ignored=False)
-    )
-    return External({"label_map": maps}, "folder of label images")
+    coding = prediction_coding(problem, settings)
+    maps: Any = file_column([files[name] for name in ids], lambda file: coding.decode(file, ignored=False))
+    kind = "label images" if files[ids[0]].suffix.lower() in LABEL_SUFFIXES else "arrays of labels"
+    return External({"label_map": maps}, f"folder of {kind}")
 
 
 def _is_part(split: Split) -> bool:

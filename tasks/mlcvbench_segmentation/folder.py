@@ -9,7 +9,8 @@ from typing import Any
 from mlcvbench.contract import InputSpec, LoadedData, Problem, Split
 from mlcvbench.errors import DataError
 from mlcvbench.file_sets import files_by_id
-from mlcvbench_segmentation.coding import Coding, read_classes, read_label_map
+from mlcvbench_segmentation.coding import Coding
+from mlcvbench_segmentation.label_map import read_classes, read_label_map
 from mlcvbench_segmentation.split import LabelSplit
 
 LABEL_SUFFIXES = (".png", ".tif", ".tiff", ".bmp", ".gif")
@@ -30,18 +31,17 @@ def load_label_folder(params: Mapping[str, Any], data_seed: int) -> LoadedData: 
     ignore = params.get("ignore", 255)
     coding = _coding(root, params.get("label_map"), classes, None if ignore < 0 else ignore)
     if (root / "test").is_dir():
-        splits: dict[str, Split] = {
-            name: _read_split(root / name, name, coding) for name in SPLITS if (root / name).is_dir()
-        }
+        splits = {name: _read_split(root / name, name, coding) for name in SPLITS if (root / name).is_dir()}
     else:
         splits = {"test": _read_split(root, "test", coding)}
-    return LoadedData("label-folder", "1", segmentation_problem(classes, coding), splits)
+    return label_data("label-folder", classes, coding, splits)
 
 
-def segmentation_problem(classes: tuple[str, ...], coding: Coding) -> Problem:
-    """Return the problem: images of any size; `extra` tells readers of predictions what file values mean."""
-    extra = {"coding": coding.plain_data()}
-    return Problem("segmentation", classes, {"image": InputSpec((None, None, 3))}, extra)
+def label_data(name: str, classes: tuple[str, ...], coding: Coding, splits: Mapping[str, LabelSplit]) -> LoadedData:
+    """Return the data: images of any size; `extra` tells readers of predictions what labels hold, and their colours."""
+    extra = {"coding": coding.plain_data(), "palette": splits["test"].palette}
+    problem = Problem("segmentation", classes, {"image": InputSpec((None, None, 3))}, extra)
+    return LoadedData(name, "1", problem, dict[str, Split](splits))
 
 
 def _coding(root: Path, given: str | None, classes: tuple[str, ...], ignore: int | None) -> Coding:

@@ -35,10 +35,10 @@ def draw(folder: Path, outcome: Outcome) -> list[Plot]:
     import matplotlib.style
 
     table, classes = outcome.table, outcome.problem.classes
-    if not len(table):
+    units, quality = image_iou(table)
+    if not len(units):
         return []
     folder.mkdir(parents=True, exist_ok=True)
-    units, quality = image_iou(table)
     order = units[np.argsort(quality, kind="stable")]
     worst, best = order[:SHOWN], order[::-1][: max(0, min(SHOWN, len(order) - SHOWN))]
     shown = _Shown(outcome, dict(zip(units.tolist(), quality.tolist(), strict=True)))
@@ -54,9 +54,10 @@ def draw(folder: Path, outcome: Outcome) -> list[Plot]:
 
 
 def image_iou(table: Table) -> tuple[Array, Array]:
-    """Return the units that have rows and the mean IoU of the classes that occur in each."""
-    iou = table["hit"] / (table["labelled"] + table["predicted"] - table["hit"])
-    units, place = np.unique(table["unit"], return_inverse=True)
+    """Return the units with a scored pixel and the mean IoU of the classes that occur in each."""
+    union = table["labelled"] + table["predicted"] - table["hit"]
+    iou = table["hit"][union > 0] / union[union > 0]
+    units, place = np.unique(table["unit"][union > 0], return_inverse=True)
     return units, np.bincount(place, iou) / np.bincount(place)
 
 

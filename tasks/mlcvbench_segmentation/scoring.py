@@ -7,15 +7,17 @@ image scores; `boundary_f` alone is a mean over images, as its authors define it
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from mlcvbench.columns import value_name
-from mlcvbench.contract import Array, MetricSpec, Predictions, Problem, Scorer, Table, Targets, Values
+from mlcvbench.contract import Array, MetricSpec, Notice, Predictions, Problem, Scorer, Table, Targets, Values
 from mlcvbench.errors import DataError, PredictionError, UnknownNameError
 from mlcvbench_segmentation.boundary import boundary_scores
 from mlcvbench_segmentation.counting import IGNORE, IGNORE_WIDE, count_pixels, ignore_value
+from mlcvbench_segmentation.notices import notices
 
 BOUNDARY_TOLERANCE = 0.0075
 PRIMARY = {"miou": "miou", "class-accuracy": "mean_accuracy"}
@@ -84,13 +86,16 @@ class SegmentationScorer(Scorer):
                 f"protocol {protocol!r} ignores {given}, but label maps of {self.classes} classes hold {wanted} "
                 f"where a pixel is ignored; use {other!r}."
             )
+        self.class_names, self.sparse = problem.classes, bool(problem.extra.get("sparse"))
         self.class_metrics = iou_names(problem.classes)
         self.metrics = metrics_of(self.rules, problem.classes)
 
     def rows(self, predictions: Predictions, targets: Targets, units: Array) -> Table:
         """Return a row a (image, class that occurs in it): unit, rank = class, hit, predicted, labelled, boundary_f.
 
-        One image is read and counted at a time. PredictionError and DataError name the image.
+        `ignored`: the pixels of the image that are not scored, in its first row, which is there even when it has no
+        others (then of zeros); 0 in the other rows. One image is read and counted at a time. PredictionError and
+        DataError name the image.
         """
         names, counts, scores = [], [], []
         labels, predicted_maps = targets["label_map"], predictions["label_map"]
@@ -102,13 +107,16 @@ class SegmentationScorer(Scorer):
             except DataError as error:
                 raise DataError(f"{value_name(labels, place)}: {error}") from None
             present = np.flatnonzero(counted.any(axis=0))
+            present = present if len(present) else np.zeros(1, np.int64)
             names.append(np.stack([np.full(len(present), unit), present]))
-            counts.append(counted[:, present])
+            ignored = np.zeros(len(present), np.int64)
+            ignored[0] = label.size - counted[2].sum()
+            counts.append(np.stack([*counted[:, present], ignored]))
             if self.rules.boundary:
                 scores.append(boundary_scores(label, predicted, self.classes, BOUNDARY_TOLERANCE)[present])
         where = np.concatenate([np.empty((2, 0), np.int64), *names], axis=1)
-        counted = np.concatenate([np.empty((3, 0), np.int64), *counts], axis=1)
-        columns = {"unit": where[0], "rank": where[1], **dict(zip(_COUNTS, counted, strict=True))}
+        counted = np.concatenate([np.empty((4, 0), np.int64), *counts], axis=1)
+        columns = {"unit": where[0], "rank": where[1], **dict(zip((*_COUNTS, "ignored"), counted, strict=True))}
         if self.rules.boundary:
             columns["boundary_f"] = np.concatenate([np.empty(0), *scores])
         return Table(columns)
@@ -148,6 +156,9 @@ class SegmentationScorer(Scorer):
             return dict.fromkeys(missing, "no pixel is scored")
         absent = "the class is neither labelled nor predicted"
         return {name: absent if name in self.class_metrics else "no class has a boundary" for name in missing}
+
+    def notices(self, table: Table) -> Sequence[Notice]:
+        return notices(table, self.class_names, sparse=self.sparse)
 
     def _sums(self, table: Table, weights: Array, values: Array) -> Array:
         """Return the weighted sums (R, C) of a column over images."""

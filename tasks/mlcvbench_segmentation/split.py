@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,7 +17,8 @@ from mlcvbench.contract import Array, Batch, Split, Targets
 from mlcvbench.errors import DataError
 from mlcvbench.file_sets import file_digest
 from mlcvbench.images import read_image
-from mlcvbench_segmentation.coding import Coding
+from mlcvbench.rasters import read_pixels
+from mlcvbench_segmentation.coding import Coding, Palette
 
 
 class LabelSplit(Split):
@@ -26,8 +30,30 @@ class LabelSplit(Split):
         self.name, self.ids = name, np.array(ids)
         self.groups = self.ids
         self._label_files, self._images, self._coding = list(labels), images, coding
-        self._labels = file_column(self._label_files, _decoder(coding))
+        self._labels = file_column(self._label_files, self._decode)
         self._digest: str | None = None
+
+    @cached_property
+    def palette(self) -> list[list[int]] | None:
+        """The colours (r, g, b) of the values in the first label file, None when it has no palette.
+
+        A file that cannot be read has none; what is wrong with it is said when its labels are wanted.
+        """
+        with contextlib.suppress(DataError):
+            found = read_pixels(self._label_files[0]).palette
+            return None if found is None else found.tolist()
+        return None
+
+    @cached_property
+    def _checked_coding(self) -> Coding:
+        """The coding; where no label map says what values mean, all files must give them the same colours."""
+        if self._coding.explicit or self.palette is None:
+            return self._coding
+        advice = "say what the values (value,class) or the colours (r,g,b,class) mean with data.label_map=FILE"
+        return replace(self._coding, palette=Palette(self.palette, str(self._label_files[0]), advice))
+
+    def _decode(self, path: Path) -> Array:
+        return self._checked_coding.decode(path, ignored=True)
 
     @property
     def ragged(self) -> bool:
@@ -54,12 +80,8 @@ class LabelSplit(Split):
         """Digest ids, the meaning of label values, and the bytes of the files; images count only when there are any."""
         if self._digest is None:
             digest = hashlib.sha256("\n".join(self.ids.tolist()).encode())
-            digest.update(self._coding.table.astype("<i4").tobytes())
+            digest.update(self._coding.digest())
             for path in [*self._label_files, *(self._images or [])]:
                 digest.update(file_digest(path))
             self._digest = digest.hexdigest()
         return self._digest
-
-
-def _decoder(coding: Coding) -> Callable[[Path], Array]:
-    return lambda path: coding.decode(path, ignored=True)

@@ -25,7 +25,7 @@ from mlcvbench.contract import (
 from mlcvbench.errors import PredictionError
 from mlcvbench.stored_maps import stored_maps, write_maps
 from mlcvbench_segmentation.counting import map_dtype
-from mlcvbench_segmentation.data_checks import check_data
+from mlcvbench_segmentation.data_checks import check_data, refuse_ignored
 from mlcvbench_segmentation.scoring import PROTOCOLS, SegmentationScorer, metrics_of, parse_protocol
 
 
@@ -44,11 +44,21 @@ class SegmentationTask(Task):
     def scorer(self, protocol: str, problem: Problem) -> Scorer:
         return SegmentationScorer(protocol, problem)
 
+    def about(self, protocol: str) -> str:
+        return (
+            "Pixels are counted over the whole data set, then classes are averaged. ignoreVALUE: pixels with this "
+            "label are not scored. A class without a labelled or predicted pixel is left out of means (absent-skip) "
+            "or counts as 0 (absent-zero)."
+        )
+
     def metrics_of(self, protocol: str) -> tuple[MetricSpec, ...]:
         return metrics_of(parse_protocol(protocol), ("CLASS",))
 
     def check_data(self, data: LoadedData) -> None:
         check_data(data)
+
+    def check_protocol(self, data: LoadedData, protocol: str) -> None:
+        refuse_ignored(data, protocol)
 
     def check(self, predictions: Predictions, ids: Array, problem: Problem) -> Predictions:
         if not isinstance(predictions, dict) or "label_map" not in predictions:
@@ -82,7 +92,7 @@ class SegmentationTask(Task):
     def read_external(self, path: Path, split: Split, problem: Problem, settings: Mapping[str, Any]) -> External:
         from mlcvbench_segmentation.external import read_predictions
 
-        return read_predictions(path, split, problem)
+        return read_predictions(path, split, problem, settings)
 
     def plot(self, folder: Path, outcome: Outcome) -> list[Plot]:
         from mlcvbench_segmentation.plots import draw

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mlcvbench.contract import LoadedData, Split
+from mlcvbench.contract import LoadedData
 from mlcvbench.errors import DataError
 from mlcvbench.text_lines import read_names
 from mlcvbench_segmentation.coding import Coding
-from mlcvbench_segmentation.folder import segmentation_problem
+from mlcvbench_segmentation.folder import label_data
 from mlcvbench_segmentation.split import LabelSplit
 
 CLASSES = (
@@ -29,10 +29,10 @@ def load_voc(params: Mapping[str, Any], data_seed: int) -> LoadedData:  # noqa: 
         raise DataError(f"data.root={root}: no such folder.")
     coding = Coding.plain(len(CLASSES), VOID)
     wanted = params.get("split", "val")
-    splits: dict[str, Split] = {"test": _read_split(root, wanted, "test", coding)}
+    splits = {"test": _read_split(root, wanted, "test", coding)}
     if wanted == "val" and (root / "ImageSets/Segmentation/train.txt").is_file():
         splits["train"] = _read_split(root, "train", "train", coding)
-    return LoadedData("voc-segmentation", "1", segmentation_problem(CLASSES, coding), splits)
+    return label_data("voc-segmentation", CLASSES, coding, splits)
 
 
 def _read_split(root: Path, listed: str, name: str, coding: Coding) -> LabelSplit:

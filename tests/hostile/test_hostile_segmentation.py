@@ -12,10 +12,11 @@ from support.label_folders import label_maps, write_label_folder, write_png, wri
 from mlcvbench import scoring
 from mlcvbench.contract import Problem
 from mlcvbench.errors import DataError, MlcvbenchError, PredictionError, RecordError
-from mlcvbench_segmentation.coding import read_classes, read_label_map
 from mlcvbench_segmentation.folder import load_label_folder
 from mlcvbench_segmentation.task import SegmentationTask, check_map
 from mlcvbench_segmentation.voc import load_voc
+
+WANTED = "label images (.png, .tif, .tiff, .bmp, .gif) or arrays (.npy, .npz)"
 
 
 @pytest.fixture
@@ -40,11 +41,17 @@ def message(action) -> str:
     return str(caught.value)
 
 
+def no_class(value: int) -> str:
+    return f"value {value} is not a class; classes have the values 0 to 2 unless prediction_map=FILE says otherwise."
+
+
 def test_a_missing_prediction_is_named(case):
     root, score = case
     (root / "out/1.png").unlink()
 
-    assert message(score) == f"{root / 'out/1.png'}: no such file; 3 samples need a prediction each."
+    assert message(score) == (
+        f"{root / 'out'}: has no file for 1 of 3 samples, such as '1'; wanted {WANTED}, named like the samples."
+    )
 
 
 def test_a_prediction_of_no_sample_is_named(case):
@@ -59,22 +66,42 @@ def test_a_prediction_of_wrong_size_is_named(case):
     write_png(root / "out/1.png", np.zeros((2, 3), np.uint8))
 
     assert message(score) == (
-        f"{root / 'out/1.png'}: field 'label_map': wanted 7 x 8 pixels like the labels, got 2 x 3."
+        f"{root / 'out/1.png'}: field 'label_map': wanted 7 x 8 pixels like the labels, got 2 x 3; "
+        "scale it to the labels' size by nearest neighbours."
+    )
+
+
+def test_a_prediction_with_swapped_sides_is_named(case):
+    root, score = case
+    write_png(root / "out/1.png", np.zeros((8, 7), np.uint8))
+
+    assert message(score) == (
+        f"{root / 'out/1.png'}: field 'label_map': wanted 7 x 8 pixels like the labels, got 8 x 7; "
+        "height and width are swapped."
     )
 
 
 @pytest.mark.parametrize(
-    ("shape", "got"),
-    [((6, 8, 3), "RGB (3 channel(s))"), ((6, 8, 4), "RGBA (4 channel(s))"), ((6, 8, 2), "LA (2 channel(s))")],
+    ("shape", "said"),
+    [
+        (
+            (6, 8, 3),
+            "holds colours (RGB); save the class numbers, or say with prediction_map=FILE which colour is which class "
+            "(lines r,g,b,class).",
+        ),
+        ((6, 8, 4), "has transparent pixels, whose colour is not known; save it without transparency."),
+        (
+            (6, 8, 2),
+            "wanted one channel of 8 or 16 bits or a palette, or colours (RGB), got LA (2 channel(s)); "
+            "save the numbers themselves, not their colours.",
+        ),
+    ],
 )
-def test_a_prediction_in_colours_is_refused(case, shape, got):
+def test_a_prediction_in_colours_without_a_meaning_is_refused(case, shape, said):
     root, score = case
     write_png(root / "out/0.png", np.zeros(shape, np.uint8))
 
-    assert message(score) == (
-        f"{root / 'out/0.png'}: wanted one channel of 8 or 16 bits or a palette, got {got}; "
-        "save the numbers themselves, not their colours."
-    )
+    assert message(score) == f"{root / 'out/0.png'}: {said}"
 
 
 @pytest.mark.parametrize("value", [3, 255])
@@ -82,7 +109,7 @@ def test_a_predicted_value_that_is_no_class_is_refused(case, value):
     root, score = case
     write_png(root / "out/0.png", np.full((6, 8), value, np.uint8))
 
-    assert message(score) == f"{root / 'out/0.png'}: value {value} is not a class; classes have the values 0 to 2."
+    assert message(score) == f"{root / 'out/0.png'}: {no_class(value)}"
 
 
 def test_a_16_bit_prediction_is_read_by_its_values(case):
@@ -91,7 +118,7 @@ def test_a_16_bit_prediction_is_read_by_its_values(case):
     score()
     write_png(root / "out/0.png", np.full((6, 8), 257, np.uint16))
 
-    assert message(score) == f"{root / 'out/0.png'}: value 257 is not a class; classes have the values 0 to 2."
+    assert message(score) == f"{root / 'out/0.png'}: {no_class(257)}"
 
 
 def test_a_label_value_without_meaning_is_refused(case):
@@ -99,7 +126,8 @@ def test_a_label_value_without_meaning_is_refused(case):
     write_png(root / "set/labels/2.png", np.full((8, 8), 9, np.uint8))
 
     assert message(score) == (
-        f"{root / 'set/labels/2.png'}: value 9 is not a class or the ignored value; classes have the values 0 to 2."
+        f"{root / 'set/labels/2.png'}: value 9 is not a class or the ignored value; classes have the values 0 to 2 "
+        "unless data.label_map=FILE says otherwise."
     )
 
 
@@ -201,40 +229,6 @@ def test_an_ignored_value_that_is_a_class_is_refused(tmp_path):
         "data.ignore=0 is also the value of class 'sky'; "
         "say what the values mean with data.label_map=FILE, or set data.ignore=-1."
     )
-
-
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        ("a\na\n", "line 2: class name 'a' is given twice or means 'not scored'."),
-        ("ignore\nb\n", "line 1: class name 'ignore' is given twice or means 'not scored'."),
-        ("a\n", "wanted 2 class names or more, one a line, got 1."),
-    ],
-)
-def test_bad_class_lists_name_the_line(tmp_path, text, said):
-    path = tmp_path / "classes.txt"
-    path.write_text(text)
-
-    assert message(lambda: read_classes(path)).endswith(said)
-
-
-@pytest.mark.parametrize(
-    ("line", "said"),
-    [
-        ("x,a", "line 2: wanted a new value from 0 to 65535, a comma and a class, got 'x,a'."),
-        ("70000,a", "line 2: wanted a new value from 0 to 65535, a comma and a class, got '70000,a'."),
-        ("1,b", "line 2: wanted a new value from 0 to 65535, a comma and a class, got '1,b'."),
-        ("2,zebra", "line 2: class 'zebra' is not in the class list."),
-        ("2,9", "line 2: class '9' is not in the class list."),
-        ("2", "line 2: wanted a new value from 0 to 65535, a comma and a class, got '2'."),
-        ("2,a,b", "line 2: wanted a new value from 0 to 65535, a comma and a class, got '2,a,b'."),
-    ],
-)
-def test_bad_label_maps_name_the_line(tmp_path, line, said):
-    path = tmp_path / "map.csv"
-    path.write_text(f"1,a\n{line}\n")
-
-    assert message(lambda: read_label_map(path, ("a", "b"), 255)) == f"{path}, {said}"
 
 
 @pytest.mark.parametrize("name", ["../../etc/passwd", "a b"])

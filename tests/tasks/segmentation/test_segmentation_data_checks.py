@@ -51,3 +51,19 @@ def test_wrong_label_maps_are_refused(data, said):
         SegmentationTask().check_data(data)
 
     assert str(caught.value) == f"data set 'mine', split 'test'{said}"
+
+
+@pytest.mark.parametrize("protocol", ["miou/ignore-none/absent-skip@1", "class-accuracy/ignore-none/absent-zero@1"])
+def test_a_protocol_that_scores_every_pixel_is_refused_for_labels_that_leave_some_out(protocol):
+    SegmentationTask().check_protocol(data_of(np.where(LABELS == 255, np.uint8(0), LABELS)), protocol)
+    SegmentationTask().check_protocol(data_of(LABELS), protocol.replace("-none", "255"))
+    labels = [np.where(LABELS[0] == 255, np.uint8(0), LABELS[0]), LABELS[0], LABELS[0]]
+
+    with pytest.raises(DataError) as caught:
+        SegmentationTask().check_protocol(data_of(labels), protocol)
+
+    other = protocol.replace("-none", "255")
+    assert str(caught.value) == (
+        f"data set 'mine': sample 1 of the split has pixels that are not scored, and protocol '{protocol}' scores "
+        f"every pixel; use '{other}'."
+    )

@@ -68,18 +68,6 @@ def test_a_label_map_gives_file_values_their_classes(tmp_path):
     assert data.splits["test"].targets()["label_map"][0].tolist() == [[0, 1, 0, 255]]
 
 
-def test_predictions_are_coded_like_the_labels(tmp_path):
-    write_png(tmp_path / "set/labels/a.png", np.array([[7, 8]], np.uint8))
-    (tmp_path / "set/classes.txt").write_text("road\ncar\n")
-    (tmp_path / "set/label_map.csv").write_text("7,road\n8,car\n")
-    write_png(tmp_path / "out/a.png", np.array([[7, 7]], np.uint8))
-    data = load_label_folder({"root": str(tmp_path / "set")}, 0)
-
-    external = SegmentationTask().read_external(tmp_path / "out", data.splits["test"], data.problem, {})
-
-    assert external.predictions["label_map"][0].tolist() == [[0, 0]]
-
-
 def test_folder_predictions_score_like_arrays_in_memory(tmp_path, data, labels):
     guesses = write_predictions(tmp_path / "out", labels)
     task, test = SegmentationTask(), data.splits["test"]

@@ -147,7 +147,8 @@ def test_a_prediction_of_another_size_is_refused():
         values_of(SegmentationScorer(SKIP, problem()), [np.zeros((2, 3), np.uint8)], [np.zeros((3, 2), np.uint8)])
 
     assert str(caught.value) == (
-        "sample 0 of the split: field 'label_map': wanted 2 x 3 pixels like the labels, got 3 x 2."
+        "sample 0 of the split: field 'label_map': wanted 2 x 3 pixels like the labels, got 3 x 2; "
+        "height and width are swapped."
     )
 
 
