@@ -9,6 +9,7 @@ from mlcvbench.errors import DataError
 
 _MOST = 10_000
 """So many files of a folder are looked at for a name to show."""
+_SHOWN = 3
 
 
 def missing_files(
@@ -33,6 +34,25 @@ def missing_files(
     shown = next((path for path in others if first.rsplit("/", 1)[-1] in path.name), others[0])
     more = f" and {len(others) - 1} more" if len(others) > 1 else ""
     return DataError(f"{lead}; it holds {_below(shown, folder)}{more} of other names; wanted {wanted}.")
+
+
+def no_files(folder: Path, wanted: str, refused: Mapping[str, str] | None = None) -> DataError:
+    """Return the error for a folder in which no file was found that is read, with what lies there, or beside it."""
+    if not folder.is_dir():
+        beside = sorted(path.name for path in folder.parent.iterdir() if not path.name.startswith("."))
+        holds = f"; {folder.parent} holds {_listed(beside)}" if beside else ""
+        return DataError(f"{folder}: no such folder{holds}; wanted {wanted} in it.")
+    there = _some_files(folder, ())
+    if not there:
+        return DataError(f"{folder}: is empty; wanted {wanted}.")
+    why = (refused or {}).get(there[0].suffix.lower())
+    shown = _listed([_below(path, folder) for path in there])
+    return DataError(f"{folder}: holds {shown}{f': {why}' if why else ''}; wanted {wanted}.")
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + more
 
 
 def _same_name(folder: Path, name: str) -> Path | None:

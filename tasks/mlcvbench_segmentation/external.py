@@ -11,11 +11,9 @@ from mlcvbench.contract import External, Problem, Split
 from mlcvbench.errors import DataError
 from mlcvbench.file_sets import files_by_id
 from mlcvbench.missing_files import missing_files
-from mlcvbench_segmentation.folder import LABEL_SUFFIXES
+from mlcvbench_segmentation.folder import LABEL_SUFFIXES, LOSSY, WANTED
 from mlcvbench_segmentation.label_arrays import ARRAY_SUFFIXES
 from mlcvbench_segmentation.prediction_coding import prediction_coding
-
-LOSSY = dict.fromkeys((".jpg", ".jpeg"), "JPEG changes labels") | {".webp": "WebP may change labels"}
 
 
 def read_predictions(path: Path, split: Split, problem: Problem, settings: Mapping[str, Any]) -> External:
@@ -26,7 +24,7 @@ def read_predictions(path: Path, split: Split, problem: Problem, settings: Mappi
     DataError names the file: a sample without prediction and what lies there instead, a prediction of no sample; when
     it is read, wrong sizes, values and colours that are no class.
     """
-    wanted = f"label images ({', '.join(LABEL_SUFFIXES)}) or arrays ({', '.join(ARRAY_SUFFIXES)})"
+    wanted = f"{WANTED} or arrays ({', '.join(ARRAY_SUFFIXES)})"
     if not path.is_dir():
         raise DataError(f"{path}: wanted a folder of {wanted}.")
     files, ids = files_by_id(path, LABEL_SUFFIXES) or files_by_id(path, ARRAY_SUFFIXES), split.ids.tolist()

@@ -9,6 +9,7 @@ from typing import Any
 from mlcvbench.contract import InputSpec, LoadedData, Problem, Split
 from mlcvbench.errors import DataError
 from mlcvbench.file_sets import files_by_id
+from mlcvbench.missing_files import missing_files, no_files
 from mlcvbench_segmentation.coding import Coding
 from mlcvbench_segmentation.label_map import read_classes, read_label_map
 from mlcvbench_segmentation.split import LabelSplit
@@ -16,6 +17,9 @@ from mlcvbench_segmentation.split import LabelSplit
 LABEL_SUFFIXES = (".png", ".tif", ".tiff", ".bmp", ".gif")
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".webp", ".ppm", *LABEL_SUFFIXES)
 SPLITS = ("train", "val", "test")
+WANTED = f"label images ({', '.join(LABEL_SUFFIXES)})"
+LOSSY = dict.fromkeys((".jpg", ".jpeg"), "JPEG changes labels") | {".webp": "WebP may change labels"}
+"""Why some endings are no label images."""
 
 
 def load_label_folder(params: Mapping[str, Any], data_seed: int) -> LoadedData:  # noqa: ARG001 - a loader's signature
@@ -59,12 +63,12 @@ def _coding(root: Path, given: str | None, classes: tuple[str, ...], ignore: int
 def _read_split(folder: Path, name: str, coding: Coding) -> LabelSplit:
     labels = files_by_id(folder / "labels", LABEL_SUFFIXES)
     if not labels:
-        raise DataError(f"{folder / 'labels'}: wanted label images ({', '.join(LABEL_SUFFIXES)}), found none.")
+        raise no_files(folder / "labels", WANTED, LOSSY)
     if not (folder / "images").is_dir():
         return LabelSplit(name, list(labels), list(labels.values()), None, coding)
     images = files_by_id(folder / "images", IMAGE_SUFFIXES)
-    for one, other, missing in ((labels, images, "image"), (images, labels, "label image")):
-        lonely = next((key for key in one if key not in other), None)
-        if lonely is not None:
-            raise DataError(f"{one[lonely]}: has no {missing} of that name in {folder}.")
+    if any(key not in images for key in labels):
+        raise missing_files(folder / "images", list(labels), images, f"images ({', '.join(IMAGE_SUFFIXES)})")
+    if any(key not in labels for key in images):
+        raise missing_files(folder / "labels", list(images), labels, WANTED, LOSSY)
     return LabelSplit(name, list(labels), list(labels.values()), [images[key] for key in labels], coding)

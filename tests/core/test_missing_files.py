@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from mlcvbench.file_sets import files_by_id
-from mlcvbench.missing_files import missing_files
+from mlcvbench.missing_files import missing_files, no_files
 
 WANTED = "maps (.png)"
 REFUSED = {".jpg": "JPEG changes maps"}
@@ -50,3 +50,37 @@ def said(folder: Path, ids: list[str], *names: str) -> str:
 )
 def test_what_lies_in_the_folder_is_named(tmp_path: Path, ids: list[str], names: list[str], message: str) -> None:
     assert said(tmp_path, ids, *names) == message
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        ([], "set/maps: is empty; wanted maps (.png)."),
+        (["maps/a.jpg", "maps/b.jpg"], "set/maps: holds a.jpg, b.jpg: JPEG changes maps; wanted maps (.png)."),
+        (
+            ["maps/x/1.txt", "maps/2", "maps/3", "maps/4", "maps/.hidden"],
+            "set/maps: holds 2, 3, 4 and 1 more; wanted maps (.png).",
+        ),
+    ],
+)
+def test_a_folder_without_a_file_that_is_read_says_what_it_holds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, names: list[str], message: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("set/maps/x").mkdir(parents=True)
+    for name in names:
+        (Path("set") / name).touch()
+
+    assert str(no_files(Path("set/maps"), WANTED, REFUSED)) == message
+
+
+@pytest.mark.parametrize(("beside", "holds"), [([], ""), (["masks", "images", ".git"], "; set holds images, masks")])
+def test_a_folder_that_is_not_there_says_what_lies_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, beside: list[str], holds: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("set").mkdir()
+    for name in beside:
+        (Path("set") / name).mkdir()
+
+    assert str(no_files(Path("set/maps"), WANTED)) == f"set/maps: no such folder{holds}; wanted maps (.png) in it."

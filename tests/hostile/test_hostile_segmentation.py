@@ -173,15 +173,26 @@ def test_an_animated_label_is_refused(tmp_path):
     )
 
 
-@pytest.mark.parametrize(("folder", "missing"), [("labels", "label image"), ("images", "image")])
-def test_a_file_without_its_partner_is_named(tmp_path, folder, missing):
+@pytest.mark.parametrize("folder", ["labels", "images"])
+def test_a_sample_without_its_partner_is_named_with_what_lies_there(tmp_path, folder):
     root = write_label_folder(tmp_path, label_maps(2))
-    (root / folder / "1.png").unlink()
-    other = "images" if folder == "labels" else "labels"
+    (root / folder / "1.png").rename(root / folder / "1_other.png")
+    wanted = {
+        "labels": "label images (.png, .tif, .tiff, .bmp, .gif)",
+        "images": "images (.jpg, .jpeg, .webp, .ppm, .png, .tif, .tiff, .bmp, .gif)",
+    }
 
+    first = {"labels": "'1_other'; it holds 1.png", "images": "'1'; it holds 1_other.png"}
     assert message(lambda: load_label_folder({"root": str(root)}, 0)) == (
-        f"{root / other / '1.png'}: has no {missing} of that name in {root}."
+        f"{root / 'images'}: has no file for 1 of 2 samples, such as {first[folder]} of other names; "
+        f"wanted {wanted['images']}."
     )
+    if folder == "labels":
+        (root / "labels/1_other.png").unlink()
+        assert message(lambda: load_label_folder({"root": str(root)}, 0)) == (
+            f"{root / 'labels'}: has no file for 1 of 2 samples, such as '1'; wanted {wanted['labels']}, "
+            "named like the samples."
+        )
 
 
 def test_two_files_of_one_name_are_refused(tmp_path):
@@ -211,7 +222,10 @@ def test_missing_folders_and_class_lists_are_named(tmp_path):
         message(lambda: load_label_folder({"root": str(tmp_path)}, 0)) == f"{tmp_path / 'classes.txt'}: no such file."
     )
     (tmp_path / "classes.txt").write_text("a\nb\n")
-    assert message(lambda: load_label_folder({"root": str(tmp_path)}, 0)).endswith("found none.")
+    assert message(lambda: load_label_folder({"root": str(tmp_path)}, 0)) == (
+        f"{tmp_path / 'labels'}: no such folder; {tmp_path} holds classes.txt; "
+        "wanted label images (.png, .tif, .tiff, .bmp, .gif) in it."
+    )
 
 
 def test_a_missing_label_map_is_named(tmp_path):
