@@ -24,6 +24,18 @@ def files_by_id(folder: Path, suffixes: tuple[str, ...]) -> dict[str, Path]:
     return found
 
 
+def found_in(folder: Path, most: int = 3) -> str:
+    """Return in words what a folder holds, for messages; `most` names are shown, a folder's with a slash.
+
+    Files that begin with a dot are left out: `holds 40 files and folders, such as a.exr, b.exr, c.exr`.
+    """
+    entries = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    if not entries:
+        return "is empty"
+    shown = ", ".join(f"{path.name}/" if path.is_dir() else path.name for path in entries[:most])
+    return f"holds {shown}" if len(entries) <= most else f"holds {len(entries):,} files and folders, such as {shown}"
+
+
 def file_digest(path: Path) -> bytes:
     """Return the sha256 of a file's bytes; DataError when it cannot be read."""
     try:

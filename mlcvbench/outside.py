@@ -9,6 +9,7 @@ from mlcvbench import assembly, predicting, runner
 from mlcvbench.config import RunConfig
 from mlcvbench.contract import External
 from mlcvbench.draft import Draft
+from mlcvbench.errors import DataError, PredictionError
 from mlcvbench.records.schema import FitInfo, MemoryInfo, ModelInfo, OperationsInfo, Record
 from mlcvbench.request import score_command_of
 
@@ -36,7 +37,10 @@ def score_file(config: RunConfig, name: str, path: Path, folder: Path) -> Record
         draft.resolved(data, scorer)
         draft.notice(external.notices)
         task.save(external.predictions, test.ids, folder)
-    scored = runner.score_stages(config, folder, draft, runner.Answered(task, data, scorer, external.predictions))
+    try:
+        scored = runner.score_stages(config, folder, draft, runner.Answered(task, data, scorer, external.predictions))
+    except PredictionError as error:  # of a file that somebody wrote, not of a model that failed
+        raise DataError(str(error)) from None
     with draft.stage("plots"):
         draft.parts["plots"] = runner.draw(task, folder / "plots", external.predictions, scored, test, data.problem)
     draft.parts |= {

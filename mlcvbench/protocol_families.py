@@ -5,7 +5,7 @@ from __future__ import annotations
 from textwrap import wrap
 from typing import TYPE_CHECKING, NamedTuple
 
-from mlcvbench.errors import PluginError
+from mlcvbench.errors import PluginError, UnknownNameError
 from mlcvbench.listing import columns
 
 if TYPE_CHECKING:
@@ -29,6 +29,16 @@ def protocol_families(kind: str) -> list[Family]:
     for protocol in task.protocols():
         found.setdefault((task.about(protocol), task.metrics_of(protocol)), []).append(protocol)
     return [Family(tuple(ids), about, metrics) for (about, metrics), ids in found.items()]
+
+
+def about_protocol(kind: str, protocol: str) -> str:
+    """Return what the task kind says of a protocol; nothing of one that it does not know or cannot be asked for."""
+    from mlcvbench.assembly import task_of_kind
+
+    try:
+        return task_of_kind(kind).about(protocol)
+    except (PluginError, UnknownNameError):
+        return ""
 
 
 def described(kind: str, width: int) -> list[str]:

@@ -11,7 +11,7 @@ import click
 from mlcvbench.cli.command import Command
 from mlcvbench.errors import UnknownNameError
 from mlcvbench.listing import columns, shown
-from mlcvbench.protocol_families import described, protocol_families
+from mlcvbench.protocol_families import about_protocol, described, protocol_families
 from mlcvbench.registry import Entry, Registry, get_registry
 from mlcvbench.settings import condition, wanted
 from mlcvbench.specs import DatasetSpec, ModelSpec, Param, TaskSpec
@@ -172,6 +172,7 @@ def _definition_facts(spec: Any, _: Registry) -> list[tuple[str, str]]:
         ("task", spec.kind),
         ("data set", " ".join([spec.dataset, *(f"{key}={value}" for key, value in spec.data.items())])),
         ("protocol", spec.protocol),
+        ("scoring", about_protocol(spec.kind, spec.protocol)),
         ("metrics", ", ".join(spec.metrics)),
         ("models", ", ".join(spec.models)),
         ("fit budget", f"{spec.fit_budget:g} s" if spec.fit_budget is not None else ""),

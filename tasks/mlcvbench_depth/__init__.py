@@ -13,7 +13,7 @@ _SCENES = (
     Param("val", "int", default=60, low=0, high=20_000, help="scenes to choose on"),
     Param("test", "int", default=150, low=1, high=20_000, help="scenes to test on"),
 )
-_SCALE = "what 16-bit PNG values of the truth are divided by"
+_SCALE = "what PNG values of the truth are divided by; when not set, they have 16 bits and it is 256"
 
 
 @hookimpl
@@ -26,6 +26,22 @@ def mlcvbench_tasks() -> list[TaskSpec]:
             summary="Measure how far every pixel is: disparity of a stereo pair, or depth from one image.",
             default="scenes-stereo",
             package="mlcvbench_depth",
+            reads=(("folder", "a map an image, named like the sample: .pfm, 16-bit .png, .npz, .npy"),),
+            reading=(
+                Param(
+                    "scale",
+                    "float",
+                    low=1e-6,
+                    help="what numbers in the files are divided by to give metres or pixels; when not set, 16-bit PNGs "
+                    "are read by data.scale (depth) or 256 (disparity), and other files as they are",
+                ),
+                Param(
+                    "resize",
+                    "str",
+                    choices=("bilinear", "nearest"),
+                    help="how maps of another size are brought to the truth's; disparities also grow with the width",
+                ),
+            ),
         )
     ]
 
@@ -83,7 +99,7 @@ def mlcvbench_datasets() -> list[DatasetSpec]:
             target="mlcvbench_depth.folders:load_stereo_folder",
             summary="left/, right/ and disparity/ (PFM, 16-bit PNG, npz), masks in occlusion/; or KITTI's folders.",
             provides=("left", "right"),
-            params=(_ROOT, Param("scale", "float", default=256.0, low=1e-3, help=_SCALE), disparities),
+            params=(_ROOT, Param("scale", "float", low=1e-3, help=_SCALE), disparities),
         ),
         DatasetSpec(
             name="depth-folder",
@@ -91,6 +107,6 @@ def mlcvbench_datasets() -> list[DatasetSpec]:
             target="mlcvbench_depth.folders:load_depth_folder",
             summary="Images in images/ and truth in metres in depth/ by equal names: PFM, 16-bit PNG, npz or npy.",
             provides=("image",),
-            params=(_ROOT, Param("scale", "float", default=256.0, low=1e-3, help=f"{_SCALE} to give metres")),
+            params=(_ROOT, Param("scale", "float", low=1e-3, help=f"{_SCALE}, giving metres")),
         ),
     ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mlcvbench.contract import LoadedData, check_target, checked_ends
 from mlcvbench.errors import DataError
+from mlcvbench_depth.protocols import is_stereo, parse_stereo
 from mlcvbench_depth.quantise import FIELDS
 from mlcvbench_depth.scoring import OCCLUDED, field_of
 
@@ -26,3 +27,25 @@ def check_data(data: LoadedData) -> None:
                     raise DataError(
                         f"{place.where}: wanted numbers from 0 (unknown) in the target {name!r}, got {values.min()}."
                     )
+
+
+def check_protocol(data: LoadedData, protocol: str) -> None:
+    """Refuse a protocol of the other field, and one without occluded pixels for data that do not tell them.
+
+    DataError names the data set, what the protocol compares and what would do.
+    """
+    field, wanted = field_of(data.problem.extra), "disparity" if is_stereo(protocol) else "depth"
+    if field != wanted:
+        family = "stereo/ and kitti-d1/" if field == "disparity" else "mono/"
+        raise DataError(
+            f"protocol {protocol!r} compares {wanted}, but data set {data.name!r} has {field}; its protocols begin "
+            f"with {family}."
+        )
+    if is_stereo(protocol):
+        rules = parse_stereo(protocol)
+        if rules.seen_only and OCCLUDED not in data.splits["test"].targets():
+            raise DataError(
+                f"protocol {protocol!r} leaves occluded pixels out, but data set {data.name!r} does not tell them (a "
+                f"folder does with occlusion/ or KITTI's disp_noc_0/); {rules._replace(seen_only=False).protocol!r} "
+                "needs no masks."
+            )

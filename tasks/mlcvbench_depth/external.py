@@ -2,47 +2,76 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from mlcvbench.columns import file_column
+import numpy as np
+
+from mlcvbench.columns import LazyColumn
 from mlcvbench.contract import Array, External, Problem, Split
+from mlcvbench.contract.split import SubSplit
 from mlcvbench.errors import DataError, PredictionError
-from mlcvbench.file_sets import files_by_id
-from mlcvbench_depth.formats import SUFFIXES, as_estimate, read_map
+from mlcvbench.file_sets import files_by_id, found_in
+from mlcvbench_depth.formats import KITTI_SCALE, SUFFIXES, as_estimate, read_map
 from mlcvbench_depth.quantise import STORE
+from mlcvbench_depth.resizing import resized, resized_disparity
 from mlcvbench_depth.scoring import field_of
 
 
-def read_predictions(path: Path, split: Split, problem: Problem) -> External:
+def read_predictions(path: Path, split: Split, problem: Problem, settings: Mapping[str, Any]) -> External:
     """Return the folder's maps, quantised, as a column that reads one at a time.
 
-    0 and inf mean no estimate; 16-bit PNGs are in steps of 1/256 px, or in the data set's scale for depth. DataError
-    names the file: a sample without a map, a map of no sample; when it is read, all that `read_map` refuses, NaN,
-    negative numbers.
+    `settings["scale"]`: what the numbers in the files are divided by to give pixels or metres; when it is not set,
+    16-bit PNGs are in steps of 1/256 px, or in the data set's scale for depth, and other files hold pixels or metres.
+    `settings["resize"]`: how maps of another size than the truth are brought to it; disparities also grow with the
+    width. 0 and inf are no estimate of disparity; a depth of inf is beyond any cap.
+    DataError names the file: a sample without a map, a map of no sample; when it is read, all that `read_map` refuses,
+    NaN, negative numbers.
     """
-    from mlcvbench.contract.split import SubSplit
-
     if not path.is_dir():
         raise DataError(f"{path}: wanted a folder of maps ({', '.join(SUFFIXES)}).")
     files, ids = files_by_id(path, SUFFIXES), split.ids.tolist()
     missing = next((name for name in ids if name not in files), None)
     if missing is not None:
         raise DataError(
-            f"{path / missing}: no map ({', '.join(SUFFIXES)}) of that name; {len(ids)} samples need one each."
+            f"{path / missing}: no map ({', '.join(SUFFIXES)}) of that name; {len(ids)} samples need one each, and "
+            f"{path} {found_in(path)}."
         )
     strange = next((name for name in files if name not in set(ids)), None)
     if strange is not None and not isinstance(split, SubSplit):
         raise DataError(f"{files[strange]}: is a prediction of no sample in split {split.name!r}.")
     field = field_of(problem.extra)
-    scale = float(problem.extra.get("scale", 256.0)) if field == "depth" else 256.0
+    unit = _Unit(
+        settings.get("scale"), float(problem.extra.get("scale", KITTI_SCALE)) if field == "depth" else KITTI_SCALE
+    )
+    way, truth = settings.get("resize"), split.targets()[field]
 
-    def read(file: Path) -> Array:
-        estimate = as_estimate(read_map(file, field, scale), file)
+    def read(place: int) -> Array:
+        file = files[ids[place]]
+        estimate = as_estimate(unit.read(file, field), field, file)
+        if way is not None and estimate.shape != truth[place].shape:
+            resize = resized_disparity if field == "disparity" else resized
+            estimate = resize(estimate, truth[place].shape, way)
         try:
             return STORE[field](estimate, f"field {field!r}")
         except PredictionError as error:
             raise DataError(f"{file}: {error}") from None
 
-    maps: Any = file_column([files[name] for name in ids], read)
+    maps: Any = LazyColumn(lambda: nullcontext(read), range(len(ids)), [str(files[name]) for name in ids])
     return External({field: maps}, f"folder of {field} maps")
+
+
+class _Unit(NamedTuple):
+    """What the numbers of files are divided by: `said` by the user for all files, else `usual` for 16-bit PNGs."""
+
+    said: float | None
+    usual: float
+
+    def read(self, file: Path, field: str) -> Array:
+        """Return the map of a file in pixels or metres, as it is written."""
+        values = read_map(file, field, self.said or self.usual, eight_bits=self.said is not None)
+        if self.said is None or file.suffix.lower() == ".png":
+            return values
+        return values / np.float32(self.said)

@@ -17,10 +17,10 @@ import numpy as np
 from mlcvbench.columns import LazyColumn, file_column
 from mlcvbench.contract import Array, Batch, InputSpec, LoadedData, Problem, Split, Targets
 from mlcvbench.errors import DataError
-from mlcvbench.file_sets import file_digest, files_by_id
+from mlcvbench.file_sets import file_digest, files_by_id, found_in
 from mlcvbench.images import read_image
 from mlcvbench.rasters import read_raster
-from mlcvbench_depth.formats import SUFFIXES, as_truth, read_map
+from mlcvbench_depth.formats import KITTI_SCALE, SUFFIXES, as_truth, read_map
 from mlcvbench_depth.scoring import OCCLUDED
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".ppm", ".bmp", ".tif", ".tiff", ".webp")
@@ -47,7 +47,7 @@ def load_stereo_folder(params: Mapping[str, Any], data_seed: int) -> LoadedData:
 
 def load_depth_folder(params: Mapping[str, Any], data_seed: int) -> LoadedData:  # noqa: ARG001 - a loader's signature
     """Return the splits of a folder with `images/` and `depth/` (metres; 0 or inf = unknown)."""
-    extra = {"field": "depth", "scale": params.get("scale", 256.0)}
+    extra = {"field": "depth"}
     return _load("depth-folder", params, {"image": ("images",)}, extra)
 
 
@@ -72,7 +72,7 @@ class MapSplit(Split):
         self.name, self.ids = name, np.array(ids)
         self.groups = self.ids
         self._images, self._truth_files, self._extra = dict(images), list(truth), dict(extra)
-        self._field = str(extra["field"])
+        self._field, self._scale = str(extra["field"]), float(extra.get("scale", KITTI_SCALE))
         self._truth: LazyColumn[Array] = file_column(self._truth_files, self._read_truth)
         self._hidden_files, self._seen = list(hidden), seen
         self._hidden: LazyColumn[Array] | None = None
@@ -111,8 +111,7 @@ class MapSplit(Split):
     def fingerprint(self) -> str:
         """Digest ids, field, scale and the bytes of the files; images count only when there are any."""
         if self._digest is None:
-            scale = float(self._extra.get("scale", 256.0))
-            digest = hashlib.sha256("\n".join([*self.ids.tolist(), self._field, scale.hex()]).encode())
+            digest = hashlib.sha256("\n".join([*self.ids.tolist(), self._field, self._scale.hex()]).encode())
             for path in [
                 *self._truth_files,
                 *self._hidden_files,
@@ -123,7 +122,8 @@ class MapSplit(Split):
         return self._digest
 
     def _read_truth(self, path: Path) -> Array:
-        return as_truth(read_map(path, self._field, float(self._extra.get("scale", 256.0))), path)
+        values = read_map(path, self._field, self._scale, eight_bits=bool(self._extra.get("eight_bits")))
+        return as_truth(values, path)
 
     def _read_hidden(self, place: int) -> Array:
         """Return bool (H, W), true where the right camera does not see the pixel."""
@@ -141,7 +141,9 @@ def _load(name: str, params: Mapping[str, Any], kinds: Folders, extra: dict[str,
     root = Path(params["root"])
     if not root.is_dir():
         raise DataError(f"data.root={root}: no such folder.")
-    extra = {**extra, "scale": float(params.get("scale", 256.0))}
+    said = params.get("scale")
+    extra = {**extra, "scale": float(KITTI_SCALE if said is None else said), "eight_bits": said is not None}
+    root = _with_truth(root, str(extra["field"]))
     if (root / "test").is_dir():
         splits: dict[str, Split] = {
             split: _read_split(root / split, split, kinds, extra) for split in SPLITS if (root / split).is_dir()
@@ -152,12 +154,26 @@ def _load(name: str, params: Mapping[str, Any], kinds: Folders, extra: dict[str,
     return LoadedData(name, "1", Problem("depth", (), inputs, extra), splits)
 
 
+def _with_truth(root: Path, field: str) -> Path:
+    """Return the folder that has the truth: `root`, or its `training/` as KITTI's archives unpack."""
+    below = root / "training"
+    return below if not _has_one(root, TRUTH[field]) and _has_one(below, TRUTH[field]) else root
+
+
+def _has_one(folder: Path, names: tuple[str, ...]) -> bool:
+    return any((folder / name).is_dir() for name in names)
+
+
 def _read_split(folder: Path, name: str, kinds: Folders, extra: Mapping[str, Any]) -> MapSplit:
     field = str(extra["field"])
     place = _first_of(folder, TRUTH[field])
     truth = files_by_id(place, SUFFIXES)
     if not truth:
-        raise DataError(f"{place}: wanted measured maps ({', '.join(SUFFIXES)}), found none.")
+        what = f"measured maps ({', '.join(SUFFIXES)})"
+        if place.is_dir():
+            raise DataError(f"{place}: wanted {what}; it {found_in(place)}.")
+        names = " or ".join(f"{name}/" for name in TRUTH[field])
+        raise DataError(f"{folder}: wanted a folder {names} with {what}; it {found_in(folder)}.")
     images: dict[str, list[Path]] = {}
     for kind, places in kinds.items():
         pictures = _first_of(folder, places)

@@ -20,17 +20,17 @@ SUFFIXES = (".pfm", ".png", ".npz", ".npy")
 KITTI_SCALE = 256.0
 
 
-def read_map(path: Path, field: str, scale: float = KITTI_SCALE) -> Array:
+def read_map(path: Path, field: str, scale: float = KITTI_SCALE, *, eight_bits: bool = False) -> Array:
     """Return the float32 map (H, W) of a file as it is written, by its ending.
 
-    `.pfm`: one channel. `.png`: 16 bits, divided by `scale`; 8 bits are refused. `.npz`: array `field`, or the only
-    one; `.npy`: the array; floats (H, W). What 0, inf and NaN mean is the caller's business.
+    `.pfm`: one channel. `.png`: 16 bits, divided by `scale`; 8 bits only with `eight_bits`. `.npz`: array `field`, or
+    the only one; `.npy`: the array; floats (H, W). What 0, inf and NaN mean is the caller's business.
     DataError names the file.
     """
     suffix = path.suffix.lower()
     readers: dict[str, Callable[[], Array]] = {
         ".pfm": lambda: read_pfm(path),
-        ".png": lambda: read_png16(path, scale),
+        ".png": lambda: read_png(path, scale, eight_bits=eight_bits),
         ".npz": lambda: _read_npz(path, field),
         ".npy": lambda: _read_npy(path),
     }
@@ -89,11 +89,14 @@ def _read_pfm_header(file: IO[bytes], path: Path) -> tuple[int, int, str]:
     return width, height, "<" if factor < 0 else ">"
 
 
-def read_png16(path: Path, scale: float) -> Array:
-    """Return a 16-bit PNG divided by `scale` as float32 (H, W)."""
+def read_png(path: Path, scale: float, *, eight_bits: bool = False) -> Array:
+    """Return a PNG of 16 bits, or of 8 where these were asked for, divided by `scale` as float32 (H, W)."""
     values = read_raster(path)
-    if values.dtype != np.uint16:
-        raise DataError(f"{path}: wanted a 16-bit PNG, got 8 bits; measurements do not fit into 256 steps.")
+    if values.dtype != np.uint16 and not eight_bits:
+        raise DataError(
+            f"{path}: wanted a 16-bit PNG, got 8 bits; if measurements are stored in them, as Middlebury's were until "
+            "2006, say what they are divided by: data.scale=N for the truth, scale=N for predictions."
+        )
     return (values / scale).astype(np.float32)
 
 
@@ -134,10 +137,26 @@ def as_truth(values: Array, path: Path) -> Array:
     return known
 
 
-def as_estimate(values: Array, path: Path) -> Array:
-    """Return estimates with 0 = none; inf means none too. DataError for negative ones and NaN."""
-    known = np.where(np.isposinf(values), np.float32(0), values)
+def as_estimate(values: Array, field: str, path: Path) -> Array:
+    """Return estimates, 0 = none. inf is no estimate of disparity, as Middlebury writes it, and a depth beyond any cap.
+
+    DataError for negative ones and NaN.
+    """
+    known = np.where(np.isposinf(values), np.float32(0), values) if field == "disparity" else values
     if not known.min() >= 0:
         bad = known[~(known >= 0)][0]
-        raise DataError(f"{path}: wanted numbers from 0 upwards, 0 or inf for no estimate, got {bad}.")
+        raise DataError(f"{path}: {_WANTED[field]}, got {bad}.{_hint(field, known)}")
     return known
+
+
+_WANTED = {
+    "disparity": "wanted numbers from 0 upwards, 0 or inf for no estimate",
+    "depth": "wanted numbers from 0 upwards, inf for beyond the cap",
+}
+
+
+def _hint(field: str, values: Array) -> str:
+    """Return what to do about disparities that all have the other sign; nothing for other maps."""
+    if field == "disparity" and values.max() <= 0:
+        return " No disparity is positive: they count as x in the left image minus x in the right one; change the sign."
+    return ""

@@ -12,6 +12,8 @@ import numpy as np
 
 from mlcvbench.contract import Array
 from mlcvbench.errors import PredictionError
+from mlcvbench_depth.alignment import align
+from mlcvbench_depth.protocols import METRIC
 from mlcvbench_depth.quantise import STEPS
 
 BAD_PIXELS = (0.5, 1.0, 2.0, 3.0)
@@ -118,16 +120,16 @@ class DepthErrors(NamedTuple):
 
 
 def measure_depth(
-    truth: Array, estimate: Array, *, window: tuple[slice, slice], cap: float, median_scale: bool
+    truth: Array, estimate: Array, *, window: tuple[slice, slice], cap: float, scaling: str = METRIC
 ) -> DepthErrors:
     """Return the errors of one image over the pixels of `window` with `NEAREST` < truth < `cap`.
 
     Args:
         truth: float32 (H, W) metres, 0 = unknown.
-        estimate: float32 (H, W) metres.
+        estimate: float32 (H, W) metres; inf is farther than any cap.
         window: rows and columns that are scored.
         cap: metres; estimates are clipped to [`NEAREST`, `cap`], after scaling.
-        median_scale: multiply the estimate by median(truth) / median(estimate) over the scored pixels first.
+        scaling: one of `SCALINGS`, what is done to the estimates first (module `alignment`).
 
     """
     _check_size(truth, estimate, "depth")
@@ -140,8 +142,7 @@ def measure_depth(
     count = len(wanted)
     if not count:
         return DepthErrors(0)
-    if median_scale:
-        got *= median_factor(wanted, got)
+    got = align(wanted, got, scaling, cap).apply(got)
     np.clip(got, np.float32(NEAREST), np.float32(cap), out=got)
     ratio = got / wanted
     got -= wanted  # the differences from here on
@@ -165,14 +166,6 @@ def measure_depth(
     )
 
 
-def median_factor(wanted: Array, got: Array) -> np.float32:
-    """Return median(wanted) / median(got) of the scored pixels; PredictionError when the median estimate is 0."""
-    middle = np.median(got)
-    if not middle > 0:
-        raise PredictionError("field 'depth': the median estimate is 0, so it cannot be scaled to the truth's.")
-    return np.float32(np.median(wanted) / middle)
-
-
 def _dot(one: Array, other: Array) -> float:
     """Return the sum, in float64, of the products in float32."""
     return float((one * other).sum(dtype=np.float64))
@@ -183,7 +176,12 @@ def _between(ratio: Array, limit: float) -> int:
     return int(np.count_nonzero(ratio < np.float32(limit)) - np.count_nonzero(ratio <= np.float32(1 / limit)))
 
 
+def wrong_size(truth: Array, estimate: Array, field: str) -> str:
+    """Return the sentence that says that an estimate has another size than its truth."""
+    wanted, got = (" x ".join(map(str, one.shape)) for one in (truth, estimate))
+    return f"field {field!r}: wanted {wanted} pixels like the truth, got {got}."
+
+
 def _check_size(truth: Array, estimate: Array, field: str) -> None:
     if truth.shape != estimate.shape:
-        wanted, got = (" x ".join(map(str, one.shape)) for one in (truth, estimate))
-        raise PredictionError(f"field {field!r}: wanted {wanted} pixels like the truth, got {got}.")
+        raise PredictionError(wrong_size(truth, estimate, field))

@@ -14,8 +14,9 @@ import numpy as np
 
 from mlcvbench.contract import Array, Outcome, Plot, Table
 from mlcvbench.errors import DataError
+from mlcvbench_depth.alignment import Alignment
 from mlcvbench_depth.measuring import DELTA
-from mlcvbench_depth.protocols import FILLED, STEREO_RULES
+from mlcvbench_depth.protocols import FILLED, is_stereo, parse_stereo
 from mlcvbench_depth.views import view_of
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def _error_of(table: Table, protocol: str) -> Array:
     """Return the error of each image by which they are sorted: share over 2 px (holes count), or abs_rel."""
     if "abs_rel" in table.columns:
         return table["abs_rel"]
-    holes = 0 if STEREO_RULES[protocol].holes == FILLED else table["known"] - table["estimated"]
+    holes = 0 if parse_stereo(protocol).holes == FILLED else table["known"] - table["estimated"]
     with np.errstate(invalid="ignore", divide="ignore"):
         share: Array = (table["bad_2"] + holes) / table["known"]
     return share
@@ -66,7 +67,7 @@ def _error_of(table: Table, protocol: str) -> Array:
 
 def field_of(outcome: Outcome) -> str:
     """Return what is drawn, `disparity` or `depth`."""
-    return "disparity" if outcome.protocol in STEREO_RULES else "depth"
+    return "disparity" if is_stereo(outcome.protocol) else "depth"
 
 
 def errors_of(field: str, truth: Array, estimate: Array) -> Array:
@@ -156,7 +157,7 @@ class _Shown:
         wrong = row[3].imshow(red, cmap=_palette("magma", "none"), vmin=0, vmax=most, interpolation="nearest")
         figure.colorbar(wrong, ax=row[3], fraction=0.05, pad=0.02, extend="max").ax.tick_params(labelsize=6)
         unit_name = "px" if self._field == "disparity" else "m"
-        scaled = "" if view.factor == 1 else f", times {view.factor:.3g}"
+        scaled = _said(view.alignment)
         row[1].set_title(f"truth ({unit_name}), grey: not scored", fontsize=8, color=INK)
         row[2].set_title(f"estimate{scaled} ({unit_name}), black: none", fontsize=8, color=INK)
         what = "error (px)" if self._field == "disparity" else "max(p / t, t / p) - 1"
@@ -172,6 +173,13 @@ class _Shown:
             return None
         column = inputs["left"] if "left" in inputs else inputs["image"]
         return np.asarray(column[0])[::step, ::step]
+
+
+def _said(alignment: Alignment) -> str:
+    """Return in words what was done to an estimate before it was scored."""
+    if alignment.fitted:
+        return ", scale and shift fitted" if alignment.farthest is None else ", scale and shift of 1 / depth fitted"
+    return "" if alignment.scale == 1 else f", times {alignment.scale:.3g}"
 
 
 def _palette(name: str, masked: str) -> Any:

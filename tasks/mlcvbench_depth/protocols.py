@@ -15,28 +15,46 @@ CROPS: dict[str, tuple[float, float, float, float] | None] = {
     "nyu": (45 / 480, 471 / 480, 41 / 640, 601 / 640),
 }
 """Top, bottom, left, right as shares of the image. garg: Garg et al. 2016; eigen, nyu: Eigen et al. 2014."""
-SCALINGS = ("metric", "median-scale")
+METRIC, MEDIAN, FITTED, FITTED_INVERSE = "metric", "median-scale", "scale-shift", "scale-shift-inverse"
+SCALINGS = (METRIC, MEDIAN, FITTED, FITTED_INVERSE)
 _CAPS = (10, 50, 80)
+_USUAL_RANGE = 192
+"""Pixels; the search range of the networks that SceneFlow is reported with."""
 MONO_PROTOCOLS = tuple(f"mono/{crop}/cap{cap}/{scaling}@1" for crop in CROPS for cap in _CAPS for scaling in SCALINGS)
-_MONO = re.compile(r"mono/(full|garg|eigen|nyu)/cap([1-9]\d{0,3})/(metric|median-scale)@1")
+_MONO = re.compile(rf"mono/({'|'.join(CROPS)})/cap([1-9]\d{{0,3}})/({'|'.join(SCALINGS)})@1")
+_STEREO = re.compile(r"stereo(/all)?(/noc)?(/holes-bad)?(?:/cap([1-9]\d{0,3}))?(/per-image)?@1")
 
 
 class StereoRules(NamedTuple):
-    """What a stereo id says: only pixels that the right camera sees, and what a pixel without an estimate is."""
+    """What a stereo id says.
+
+    Only pixels that the right camera sees, what a pixel without an estimate is, truth below so many pixels only, and
+    whether the metrics of images are averaged instead of pooling the pixels of all images.
+    """
 
     seen_only: bool
     holes: str
+    cap: float | None = None
+    per_image: bool = False
+
+    @property
+    def protocol(self) -> str:
+        """Return the id."""
+        if self.holes == FILLED:
+            return f"kitti-d1/{'noc' if self.seen_only else 'all'}@1"
+        words = ["noc"] * self.seen_only + ["holes-bad"] * (self.holes == BAD)
+        words += [] if self.cap is None else [f"cap{self.cap:g}"]
+        return "/".join(["stereo", *(words or ["all"]), *["per-image"] * self.per_image]) + "@1"
 
 
-STEREO_RULES = {
-    "stereo/all@1": StereoRules(seen_only=False, holes=LEFT_OUT),
-    "stereo/holes-bad@1": StereoRules(seen_only=False, holes=BAD),
-    "stereo/noc@1": StereoRules(seen_only=True, holes=LEFT_OUT),
-    "stereo/noc/holes-bad@1": StereoRules(seen_only=True, holes=BAD),
-    "kitti-d1/all@1": StereoRules(seen_only=False, holes=FILLED),
-    "kitti-d1/noc@1": StereoRules(seen_only=True, holes=FILLED),
-}
-STEREO_PROTOCOLS = tuple(STEREO_RULES)
+_KITTI = {rules.protocol: rules for rules in (StereoRules(seen, FILLED) for seen in (False, True))}
+STEREO_PROTOCOLS = tuple(
+    StereoRules(seen, holes, cap, per_image).protocol
+    for per_image in (False, True)
+    for cap in (None, _USUAL_RANGE)
+    for seen in (False, True)
+    for holes in (LEFT_OUT, BAD)
+) + tuple(_KITTI)
 PROTOCOLS = STEREO_PROTOCOLS + MONO_PROTOCOLS
 
 
@@ -45,19 +63,41 @@ class MonoRules(NamedTuple):
 
     crop: str
     cap: float
-    median_scale: bool
+    scaling: str
+
+
+def is_stereo(protocol: str) -> bool:
+    """Tell the ids of disparity from those of depth."""
+    return protocol.startswith(("stereo", "kitti-d1"))
+
+
+def parse_stereo(protocol: str) -> StereoRules:
+    """Return the rules of a stereo id; any whole number of pixels may be the cap.
+
+    >>> parse_stereo("stereo/noc/cap192/per-image@1")
+    StereoRules(seen_only=True, holes='left out', cap=192.0, per_image=True)
+    """
+    if protocol in _KITTI:
+        return _KITTI[protocol]
+    match = _STEREO.fullmatch(protocol)
+    if match is not None:
+        cap = None if match[4] is None else float(match[4])
+        rules = StereoRules(bool(match[2]), BAD if match[3] else LEFT_OUT, cap, bool(match[5]))
+        if rules.protocol == protocol:  # one id for one set of rules
+            return rules
+    raise UnknownNameError("depth protocol", protocol, PROTOCOLS)
 
 
 def parse_mono(protocol: str) -> MonoRules:
     """Return the rules of a monocular id; any whole number of metres may be the cap.
 
     >>> parse_mono("mono/garg/cap80/median-scale@1")
-    MonoRules(crop='garg', cap=80.0, median_scale=True)
+    MonoRules(crop='garg', cap=80.0, scaling='median-scale')
     """
     match = _MONO.fullmatch(protocol)
     if match is None:
         raise UnknownNameError("depth protocol", protocol, PROTOCOLS)
-    return MonoRules(match[1], float(match[2]), match[3] == "median-scale")
+    return MonoRules(match[1], float(match[2]), match[3])
 
 
 def crop_window(crop: str, height: int, width: int) -> tuple[slice, slice]:
@@ -71,3 +111,27 @@ def crop_window(crop: str, height: int, width: int) -> tuple[slice, slice]:
         return slice(0, height), slice(0, width)
     top, bottom, left, right = shares
     return slice(int(top * height), int(bottom * height)), slice(int(left * width), int(right * width))
+
+
+def about(protocol: str) -> str:
+    """Return in a few sentences what the protocols of a family score, what their words mean and how they average."""
+    if not is_stereo(protocol):
+        return _MONO_WORDS
+    return _KITTI_WORDS if parse_stereo(protocol).holes == FILLED else _STEREO_WORDS
+
+
+_MONO_WORDS = (
+    "Depth of the pixels of a crop (full, garg, eigen, nyu) nearer than the cap in metres; estimates are clipped to "
+    "it. metric: estimates are metres; median-scale: times median(truth) / median(estimate); scale-shift: with the "
+    "scale and shift that fit the truth best; scale-shift-inverse: relative inverse depth with those that fit 1 / "
+    "truth best, all image by image. Errors are means over an image's pixels, metrics means over images."
+)
+_STEREO_WORDS = (
+    "Disparity of the pixels with truth. noc: only those that both cameras see; capN: only those of a truth below N "
+    "px; holes-bad: a pixel without estimate is bad, else it is left out of the errors. The pixels of all images are "
+    "pooled; per-image: each image has its own value, and the mean over images counts."
+)
+_KITTI_WORDS = (
+    "Disparity of the pixels with truth (noc: only those that both cameras see), holes filled from their neighbours as "
+    "KITTI's development kit does. The pixels of all images are pooled."
+)

@@ -38,8 +38,10 @@ def store_disparity(disparity: Any, where: str) -> Array:
 
 
 def store_depth(depth: Any, where: str) -> Array:
-    """Return a depth map as float32 metres, finite and not negative. PredictionError says what is wrong."""
-    return np.array(_checked_floats(depth, where, "floats in metres"), dtype=np.float32, order="C")
+    """Return a depth map as float32 metres, not negative; inf is farther than any cap. PredictionError otherwise."""
+    checked = _checked_floats(depth, where, "floats in metres", endless=True)
+    with np.errstate(over="ignore"):  # what float32 cannot hold is as far as inf
+        return np.array(checked, dtype=np.float32, order="C")
 
 
 STORE = {"disparity": store_disparity, "depth": store_depth}
@@ -51,13 +53,18 @@ def _checked_shape(value: Array, where: str) -> Array:
     return value
 
 
-def _checked_floats(value: Any, where: str, wanted: str) -> Array:
+def _checked_floats(value: Any, where: str, wanted: str, *, endless: bool = False) -> Array:
     if not isinstance(value, np.ndarray) or value.dtype.kind != "f":
         got = f"dtype {value.dtype}" if isinstance(value, np.ndarray) else type(value).__name__
         raise PredictionError(f"{where}: wanted {wanted}, got {got}.")
     _checked_shape(value, where)
-    low, high = value.min(), value.max()
-    if not (low >= 0 and high <= np.finfo(np.float32).max):
-        bad = value[~((value >= 0) & (value <= np.finfo(np.float32).max))][0]
-        raise PredictionError(f"{where}: wanted finite numbers from 0 (no estimate) upwards, got {bad}.")
+    most = np.inf if endless else np.finfo(np.float32).max
+    if not (value.min() >= 0 and value.max() <= most):
+        bad = value[~((value >= 0) & (value <= most))][0]
+        kind = (
+            "numbers from 0 upwards, inf for beyond the cap"
+            if endless
+            else "finite numbers from 0 (no estimate) upwards"
+        )
+        raise PredictionError(f"{where}: wanted {kind}, got {bad}.")
     return value

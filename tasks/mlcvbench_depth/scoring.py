@@ -1,4 +1,4 @@
-"""The scorers of depth: stereo by counts of pixels over the data set, monocular by means of image errors."""
+"""The scorers of depth: stereo by counts of pixels, pooled or image by image, monocular by means of image errors."""
 
 from __future__ import annotations
 
@@ -8,17 +8,19 @@ from typing import Any
 
 import numpy as np
 
-from mlcvbench.columns import value_name
+from mlcvbench.columns import LazyColumn, value_name
 from mlcvbench.contract import Array, MetricSpec, Predictions, Scorer, Table, Targets, Values
 from mlcvbench.errors import DataError, PredictionError
-from mlcvbench_depth.measuring import BAD_PIXELS, DepthErrors, measure_depth, measure_disparity
+from mlcvbench_depth.measuring import BAD_PIXELS, DepthErrors, measure_depth, measure_disparity, wrong_size
 from mlcvbench_depth.protocols import (
     BAD,
     FILLED,
     LEFT_OUT,
-    STEREO_RULES,
+    StereoRules,
     crop_window,
+    is_stereo,
     parse_mono,
+    parse_stereo,
 )
 
 TOLERANCE = "reference-tolerance"
@@ -57,26 +59,37 @@ class _MapScorer(Scorer):
                 raise error(f"protocol {self.protocol_id!r} wants {side} of {self.field!r}, got {', '.join(source)}.")
         estimates = predictions[self.field]
         for place, (truth, estimate) in enumerate(zip(targets[self.field], estimates, strict=True)):
-            yield value_name(estimates, place), truth, estimate
+            name = value_name(estimates, place)
+            if truth.shape != estimate.shape:
+                from_file = isinstance(estimates, LazyColumn) and estimates.name(place) is not None
+                raise PredictionError(
+                    f"{name}: {wrong_size(truth, estimate, self.field)}{_RESIZE if from_file else ''}"
+                )
+            yield name, truth, estimate
+
+
+_RESIZE = " Say resize=bilinear or resize=nearest to have predictions brought to the truth's size."
 
 
 class StereoScorer(_MapScorer):
-    """The protocols of `STEREO_RULES`: pixels with a known disparity, summed over the data set.
+    """The protocols `stereo/...@1` and `kitti-d1/...@1`: pixels with a known disparity.
 
-    `stereo/noc...` and `kitti-d1/noc@1` score only the known pixels that the right camera sees too (not `occluded`).
+    Scored are known pixels; with `noc` those that the right camera sees too (not `occluded`), with `capN` those of a
+    truth below N px. The pixels of all images are pooled; with `per-image` each metric is that of an image, and the
+    mean is over the images that have it.
 
     - `density`: share of the scored pixels that have an estimate.
     - `epe`: mean |estimate - truth| in pixels over those with an estimate; after filling, over all.
     - `bad_0_5 bad_1 bad_2 bad_3`: share in error by more than so many pixels; `d1`: by over 3 px and 5 % of the truth.
-      `stereo/all@1`, `stereo/noc@1` take the share of the pixels with an estimate, `stereo/.../holes-bad@1` of all,
-      a pixel without an estimate being in error. `kitti-d1/...` fill the holes first, as KITTI's development kit does.
+      They are shares of the pixels with an estimate; with `holes-bad` of all, a pixel without an estimate being in
+      error. `kitti-d1/...` fill the holes first, as KITTI's development kit does.
     """
 
     field = "disparity"
 
     def __init__(self, protocol: str) -> None:
         self.protocol_id = protocol
-        self.rules = STEREO_RULES[protocol]
+        self.rules = parse_stereo(protocol)
         over = {
             LEFT_OUT: "estimated pixels",
             BAD: "pixels, holes counting as errors",
@@ -110,20 +123,24 @@ class StereoScorer(_MapScorer):
                 f"got {', '.join(targets)}."
             )
         rows = []
-        for place, (name, truth, estimate) in enumerate(self._pairs(predictions, targets)):
-            known = seen_truth(truth, targets[OCCLUDED], place) if self.rules.seen_only else truth
-            try:
-                counts = measure_disparity(known, estimate, fill=self.rules.holes == FILLED)
-            except PredictionError as error:
-                raise PredictionError(f"{name}: {error}") from None
+        for place, (_, truth, estimate) in enumerate(self._pairs(predictions, targets)):
+            known = scored_disparity(self.rules, truth, targets, place)
+            counts = measure_disparity(known, estimate, fill=self.rules.holes == FILLED)
             rows.append((counts.known, counts.estimated, counts.error, *counts.bad, counts.d1))
         columns = np.array(rows, dtype=np.float64).reshape(-1, len(_COUNTS)).T
         return Table({"unit": np.asarray(units, dtype=np.int64)} | dict(zip(_COUNTS, columns, strict=True)))
 
     def summarise_many(self, table: Table, weights: Array) -> dict[str, Array]:
         """Return every metric under each row of `weights` (R, U) as float64 (R,), NaN where undefined."""
-        sums = weights[:, table["unit"]] @ np.stack([table[name] for name in _COUNTS], axis=1)  # (R, counts)
-        total = dict(zip(_COUNTS, sums.T, strict=True))
+        counts = np.stack([table[name] for name in _COUNTS], axis=1)  # (images, counts)
+        chosen = weights[:, table["unit"]]
+        if not self.rules.per_image:
+            return self._metrics(chosen @ counts)
+        return {name: _mean_of_images(values, chosen) for name, values in self._metrics(counts).items()}
+
+    def _metrics(self, counts: Array) -> dict[str, Array]:
+        """Return every metric of each row of counts (R, counts) as float64 (R,), NaN where undefined."""
+        total = dict(zip(_COUNTS, counts.T, strict=True))
         holes = total["known"] - total["estimated"] if self.rules.holes == BAD else 0.0
         pixels = total["estimated"] if self.rules.holes == LEFT_OUT else total["known"]
         measured = total["known"] if self.rules.holes == FILLED else total["estimated"]
@@ -133,8 +150,24 @@ class StereoScorer(_MapScorer):
         return {spec.name: many[spec.name] for spec in self.metrics}
 
 
-def seen_truth(truth: Array, occluded: Any, place: int) -> Array:
-    """Return the truth with 0 where the column `occluded` is true; DataError when its mask has another size."""
+def _mean_of_images(values: Array, weights: Array) -> Array:
+    """Return the mean of `values` (images,) under each row of `weights` (R, images), over those that are not NaN."""
+    has = ~np.isnan(values)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean: Array = (weights[:, has] @ values[has]) / weights[:, has].sum(axis=1)
+    return mean
+
+
+def scored_disparity(rules: StereoRules, truth: Array, targets: Targets, place: int) -> Array:
+    """Return the truth of an image with 0 where a protocol scores nothing.
+
+    DataError when the mask of occluded pixels has another size.
+    """
+    if rules.cap is not None:
+        truth = np.where(truth < rules.cap, truth, np.float32(0))
+    if not rules.seen_only:
+        return truth
+    occluded: Any = targets[OCCLUDED]
     mask = occluded[place]
     if mask.shape != truth.shape:
         wanted, got = (" x ".join(map(str, one.shape)) for one in (truth, mask))
@@ -145,12 +178,12 @@ def seen_truth(truth: Array, occluded: Any, place: int) -> Array:
 class MonoScorer(_MapScorer):
     """Protocols `mono/<crop>/cap<metres>/<scaling>@1`: errors of each image, then their mean over images.
 
-    Scored are the pixels of the crop with 1 mm < truth < cap. `median-scale` multiplies each estimate by
-    median(truth) / median(estimate), `metric` leaves it; then it is clipped to [1 mm, cap]. With p the estimate, t the
-    truth, l = log(p / t) and means over pixels: `abs_rel` = mean |p - t| / t, `sq_rel` = mean (p - t)^2 / t, `rmse` =
-    sqrt mean (p - t)^2, `rmse_log` = sqrt mean l^2, `silog` = sqrt(mean l^2 - (mean l)^2) (KITTI prints 100 times it),
-    `log10` = mean |l| / log 10, `delta_k` = share of max(p / t, t / p) < 1.25^k. An image without a scored pixel has
-    none of them.
+    Scored are the pixels of the crop with 1 mm < truth < cap. Each image's estimates are brought to its truth as
+    `<scaling>` says (module `alignment`), `metric` leaves them; then they are clipped to [1 mm, cap]: an estimate of 0
+    counts as 1 mm, one of inf as the cap. With p the estimate, t the truth, l = log(p / t) and means over pixels:
+    `abs_rel` = mean |p - t| / t, `sq_rel` = mean (p - t)^2 / t, `rmse` = sqrt mean (p - t)^2, `rmse_log` =
+    sqrt mean l^2, `silog` = sqrt(mean l^2 - (mean l)^2) (KITTI prints 100 times it), `log10` = mean |l| / log 10,
+    `delta_k` = share of max(p / t, t / p) < 1.25^k. An image without a scored pixel has none of them.
     """
 
     field = "depth"
@@ -180,7 +213,7 @@ class MonoScorer(_MapScorer):
         for name, truth, estimate in self._pairs(predictions, targets):
             window = crop_window(rules.crop, *truth.shape)
             try:
-                errors = measure_depth(truth, estimate, window=window, cap=rules.cap, median_scale=rules.median_scale)
+                errors = measure_depth(truth, estimate, window=window, cap=rules.cap, scaling=rules.scaling)
             except PredictionError as error:
                 raise PredictionError(f"{name}: {error}") from None
             rows.append(errors)
@@ -199,7 +232,7 @@ class MonoScorer(_MapScorer):
 
 def scorer_of(protocol: str) -> Scorer:
     """Return the scorer of a protocol id; UnknownNameError lists the known ones."""
-    return StereoScorer(protocol) if protocol in STEREO_RULES else MonoScorer(protocol)
+    return StereoScorer(protocol) if is_stereo(protocol) else MonoScorer(protocol)
 
 
 def field_of(extra: Mapping[str, object]) -> str:

@@ -12,6 +12,7 @@ from mlcvbench.contract import (
     Array,
     External,
     LoadedData,
+    Notice,
     Outcome,
     Panel,
     Plot,
@@ -23,8 +24,8 @@ from mlcvbench.contract import (
 )
 from mlcvbench.errors import PredictionError
 from mlcvbench.stored_maps import stored_field, stored_maps, write_maps
-from mlcvbench_depth.data_checks import check_data
-from mlcvbench_depth.protocols import PROTOCOLS
+from mlcvbench_depth.data_checks import check_data, check_protocol
+from mlcvbench_depth.protocols import PROTOCOLS, about
 from mlcvbench_depth.quantise import DTYPES, FIELDS, STORE
 from mlcvbench_depth.scoring import scorer_of
 
@@ -36,7 +37,7 @@ class DepthTask(Task):
 
     - `disparity`: pixels of the left image, 0 = no estimate; floats, rounded to 1/256 px and stored as uint16 (float32
       for maps beyond 255 px), or uint16 in 1/256 px.
-    - `depth`: floats in metres, not negative; stored as float32.
+    - `depth`: floats in metres, not negative, inf = farther than any cap; stored as float32.
     """
 
     kind = "depth"
@@ -47,8 +48,14 @@ class DepthTask(Task):
     def scorer(self, protocol: str, problem: Problem) -> Scorer:
         return scorer_of(protocol)
 
+    def about(self, protocol: str) -> str:
+        return about(protocol)
+
     def check_data(self, data: LoadedData) -> None:
         check_data(data)
+
+    def check_protocol(self, data: LoadedData, protocol: str) -> None:
+        check_protocol(data, protocol)
 
     def check(self, predictions: Predictions, ids: Array, problem: Problem) -> Predictions:
         found = [field for field in FIELDS if isinstance(predictions, dict) and field in predictions]
@@ -85,7 +92,12 @@ class DepthTask(Task):
     def read_external(self, path: Path, split: Split, problem: Problem, settings: Mapping[str, Any]) -> External:
         from mlcvbench_depth.external import read_predictions
 
-        return read_predictions(path, split, problem)
+        return read_predictions(path, split, problem, settings)
+
+    def notices(self, predictions: Predictions, split: Split, problem: Problem, protocol: str) -> Sequence[Notice]:
+        from mlcvbench_depth.noticing import look
+
+        return look(predictions, split, protocol)
 
     def plot(self, folder: Path, outcome: Outcome) -> list[Plot]:
         from mlcvbench_depth.plots import draw

@@ -7,43 +7,47 @@ from typing import NamedTuple
 import numpy as np
 
 from mlcvbench.contract import Array, Outcome
-from mlcvbench_depth.measuring import NEAREST, fill_background, median_factor, to_pixels
-from mlcvbench_depth.protocols import FILLED, STEREO_RULES, crop_window, parse_mono
-from mlcvbench_depth.scoring import OCCLUDED, seen_truth
+from mlcvbench_depth.alignment import Alignment, align
+from mlcvbench_depth.measuring import NEAREST, fill_background, to_pixels
+from mlcvbench_depth.protocols import FILLED, MonoRules, crop_window, is_stereo, parse_mono, parse_stereo
+from mlcvbench_depth.scoring import scored_disparity
 
 
 class View(NamedTuple):
     """Float32 (H, W) in pixels or metres: `truth` 0 where nothing is scored, `estimate` 0 where there is none.
 
-    `factor`: what the estimate was multiplied with.
+    `alignment`: what was done to the estimate.
     """
 
     truth: Array
     estimate: Array
-    factor: float = 1.0
+    alignment: Alignment = Alignment()
 
 
 def view_of(outcome: Outcome, unit: int) -> View:
     """Return truth and estimate of an image as the protocol of the outcome compares them."""
-    rules = STEREO_RULES.get(outcome.protocol)
-    if rules is None:
+    if not is_stereo(outcome.protocol):
         return _depth_view(outcome, unit)
+    rules = parse_stereo(outcome.protocol)
     truth, estimate = outcome.targets["disparity"][unit], to_pixels(outcome.predictions["disparity"][unit])
-    if rules.seen_only:
-        truth = seen_truth(truth, outcome.targets[OCCLUDED], unit)
     if rules.holes == FILLED:
         estimate = np.maximum(fill_background(estimate), np.float32(0))
-    return View(truth, estimate)
+    return View(scored_disparity(rules, truth, outcome.targets, unit), estimate)
+
+
+def scored_depth(rules: MonoRules, truth: Array) -> Array:
+    """Return the truth of an image with 0 where a protocol scores nothing."""
+    scored = np.zeros(truth.shape, dtype=bool)
+    scored[crop_window(rules.crop, *truth.shape)] = True
+    scored &= (truth > NEAREST) & (truth < rules.cap)
+    return np.where(scored, truth, np.float32(0))
 
 
 def _depth_view(outcome: Outcome, unit: int) -> View:
     rules = parse_mono(outcome.protocol)
-    truth, estimate = outcome.targets["depth"][unit], outcome.predictions["depth"][unit].astype(np.float32)
-    scored = np.zeros(truth.shape, dtype=bool)
-    scored[crop_window(rules.crop, *truth.shape)] = True
-    scored &= (truth > NEAREST) & (truth < rules.cap)
-    factor = np.float32(1)
-    if rules.median_scale and scored.any():
-        factor = median_factor(truth[scored], estimate[scored])
-    scaled = np.clip(estimate * factor, np.float32(NEAREST), np.float32(rules.cap))
-    return View(np.where(scored, truth, np.float32(0)), np.where(estimate > 0, scaled, np.float32(0)), float(factor))
+    truth = scored_depth(rules, outcome.targets["depth"][unit])
+    estimate, scored = outcome.predictions["depth"][unit].astype(np.float32), truth > 0
+    alignment = align(truth[scored], estimate[scored], rules.scaling, rules.cap) if scored.any() else Alignment()
+    aligned = np.clip(alignment.apply(estimate), np.float32(NEAREST), np.float32(rules.cap))
+    has = (estimate > 0) | alignment.fitted  # a fit takes 0 for a number like any other
+    return View(truth, np.where(has, aligned, np.float32(0)), alignment)

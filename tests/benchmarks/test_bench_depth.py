@@ -63,10 +63,7 @@ def test_depth_errors_beside_plain_numpy(benchmark):
     truths, estimates = sparse_maps()
 
     def ours():
-        return [
-            measure_depth(g, p, window=FULL, cap=100.0, median_scale=False)
-            for g, p in zip(truths, estimates, strict=True)
-        ]
+        return [measure_depth(g, p, window=FULL, cap=100.0) for g, p in zip(truths, estimates, strict=True)]
 
     def plain():
         return [plain_depth(g, p) for g, p in zip(truths, estimates, strict=True)]

@@ -88,7 +88,8 @@ def test_8_bits_are_not_16(tmp_path):
     Image.fromarray(np.ones((2, 2), np.uint8)).save(path)
 
     assert message(lambda: read_map(path, "disparity")) == (
-        f"{path}: wanted a 16-bit PNG, got 8 bits; measurements do not fit into 256 steps."
+        f"{path}: wanted a 16-bit PNG, got 8 bits; if measurements are stored in them, as Middlebury's were until "
+        "2006, say what they are divided by: data.scale=N for the truth, scale=N for predictions."
     )
 
 
@@ -166,7 +167,10 @@ def test_missing_and_surplus_predictions_are_named(case):
     root, score = case
     (root / "out/1.png").rename(root / "out/7.png")
 
-    assert message(score) == f"{root / 'out/1'}: no map (.pfm, .png, .npz, .npy) of that name; 3 samples need one each."
+    assert message(score) == (
+        f"{root / 'out/1'}: no map (.pfm, .png, .npz, .npy) of that name; 3 samples need one each, and {root / 'out'} "
+        "holds 0.pfm, 2.npz, 7.png."
+    )
     write_png16(root / "out/1.png", np.ones((7, 9)))
     assert message(score) == f"{root / 'out/7.png'}: is a prediction of no sample in split 'test'."
 
@@ -175,15 +179,42 @@ def test_a_prediction_of_wrong_size_is_named(case):
     root, score = case
     write_png16(root / "out/1.png", np.ones((2, 2)))
 
-    assert message(score) == f"{root / 'out/1.png'}: field 'disparity': wanted 7 x 9 pixels like the truth, got 2 x 2."
+    assert message(score) == (
+        f"{root / 'out/1.png'}: field 'disparity': wanted 7 x 9 pixels like the truth, got 2 x 2. Say resize=bilinear "
+        "or resize=nearest to have predictions brought to the truth's size."
+    )
 
 
 @pytest.mark.parametrize(("value", "got"), [(np.nan, "nan"), (-1.0, "-1.0"), (-np.inf, "-inf")])
 def test_estimates_that_are_no_distance_are_refused(case, value, got):
     root, score = case
-    path = write_pfm(root / "out/0.pfm", np.full((6, 9), value, np.float32))
+    values = np.ones((6, 9), np.float32)
+    values[3, 3] = value
+    path = write_pfm(root / "out/0.pfm", values)
 
     assert message(score) == f"{path}: wanted numbers from 0 upwards, 0 or inf for no estimate, got {got}."
+
+
+def test_disparities_with_the_other_sign_are_refused_with_their_reason(case):
+    root, score = case
+    path = write_pfm(root / "out/0.pfm", -disparities()[0])
+
+    assert message(score) == (
+        f"{path}: wanted numbers from 0 upwards, 0 or inf for no estimate, got {-disparities()[0][0, 0]}. No disparity "
+        "is positive: they count as x in the left image minus x in the right one; change the sign."
+    )
+
+
+def test_maps_of_another_format_are_named(case):
+    root, score = case
+    for path in list((root / "out").iterdir()):
+        path.rename(path.with_suffix(".exr"))
+    (root / "out/.hidden").write_text("")
+
+    assert message(score) == (
+        f"{root / 'out/0'}: no map (.pfm, .png, .npz, .npy) of that name; 3 samples need one each, and {root / 'out'} "
+        "holds 0.exr, 1.exr, 2.exr."
+    )
 
 
 def test_an_all_invalid_prediction_is_no_error_but_has_density_zero(case):
@@ -231,7 +262,8 @@ def test_incomplete_folders_name_what_is_missing(tmp_path):
         f"{root / 'disparity/1.png'}: has no right image of that name in {root}."
     )
     assert message(lambda: load_depth_folder({"root": str(root)}, 0)) == (
-        f"{root / 'depth'}: wanted measured maps (.pfm, .png, .npz, .npy), found none."
+        f"{root}: wanted a folder depth/ with measured maps (.pfm, .png, .npz, .npy); it holds disparity/, left/, "
+        "right/."
     )
     assert (
         message(lambda: load_depth_folder({"root": str(root / "no")}, 0)) == f"data.root={root / 'no'}: no such folder."

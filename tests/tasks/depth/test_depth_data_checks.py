@@ -71,3 +71,49 @@ def test_a_field_that_is_none_is_refused():
         DepthTask().check_data(data_of({"disparity": TRUTH}, field="distance"))
 
     assert str(caught.value) == ("data set 'mine': wanted problem.extra['field'] disparity or depth, got 'distance'.")
+
+
+def test_a_protocol_whose_pixels_the_data_tell_is_taken():
+    DepthTask().check_protocol(data_of({"disparity": TRUTH, "occluded": HIDDEN}), "stereo/noc/cap192@1")
+    DepthTask().check_protocol(data_of({"disparity": TRUTH}), "kitti-d1/all@1")
+    DepthTask().check_protocol(data_of({"depth": TRUTH}, field="depth"), "mono/nyu/cap10/scale-shift@1")
+
+
+@pytest.mark.parametrize(
+    ("protocol", "instead"),
+    [
+        ("stereo/noc@1", "stereo/all@1"),
+        ("stereo/noc/holes-bad/cap192/per-image@1", "stereo/holes-bad/cap192/per-image@1"),
+        ("kitti-d1/noc@1", "kitti-d1/all@1"),
+    ],
+)
+def test_a_protocol_without_occluded_pixels_wants_data_that_tell_them(protocol, instead):
+    with pytest.raises(DataError) as caught:
+        DepthTask().check_protocol(data_of({"disparity": TRUTH}), protocol)
+
+    assert str(caught.value) == (
+        f"protocol {protocol!r} leaves occluded pixels out, but data set 'mine' does not tell them (a folder does with "
+        f"occlusion/ or KITTI's disp_noc_0/); {instead!r} needs no masks."
+    )
+
+
+@pytest.mark.parametrize(
+    ("field", "protocol", "said"),
+    [
+        (
+            "disparity",
+            "mono/full/cap80/metric@1",
+            "compares depth, but data set 'mine' has disparity; its protocols begin with stereo/ and kitti-d1/.",
+        ),
+        (
+            "depth",
+            "kitti-d1/all@1",
+            "compares disparity, but data set 'mine' has depth; its protocols begin with mono/.",
+        ),
+    ],
+)
+def test_a_protocol_of_the_other_field_is_refused(field, protocol, said):
+    with pytest.raises(DataError) as caught:
+        DepthTask().check_protocol(data_of({field: TRUTH}, field=field), protocol)
+
+    assert str(caught.value) == f"protocol {protocol!r} {said}"

@@ -17,7 +17,7 @@ from mlcvbench.scoring import tabulate
 from mlcvbench_depth.folders import load_stereo_folder
 from mlcvbench_depth.measuring import fill_background, measure_disparity
 from mlcvbench_depth.motorcycle import load_motorcycle
-from mlcvbench_depth.protocols import STEREO_RULES
+from mlcvbench_depth.protocols import STEREO_PROTOCOLS, parse_stereo
 from mlcvbench_depth.scoring import scorer_of
 from mlcvbench_depth.task import DepthTask
 
@@ -44,24 +44,27 @@ def kit_fill(disparity: np.ndarray) -> np.ndarray:
     return filled
 
 
-def counted(truth, estimate, occluded, *, seen_only: bool, holes: str) -> dict[str, float | None]:
-    """The definition, a pixel at a time; KITTI's ratio in float32 against a double, ours against a float32 share."""
-    filled = kit_fill(estimate)
+def counted(truth, estimate, occluded, *, seen_only: bool, holes: str, cap: float | None):
+    """The definition, a pixel at a time; KITTI's ratio in float32 against a double, ours against a float32 share.
+
+    Returns every metric, None where undefined.
+    """
+    filled = kit_fill(estimate) if holes == "filled" else estimate
     errors, total, estimated, distances = {"0_5": 0, "1": 0, "2": 0, "3": 0, "d1": 0}, 0, 0, []
     for t, e, f, o in zip(truth.ravel(), estimate.ravel(), filled.ravel(), occluded.ravel(), strict=True):
-        if t <= 0 or (seen_only and o):
+        if t <= 0 or (seen_only and o) or (cap is not None and t >= cap):
             continue
         total += 1
         estimated += e > 0
         if holes == "left out" and e <= 0:
             continue
         hole = holes == "bad" and e <= 0
-        error = abs(np.float32(f if holes == "filled" else e) - t)
+        error = abs(np.float32(f) - t)
         if not hole:
             distances.append(float(error))
         for name in ("0_5", "1", "2", "3"):
             errors[name] += hole or error > float(name.replace("_", "."))
-        far = float(np.float32(error) / t) > 0.05 if holes == "filled" else error > np.float32(0.05) * t
+        far = float(np.float32(error) / t) > 0.05 if "filled" in holes else error > np.float32(0.05) * t
         errors["d1"] += hole or (error > 3 and far)
     pixels = estimated if holes == "left out" else total
     values = {f"bad_{name}": errors[name] / pixels if pixels else None for name in ("0_5", "1", "2", "3")}
@@ -72,17 +75,40 @@ def counted(truth, estimate, occluded, *, seen_only: bool, holes: str) -> dict[s
     }
 
 
-@settings(deadline=None, max_examples=60)
-@pytest.mark.parametrize("protocol", sorted(STEREO_RULES))
-@given(maps, maps, arrays(bool, (5, 6)))
-def test_every_stereo_protocol_equals_its_definition(protocol, truth, estimate, occluded):
-    truth, rules = truth.astype(np.float32) / 256, STEREO_RULES[protocol]
-    scorer = scorer_of(protocol)
+@settings(deadline=None, max_examples=40)
+@pytest.mark.parametrize("protocol", [*STEREO_PROTOCOLS, "stereo/cap4@1", "stereo/noc/holes-bad/cap20/per-image@1"])
+@given(st.lists(st.tuples(maps, maps, arrays(bool, (5, 6))), min_size=1, max_size=3))
+def test_every_stereo_protocol_equals_its_definition(protocol, images):
+    """The pixels of all images as one, or the mean of the images that have the metric."""
+    scorer, rules = scorer_of(protocol), parse_stereo(protocol)
+    truth, estimate = (
+        [np.asarray(column) for column in part] for part in zip(*[one[:2] for one in images], strict=True)
+    )
+    truth, occluded = [one.astype(np.float32) / 256 for one in truth], [one[2] for one in images]
+    words = {"seen_only": rules.seen_only, "holes": rules.holes, "cap": rules.cap}
+    floats = [one / np.float32(256) for one in estimate]
 
-    table = scorer.rows({"disparity": [estimate]}, {"disparity": [truth], "occluded": [occluded]}, np.arange(1))
+    table = scorer.rows({"disparity": estimate}, {"disparity": truth, "occluded": occluded}, np.arange(len(truth)))
 
-    wanted = counted(truth, estimate / np.float32(256), occluded, seen_only=rules.seen_only, holes=rules.holes)
+    if rules.per_image:
+        each = [counted(*one, **words) for one in zip(truth, floats, occluded, strict=True)]
+        having = {name: [one[name] for one in each if one[name] is not None] for name in each[0]}
+        wanted = {name: sum(values) / len(values) if values else None for name, values in having.items()}
+    else:
+        wanted = pooled(truth, floats, occluded, words)
     assert scorer.summarise(table) == pytest.approx(wanted, abs=1e-6)
+
+
+def pooled(truth, estimate, occluded, words):
+    """The definition over all images: holes are filled image by image, then their pixels stand side by side."""
+    if words["holes"] == "filled":
+        known = [kit_fill(one) for one in estimate]
+        sides = [np.concatenate([one.ravel() for one in part])[None] for part in (truth, known, occluded)]
+        values = counted(*sides, **{**words, "holes": "as filled"})
+        flat = [np.concatenate([one.ravel() for one in part])[None] for part in (truth, estimate, occluded)]
+        return values | {"density": counted(*flat, **{**words, "holes": "left out"})["density"]}
+    flat = [np.concatenate([one.ravel() for one in part])[None] for part in (truth, estimate, occluded)]
+    return counted(*flat, **words)
 
 
 @settings(deadline=None, max_examples=150)

@@ -27,10 +27,10 @@ def test_median_scaled_estimates_are_drawn_scaled():
 
     view = view_of(outcome, 1)
 
-    assert view.factor == pytest.approx(4)
+    assert view.alignment.scale == pytest.approx(4)
     assert np.allclose(view.estimate, TRUTH[1], rtol=1e-5)
     assert np.nanmax(errors_of("depth", view.truth, view.estimate)) < 1e-5
-    assert view_of(outcome_of("mono/full/cap80/metric@1", list(TRUTH / 4)), 1).factor == 1
+    assert view_of(outcome_of("mono/full/cap80/metric@1", list(TRUTH / 4)), 1).alignment.scale == 1
 
 
 def test_pixels_outside_crop_and_cap_are_not_drawn_as_errors_and_the_rest_agrees_with_the_score():

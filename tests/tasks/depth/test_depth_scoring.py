@@ -12,7 +12,7 @@ from mlcvbench.contract import Problem
 from mlcvbench.errors import DataError, PredictionError, UnknownNameError
 from mlcvbench.scoring import tabulate
 from mlcvbench_depth.measuring import measure_depth, measure_disparity
-from mlcvbench_depth.protocols import MONO_PROTOCOLS, crop_window, parse_mono
+from mlcvbench_depth.protocols import MONO_PROTOCOLS, SCALINGS, crop_window, parse_mono
 from mlcvbench_depth.quantise import store_depth, store_disparity
 from mlcvbench_depth.scoring import scorer_of
 
@@ -34,12 +34,32 @@ def usual_stereo(truth, estimate, *, holes_are_bad):
     }
 
 
-def usual_depth(truth, estimate, cap=80.0, *, scale=False):
+def marigolds_fit(pred, gt):
+    """align_depth_least_square: a design matrix of the estimates and ones, and numpy's solver."""
+    design = np.concatenate([pred[:, None], np.ones((len(pred), 1))], axis=1)
+    scale, shift = np.linalg.lstsq(design, gt, rcond=None)[0]
+    return pred * scale + shift
+
+
+def midas_fit(pred, gt, cap):
+    """compute_scale_and_shift and BadPixelMetric of MiDaS: normal equations, then 1 / max(d, 1 / cap)."""
+    a_00, a_01, a_11 = np.sum(pred * pred), np.sum(pred), float(len(pred))
+    b_0, b_1 = np.sum(pred / gt), np.sum(1 / gt)
+    det = a_00 * a_11 - a_01 * a_01
+    scale, shift = (a_11 * b_0 - a_01 * b_1) / det, (-a_01 * b_0 + a_00 * b_1) / det
+    return 1 / np.maximum(scale * pred + shift, 1 / cap)
+
+
+def usual_depth(truth, estimate, cap=80.0, *, scaling="metric"):
     """compute_errors of monodepth2, as everybody copies it."""
     mask = (truth > 1e-3) & (truth < cap)
     gt, pred = truth[mask].astype(float), estimate[mask].astype(float)
-    if scale:
+    if scaling == "median-scale":
         pred = pred * (np.median(gt) / np.median(pred))
+    elif scaling == "scale-shift":
+        pred = marigolds_fit(pred, gt)
+    elif scaling == "scale-shift-inverse":
+        pred = midas_fit(pred, gt, cap)
     pred = np.clip(pred, 1e-3, cap)
     thresh = np.maximum(gt / pred, pred / gt)
     logs = np.log(pred) - np.log(gt)
@@ -102,16 +122,18 @@ def test_a_map_without_known_pixels_has_no_metrics():
 
 
 @settings(deadline=None, max_examples=80)
-@given(st.integers(0, 2**32 - 1), st.booleans())
-def test_depth_errors_equal_the_usual_code(seed, scale):
+@given(st.integers(0, 2**32 - 1), st.sampled_from(SCALINGS))
+def test_depth_errors_equal_the_usual_code(seed, scaling):
     rng = np.random.default_rng(seed)
     truth = rng.uniform(0.5, 100, (9, 11)).astype(np.float32)
     truth[rng.random(truth.shape) < 0.3] = 0
     estimate = (np.maximum(truth, 1) * np.exp(rng.normal(0, 0.4, truth.shape))).astype(np.float32)
+    if scaling == "scale-shift-inverse":
+        estimate = 1 / estimate
 
-    errors = measure_depth(truth, estimate, window=FULL, cap=80.0, median_scale=scale)
+    errors = measure_depth(truth, estimate, window=FULL, cap=80.0, scaling=scaling)
 
-    wanted = usual_depth(truth, estimate, scale=scale)
+    wanted = usual_depth(truth, estimate, scaling=scaling)
     assert errors._asdict() == pytest.approx(wanted | {"pixels": ((truth > 1e-3) & (truth < 80)).sum()}, rel=2e-5)
 
 
@@ -122,7 +144,6 @@ def test_a_ratio_of_exactly_the_limit_is_not_within_it(truth, estimate):
         np.full((1, 1), estimate, np.float32),
         window=FULL,
         cap=200.0,
-        median_scale=False,
     )
 
     inside = [errors.delta1, errors.delta2, errors.delta3]
@@ -133,7 +154,7 @@ def test_a_ratio_of_exactly_the_limit_is_not_within_it(truth, estimate):
 def test_a_perfect_estimate_has_no_error():
     truth = np.random.default_rng(0).uniform(1, 50, (5, 5)).astype(np.float32)
 
-    errors = measure_depth(truth, truth, window=FULL, cap=80.0, median_scale=True)
+    errors = measure_depth(truth, truth, window=FULL, cap=80.0, scaling="median-scale")
 
     assert errors == (25, 0, 0, 0, 0, 0, 0, 1, 1, 1)
 
@@ -141,12 +162,78 @@ def test_a_perfect_estimate_has_no_error():
 def test_silog_of_a_constant_factor_is_zero_and_median_scaling_takes_it_away():
     truth = np.random.default_rng(0).uniform(1, 30, (9, 9)).astype(np.float32)
 
-    plain = measure_depth(truth, truth * 2, window=FULL, cap=80.0, median_scale=False)
-    scaled = measure_depth(truth, truth * 2, window=FULL, cap=80.0, median_scale=True)
+    plain = measure_depth(truth, truth * 2, window=FULL, cap=80.0)
+    scaled = measure_depth(truth, truth * 2, window=FULL, cap=80.0, scaling="median-scale")
 
     assert plain.silog == pytest.approx(0, abs=1e-4)
     assert plain.rmse_log == pytest.approx(np.log(2), rel=1e-6)
     assert scaled.abs_rel == pytest.approx(0, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("scaling", "relative"),
+    [
+        ("scale-shift", lambda metres: 0.02 * metres + 0.3),
+        ("scale-shift", lambda metres: 5 - 0.01 * metres),
+        ("scale-shift-inverse", lambda metres: 37 / metres + 0.5),
+        ("scale-shift-inverse", lambda metres: 1 - 0.5 / metres),
+    ],
+)
+def test_a_fit_takes_scale_and_shift_away(scaling, relative):
+    truth = np.random.default_rng(0).uniform(2, 70, (20, 60)).astype(np.float32)
+
+    errors = measure_depth(truth, relative(truth), window=FULL, cap=80.0, scaling=scaling)
+
+    assert errors.abs_rel == pytest.approx(0, abs=1e-4)
+    assert errors.delta1 == 1
+
+
+def test_a_constant_estimate_is_fitted_by_the_mean():
+    truth = np.float32([[2, 4, 12]])
+
+    errors = measure_depth(truth, np.ones((1, 3), np.float32), window=FULL, cap=80.0, scaling="scale-shift")
+
+    assert errors.abs_rel == pytest.approx(np.mean([4 / 2, 2 / 4, 6 / 12]))
+
+
+def test_what_a_fit_of_inverse_depth_puts_behind_infinity_counts_as_the_cap():
+    truth, estimate = np.float32([1, 50, 50]), np.float32([9, 1, 0])
+    line = np.polyfit(estimate, 1 / truth, 1)
+
+    errors = measure_depth(truth[None], estimate[None], window=FULL, cap=80.0, scaling="scale-shift-inverse")
+
+    assert np.polyval(line, 0) < 0
+    metres = np.array([1 / np.polyval(line, 9), 1 / np.polyval(line, 1), 80])
+    assert errors.abs_rel == pytest.approx(np.mean(np.abs(metres - truth) / truth), rel=1e-4)
+
+
+@pytest.mark.parametrize("scaling", ["metric", "median-scale"])
+def test_an_estimate_of_inf_counts_as_the_cap(scaling):
+    truth = np.float32([[10, 20, 30, 79]])
+    far = np.float32([[11, 19, 33, np.inf]])
+
+    errors = measure_depth(truth, far, window=FULL, cap=80.0, scaling=scaling)
+
+    assert errors == measure_depth(truth, np.where(np.isinf(far), 1e6, far), window=FULL, cap=80.0, scaling=scaling)
+    if scaling == "metric":
+        assert errors == measure_depth(truth, np.minimum(far, 80), window=FULL, cap=80.0)
+
+
+@pytest.mark.parametrize(
+    ("scaling", "said"),
+    [
+        ("median-scale", "the median estimate is inf, so it cannot be scaled to the truth's."),
+        ("scale-shift", "3 scored estimates are inf; scale and shift are fitted to finite numbers only."),
+        ("scale-shift-inverse", "3 scored estimates are inf; scale and shift are fitted to finite numbers only."),
+    ],
+)
+def test_what_cannot_be_scaled_is_refused(scaling, said):
+    truth = np.float32([[1, 2, 3, 4]])
+
+    with pytest.raises(PredictionError) as caught:
+        measure_depth(truth, np.float32([[1, np.inf, np.inf, np.inf]]), window=FULL, cap=80.0, scaling=scaling)
+
+    assert str(caught.value) == f"field 'depth': {said}"
 
 
 def test_metrics_are_means_over_images_not_over_pixels():
@@ -165,7 +252,7 @@ def test_crop_and_cap_leave_pixels_out():
     truth[60] = 90
     inside = crop_window("garg", 100, 200)
 
-    errors = measure_depth(truth, truth, window=inside, cap=80.0, median_scale=False)
+    errors = measure_depth(truth, truth, window=inside, cap=80.0)
 
     assert inside == (slice(40, 99), slice(7, 192))
     assert errors.pixels == (59 - 1) * 185
@@ -197,7 +284,7 @@ def test_every_protocol_equals_the_usual_code_over_its_crop_and_cap(protocol):
         inside = (slice(top, bottom), slice(left, right))
         if one[inside].any():
             limit = float(cap.removeprefix("cap"))
-            wanted.append(usual_depth(one[inside], other[inside], limit, scale=scaling == "median-scale"))
+            wanted.append(usual_depth(one[inside], other[inside], limit, scaling=scaling))
     scorer = scorer_of(protocol)
 
     values = scorer.summarise(tabulate(scorer, {"depth": estimate}, {"depth": truth}, 5))
@@ -280,6 +367,10 @@ def test_any_whole_number_of_metres_may_be_the_cap_and_nonsense_offers_the_neare
     assert str(caught.value).startswith(said)
 
 
+def test_depths_of_inf_and_beyond_float32_are_stored_as_inf():
+    assert store_depth(np.array([[1.5, np.inf, 1e300]]), "").tolist() == [[1.5, np.inf, np.inf]]
+
+
 @settings(deadline=None, max_examples=60)
 @given(arrays(np.float32, (3, 4), elements=st.floats(0, 255, width=32)))
 def test_disparities_are_rounded_to_a_256th_and_estimates_stay_estimates(values):
@@ -301,9 +392,9 @@ def test_large_disparities_stay_floats():
         ([[1.0]], "x: wanted floats in metres, got list."),
         (np.ones((2, 2), np.int64), "x: wanted floats in metres, got dtype int64."),
         (np.ones((2, 2, 1)), "x: wanted an array (H, W), got shape (2, 2, 1)."),
-        (np.array([[1.0, np.nan]]), "x: wanted finite numbers from 0 (no estimate) upwards, got nan."),
-        (np.array([[1.0, np.inf]]), "x: wanted finite numbers from 0 (no estimate) upwards, got inf."),
-        (np.array([[1.0, -2.0]]), "x: wanted finite numbers from 0 (no estimate) upwards, got -2.0."),
+        (np.array([[1.0, np.nan]]), "x: wanted numbers from 0 upwards, inf for beyond the cap, got nan."),
+        (np.array([[1.0, -np.inf]]), "x: wanted numbers from 0 upwards, inf for beyond the cap, got -inf."),
+        (np.array([[1.0, -2.0]]), "x: wanted numbers from 0 upwards, inf for beyond the cap, got -2.0."),
     ],
 )
 def test_bad_maps_are_refused(value, said):

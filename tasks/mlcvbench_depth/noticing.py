@@ -1,0 +1,271 @@
+"""What about estimates and truth is legal but surely not meant: units, signs, sides, holes and pixels left out.
+
+A sample of the images is looked at, each in a sample of its scored pixels, so that this costs little beside the
+scoring. Nothing here changes a number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from mlcvbench.contract import Array, Notice, Predictions, Split, spread
+from mlcvbench_depth.measuring import DELTA, to_pixels
+from mlcvbench_depth.protocols import (
+    BAD,
+    FITTED,
+    FITTED_INVERSE,
+    LEFT_OUT,
+    METRIC,
+    MonoRules,
+    StereoRules,
+    is_stereo,
+    parse_mono,
+    parse_stereo,
+)
+from mlcvbench_depth.scoring import scored_disparity
+from mlcvbench_depth.views import scored_depth
+
+IMAGES, PIXELS = 200, 5_000
+"""Images looked at, and scored pixels of each."""
+LEAST = 30
+"""Pixels of an image from which an order or a factor is told."""
+SAME_FACTOR = 0.01
+"""Relative spread of the middle nine tenths of estimate / truth within which they are one factor."""
+AGAINST, ALONG = -0.5, 0.5
+"""Mean rank correlations from which an order counts as the wrong way round, and as found."""
+
+
+class Look(NamedTuple):
+    """What was seen of an image: counts of pixels, and sampled values (P,) of truth and estimate at the same pixels.
+
+    `known`: pixels with truth; `scored`: those that the protocol scores; `none`, `endless`: of these with an estimate
+    of 0 and inf. `turned`: estimates at the mirrored places, left to right and upside down. `beside`: for disparity,
+    estimates at the place of the right image.
+    """
+
+    known: int
+    scored: int
+    none: int
+    endless: int
+    truth: Array
+    estimate: Array
+    turned: tuple[Array, Array]
+    beside: Array | None
+
+
+def look(predictions: Predictions, split: Split, protocol: str) -> list[Notice]:
+    """Return what there is to say about predictions of depth or disparity, the gravest first."""
+    looks = list(_looks(predictions, split, protocol))
+    seen = _Seen(looks, len(split), protocol)
+    return [notice for notice in (*_orders(seen), *_units(seen), *_counts(seen)) if notice is not None]
+
+
+class _Seen(NamedTuple):
+    """What was looked at, of how many images, and under which protocol."""
+
+    looks: Sequence[Look]
+    images: int
+    protocol: str
+
+    @property
+    def rules(self) -> StereoRules | MonoRules:
+        return parse_stereo(self.protocol) if is_stereo(self.protocol) else parse_mono(self.protocol)
+
+    def total(self, name: str) -> int:
+        """Return a count over all that was looked at."""
+        return sum(int(getattr(one, name)) for one in self.looks)
+
+    @property
+    def part(self) -> str:
+        """Return words for a number that was counted in some of the images only."""
+        return "" if len(self.looks) == self.images else f" of the {len(self.looks)} images looked at"
+
+
+def _looks(predictions: Predictions, split: Split, protocol: str) -> Iterator[Look]:
+    field = "disparity" if is_stereo(protocol) else "depth"
+    places, targets = spread(split, IMAGES), split.targets()
+    truths: Any = targets[field]
+    for place in places:
+        truth, estimate = truths[place], to_pixels(predictions[field][place])
+        if is_stereo(protocol):
+            scored = scored_disparity(parse_stereo(protocol), truth, targets, place)
+        else:
+            scored = scored_depth(parse_mono(protocol), truth)
+        yield _look_at(truth, scored, estimate, stereo=is_stereo(protocol))
+
+
+def _look_at(truth: Array, scored: Array, estimate: Array, *, stereo: bool) -> Look:
+    place = np.flatnonzero(scored > 0)
+    values = estimate.ravel()[place]
+    chosen = place[:: max(1, len(place) // PIXELS)]
+    rows, columns = np.divmod(chosen, truth.shape[1])
+    wanted = scored[rows, columns]
+    turned = (estimate[rows, truth.shape[1] - 1 - columns], estimate[truth.shape[0] - 1 - rows, columns])
+    beside = None
+    if stereo:
+        other = columns - np.rint(wanted).astype(np.int64)
+        beside = np.where(other >= 0, estimate[rows, np.maximum(other, 0)], np.float32(0))
+    return Look(
+        int(np.count_nonzero(truth > 0)),
+        len(place),
+        int(np.count_nonzero(values == 0)),
+        int(np.count_nonzero(np.isinf(values))),
+        wanted,
+        estimate[rows, columns],
+        turned,
+        beside,
+    )
+
+
+def _orders(seen: _Seen) -> Iterator[Notice | None]:
+    """Say that the order of estimates is another map's: turned, of the other image, or near for far."""
+    sign = -1.0 if seen.protocol.endswith(f"/{FITTED_INVERSE}@1") else 1.0
+    plain = _mean_order([(one.truth, sign * one.estimate) for one in seen.looks])
+    if plain is None:
+        return
+    for side, name in ((0, "left to right"), (1, "upside down")):
+        other = _mean_order([(one.truth, sign * one.turned[side]) for one in seen.looks])
+        if other is not None and other > ALONG and 1 - other < (1 - plain) / 2:
+            yield Notice(
+                "estimates-mirrored",
+                f"turned {name}, the estimates follow the truth better (rank correlation {other:.2f} instead of "
+                f"{plain:.2f}); check how the maps were written.",
+            )
+            return
+    yield _other_image(seen)
+    if plain < AGAINST:
+        yield Notice("near-and-far-swapped", f"{_swapped(seen, plain * sign)}.")
+
+
+def _swapped(seen: _Seen, order: float) -> str:
+    said = f"estimates {'fall' if order < 0 else 'rise'} where the truth rises (rank correlation {order:.2f})"
+    rules = seen.rules
+    if isinstance(rules, StereoRules):
+        return f"{said}: near and far are swapped; this protocol wants disparity, not depth"
+    other = FITTED if rules.scaling == FITTED_INVERSE else FITTED_INVERSE
+    meant = "relative inverse depth" if other == FITTED else "depth"
+    got = "depth" if other == FITTED else "inverse depth"
+    return (
+        f"{said}: near and far are swapped; this protocol wants {meant}, and for {got} there is "
+        f"{seen.protocol.rpartition('/')[0]}/{other}@1"
+    )
+
+
+def _other_image(seen: _Seen) -> Notice | None:
+    """Say that disparities fit the right image better than the left one."""
+    own, other = [], []
+    for one in seen.looks:
+        if one.beside is not None:
+            both = (one.estimate > 0) & (one.beside > 0)
+            own.append(np.minimum(np.abs(one.estimate[both] - one.truth[both]), 10))
+            other.append(np.minimum(np.abs(one.beside[both] - one.truth[both]), 10))
+    if not own or not sum(map(len, own)):
+        return None
+    errors = [float(np.concatenate(part).mean()) for part in (own, other)]
+    if errors[0] < 0.5 or errors[1] > errors[0] / 2:
+        return None
+    return Notice(
+        "disparity-of-the-right-image",
+        f"read as disparities of the right image, the estimates err by {errors[1]:.2f} px instead of {errors[0]:.2f}; "
+        "the truth is that of the left one: left and right are swapped.",
+    )
+
+
+def _mean_order(pairs: Sequence[tuple[Array, Array]]) -> float | None:
+    """Return the mean rank correlation over images, None where none of them has an order."""
+    found = []
+    for truth, estimate in pairs:
+        has = (estimate != 0) & np.isfinite(estimate)
+        if np.count_nonzero(has) < LEAST:
+            continue
+        ranks = [_rank(values[has]) for values in (truth, estimate)]
+        if all(rank.max() for rank in ranks):
+            found.append(float(np.corrcoef(ranks)[0, 1]))
+    return float(np.mean(found)) if found else None
+
+
+def _rank(values: Array) -> Array:
+    """Return the rank of each value among the different ones, float64."""
+    _, place = np.unique(values, return_inverse=True)
+    return place.astype(np.float64)
+
+
+def _units(seen: _Seen) -> Iterator[Notice | None]:
+    """Say that one factor lies between estimates and truth, where the protocol does not take it away."""
+    rules = seen.rules
+    if isinstance(rules, MonoRules) and rules.scaling != METRIC:
+        return
+    ratios = []
+    for one in seen.looks:
+        has = (one.estimate > 0) & np.isfinite(one.estimate)
+        ratios.append(one.estimate[has].astype(np.float64) / one.truth[has])
+    ratio = np.concatenate(ratios) if ratios else np.empty(0)
+    if len(ratio) < LEAST:
+        return
+    low, middle, high = np.quantile(ratio, [0.05, 0.5, 0.95]).tolist()
+    way = "scale=N divides the numbers of files by N"
+    if not isinstance(rules, StereoRules):
+        way += ", and median-scale protocols take a factor away"
+    if (high - low) / middle < SAME_FACTOR and abs(middle - 1) > SAME_FACTOR:
+        yield Notice(
+            "one-factor",
+            f"one factor explains the estimates: they are {middle:.4g} times the truth ({low:.4g} to {high:.4g} in "
+            f"nine of ten pixels), which is a unit rather than an error; {way}.",
+        )
+        return
+    before, after = (float(((DELTA * part > 1) & (part < DELTA)).mean()) for part in (ratio, ratio / middle))
+    if before < 0.05 and after > 0.5:
+        yield Notice(
+            "another-unit",
+            f"{before:.1%} of the estimates lie within a quarter of the truth; divided by {middle:.4g}, their median "
+            f"ratio to it, {after:.1%} would: they may be in another unit; {way}.",
+        )
+
+
+def _counts(seen: _Seen) -> Iterator[Notice | None]:
+    """Say what was left out, and what stands for something else."""
+    rules, scored, known = seen.rules, seen.total("scored"), seen.total("known")
+    empty = sum(1 for one in seen.looks if not one.scored)
+    if empty:
+        yield Notice(
+            "images-without-truth",
+            f"{empty:,}{seen.part or f' of {seen.images:,} images'} have no pixel that is scored and do not count.",
+            empty,
+        )
+    if known and scored < known / 2:
+        means = "cap and crop" if isinstance(rules, MonoRules) else "cap and masks of occlusion"
+        where = seen.part and " in what was looked at"
+        yield Notice(
+            "most-truth-left-out",
+            f"the protocol scores {scored / known:.1%} of the pixels with truth{where}: look whether its {means} fit "
+            "the data, and the truth's unit (data.scale).",
+            known - scored,
+        )
+    none, endless = seen.total("none"), seen.total("endless")
+    if isinstance(rules, MonoRules):
+        if none and rules.scaling != FITTED_INVERSE:
+            as_what = "1 mm" if rules.scaling != FITTED else "0 m in the fit"
+            yield Notice(
+                "estimates-of-zero",
+                f"{none:,} of {scored:,} scored pixels ({none / scored:.1%}) have the estimate 0, which counts as "
+                f"{as_what}; there is no way to leave a pixel out.",
+                none,
+            )
+        if endless:
+            yield Notice(
+                "estimates-of-inf",
+                f"{endless:,} of {scored:,} scored pixels ({endless / scored:.1%}) have the estimate inf, which counts "
+                f"as the cap of {rules.cap:g} m.",
+                endless,
+            )
+    elif rules.holes == LEFT_OUT and none > scored / 2:
+        strict = rules._replace(holes=BAD).protocol
+        yield Notice(
+            "few-estimates",
+            f"the errors are those of {1 - none / scored:.1%} of the scored pixels; the others have no estimate and "
+            f"are left out, which {strict} does not allow.",
+            none,
+        )
