@@ -34,8 +34,8 @@ LEAST = 30
 """Pixels of an image from which an order or a factor is told."""
 SAME_FACTOR = 0.01
 """Relative spread of the middle nine tenths of estimate / truth within which they are one factor."""
-AGAINST, ALONG = -0.5, 0.5
-"""Mean rank correlations from which an order counts as the wrong way round, and as found."""
+ALONG = 0.5
+"""Mean rank correlation from which an order counts as found."""
 
 
 class Look(NamedTuple):
@@ -121,23 +121,29 @@ def _look_at(truth: Array, scored: Array, estimate: Array, *, stereo: bool) -> L
 
 
 def _orders(seen: _Seen) -> Iterator[Notice | None]:
-    """Say that the order of estimates is another map's: turned, of the other image, or near for far."""
+    """Say that the order of estimates is another map's: turned, of the other image, or near for far.
+
+    Of several such explanations the one that follows the truth best is given.
+    """
     sign = -1.0 if seen.protocol.endswith(f"/{FITTED_INVERSE}@1") else 1.0
     plain = _mean_order([(one.truth, sign * one.estimate) for one in seen.looks])
     if plain is None:
         return
+    orders = {"swapped": -plain}
     for side, name in ((0, "left to right"), (1, "upside down")):
-        other = _mean_order([(one.truth, sign * one.turned[side]) for one in seen.looks])
-        if other is not None and other > ALONG and 1 - other < (1 - plain) / 2:
-            yield Notice(
-                "estimates-mirrored",
-                f"turned {name}, the estimates follow the truth better (rank correlation {other:.2f} instead of "
-                f"{plain:.2f}); check how the maps were written.",
-            )
-            return
-    yield _other_image(seen)
-    if plain < AGAINST:
+        turned = _mean_order([(one.truth, sign * one.turned[side]) for one in seen.looks])
+        orders[name] = plain if turned is None else turned
+    best = max(orders, key=lambda name: orders[name])
+    if not (orders[best] > ALONG and 1 - orders[best] < (1 - plain) / 2):
+        yield _other_image(seen)
+    elif best == "swapped":
         yield Notice("near-and-far-swapped", f"{_swapped(seen, plain * sign)}.")
+    else:
+        yield Notice(
+            "estimates-mirrored",
+            f"turned {best}, the estimates follow the truth better (rank correlation {orders[best]:.2f} instead of "
+            f"{plain:.2f}); check how the maps were written.",
+        )
 
 
 def _swapped(seen: _Seen, order: float) -> str:

@@ -123,6 +123,13 @@ def test_near_and_far_the_wrong_way_round_are_said_with_the_protocol_that_fits(p
     assert ("rise where" if protocol == INVERSE else "fall where") in notice.text
 
 
+def test_inverse_depth_of_a_road_is_not_taken_for_a_map_upside_down():
+    """Turned over, it follows the truth well too, but not as well as with near for far."""
+    road = [40 - one for one in (rows_and_columns()[0] * 0.9, rows_and_columns()[0] * 0.8)]
+
+    assert codes(METRIC, road, [1 / one for one in road]) == ["near-and-far-swapped"]
+
+
 @pytest.mark.parametrize(("axis", "way"), [(1, "left to right"), (0, "upside down")])
 @pytest.mark.parametrize(("protocol", "truth"), [(METRIC, TRUTH), (STEREO, DISPARITY)])
 def test_mirrored_maps_are_recognised(axis, way, protocol, truth):
