@@ -13,11 +13,14 @@ from mlcvbench.columns import LazyColumn
 from mlcvbench.contract import Array, External, Problem, Split
 from mlcvbench.contract.split import SubSplit
 from mlcvbench.errors import DataError, PredictionError
-from mlcvbench.file_sets import files_by_id, found_in
+from mlcvbench.file_sets import files_by_id
+from mlcvbench.missing_files import missing_files
 from mlcvbench_depth.formats import KITTI_SCALE, SUFFIXES, as_estimate, read_map
 from mlcvbench_depth.quantise import STORE
 from mlcvbench_depth.resizing import resized, resized_disparity
 from mlcvbench_depth.scoring import field_of
+
+LOSSY = dict.fromkeys((".jpg", ".jpeg"), "JPEG has 8 bits and changes them")
 
 
 def read_predictions(path: Path, split: Split, problem: Problem, settings: Mapping[str, Any]) -> External:
@@ -30,15 +33,12 @@ def read_predictions(path: Path, split: Split, problem: Problem, settings: Mappi
     DataError names the file: a sample without a map, a map of no sample; when it is read, all that `read_map` refuses,
     NaN, negative numbers.
     """
+    wanted = f"maps ({', '.join(SUFFIXES)})"
     if not path.is_dir():
-        raise DataError(f"{path}: wanted a folder of maps ({', '.join(SUFFIXES)}).")
+        raise DataError(f"{path}: wanted a folder of {wanted}.")
     files, ids = files_by_id(path, SUFFIXES), split.ids.tolist()
-    missing = next((name for name in ids if name not in files), None)
-    if missing is not None:
-        raise DataError(
-            f"{path / missing}: no map ({', '.join(SUFFIXES)}) of that name; {len(ids)} samples need one each, and "
-            f"{path} {found_in(path)}."
-        )
+    if any(name not in files for name in ids):
+        raise missing_files(path, ids, files, wanted, LOSSY)
     strange = next((name for name in files if name not in set(ids)), None)
     if strange is not None and not isinstance(split, SubSplit):
         raise DataError(f"{files[strange]}: is a prediction of no sample in split {split.name!r}.")

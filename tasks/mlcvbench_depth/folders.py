@@ -17,8 +17,9 @@ import numpy as np
 from mlcvbench.columns import LazyColumn, file_column
 from mlcvbench.contract import Array, Batch, InputSpec, LoadedData, Problem, Split, Targets
 from mlcvbench.errors import DataError
-from mlcvbench.file_sets import file_digest, files_by_id, found_in
+from mlcvbench.file_sets import file_digest, files_by_id
 from mlcvbench.images import read_image
+from mlcvbench.missing_files import no_files
 from mlcvbench.rasters import read_raster
 from mlcvbench_depth.formats import KITTI_SCALE, SUFFIXES, as_truth, read_map
 from mlcvbench_depth.scoring import OCCLUDED
@@ -169,11 +170,7 @@ def _read_split(folder: Path, name: str, kinds: Folders, extra: Mapping[str, Any
     place = _first_of(folder, TRUTH[field])
     truth = files_by_id(place, SUFFIXES)
     if not truth:
-        what = f"measured maps ({', '.join(SUFFIXES)})"
-        if place.is_dir():
-            raise DataError(f"{place}: wanted {what}; it {found_in(place)}.")
-        names = " or ".join(f"{name}/" for name in TRUTH[field])
-        raise DataError(f"{folder}: wanted a folder {names} with {what}; it {found_in(folder)}.")
+        raise no_files(place, f"measured maps ({', '.join(SUFFIXES)})")
     images: dict[str, list[Path]] = {}
     for kind, places in kinds.items():
         pictures = _first_of(folder, places)

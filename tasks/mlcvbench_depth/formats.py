@@ -13,6 +13,7 @@ import numpy as np
 from mlcvbench.contract import Array
 from mlcvbench.errors import DataError
 from mlcvbench.limits import MAX_PFM_HEADER_LINE, MAX_PIXELS
+from mlcvbench.npy import open_npy
 from mlcvbench.npz import open_npz
 from mlcvbench.rasters import read_raster
 
@@ -114,12 +115,7 @@ def _read_npz(path: Path, field: str) -> Array:
 
 
 def _read_npy(path: Path) -> Array:
-    try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such file.") from None
-    except (OSError, ValueError, EOFError) as error:
-        raise DataError(f"{path}: is no npy file of numbers or is damaged ({error}).") from None
+    array = open_npy(path)
     _check_floats(path, array.dtype, array.shape)
     return np.array(array, dtype=np.float32, order="C")
 

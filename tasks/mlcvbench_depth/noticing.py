@@ -14,10 +14,8 @@ import numpy as np
 from mlcvbench.contract import Array, Notice, Predictions, Split, spread
 from mlcvbench_depth.measuring import DELTA, to_pixels
 from mlcvbench_depth.protocols import (
-    BAD,
     FITTED,
     FITTED_INVERSE,
-    LEFT_OUT,
     METRIC,
     MonoRules,
     StereoRules,
@@ -58,8 +56,7 @@ class Look(NamedTuple):
 
 def look(predictions: Predictions, split: Split, protocol: str) -> list[Notice]:
     """Return what there is to say about predictions of depth or disparity, the gravest first."""
-    looks = list(_looks(predictions, split, protocol))
-    seen = _Seen(looks, len(split), protocol)
+    seen = _Seen(list(_looks(predictions, split, protocol)), len(split), protocol)
     return [notice for notice in (*_orders(seen), *_units(seen), *_counts(seen)) if notice is not None]
 
 
@@ -79,9 +76,11 @@ class _Seen(NamedTuple):
         return sum(int(getattr(one, name)) for one in self.looks)
 
     @property
-    def part(self) -> str:
+    def where(self) -> str:
         """Return words for a number that was counted in some of the images only."""
-        return "" if len(self.looks) == self.images else f" of the {len(self.looks)} images looked at"
+        return (
+            "" if len(self.looks) == self.images else f" in the {len(self.looks)} of {self.images:,} images looked at"
+        )
 
 
 def _looks(predictions: Predictions, split: Split, protocol: str) -> Iterator[Look]:
@@ -234,20 +233,12 @@ def _units(seen: _Seen) -> Iterator[Notice | None]:
 def _counts(seen: _Seen) -> Iterator[Notice | None]:
     """Say what was left out, and what stands for something else."""
     rules, scored, known = seen.rules, seen.total("scored"), seen.total("known")
-    empty = sum(1 for one in seen.looks if not one.scored)
-    if empty:
-        yield Notice(
-            "images-without-truth",
-            f"{empty:,}{seen.part or f' of {seen.images:,} images'} have no pixel that is scored and do not count.",
-            empty,
-        )
     if known and scored < known / 2:
         means = "cap and crop" if isinstance(rules, MonoRules) else "cap and masks of occlusion"
-        where = seen.part and " in what was looked at"
         yield Notice(
             "most-truth-left-out",
-            f"the protocol scores {scored / known:.1%} of the pixels with truth{where}: look whether its {means} fit "
-            "the data, and the truth's unit (data.scale).",
+            f"the protocol scores {scored / known:.1%} of the pixels with truth{seen.where}: look whether its {means} "
+            "fit the data, and the truth's unit (data.scale).",
             known - scored,
         )
     none, endless = seen.total("none"), seen.total("endless")
@@ -256,22 +247,14 @@ def _counts(seen: _Seen) -> Iterator[Notice | None]:
             as_what = "1 mm" if rules.scaling != FITTED else "0 m in the fit"
             yield Notice(
                 "estimates-of-zero",
-                f"{none:,} of {scored:,} scored pixels ({none / scored:.1%}) have the estimate 0, which counts as "
-                f"{as_what}; there is no way to leave a pixel out.",
+                f"{none:,} of {scored:,} scored pixels{seen.where} ({none / scored:.1%}) have the estimate 0, which "
+                f"counts as {as_what}; there is no way to leave a pixel out.",
                 none,
             )
         if endless:
             yield Notice(
                 "estimates-of-inf",
-                f"{endless:,} of {scored:,} scored pixels ({endless / scored:.1%}) have the estimate inf, which counts "
-                f"as the cap of {rules.cap:g} m.",
+                f"{endless:,} of {scored:,} scored pixels{seen.where} ({endless / scored:.1%}) have the estimate inf, "
+                f"which counts as the cap of {rules.cap:g} m.",
                 endless,
             )
-    elif rules.holes == LEFT_OUT and none > scored / 2:
-        strict = rules._replace(holes=BAD).protocol
-        yield Notice(
-            "few-estimates",
-            f"the errors are those of {1 - none / scored:.1%} of the scored pixels; the others have no estimate and "
-            f"are left out, which {strict} does not allow.",
-            none,
-        )

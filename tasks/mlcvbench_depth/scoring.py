@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from mlcvbench.columns import LazyColumn, value_name
-from mlcvbench.contract import Array, MetricSpec, Predictions, Scorer, Table, Targets, Values
+from mlcvbench.contract import Array, MetricSpec, Notice, Predictions, Scorer, Table, Targets, Values
 from mlcvbench.errors import DataError, PredictionError
 from mlcvbench_depth.measuring import BAD_PIXELS, DepthErrors, measure_depth, measure_disparity, wrong_size
 from mlcvbench_depth.protocols import (
@@ -34,6 +34,8 @@ class _MapScorer(Scorer):
     """What both families share: one image at a time, errors that name it, one row an image."""
 
     field: str
+    scored: str
+    """The column of a row that counts the scored pixels."""
 
     def summarise(self, table: Table, weights: Array | None = None) -> Values:
         """Return every metric, None where undefined; the same numbers as `summarise_many` with one row."""
@@ -46,6 +48,13 @@ class _MapScorer(Scorer):
         """Return the metrics that these rows leave undefined, each with the reason."""
         reason = self._nothing(table)
         return {name: reason for name, value in self.summarise(table).items() if value is None}
+
+    def notices(self, table: Table) -> Sequence[Notice]:
+        empty = int(np.count_nonzero(table[self.scored] == 0))
+        if not empty:
+            return []
+        text = f"{empty:,} of {len(table):,} images have no pixel that is scored and do not count."
+        return [Notice("images-without-truth", text, empty)]
 
     @abstractmethod
     def _nothing(self, table: Table) -> str:
@@ -85,7 +94,7 @@ class StereoScorer(_MapScorer):
       error. `kitti-d1/...` fill the holes first, as KITTI's development kit does.
     """
 
-    field = "disparity"
+    field, scored = "disparity", "known"
 
     def __init__(self, protocol: str) -> None:
         self.protocol_id = protocol
@@ -129,6 +138,19 @@ class StereoScorer(_MapScorer):
             rows.append((counts.known, counts.estimated, counts.error, *counts.bad, counts.d1))
         columns = np.array(rows, dtype=np.float64).reshape(-1, len(_COUNTS)).T
         return Table({"unit": np.asarray(units, dtype=np.int64)} | dict(zip(_COUNTS, columns, strict=True)))
+
+    def notices(self, table: Table) -> Sequence[Notice]:
+        """Say that images have no truth, and that errors are those of few pixels where holes are left out."""
+        known, none = table["known"].sum(), int((table["known"] - table["estimated"]).sum())
+        if self.rules.holes != LEFT_OUT or none <= known / 2:
+            return super().notices(table)
+        few = Notice(
+            "few-estimates",
+            f"the errors are those of {1 - none / known:.1%} of the scored pixels; the others have no estimate and are "
+            f"left out, which {self.rules._replace(holes=BAD).protocol} does not allow.",
+            none,
+        )
+        return [few, *super().notices(table)]
 
     def summarise_many(self, table: Table, weights: Array) -> dict[str, Array]:
         """Return every metric under each row of `weights` (R, U) as float64 (R,), NaN where undefined."""
@@ -186,7 +208,7 @@ class MonoScorer(_MapScorer):
     `delta_k` = share of max(p / t, t / p) < 1.25^k. An image without a scored pixel has none of them.
     """
 
-    field = "depth"
+    field, scored = "depth", "pixels"
     metrics = (
         MetricSpec("abs_rel", "mean |p - t| / t", "fraction", False, TOLERANCE),
         MetricSpec("sq_rel", "mean (p - t)^2 / t", "m", False, TOLERANCE),

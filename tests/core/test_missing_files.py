@@ -84,3 +84,11 @@ def test_a_folder_that_is_not_there_says_what_lies_beside_it(
         (Path("set") / name).mkdir()
 
     assert str(no_files(Path("set/maps"), WANTED)) == f"set/maps: no such folder{holds}; wanted maps (.png) in it."
+
+
+def test_files_that_begin_with_a_dot_are_no_samples(tmp_path: Path) -> None:
+    for name in ("a.png", "._a.png", ".cache/b.png", "deep/.hidden/c.png", "deep/d.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+
+    assert list(files_by_id(tmp_path, (".png",))) == ["a", "deep/d"]

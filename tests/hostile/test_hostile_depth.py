@@ -168,8 +168,8 @@ def test_missing_and_surplus_predictions_are_named(case):
     (root / "out/1.png").rename(root / "out/7.png")
 
     assert message(score) == (
-        f"{root / 'out/1'}: no map (.pfm, .png, .npz, .npy) of that name; 3 samples need one each, and {root / 'out'} "
-        "holds 0.pfm, 2.npz, 7.png."
+        f"{root / 'out'}: has no file for 1 of 3 samples, such as '1'; it holds 7.png of other names; wanted maps "
+        "(.pfm, .png, .npz, .npy)."
     )
     write_png16(root / "out/1.png", np.ones((7, 9)))
     assert message(score) == f"{root / 'out/7.png'}: is a prediction of no sample in split 'test'."
@@ -205,16 +205,13 @@ def test_disparities_with_the_other_sign_are_refused_with_their_reason(case):
     )
 
 
-def test_maps_of_another_format_are_named(case):
+@pytest.mark.parametrize(("suffix", "why"), [(".exr", ""), (".jpg", ": JPEG has 8 bits and changes them")])
+def test_maps_of_another_format_are_named(case, suffix, why):
     root, score = case
     for path in list((root / "out").iterdir()):
-        path.rename(path.with_suffix(".exr"))
-    (root / "out/.hidden").write_text("")
+        path.rename(path.with_suffix(suffix))
 
-    assert message(score) == (
-        f"{root / 'out/0'}: no map (.pfm, .png, .npz, .npy) of that name; 3 samples need one each, and {root / 'out'} "
-        "holds 0.exr, 1.exr, 2.exr."
-    )
+    assert message(score) == f"{root / 'out'}: holds 0{suffix}{why}; wanted maps (.pfm, .png, .npz, .npy)."
 
 
 def test_an_all_invalid_prediction_is_no_error_but_has_density_zero(case):
@@ -262,8 +259,8 @@ def test_incomplete_folders_name_what_is_missing(tmp_path):
         f"{root / 'disparity/1.png'}: has no right image of that name in {root}."
     )
     assert message(lambda: load_depth_folder({"root": str(root)}, 0)) == (
-        f"{root}: wanted a folder depth/ with measured maps (.pfm, .png, .npz, .npy); it holds disparity/, left/, "
-        "right/."
+        f"{root / 'depth'}: no such folder; {root} holds disparity, left, right; wanted measured maps (.pfm, .png, "
+        ".npz, .npy) in it."
     )
     assert (
         message(lambda: load_depth_folder({"root": str(root / "no")}, 0)) == f"data.root={root / 'no'}: no such folder."

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from mlcvbench.contract import ArraySplit, Notice, Problem
+from mlcvbench.scoring import tabulate
+from mlcvbench_depth.scoring import scorer_of
 from mlcvbench_depth.task import DepthTask
 
 HEIGHT, WIDTH = 40, 64
@@ -30,7 +32,9 @@ def street(seed: int) -> np.ndarray:
 def noticed(protocol: str, truth, estimate, **more) -> list[Notice]:
     field = "depth" if protocol.startswith("mono") else "disparity"
     split = ArraySplit("test", {"image": np.zeros((len(truth), 2, 2), np.uint8)}, {field: truth, **more})
-    return list(DepthTask().notices({field: estimate}, split, PROBLEM, protocol))
+    scorer = scorer_of(protocol)
+    table = tabulate(scorer, {field: estimate}, split.targets(), len(split))
+    return [*scorer.notices(table), *DepthTask().notices({field: estimate}, split, PROBLEM, protocol)]
 
 
 def codes(*arguments, **more) -> list[str]:
@@ -206,11 +210,14 @@ def test_errors_of_few_pixels_are_said_where_holes_are_left_out():
 
 
 def test_of_many_images_a_part_is_looked_at_and_said_so():
-    truth = [np.zeros((1, 1), np.float32)] * 400
+    truth, estimate = [np.full((2, 3), 9, np.float32)] * 400, [np.float32([[8, 0, 9], [10, 9, 9]])] * 400
 
-    (notice,) = noticed(METRIC, truth, truth)
+    (notice,) = noticed(METRIC, truth, estimate)
 
-    assert notice.text == "200 of the 200 images looked at have no pixel that is scored and do not count."
+    assert notice.text == (
+        "200 of 1,200 scored pixels in the 200 of 400 images looked at (16.7%) have the estimate 0, which counts as 1 "
+        "mm; there is no way to leave a pixel out."
+    )
 
 
 def test_pixels_that_one_camera_sees_alone_are_left_out_of_the_counts():
