@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["Submit", "SweepEvent", "SweepResult", "run_sweep", "submit_child"]
 
 CLAIM_POLL_SECONDS = 0.5
-EventKind = Literal["skipped", "held", "started", "progress", "finished", "failed"]
+EventKind = Literal["reading", "skipped", "held", "started", "progress", "finished", "failed"]
 
 
 class Submit(Protocol):
@@ -39,7 +39,7 @@ class Submit(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class SweepEvent:
-    """Something that happened to run `index` (from 0) of `total`.
+    """Something that happened to run `index` (from 0) of `total`; `reading`: its data are read before any run begins.
 
     `stage`, `done`, `steps`: progress of a running one. `record`: what was stored. `message`: one line to show.
     """
@@ -135,7 +135,9 @@ class _Sweep:
         self._store.ensure_writable()
         self._store.clean_stale()
         describing.forget()
-        self._keys = [run_key(config) for config in self._configs]
+        for index, config in enumerate(self._configs):
+            self._emit(index, "reading", stage="reading data")
+            self._keys.append(run_key(config))
 
     def carry_out(self) -> None:
         """Do every run that is not stored; what others have claimed comes last."""

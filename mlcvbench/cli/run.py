@@ -46,7 +46,7 @@ def run(settings: tuple[str, ...], dry_run: bool, as_json: bool, quiet: bool) ->
     if dry_run:
         emit(_plan_text(request, as_json))
         return
-    from mlcvbench.cli.progress import Reporter
+    from mlcvbench.progress import Reporter
     from mlcvbench.records.store import Store
     from mlcvbench.sweep import run_sweep
 

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import os
-import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from mlcvbench.cli.command import Command
+from mlcvbench.status_line import StatusLine, span_text
 from mlcvbench.stdout import emit
 
 if TYPE_CHECKING:
     from mlcvbench.studies.planning import Kind
-
-REDRAW_SECONDS = 0.2
 
 
 @click.group("study")
@@ -77,12 +76,27 @@ def _carry_out(kind: Kind, settings: tuple[str, ...], quiet: bool) -> None:
     from mlcvbench.studies.summary import to_csv, to_text
 
     asked = plan_study(kind, settings)
-    with _Progress(quiet) as progress:
-        measured = measure(asked, progress)
+    with StatusLine(quiet=quiet) as line:
+        measured = measure(asked, _shown_on(line))
     _write(asked.out, draw(asked, measured))
     _write(asked.out.with_suffix(".csv"), to_csv(asked, measured).encode())
     emit(to_text(asked, measured))
     emit(f"\nwrote {asked.out} and {asked.out.with_suffix('.csv')}")
+
+
+def _shown_on(line: StatusLine) -> Callable[[int, int, str], None]:
+    """Return what shows a study's progress on a line: which fit, what it does, how long all took and will take."""
+    began = time.monotonic()
+
+    def report(done: int, total: int, stage: str) -> None:
+        def text(_: int) -> str:
+            elapsed = time.monotonic() - began
+            left = f", about {span_text(elapsed / done * (total - done))} left" if done else ""
+            return f"fit {min(done + 1, total)} of {total} {stage}, {span_text(elapsed)}{left}"
+
+        line.show(text)
+
+    return report
 
 
 def _write(path: Path, data: bytes) -> None:
@@ -96,24 +110,3 @@ def _write(path: Path, data: bytes) -> None:
     except OSError as error:
         beside.unlink(missing_ok=True)
         raise StoreError(f"out={path}: cannot be written ({error.strerror or error}).") from None
-
-
-class _Progress:
-    """One line on standard error that is rewritten; nothing where it is no terminal."""
-
-    def __init__(self, quiet: bool) -> None:
-        self._live = not quiet and sys.stderr.isatty()
-        self._said = 0.0
-
-    def __enter__(self) -> _Progress:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._live and self._said:
-            click.echo("\r\x1b[2K", nl=False, err=True)
-
-    def __call__(self, done: int, total: int, stage: str) -> None:
-        now = time.monotonic()
-        if self._live and now - self._said >= REDRAW_SECONDS:
-            self._said = now
-            click.echo(f"\r\x1b[2Kfit {min(done + 1, total)} of {total} {stage}", nl=False, err=True)

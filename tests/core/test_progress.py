@@ -9,8 +9,8 @@ import pytest
 from support.records import make_record
 
 from mlcvbench.cli import main
-from mlcvbench.cli.progress import Reporter
 from mlcvbench.overrides import plan
+from mlcvbench.progress import Reporter
 from mlcvbench.records.schema import CheckInfo, FitInfo
 from mlcvbench.records.store import Store
 from mlcvbench.sweep import SweepEvent
@@ -47,6 +47,66 @@ def test_the_lines_of_a_sweep_tell_its_runs_apart_and_name_no_path(tmp_path: Pat
             report(SweepEvent("skipped", config, index, len(configs)))
 
     assert stream.getvalue() == "[1/2] knn k=1 seed 7: already stored\n[2/2] knn k=3 seed 7: already stored\n"
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Seconds since the test began, as the reporter sees them; the test sets the first."""
+    now = [100.0]
+    monkeypatch.setattr("mlcvbench.progress.time.monotonic", lambda: now[0])
+    return now
+
+
+def shown(report: Reporter, stream: io.StringIO) -> str:
+    """Return what the line says now."""
+    stream.seek(0)
+    stream.truncate()
+    report._line.draw()
+    return stream.getvalue().lstrip("\r").rstrip()
+
+
+def test_the_line_names_the_stage_that_runs_with_the_time_it_took_and_takes(
+    clock: list[float], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("COLUMNS", "81")
+    configs = plan(["task=digits", "model=knn", "model.k=1,3", "threads=1"]).configs
+    stream = io.StringIO()
+    report = Reporter(stream=stream, live=True)
+
+    def at(seconds: float, kind: str, index: int, **details: object) -> str:
+        clock[0] = 100 + seconds
+        report(SweepEvent(kind, configs[index], index, 2, **details))  # type: ignore[arg-type]
+        return shown(report, stream)
+
+    head = "[1/2] knn k=1 seed 0: "
+    assert at(0, "reading", 0, stage="reading data") == f"{head}reading data, 0 s"
+    assert at(3, "progress", 0, stage="resolve", steps=1) == f"{head}resolve, 3 s"
+    assert at(3, "progress", 0, stage="resolve", done=1, steps=1) == f"{head}resolve, 3 s"
+    assert at(3, "progress", 0, stage="fit", steps=1) == f"{head}fit, 3 s"
+    assert at(9, "progress", 0, stage="fit", done=1, steps=10) == f"{head}fit 10%, 9 s"
+    assert at(10, "progress", 0, stage="fit", done=2, steps=10) == f"{head}fit 20%, 10 s"
+    assert at(12, "progress", 0, stage="fit", done=4, steps=10) == f"{head}fit 40%, 12 s, about 6 s left"
+    assert at(19, "progress", 0, stage="latency", steps=1) == f"{head}latency, 19 s"
+    at(20, "finished", 0)
+    assert at(20, "progress", 1, stage="fit", steps=1) == "[2/2] knn k=3 seed 0: fit, 0 s"
+
+
+def test_the_line_says_how_long_all_runs_will_take_once_some_have_ended(
+    clock: list[float], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("COLUMNS", "81")
+    configs = plan(["task=digits", "model=knn", "model.k=1,3,5,7", "threads=1"]).configs
+    stream = io.StringIO()
+    report = Reporter(stream=stream, live=True)
+
+    for index, seconds in enumerate((10.0, 20.0)):
+        report(SweepEvent("progress", configs[index], index, 4, stage="fit"))
+        clock[0] += seconds
+        report(SweepEvent("finished", configs[index], index, 4))
+    report(SweepEvent("progress", configs[2], 2, 4, stage="fit"))
+    clock[0] += 5
+
+    assert shown(report, stream) == "[3/4] knn k=5 seed 0: fit, 5 s; all runs: about 25 s left"
 
 
 def test_a_run_on_the_first_samples_says_what_it_came_to_though_no_board_ranks_it(

@@ -62,7 +62,7 @@ class Fake:
 
 
 def kinds(events):
-    return [(event.kind, event.config.model) for event in events if event.kind != "progress"]
+    return [(event.kind, event.config.model) for event in events if event.kind not in {"reading", "progress"}]
 
 
 def test_runs_are_carried_out_in_order_and_reported(store):
@@ -74,6 +74,7 @@ def test_runs_are_carried_out_in_order_and_reported(store):
     assert (result.skipped, result.failed, result.interrupted, result.left) == ((), (), None, 0)
     assert result.exit_code == 0
     assert kinds(events) == [("started", "a"), ("finished", "a"), ("started", "b"), ("finished", "b")]
+    assert [(e.kind, e.config.model) for e in events[:3]] == [("reading", "a"), ("reading", "b"), ("started", "a")]
     assert [(e.index, e.total, e.stage, e.steps) for e in events if e.kind == "progress"] == [
         (0, 2, "fit", 1),
         (1, 2, "fit", 1),
@@ -253,7 +254,8 @@ def test_what_another_sweep_is_at_comes_last_and_its_result_counts_here(store, o
     assert [record.status for record in result.records] == [status, "ok"]
     assert kinds(events)[0] == ("held", "a")
     name = run_name("digits", "a", 0, key_of(config))
-    assert events[0].message == f"{name} is being run by process {other_sweep.pid}; it comes last."
+    (held,) = [event for event in events if event.kind == "held"]
+    assert held.message == f"{name} is being run by process {other_sweep.pid}; it comes last."
 
 
 def test_what_another_sweep_gave_up_is_run_here(store, other_sweep, monkeypatch):

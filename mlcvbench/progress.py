@@ -1,71 +1,94 @@
-"""Progress of a sweep on standard error: one line that is rewritten on a terminal, one line a run elsewhere."""
+"""Progress of a sweep: one line that is rewritten while a run goes on, and one that stays for each that has ended."""
 
 from __future__ import annotations
 
-import shutil
-import sys
 import time
 from types import TracebackType
 from typing import TYPE_CHECKING, TextIO
+
+from mlcvbench.status_line import StatusLine, fitted, span_text
 
 if TYPE_CHECKING:
     from mlcvbench.records.schema import Record
     from mlcvbench.sweep import SweepEvent
 
-REDRAW_SECONDS = 0.1
+UNDER_WAY = ("reading", "progress")
+SURE_SECONDS = 2.0
+"""A stage must have gone on for so long before it is said how long the rest will take."""
 
 
 class Reporter:
-    """Shows sweep events; call it with each. Standard output stays free for results."""
+    """Shows sweep events; call it with each, inside its `with` block. By default on standard error."""
 
-    def __init__(self, *, quiet: bool = False, stream: TextIO | None = None) -> None:
+    def __init__(self, *, quiet: bool = False, stream: TextIO | None = None, live: bool | None = None) -> None:
         self._quiet = quiet
-        self._stream = sys.stderr if stream is None else stream
-        self._live = not quiet and self._stream.isatty()
-        self._drawn = False
-        self._last = 0.0
+        self._line = StatusLine(quiet=quiet, stream=stream, live=live)
+        self._clock = _Clock()
 
     def __enter__(self) -> Reporter:
+        self._line.__enter__()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._clear()
+        self._line.__exit__(kind, error, trace)
 
     def __call__(self, event: SweepEvent) -> None:
         """Show one event."""
-        if event.kind == "progress":
-            self._redraw(event)
+        self._clock.note(event, time.monotonic())
+        if event.kind in UNDER_WAY:
+            head, clock = _head(event), self._clock
+            self._line.show(lambda width: fitted(head, f"{_stage(event)}{clock.text(time.monotonic())}", width))
             return
         line = _line(event)
-        if line is None or (self._quiet and event.kind not in {"failed", "interrupted"}):
+        if line is None or (self._quiet and event.kind != "failed"):
             return
-        self._clear()
-        self._write(f"{line}\n")
+        self._line.show(lambda _: "")
+        self._line.write(line)
 
-    def _redraw(self, event: SweepEvent) -> None:
-        now = time.monotonic()
-        if not self._live or now - self._last < REDRAW_SECONDS:
-            return
-        self._last = now
-        share = f" {event.done / event.steps:4.0%}" if event.steps > 1 else ""
-        text = f"{_head(event)}{event.stage}{share}"
-        width = shutil.get_terminal_size().columns - 1
-        self._write(f"\r\x1b[2K{text[:width]}")
-        self._drawn = True
 
-    def _clear(self) -> None:
-        if self._drawn:
-            self._write("\r\x1b[2K")
-            self._drawn = False
+class _Clock:
+    """What the events say about time: how long the run has taken, its stage will take, and the whole sweep."""
 
-    def _write(self, text: str) -> None:
-        try:
-            self._stream.write(text)
-            self._stream.flush()
-        except OSError:
-            self._quiet, self._live = True, False  # nobody is listening; the runs go on
+    def __init__(self) -> None:
+        self._index = -1
+        self._stage = ""
+        self._run_began = 0.0
+        self._first: tuple[float, float] | None = None
+        self._share = 0.0
+        self._ended: list[float] = []
+        self._left = 0
+
+    def note(self, event: SweepEvent, now: float) -> None:
+        """Take in an event."""
+        if event.kind in UNDER_WAY:
+            if event.index != self._index:
+                self._index, self._stage, self._run_began = event.index, "", now
+            if event.stage != self._stage:
+                self._stage, self._first = event.stage, None
+            self._share = event.done / event.steps if event.steps > 1 else 0.0
+            if self._first is None and self._share > 0:
+                self._first = (now, self._share)  # what came before may have been imports
+            self._left = event.total - event.index - 1
+        elif event.kind in {"finished", "failed"} and event.index == self._index:
+            self._ended.append(now - self._run_began)
+
+    def text(self, now: float) -> str:
+        """Return how long the run has taken, and what is left as far as that can be told."""
+        run = now - self._run_began
+        said = f", {span_text(run)}"
+        begin, before = self._first or (now, 1.0)
+        if self._share > before and now - begin >= SURE_SECONDS:
+            said += f", about {span_text((now - begin) / (self._share - before) * (1 - self._share))} left"
+        if self._ended and self._left:
+            each = sum(self._ended) / len(self._ended)
+            said += f"; all runs: about {span_text(max(each - run, 0.0) + each * self._left)} left"
+        return said
+
+
+def _stage(event: SweepEvent) -> str:
+    return f"{event.stage} {event.done / event.steps:.0%}" if event.steps > 1 else event.stage
 
 
 def _head(event: SweepEvent) -> str:
@@ -81,7 +104,7 @@ def _head(event: SweepEvent) -> str:
 
 def _line(event: SweepEvent) -> str | None:
     """Return the line that an event leaves behind, None when it leaves none."""
-    if event.kind in {"note", "interrupted", "held"}:
+    if event.kind == "held":
         return event.message
     record = event.record
     if event.kind == "skipped":

@@ -1,0 +1,102 @@
+"""One line that is rewritten while something goes on; plain text, so that a terminal and a notebook show it alike."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import threading
+from collections.abc import Callable
+from types import TracebackType
+from typing import TextIO
+
+TICK_SECONDS = 0.25
+LONG_MINUTES, LONG_HOURS = 90, 90 * 60
+
+
+class StatusLine:
+    """A line at the end of `stream` (standard error), rewritten by a thread four times a second in the `with` block.
+
+    Nothing is drawn where `live` is false; by default that is where the stream is no terminal.
+    """
+
+    def __init__(self, *, quiet: bool = False, stream: TextIO | None = None, live: bool | None = None) -> None:
+        self._stream = sys.stderr if stream is None else stream
+        self._live = not quiet and self._stream is not None and (self._stream.isatty() if live is None else live)
+        self._text: Callable[[int], str] = lambda _: ""
+        self._drawn = 0
+        self._lock = threading.Lock()
+        self._over = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def __enter__(self) -> StatusLine:
+        if self._live:
+            self._thread = threading.Thread(target=self._tick, name="mlcvbench-status-line", daemon=True)
+            self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._over.set()
+        if self._thread is not None:
+            self._thread.join()
+        with self._lock:
+            self._wipe()
+
+    def show(self, text: Callable[[int], str]) -> None:
+        """Show from now on what `text` gives; it is asked with the columns there are whenever the line is rewritten."""
+        self._text = text
+
+    def write(self, line: str) -> None:
+        """Leave a line behind, above the one that is rewritten."""
+        with self._lock:
+            self._wipe()
+            self._put(f"{line}\n")
+
+    def draw(self) -> None:
+        """Rewrite the line now."""
+        with self._lock:
+            width = shutil.get_terminal_size().columns - 1
+            text = self._text(width)[:width]
+            if self._live and (text or self._drawn):
+                self._put(f"\r{text}{' ' * (self._drawn - len(text))}")
+                self._drawn = len(text)
+
+    def _tick(self) -> None:
+        while not self._over.wait(TICK_SECONDS):
+            self.draw()
+
+    def _wipe(self) -> None:
+        if self._drawn:
+            self._put(f"\r{' ' * self._drawn}\r")
+            self._drawn = 0
+
+    def _put(self, text: str) -> None:
+        try:
+            self._stream.write(text)
+            self._stream.flush()
+        except (OSError, ValueError):
+            self._live = False  # nobody is listening; the work goes on
+
+
+def span_text(seconds: float) -> str:
+    """Return a time as a person says it.
+
+    >>> span_text(0.2), span_text(75), span_text(754), span_text(9000)
+    ('0 s', '75 s', '13 min', '2.5 h')
+    """
+    if seconds < LONG_MINUTES:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < LONG_HOURS else f"{seconds / 3600:.1f} h"
+
+
+def fitted(head: str, tail: str, width: int) -> str:
+    """Return head and tail in `width` columns; what does not fit is left out of the head.
+
+    >>> fitted("[1/2] knn k=5 seed 0: ", "fit 50 %, 3 s", 24)
+    '[1/2] knn… fit 50 %, 3 s'
+    """
+    room = width - len(tail)
+    if len(head) > room:
+        head = f"{head[: max(room - 2, 0)].rstrip(' :')}… " if room > 2 else ""
+    return f"{head}{tail}"
