@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from mlcvbench.broken import without_broken
 from mlcvbench.config import RunConfig
 from mlcvbench.contract import Device, JoinedSplit, LoadedData, Model, Problem, Scorer, Split, Task
 from mlcvbench.contract.scoring import iter_names
@@ -16,7 +17,7 @@ from mlcvbench.errors import DataError, PluginError, RequestError, UnknownNameEr
 from mlcvbench.registry import get_registry
 from mlcvbench.request import text
 from mlcvbench.spec_checks import untaken_parameter
-from mlcvbench.specs import DatasetSpec, ModelSpec, load_target
+from mlcvbench.specs import SKIP, DatasetSpec, ModelSpec, load_target
 
 THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
@@ -78,6 +79,15 @@ def load_data(config: RunConfig) -> LoadedData:
 
 def read_data(spec: DatasetSpec, task: Task, params: Mapping[str, Any], data_seed: int) -> LoadedData:
     """Load a data set and check that it is what it says it is; DataError says what is wrong."""
+    data = load_all(spec, params, data_seed)
+    if SKIP in spec.params and params.get(SKIP.name) == "broken":
+        data = without_broken(data)
+    task.check_data(data)
+    return data
+
+
+def load_all(spec: DatasetSpec, params: Mapping[str, Any], data_seed: int) -> LoadedData:
+    """Load a data set with samples that cannot be read, if there are any; DataError when it is not a whole one."""
     data: LoadedData = load_target(spec.target)(dict(params), data_seed)
     if data.name != spec.name:
         raise DataError(f"data set {spec.name!r}: its loader gives data named {data.name!r}; the names must be equal.")
@@ -86,7 +96,6 @@ def read_data(spec: DatasetSpec, task: Task, params: Mapping[str, Any], data_see
     test = data.splits["test"]
     if len(np.unique(test.ids)) != len(test):
         raise DataError(f"data set {data.name!r}: the ids of the test split are not unique.")
-    task.check_data(data)
     return data
 
 

@@ -8,6 +8,7 @@ MlcvbenchError                 base; caught once, at the command line
 │   └── MissingExtraError      an optional dependency is not installed
 ├── PluginError                a plugin cannot be loaded or breaks the hook contract (exit 2)
 ├── DataError                  a data set or file from outside is missing, damaged or lying (exit 2)
+│   └── NoInputsError          data hold targets only, and something asks for their inputs (exit 2)
 ├── StoreError                 the output folder or the cache cannot be used (exit 2)
 ├── RecordError                a stored record or artifact is damaged, changed or from the future (exit 2)
 ├── PredictionError            a model's output breaks the contract (the run fails, exit 1)
@@ -62,6 +63,10 @@ class PluginError(MlcvbenchError):
 
 class DataError(MlcvbenchError):
     """A data set or a file from outside is missing, damaged or contradicts itself."""
+
+
+class NoInputsError(DataError):
+    """A split holds what predictions are compared with and no inputs, so that no model can run on it."""
 
 
 class StoreError(MlcvbenchError):

@@ -1,54 +1,37 @@
-"""Pictures of a data set with its ground truth: what `mlcvbench data preview` shows.
-
-A name is a data set of one task kind or of several, then each kind shows what it asks for; or it is a definition, which
-brings the parameters of its data set.
-"""
+"""Pictures of a data set with its ground truth: what `mlcvbench data preview` shows, a sheet a task kind."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
 from mlcvbench.contract import LoadedData, Panel, Task
+from mlcvbench.data_requests import DataRequest, guarded, plan_data
 from mlcvbench.errors import (
-    DataError,
-    MlcvbenchError,
-    OverrideError,
     PluginError,
     RequestError,
     StoreError,
     UnknownNameError,
-    did_you_mean,
 )
-from mlcvbench.registry import Registry, get_registry
-from mlcvbench.run_keys import RUN_KEYS
-from mlcvbench.settings import complete, existing, parse_setting
-from mlcvbench.specs import DatasetSpec, Param
+from mlcvbench.registry import Registry
+from mlcvbench.specs import Param
 
 COUNT = Param("count", "int", 8, "samples to show, spread over the split", low=1, high=200)
 SPLIT = Param("split", "str", "test", "train, val or test")
-TASK = Param("task", "str", help="task kind, of a data set that several have")
 OUT = Param("out", "str", help="PNG file to write")
-SEED = RUN_KEYS["data.seed"].param
-KEYS = {param.name: param for param in (COUNT, SPLIT, TASK, OUT, SEED)}
 SUFFIX = ".png"
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One sheet that was asked for: a data set as a task kind sees it. `given` are the settings to mention."""
+    """One sheet that was asked for: of which data, which split, how many samples, and where it is written."""
 
-    kind: str
-    spec: DatasetSpec
-    params: Mapping[str, Any]
-    given: Mapping[str, Any]
-    seed: int
+    data: DataRequest
     split: str
     count: int
     out: Path
@@ -67,36 +50,9 @@ def plan_previews(name: str, settings: Sequence[str] = (), registry: Registry | 
 
     UnknownNameError offers the nearest names, OverrideError the nearest keys; StoreError when `out` cannot be written.
     """
-    from mlcvbench.overrides import parse_pairs
-
-    known = registry or get_registry()
-    pairs = dict(parse_pairs(settings))
-    common = {
-        key: parse_setting(param, pairs.pop(key), key) if key in pairs else param.default for key, param in KEYS.items()
-    }
-    found = _find(name, common["task"], known)
-    given: list[dict[str, Any]] = [{} for _ in found]
-    for key, text in pairs.items():
-        place, _, own = key.partition(".")
-        owners = [n for n, one in enumerate(found) if place == "data" and own in one.declared]
-        if not owners:
-            raise _unknown(key, found)
-        for number in owners:
-            param = found[number].declared[own]
-            given[number][own] = existing(param, parse_setting(param, text, key), key)
-    return [
-        Request(
-            kind=one.kind,
-            spec=one.spec,
-            params=_completed(one.spec, {**one.fixed, **own}),
-            given={**one.fixed, **own},
-            seed=common["data.seed"],
-            split=common["split"],
-            count=common["count"],
-            out=out,
-        )
-        for one, own, out in zip(found, given, _outs(name, common["out"], found), strict=True)
-    ]
+    found, own = plan_data(name, settings, (COUNT, SPLIT, OUT), registry)
+    outs = _outs(name, own[OUT.name], [one.kind for one in found])
+    return [Request(one, own[SPLIT.name], own[COUNT.name], out) for one, out in zip(found, outs, strict=True)]
 
 
 def write_preview(request: Request) -> Written | None:
@@ -106,15 +62,16 @@ def write_preview(request: Request) -> Written | None:
     """
     from mlcvbench import assembly
 
-    task = assembly.task_of_kind(request.kind)
+    asked = request.data
+    task = assembly.task_of_kind(asked.kind)
     if type(task).preview is Task.preview:
         return None
-    data = _guarded(request, lambda: assembly.read_data(request.spec, task, request.params, request.seed))
+    data = guarded(asked, "drawing", lambda: assembly.read_data(asked.spec, task, asked.params, asked.seed))
     if request.split not in data.splits:
         raise UnknownNameError("split", request.split, data.splits)
     split = data.splits[request.split]
-    panels = _guarded(request, lambda: task.preview(split, data.problem, request.count))
-    _check_panels(panels, request.kind)
+    panels = guarded(asked, "drawing", lambda: task.preview(split, data.problem, request.count))
+    _check_panels(panels, asked.kind)
     if not panels:
         return None
     shows = _shows(request, len(split))
@@ -124,79 +81,21 @@ def write_preview(request: Request) -> Written | None:
 
 def no_pictures(requests: Sequence[Request]) -> RequestError:
     """Return the error of data sets of which no task kind draws pictures."""
-    kinds = " and ".join(sorted({request.kind for request in requests}))
-    return RequestError(f"task kind {kinds} draws no pictures of its samples, so {requests[0].spec.name!r} has none.")
+    kinds = " and ".join(sorted({request.data.kind for request in requests}))
+    return RequestError(
+        f"task kind {kinds} draws no pictures of its samples, so {requests[0].data.spec.name!r} has none."
+    )
 
 
-@dataclass(frozen=True, slots=True)
-class _Found:
-    """What a name means for one task kind: a data set, and the settings that a definition fixes."""
-
-    kind: str
-    spec: DatasetSpec
-    fixed: Mapping[str, Any]
-
-    @property
-    def declared(self) -> dict[str, Param]:
-        return {param.name: param for param in self.spec.params}
-
-
-def _find(name: str, kind: str | None, registry: Registry) -> list[_Found]:
-    """Return what the name means for each task kind (for one, when given): a data set goes before a definition."""
-    from mlcvbench.definition_files import SUFFIXES, definition_files
-    from mlcvbench.definitions import load_definition, read_definition
-
-    if kind is not None:
-        registry.task(kind)
-    specs = [entry.spec for entry in registry.datasets(kind) if entry.spec.name == name]
-    if specs:
-        kinds = {own: spec for spec in specs for own in spec.kinds if kind in {None, own}}
-        return [_Found(own, kinds[own], {}) for own in sorted(kinds)]
-    files = {own: paths for own, paths in definition_files(registry).items() if kind in {None, own}}
-    if kind is not None and name in files[kind]:
-        definition = read_definition(files[kind][name], registry)
-    elif name.endswith(SUFFIXES) or name in files or any(name in paths for paths in files.values()):
-        definition = load_definition(name, registry)
-    else:
-        known = {entry.spec.name for entry in registry.datasets(kind)} | {
-            one for paths in files.values() for one in paths
-        }
-        raise UnknownNameError("data set" if kind is None else f"{kind} data set", name, known)
-    if kind not in {None, definition.kind}:
-        raise RequestError(f"task={kind}: the definition {name!r} is of task kind {definition.kind!r}.")
-    return [_Found(definition.kind, registry.dataset(definition.dataset, definition.kind).spec, definition.data)]
-
-
-def _unknown(key: str, found: Sequence[_Found]) -> OverrideError:
-    """Say that no one takes a key, with the nearest that somebody does."""
-    place, _, name = key.partition(".")
-    settings = [f"data.{own}" for one in found for own in one.declared]
-    if place == "data" and name:
-        hint = did_you_mean(key, [*settings, SEED.name])
-        return OverrideError(
-            f"key {key!r} has no effect: data set {found[0].spec.name!r} declares no such setting.{hint}"
-        )
-    return OverrideError(f"unknown key {key!r}.{did_you_mean(key, [*KEYS, *settings])}")
-
-
-def _completed(spec: DatasetSpec, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return all settings of the data set; OverrideError names one that must be given and is not."""
-    for param in spec.params:
-        if param.required and param.name not in given:
-            what = f"data.{param.name}={param.type.upper()}"
-            raise OverrideError(f"data set {spec.name!r} needs {what}{f' ({param.help})' if param.help else ''}.")
-    return complete(spec.params, given)
-
-
-def _outs(name: str, out: str | None, found: Sequence[_Found]) -> list[Path]:
+def _outs(name: str, out: str | None, kinds: Sequence[str]) -> list[Path]:
     """Return the file of each sheet; refuse early what cannot be written, for drawing may take a while."""
     stem = "".join(letter if letter.isalnum() or letter in "._-" else "-" for letter in Path(name).stem)
-    several = len(found) > 1
+    several = len(kinds) > 1
     if out is None:
-        outs = [Path(f"preview-{stem}{f'-{one.kind}' if several else ''}{SUFFIX}") for one in found]
+        outs = [Path(f"preview-{stem}{f'-{kind}' if several else ''}{SUFFIX}") for kind in kinds]
     elif several:
-        kinds = " or ".join(f"task={one.kind}" for one in found)
-        raise RequestError(f"out={out}: {name!r} is a data set of {len(found)} task kinds; say {kinds} as well.")
+        said = " or ".join(f"task={kind}" for kind in kinds)
+        raise RequestError(f"out={out}: {name!r} is a data set of {len(kinds)} task kinds; say {said} as well.")
     else:
         outs = [Path(out).expanduser()]
     for path in outs:
@@ -208,19 +107,6 @@ def _outs(name: str, out: str | None, found: Sequence[_Found]) -> list[Path]:
             reason = "is a folder" if path.is_dir() else "its folder cannot be written"
             raise StoreError(f"out={path}: {reason}; choose another file.")
     return outs
-
-
-def _guarded(request: Request, step: Callable[[], T]) -> T:
-    """Run code of a data set or a task kind; whatever it raises becomes one line."""
-    try:
-        return step()
-    except MlcvbenchError:
-        raise
-    except MemoryError:
-        raise DataError(f"data set {request.spec.name!r} does not fit into memory.") from None
-    except Exception as error:
-        said = " ".join(f"{type(error).__name__}: {error}".split())
-        raise DataError(f"drawing data set {request.spec.name!r} failed: {said}.") from error
 
 
 def _check_panels(panels: Any, kind: str) -> None:
@@ -244,14 +130,14 @@ def _write(request: Request, data: LoadedData, panels: Sequence[Panel], shows: s
 
     shown = min(request.count, len(data.splits[request.split]))
     group = len(panels) // shown if len(panels) % shown == 0 else 1
-    hidden = {param.name for param in request.spec.params if param.type == "path"}
-    settings = [f"data.{name}={text(value)}" for name, value in request.given.items() if name not in hidden]
-    settings += [f"data.seed={request.seed}"] if request.seed else []
+    hidden = {param.name for param in request.data.spec.params if param.type == "path"}
+    settings = [f"data.{name}={text(value)}" for name, value in request.data.given.items() if name not in hidden]
+    settings += [f"data.seed={request.data.seed}"] if request.data.seed else []
     sheet = draw_sheet(
         panels,
         group,
-        f"{data.name} ({request.kind})",
-        [request.spec.summary, ", ".join([shows, *settings])],
+        f"{data.name} ({request.data.kind})",
+        [request.data.spec.summary, ", ".join([shows, *settings])],
     )
     beside = request.out.with_name(f".{request.out.name}.{os.getpid()}")
     try:

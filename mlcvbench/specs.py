@@ -49,6 +49,15 @@ class Param:
     alias: str = ""
 
 
+SKIP = Param(
+    "skip", "str", "none", "samples left out: broken = those that cannot be read, noticed", choices=("none", "broken")
+)
+"""A data set that lists it among its `params` can be read without its broken samples: `data.skip=broken`.
+
+The bench leaves them out; a loader that looks into files before samples are read must then pass over broken ones.
+"""
+
+
 @names_fields
 @dataclass(frozen=True, slots=True)
 class ModelSpec:

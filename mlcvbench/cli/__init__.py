@@ -16,7 +16,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "score": ("mlcvbench.cli.score:score", "Score predictions made elsewhere."),
     "list": ("mlcvbench.cli.list:list_names", "List tasks, models, data sets and plugins."),
     "info": ("mlcvbench.cli.info:info", "Show what one name is and which settings it takes."),
-    "data": ("mlcvbench.cli.data:data", "Draw samples of a data set with their ground truth."),
+    "data": ("mlcvbench.cli.data:data", "Draw a data set with its ground truth, or check its files."),
     "profile": ("mlcvbench.cli.profile:profile", "Show a network layer by layer: shapes, parameters, operations."),
     "study": ("mlcvbench.cli.study:study", "Draw error against a setting, or bias and variance."),
     "show": ("mlcvbench.cli.show:show", "Show a stored run."),

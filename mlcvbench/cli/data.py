@@ -1,13 +1,18 @@
-"""`mlcvbench data preview NAME`: look at a data set."""
+"""`mlcvbench data preview|check NAME`: look at a data set."""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from mlcvbench.cli.command import Command
 from mlcvbench.stdout import emit
 
-SHORT = "Draw samples of a data set with their ground truth."
+if TYPE_CHECKING:
+    from mlcvbench.broken import Broken
+    from mlcvbench.contract import LoadedData
+    from mlcvbench.data_requests import DataRequest
 
 
 @click.group("data")
@@ -15,7 +20,7 @@ def data() -> None:
     """Look at data sets (`mlcvbench list datasets` names them)."""
 
 
-@data.command("preview", cls=Command, short_help=SHORT)
+@data.command("preview", cls=Command, short_help="Draw samples of a data set with their ground truth.")
 @click.argument("name")
 @click.argument("settings", nargs=-1, metavar="[KEY=VALUE]...")
 def preview(name: str, settings: tuple[str, ...]) -> None:
@@ -40,3 +45,70 @@ def preview(name: str, settings: tuple[str, ...]) -> None:
         raise no_pictures(requests)
     for sheet in written:
         emit(f"wrote {sheet.path}: {sheet.shows}")
+
+
+@data.command("check", cls=Command, short_help="Read every sample and list those that cannot be read.")
+@click.argument("name")
+@click.argument("settings", nargs=-1, metavar="[KEY=VALUE]...")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--quiet", is_flag=True, help="Say nothing about progress.")
+def check(name: str, settings: tuple[str, ...], as_json: bool, quiet: bool) -> None:
+    """Read every sample of NAME, a data set or a definition, and list all that cannot be read.
+
+    Exit code 1 when there are any; data.skip=broken leaves them out of a run, which then says so.
+
+    \b
+    KEYs:
+      task=KIND          one of the kinds that have a data set of that name
+      data.NAME=VALUE    settings of the data set, as `mlcvbench info` lists them
+      data.seed=0        other rendered scenes, other splits
+    """  # noqa: D301 - backslash-b is click's mark of lines that stay as they are
+    import json
+
+    from mlcvbench.broken import share_text
+    from mlcvbench.data_requests import plan_data
+    from mlcvbench.errors import CheckFailedError
+
+    requests, _ = plan_data(name, settings)
+    checked = [_read_all(request, quiet) for request in requests]
+    if as_json:
+        emit(json.dumps([_plain(*one) for one in checked], indent=2, ensure_ascii=False))
+    failed = []
+    for loaded, broken in checked:
+        if broken:
+            failed.append(f"{share_text(loaded, broken)} of data set {loaded.name!r} cannot be read")
+        if not as_json:
+            lines = [one.message for one in broken] or [f"{loaded.name}: {_counted(loaded)} can be read."]
+            emit("\n".join(lines))
+    if failed:
+        raise CheckFailedError(f"{'; '.join(failed)}. Leave them out with data.skip=broken.")
+
+
+def _read_all(request: DataRequest, quiet: bool) -> tuple[LoadedData, list[Broken]]:
+    """Return the data that are asked for, and which of their samples cannot be read."""
+    from mlcvbench import assembly
+    from mlcvbench.broken import find_broken
+    from mlcvbench.data_requests import guarded
+    from mlcvbench.specs import SKIP
+    from mlcvbench.status_line import StatusLine
+
+    leniently = {SKIP.name: "broken"} if SKIP in request.spec.params else {}
+    params = {**request.params, **leniently}
+    loaded = guarded(request, "reading", lambda: assembly.load_all(request.spec, params, request.seed))
+    with StatusLine(quiet=quiet) as line:
+        broken = find_broken(loaded, lambda split, done, total: line.show(lambda _: f"{split} {done:,} of {total:,}"))
+    return loaded, broken
+
+
+def _counted(loaded: LoadedData) -> str:
+    each = ", ".join(f"{len(split):,} of {name}" for name, split in loaded.splits.items())
+    return f"all {sum(map(len, loaded.splits.values())):,} samples ({each})"
+
+
+def _plain(loaded: LoadedData, broken: list[Broken]) -> dict[str, Any]:
+    return {
+        "name": loaded.name,
+        "kind": loaded.problem.kind,
+        "samples": {name: len(split) for name, split in loaded.splits.items()},
+        "broken": [{"split": one.split, "id": one.id, "message": one.message} for one in broken],
+    }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mlcvbench import DatasetSpec, Param, TaskSpec, hookimpl
+from mlcvbench.specs import SKIP
 
 _ROOT = Param("root", "path", required=True, help="folder with the files of the data set")
 _MNIST_PAPER = "LeCun et al., Gradient-based learning applied to document recognition, Proc. IEEE 1998"
@@ -101,6 +102,7 @@ def mlcvbench_datasets() -> list[DatasetSpec]:
                 _ROOT,
                 Param("size", "ints", length=2, help="resize every image to [height,width]"),
                 Param("color", "str", default="rgb", choices=("rgb", "grey"), help="channels of the decoded images"),
+                SKIP,
             ),
         ),
     ]

@@ -25,10 +25,11 @@ VAL_SHARE = 10
 
 
 class Decoding(NamedTuple):
-    """How files become arrays."""
+    """How files become arrays. `leniently`: those that cannot be read will be left out, so that they stop nothing."""
 
     color: Color
     size: tuple[int, int] | None
+    leniently: bool = False
 
     def read(self, path: Path) -> Array:
         """Return an image as uint8 (H, W, 3) or (H, W)."""
@@ -43,7 +44,7 @@ class FileSplit(Split):
         self.ids = np.array(ids, dtype=np.str_)
         self.groups = self.ids
         self._digest: str | None = None
-        self._ragged = decoding.size is None and len({image_size(path) for path in self._files}) > 1
+        self._ragged = decoding.size is None and len(_sizes(self._files, decoding.leniently)) > 1
 
     @property
     def ragged(self) -> bool:
@@ -80,7 +81,8 @@ def load_image_folder(params: Mapping[str, Any], data_seed: int) -> LoadedData:
     root = Path(params["root"])
     if not root.is_dir():
         raise DataError(f"{root}: no such folder; data.root wants a folder with a folder of images for each class.")
-    decoding = Decoding(params.get("color") or "rgb", _checked_size(params.get("size")))
+    size = _checked_size(params.get("size"))
+    decoding = Decoding(params.get("color") or "rgb", size, params.get("skip") == "broken")
     parts = {name: root / name for name in ("train", "val", "test") if (root / name).is_dir()}
     if "val" in parts and "test" not in parts:
         parts["test"] = parts.pop("val")
@@ -107,17 +109,36 @@ def _checked_size(size: Sequence[int] | None) -> tuple[int, int] | None:
     return size[0], size[1]
 
 
+def _sizes(files: Sequence[Path], leniently: bool) -> set[tuple[int, int]]:
+    """Return the sizes that images have, (height, width); DataError names one that cannot be read."""
+    found = set()
+    for path in files:
+        try:
+            found.add(image_size(path))
+        except DataError:
+            if not leniently:
+                raise
+    return found
+
+
 def _inputs(splits: Mapping[str, Split], decoding: Decoding) -> dict[str, InputSpec]:
     """Return the shape of the images, None for sides that vary."""
     channels = (3,) if decoding.color == "rgb" else ()
-    sides = {None if split.ragged else _side(split) for split in splits.values()}
+    sides = {None if split.ragged else _side(split, decoding.leniently) for split in splits.values()}
     height, width = next(iter(sides)) or (None, None) if len(sides) == 1 else (None, None)
     return {"image": InputSpec((height, width, *channels))}
 
 
-def _side(split: Split) -> tuple[int, int]:
-    shape = split.read(slice(0, 1))[0].inputs["image"][0].shape
-    return shape[0], shape[1]
+def _side(split: Split, leniently: bool) -> tuple[int, int] | None:
+    for place in range(len(split)):
+        try:
+            shape = split.read([place])[0].inputs["image"][0].shape
+        except DataError:
+            if not leniently:
+                raise
+        else:
+            return shape[0], shape[1]
+    return None
 
 
 def _drawn(samples: Split, seed: int) -> dict[str, Split]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mlcvbench.hookspecs import hookimpl
-from mlcvbench.specs import DatasetSpec, Param, TaskSpec
+from mlcvbench.specs import SKIP, DatasetSpec, Param, TaskSpec
 
 _ROOT = Param("root", "path", required=True, help="folder with the images and the truth")
 _SCENES = (
@@ -99,7 +99,7 @@ def mlcvbench_datasets() -> list[DatasetSpec]:
             target="mlcvbench_depth.folders:load_stereo_folder",
             summary="left/, right/ and disparity/ (PFM, 16-bit PNG, npz), masks in occlusion/; or KITTI's folders.",
             provides=("left", "right"),
-            params=(_ROOT, Param("scale", "float", low=1e-3, help=_SCALE), disparities),
+            params=(_ROOT, Param("scale", "float", low=1e-3, help=_SCALE), disparities, SKIP),
         ),
         DatasetSpec(
             name="depth-folder",
@@ -107,6 +107,6 @@ def mlcvbench_datasets() -> list[DatasetSpec]:
             target="mlcvbench_depth.folders:load_depth_folder",
             summary="Images in images/ and truth in metres in depth/ by equal names: PFM, 16-bit PNG, npz or npy.",
             provides=("image",),
-            params=(_ROOT, Param("scale", "float", low=1e-3, help=f"{_SCALE}, giving metres")),
+            params=(_ROOT, Param("scale", "float", low=1e-3, help=f"{_SCALE}, giving metres"), SKIP),
         ),
     ]

@@ -16,7 +16,7 @@ import numpy as np
 
 from mlcvbench.columns import LazyColumn, file_column
 from mlcvbench.contract import Array, Batch, InputSpec, LoadedData, Problem, Split, Targets
-from mlcvbench.errors import DataError
+from mlcvbench.errors import DataError, NoInputsError
 from mlcvbench.file_sets import file_digest, files_by_id
 from mlcvbench.images import read_image
 from mlcvbench.missing_files import no_files
@@ -88,7 +88,7 @@ class MapSplit(Split):
 
     def read(self, index: Sequence[int] | Array | slice) -> tuple[Batch, Targets]:
         if not self._images:
-            raise DataError(f"split {self.name!r} has measured maps but no images, so no model can run on it.")
+            raise NoInputsError(f"split {self.name!r} has measured maps but no images, so no model can run on it.")
         places = np.arange(len(self))[index].tolist()
         truth = [self._truth[place] for place in places]
         inputs: dict[str, list[Array]] = {}

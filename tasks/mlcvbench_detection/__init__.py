@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mlcvbench import DatasetSpec, Param, TaskSpec, hookimpl
+from mlcvbench.specs import SKIP
 
 
 @hookimpl
@@ -52,6 +53,7 @@ def mlcvbench_datasets() -> list[DatasetSpec]:
                 Param("train", "path", help="annotation file of the training images"),
                 Param("train_images", "path", help="folder of the training images"),
                 Param("masks", "bool", default=False, help="read the masks too, for instance segmentation"),
+                SKIP,
             ),
             reference="Lin et al., Microsoft COCO: Common Objects in Context, ECCV 2014",
         ),
@@ -67,6 +69,7 @@ def mlcvbench_datasets() -> list[DatasetSpec]:
                 ),
                 Param("train", "str", help="list to train on, such as trainval"),
                 Param("classes", "str", default="voc", choices=("voc", "all"), help="the 20 of VOC, or all that occur"),
+                SKIP,
             ),
             reference="Everingham et al., The PASCAL Visual Object Classes Challenge, IJCV 2010",
         ),

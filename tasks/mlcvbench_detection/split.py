@@ -11,7 +11,7 @@ import numpy as np
 
 from mlcvbench.contract import Array, Batch, Split, Targets
 from mlcvbench.contract.batch import take
-from mlcvbench.errors import DataError
+from mlcvbench.errors import DataError, NoInputsError
 from mlcvbench.images import read_image
 from mlcvbench_detection.predictions import RaggedMasks
 from mlcvbench_detection.ragged import Ragged
@@ -64,7 +64,7 @@ class DetectionSplit(Split):
     def picture(self, place: int) -> Array:
         """Return one image as uint8 (H, W, 3); DataError when it is missing or of another size than annotated."""
         if self._folder is None:
-            raise DataError(f"split {self.name!r} has annotations only: its folder of images is missing.")
+            raise NoInputsError(f"split {self.name!r} has annotations only: its folder of images is missing.")
         path = self._folder / self._files[place]
         image = read_image(path)
         wanted = self._targets["size"][place].tolist()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mlcvbench.hookspecs import hookimpl
-from mlcvbench.specs import DatasetSpec, Param, TaskSpec
+from mlcvbench.specs import SKIP, DatasetSpec, Param, TaskSpec
 
 _LEVEL = Param("level", "str", default="medium", choices=("easy", "medium", "hard"), help="difficulty")
 
@@ -89,6 +89,7 @@ def mlcvbench_datasets() -> list[DatasetSpec]:
                 Param("classes", "path", help="text file, one class name a line; default: classes.txt below root"),
                 Param("ignore", "int", default=255, low=-1, high=65535, help="value that is not scored; -1 = none"),
                 Param("label_map", "path", help="CSV of value,class or r,g,b,class; default: label_map.csv below root"),
+                SKIP,
             ),
         ),
         DatasetSpec(
@@ -99,6 +100,7 @@ def mlcvbench_datasets() -> list[DatasetSpec]:
             params=(
                 Param("root", "path", required=True, help="folder of one year, such as VOCdevkit/VOC2012"),
                 Param("split", "str", default="val", help="list below ImageSets/Segmentation that is the test split"),
+                SKIP,
             ),
             reference="Everingham et al., The Pascal Visual Object Classes Challenge, IJCV 2010",
         ),

@@ -14,7 +14,7 @@ import numpy as np
 
 from mlcvbench.columns import file_column
 from mlcvbench.contract import Array, Batch, Split, Targets
-from mlcvbench.errors import DataError
+from mlcvbench.errors import DataError, NoInputsError
 from mlcvbench.file_sets import file_digest
 from mlcvbench.images import read_image
 from mlcvbench.rasters import read_pixels
@@ -61,7 +61,7 @@ class LabelSplit(Split):
 
     def read(self, index: Sequence[int] | Array | slice) -> tuple[Batch, Targets]:
         if self._images is None:
-            raise DataError(f"split {self.name!r} has label files but no images, so no model can run on it.")
+            raise NoInputsError(f"split {self.name!r} has label files but no images, so no model can run on it.")
         places = np.arange(len(self))[index].tolist()
         images = [read_image(self._images[place]) for place in places]
         labels = [self._labels[place] for place in places]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mlcvbench.hookspecs import hookimpl
-from mlcvbench.specs import DatasetSpec, Param, TaskSpec
+from mlcvbench.specs import SKIP, DatasetSpec, Param, TaskSpec
 
 
 @hookimpl
@@ -56,6 +56,7 @@ def mlcvbench_datasets() -> list[DatasetSpec]:
             params=(
                 Param("root", "path", required=True, help="folder with one folder a person (and pairs.txt)"),
                 Param("pairs", "path", help="the list of pairs; default: pairs.txt below root"),
+                SKIP,
             ),
             reference="Huang et al., Labeled Faces in the Wild, UMass Amherst TR 07-49, 2007",
         ),
@@ -69,6 +70,7 @@ def mlcvbench_datasets() -> list[DatasetSpec]:
                 Param(
                     "pairs", "path", help="CSV of a,b and perhaps fold: image names such as ann/1; default: all pairs"
                 ),
+                SKIP,
             ),
         ),
     ]

@@ -10,7 +10,7 @@ from typing import Any, cast
 import numpy as np
 
 from mlcvbench.contract import Array, ArraySplit, Batch, Split, Targets, fingerprint_columns
-from mlcvbench.errors import DataError
+from mlcvbench.errors import NoInputsError
 from mlcvbench.file_sets import file_digest
 from mlcvbench.images import read_image
 from mlcvbench_verification.pairs import Pairs
@@ -46,7 +46,7 @@ class FaceSplit(Split):
 
     def read(self, index: Sequence[int] | Array | slice) -> tuple[Batch, Targets]:
         if self._files is None:
-            raise DataError(f"split {self.name!r} has pairs but no images, so no model can run on it.")
+            raise NoInputsError(f"split {self.name!r} has pairs but no images, so no model can run on it.")
         places = np.arange(len(self))[index]
         images = [np.asarray(read_image(self._files[place])) for place in places.tolist()]
         return Batch(self.ids[places], {"image": images}), {"identity": self._identity[places]}
