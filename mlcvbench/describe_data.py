@@ -27,19 +27,22 @@ def describe(request: dict[str, Any]) -> dict[str, Any]:
 def main(parent: int) -> int:
     """Answer the request on standard input, the last thing on standard output."""
     tie_to_parent(parent)
-    answers = take_stdout()
-    request = json.load(sys.stdin)
+    with take_stdout() as answers:
+        print(json.dumps(_answer(json.load(sys.stdin))), file=answers)
+    return 0
+
+
+def _answer(request: dict[str, Any]) -> dict[str, Any]:
+    """Return the description, or what is wrong and the exit code that says so."""
     try:
-        answer = describe(request)
+        return describe(request)
     except MlcvbenchError as error:
-        answer = {"error": str(error), "exit_code": error.exit_code}
+        return {"error": str(error), "exit_code": error.exit_code}
     except MemoryError:
-        answer = {"error": f"data set {request['dataset']!r} does not fit into memory.", "exit_code": 1}
+        return {"error": f"data set {request['dataset']!r} does not fit into memory.", "exit_code": 1}
     except Exception as error:  # noqa: BLE001 - a plugin's loader may raise anything; the user gets one line
         said = " ".join(f"{type(error).__name__}: {error}".split())
-        answer = {"error": f"reading data set {request['dataset']!r} failed: {said}", "exit_code": 1}
-    print(json.dumps(answer), file=answers, flush=True)
-    return 0
+        return {"error": f"reading data set {request['dataset']!r} failed: {said}", "exit_code": 1}
 
 
 if __name__ == "__main__":

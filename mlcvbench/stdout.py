@@ -17,14 +17,14 @@ _kept: list[TextIO | None] = []
 """Standard output as each `results_apart` that holds has found it; None when it is closed."""
 
 
-def take_stdout() -> TextIO | None:
+def take_stdout() -> TextIO:
     """Return a text stream to standard output, and make descriptor 1 standard error for the rest of the process.
 
     From here on only that stream reaches standard output: no C library, no process that inherits the descriptors, and
-    no plugin that prints when the interpreter ends. None when standard output is closed.
+    no plugin that prints when the interpreter ends. When standard output is closed, the stream leads nowhere.
     """
     if sys.stdout is None:
-        return None
+        return open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123 - the caller closes it; pathlib costs time
     sys.stdout.flush()
     copy = fcntl.fcntl(1, fcntl.F_DUPFD_CLOEXEC, 3)  # never 2, which may be closed and is not ours to take
     stream = os.fdopen(copy, "w", encoding=sys.stdout.encoding, errors="replace")

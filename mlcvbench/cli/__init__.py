@@ -51,7 +51,7 @@ def main(args: Sequence[str] | None = None) -> int:
     130 after Ctrl-C and 141 when the reader of our output has gone.
     """
     if args is None:  # this is the program, not a call of another one
-        with redirect_stdout(take_stdout()):
+        with take_stdout() as results, redirect_stdout(results):
             return _answer(sys.argv[1:])
     # Not `list(...)`: once cli/list.py is imported, that name means the module here.
     return _answer([*args])

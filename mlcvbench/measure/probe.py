@@ -12,7 +12,7 @@ import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import orjson
 
@@ -28,8 +28,11 @@ PREDICTED_BATCHES = 4
 def main(folder: Path) -> None:
     """Carry out the request in `folder`."""
     die_with_parent()
-    talk = take_stdout()
-    assert talk is not None, "the parent listens to standard output"
+    with take_stdout() as talk:
+        _measure(folder, talk)
+
+
+def _measure(folder: Path, talk: TextIO) -> None:
     request = orjson.loads((folder / REQUEST_FILE).read_bytes())
     config = RunConfig.from_dict(request["config"])
     model, split, size = _rebuild(config, request["weights"])

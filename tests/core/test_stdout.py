@@ -85,6 +85,14 @@ def test_the_talk_with_a_parent_survives_whatever_is_printed():
     assert (done.stdout, done.stderr) == ("ready\n", "noise\na child\nC\n")
 
 
+def test_the_program_closes_what_it_took():
+    done = subprocess.run(
+        [sys.executable, "-W", "error", *PROGRAM[1:], "--version"], capture_output=True, text=True, check=True
+    )
+
+    assert done.stderr == ""
+
+
 @pytest.mark.parametrize(("closed", "left"), [("1", ""), ("2", "result\n")])
 def test_a_closed_stream_does_no_harm(closed: str, left: str):
     code = "from mlcvbench.stdout import *; out = take_stdout(); print('noise'); print('result', file=out)"
