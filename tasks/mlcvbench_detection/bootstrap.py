@@ -1,4 +1,4 @@
-"""COCO's twelve numbers under many weightings of the images at once, for bootstrap intervals.
+"""COCO's numbers under many weightings of the images at once, for bootstrap intervals.
 
 What does not depend on the weights is worked out once: the order of the detections, and which of them matter. A
 detection that matches nothing under any setting only adds its weight to the number of detections seen; those between
@@ -8,6 +8,7 @@ events) at a time instead of a vector.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,12 +16,10 @@ import numpy as np
 from mlcvbench.contract import Array
 from mlcvbench_detection.interpolation import interpolated_mean
 from mlcvbench_detection.matching import AREAS, THRESHOLDS, unpack
-from mlcvbench_detection.summary import DETECTION_LIMITS, EPSILON, RECALLS, Events, Ranking, find_events
+from mlcvbench_detection.summary import EPSILON, RECALLS, Events, Number, Ranking, find_events
 
 _CELLS = 1 << 18
 """Numbers of a matrix that is worked on at a time: 2 MB, which stays in the cache of a core."""
-_RECALL_SETTINGS = ((0, 0), (0, 1), (0, 2), (1, 2), (2, 2), (3, 2))
-"""(area, limit) of COCO's six recalls."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +41,13 @@ class _Area:
 class _Class:
     """One class.
 
-    `unit` (E,): units of its events; `found` float64 (E, 6 x thresholds): events that are found within each limit;
+    `group`: its frequency; `unit` (E,): units of its events; `found` float64 (E, recalls x thresholds): events that are
+    found within the limit of each number that is a recall;
     `gt_unit` (M,), `gt_wanted` float64 (M, areas): units of its annotations and whether they are to be found;
     `longest`: columns of the widest matrix it needs.
     """
 
+    group: str
     unit: Array
     areas: tuple[_Area, ...]
     found: Array
@@ -56,40 +57,76 @@ class _Class:
 
 
 class Plan:
-    """What is the same for every weighting of one table."""
+    """What is the same for every weighting of one table; `groups` (K,): the frequency of each class."""
 
-    def __init__(self, ranking: Ranking) -> None:
+    def __init__(self, ranking: Ranking, numbers: Sequence[Number], groups: Array) -> None:
         events = find_events(ranking)
         wanted = ~unpack(ranking.gt_ignore)[:, :, 0]
         annotated = np.argsort(ranking.gt_category, kind="stable")
         gt_bounds = np.searchsorted(ranking.gt_category[annotated], np.arange(ranking.classes + 1))
+        self._numbers = tuple(numbers)
+        self._recalls = [(number.area, number.limit) for number in numbers if number.limit is not None]
         self._classes = []
         for label in range(ranking.classes):
             own = annotated[gt_bounds[label] : gt_bounds[label + 1]]
             if wanted[own].any():  # a class without annotations to find has no precision under any weighting
-                gt_wanted = wanted[own].astype(np.float64)
-                self._classes.append(_plan_class(ranking, events, label, ranking.gt_unit[own], gt_wanted))
+                found = _Found(label, str(groups[label]), ranking.gt_unit[own], wanted[own].astype(np.float64))
+                self._classes.append(_plan_class(ranking, events, found, self._recalls))
 
     def summarise(self, weights: Array) -> Array:
-        """Return the twelve numbers of each weighting (R, U): float64 (R, 12), NaN where undefined."""
-        total = np.zeros((len(weights), AREAS, THRESHOLDS))
-        reached = np.zeros((len(weights), len(_RECALL_SETTINGS), THRESHOLDS))
-        classes = np.zeros((len(weights), AREAS))
+        """Return the numbers of each weighting (R, U): float64 (R, numbers), NaN where undefined."""
+        groups = ["", *dict.fromkeys(number.group for number in self._numbers if number.group)]
+        sums = {group: _Sums.of(len(weights), len(self._recalls)) for group in groups}
+        areas = [area for area, _ in self._recalls]
         for one in self._classes:
+            own = [sums[group] for group in dict.fromkeys(("", one.group)) if group in sums]
             step = max(1, _CELLS // one.longest)
             for start in range(0, len(weights), step):
                 rows = slice(start, start + step)
-                _add_class(one, weights[rows], total[rows], reached[rows], classes[rows])
+                _add_class(one, weights[rows], areas, [part.rows(rows) for part in own])
+        columns, recalls = [], 0
         with np.errstate(invalid="ignore", divide="ignore"):  # no class to average: 0 / 0 is NaN, undefined
-            precision = total / classes[:, :, None]
-            recall = reached / classes[:, [area for area, _ in _RECALL_SETTINGS], None]
-        columns = [precision[:, 0].mean(axis=1), precision[:, 0, 0], precision[:, 0, 5]]
-        columns += [precision[:, area].mean(axis=1) for area in (1, 2, 3)]
-        columns += [recall[:, place].mean(axis=1) for place in range(len(_RECALL_SETTINGS))]
+            for number in self._numbers:
+                found = sums[number.group]
+                total = found.total[:, number.area] if number.limit is None else found.reached[:, recalls]
+                recalls += number.limit is not None
+                mean = total / found.classes[:, number.area, None]
+                columns.append(mean.mean(axis=1) if number.threshold is None else mean[:, number.threshold])
         return np.stack(columns, axis=1)
 
 
-def _plan_class(ranking: Ranking, events: Events, label: int, gt_unit: Array, gt_wanted: Array) -> _Class:
+@dataclass(frozen=True, slots=True)
+class _Sums:
+    """Sums over classes for R weightings: `total` (R, areas, thresholds) of precision, `reached` (R, recalls,
+    thresholds) of recall, `classes` (R, areas): how many were summed.
+    """
+
+    total: Array
+    reached: Array
+    classes: Array
+
+    @classmethod
+    def of(cls, count: int, recalls: int) -> _Sums:
+        return cls(
+            np.zeros((count, AREAS, THRESHOLDS)), np.zeros((count, recalls, THRESHOLDS)), np.zeros((count, AREAS))
+        )
+
+    def rows(self, rows: slice) -> _Sums:
+        return _Sums(self.total[rows], self.reached[rows], self.classes[rows])
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A class and its annotations: their units (M,), and whether they are to be found, float64 (M, areas)."""
+
+    label: int
+    group: str
+    gt_unit: Array
+    gt_wanted: Array
+
+
+def _plan_class(ranking: Ranking, events: Events, one: _Found, recalls: Sequence[tuple[int, int]]) -> _Class:
+    label = one.label
     rows = slice(ranking.bounds[label], ranking.bounds[label + 1])
     own = slice(events.bounds[label], events.bounds[label + 1])
     row, counted, true = events.row[own], events.counted[own], events.true[own]
@@ -106,27 +143,28 @@ def _plan_class(ranking: Ranking, events: Events, label: int, gt_unit: Array, gt
                 true=true[mine, area].T,
             )
         )
-    within = [ranking.place[row] < DETECTION_LIMITS[limit] for _, limit in _RECALL_SETTINGS]
-    found = [true[:, area] & inside[:, None] for (area, _), inside in zip(_RECALL_SETTINGS, within, strict=True)]
+    found = [true[:, area] & (ranking.place[row] < limit)[:, None] for area, limit in recalls]
     return _Class(
+        group=one.group,
         unit=ranking.unit[row],
         areas=tuple(areas),
         found=np.concatenate(found, axis=1).astype(np.float64),
-        gt_unit=gt_unit,
-        gt_wanted=gt_wanted,
-        longest=max(1, rows.stop - rows.start, len(gt_unit)),
+        gt_unit=one.gt_unit,
+        gt_wanted=one.gt_wanted,
+        longest=max(1, rows.stop - rows.start, len(one.gt_unit)),
     )
 
 
-def _add_class(one: _Class, weights: Array, total: Array, reached: Array, classes: Array) -> None:
+def _add_class(one: _Class, weights: Array, recall_areas: Sequence[int], sums: Sequence[_Sums]) -> None:
     """Add the precision, recall and presence of one class under the weightings (R, U) to the sums."""
     positives = weights[:, one.gt_unit] @ one.gt_wanted  # (R, areas)
     present = positives > 0
-    classes += present
     wanted = np.where(present, positives, np.inf)  # a class without annotations adds 0
     events = weights[:, one.unit]  # (R, E)
-    found = (events @ one.found).reshape(len(weights), len(_RECALL_SETTINGS), THRESHOLDS)
-    reached += found / wanted[:, [area for area, _ in _RECALL_SETTINGS], None]
+    found = (events @ one.found).reshape(len(weights), len(recall_areas), THRESHOLDS)
+    for part in sums:
+        part.classes[:] += present
+        part.reached[:] += found / wanted[:, recall_areas, None]
     for area, plan in enumerate(one.areas):
         if not plan.true.any():
             continue
@@ -140,6 +178,6 @@ def _add_class(one: _Class, weights: Array, total: Array, reached: Array, classe
                 continue
             seen = before[:, true] + np.cumsum(mine * plan.counted[threshold], axis=1)[:, true]
             hits = np.cumsum(mine[:, true], axis=1)
-            total[:, area, threshold] += interpolated_mean(
-                hits / (seen + EPSILON), hits / wanted[:, area, None], RECALLS
-            )
+            precision = interpolated_mean(hits / (seen + EPSILON), hits / wanted[:, area, None], RECALLS)
+            for part in sums:
+                part.total[:, area, threshold] += precision

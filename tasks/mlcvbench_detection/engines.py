@@ -4,66 +4,95 @@ from __future__ import annotations
 
 import contextlib
 import io
+import warnings
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from mlcvbench.contract import Array, Predictions, Targets
 from mlcvbench_detection.predictions import RaggedMasks
+from mlcvbench_detection.protocols import FEWEST, MASKS
 from mlcvbench_detection.ragged import Ragged, ragged
 from mlcvbench_detection.rle import Masks, encode_text
-
-Engine = Callable[[Predictions, Targets, int, str], "list[float | None]"]
-"""Predictions, targets, number of classes and `bbox` or `segm` to COCO's twelve numbers, None where undefined."""
+from mlcvbench_detection.truth import truth_of
 
 
-def run_hotcoco(predictions: Predictions, targets: Targets, classes: int, kind: str) -> list[float | None]:
+class Asked(NamedTuple):
+    """What an engine is asked for: the number of classes, `bbox` or `segm`, and the most detections of a class."""
+
+    classes: int
+    kind: str
+    most: int
+
+    @property
+    def limits(self) -> list[int]:
+        """The three `maxDets` of COCO's summary."""
+        return [1, 10, self.most]
+
+
+Engine = Callable[[Predictions, Targets, Asked], "list[float | None]"]
+"""Predictions, targets and what is asked to COCO's twelve numbers, None where undefined."""
+
+
+def run_hotcoco(predictions: Predictions, targets: Targets, asked: Asked) -> list[float | None]:
     """Return the numbers of hotcoco, a Rust port of pycocotools. It takes arrays, so boxes cost no Python object."""
     import hotcoco
 
-    annotated, images, categories = _frame(targets, classes)
-    segmentation = _objects(_masks(targets)) if kind == "segm" else None
+    labels, images, categories = _frame(targets, asked.classes)
+    segmentation = _objects(_masks(targets)) if asked.kind == MASKS else None
     truth = hotcoco.COCO.from_arrays(
         images,
         categories,
-        annotated.units + 1,
-        annotated.values + 1,
+        labels.units + 1,
+        labels.values + 1,
         ragged(targets, "xywh").values,
-        ids=ragged(targets, "annotation").values,
-        area=ragged(targets, "area").values,
-        iscrowd=ragged(targets, "crowd").values.astype(np.int64),
+        ids=truth_of(targets, "annotation").values,
+        area=truth_of(targets, "area").values,
+        iscrowd=truth_of(targets, "crowd").values.astype(np.int64),
         segmentation=segmentation,
     )
-    masks = _objects(_masks(predictions)) if kind == "segm" else None
+    masks = _objects(_masks(predictions)) if asked.kind == MASKS else None
     results = truth.load_res(_rows(predictions), segmentation=masks)
-    if "xywh" not in predictions and len(predictions["scores"].values):
+    if _by_mask(predictions, asked.kind) and len(predictions["scores"].values):
         area = _masks(predictions).area().astype(np.float64)
         results.update_anns(ids=np.arange(1, len(area) + 1), area=area)
-    evaluation = hotcoco.COCOeval(truth, results, kind)
+    evaluation = hotcoco.COCOeval(truth, results, asked.kind)
+    if asked.most != FEWEST:
+        evaluation.params.max_dets = asked.limits
     evaluation.evaluate()
     evaluation.accumulate()
-    with contextlib.redirect_stdout(io.StringIO()):
+    with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="hotcoco: max_dets differ")  # from COCO's own, as the protocol says
         evaluation.summarize()
     return _defined(evaluation.stats)
 
 
-def run_pycocotools(predictions: Predictions, targets: Targets, classes: int, kind: str) -> list[float | None]:
-    """Return the numbers of pycocotools, the reference."""
+def run_pycocotools(predictions: Predictions, targets: Targets, asked: Asked) -> list[float | None]:
+    """Return the numbers of pycocotools, the reference.
+
+    Its summary takes the first number at 100 detections whatever `maxDets` says, so another limit's is taken from the
+    same array that the others come from.
+    """
     from pycocotools.coco import COCO
     from pycocotools.cocoeval import COCOeval
 
     with contextlib.redirect_stdout(io.StringIO()):
         truth, results = COCO(), COCO()
-        _, images, categories = _frame(targets, classes)
-        truth.dataset = {"images": images, "categories": categories, "annotations": _annotations(targets, kind)}
+        _, images, categories = _frame(targets, asked.classes)
+        truth.dataset = {"images": images, "categories": categories, "annotations": _annotations(targets, asked.kind)}
         truth.createIndex()
-        results.dataset = {"images": images, "categories": categories, "annotations": _results(predictions, kind)}
+        detected = _results(predictions, asked.kind)
+        results.dataset = {"images": images, "categories": categories, "annotations": detected}
         results.createIndex()
-        evaluation = COCOeval(truth, results, kind)
+        evaluation = COCOeval(truth, results, asked.kind)
+        evaluation.params.maxDets = asked.limits
         evaluation.evaluate()
         evaluation.accumulate()
         evaluation.summarize()
+    if asked.most != FEWEST:
+        precision = evaluation.eval["precision"][:, :, :, 0, 2]
+        evaluation.stats[0] = np.mean(precision[precision > -1]) if (precision > -1).any() else -1
     return _defined(evaluation.stats)
 
 
@@ -81,10 +110,9 @@ def _frame(targets: Targets, classes: int) -> tuple[Ragged, list[dict[str, Any]]
 
 
 def _annotations(targets: Targets, kind: str) -> list[dict[str, Any]]:
-    annotated = ragged(targets, "labels")
-    names = ("annotation", "xywh", "area", "crowd")
-    ids, boxes, area, crowd = (ragged(targets, name).values.tolist() for name in names)
-    masks = _objects(_masks(targets)) if kind == "segm" else [None] * len(ids)
+    labels, boxes = ragged(targets, "labels"), ragged(targets, "xywh").values.tolist()
+    ids, area, crowd = (truth_of(targets, name).values.tolist() for name in ("annotation", "area", "crowd"))
+    masks = _objects(_masks(targets)) if kind == MASKS else [None] * len(ids)
     return [
         {
             "id": ids[row],
@@ -95,15 +123,15 @@ def _annotations(targets: Targets, kind: str) -> list[dict[str, Any]]:
             "iscrowd": int(crowd[row]),
             "segmentation": masks[row],
         }
-        for row, (unit, label) in enumerate(zip(annotated.units.tolist(), annotated.values.tolist(), strict=True))
+        for row, (unit, label) in enumerate(zip(labels.units.tolist(), labels.values.tolist(), strict=True))
     ]
 
 
 def _results(predictions: Predictions, kind: str) -> list[dict[str, Any]]:
     scores = predictions["scores"]
     boxes = _boxes(predictions)
-    area = boxes[:, 2] * boxes[:, 3] if "xywh" in predictions else _masks(predictions).area()
-    masks = _objects(_masks(predictions)) if kind == "segm" else [None] * len(boxes)
+    area = _masks(predictions).area() if _by_mask(predictions, kind) else boxes[:, 2] * boxes[:, 3]
+    masks = _objects(_masks(predictions)) if kind == MASKS else [None] * len(boxes)
     return [
         {
             "id": row + 1,
@@ -138,6 +166,11 @@ def _rows(predictions: Predictions) -> Array:
     rows[:, 5] = scores.values
     np.add(labels.values, 1, out=rows[:, 6])
     return rows
+
+
+def _by_mask(predictions: Predictions, kind: str) -> bool:
+    """Return whether the area of a detection is that of its mask."""
+    return kind == MASKS or "xywh" not in predictions
 
 
 def _boxes(predictions: Predictions) -> Array:

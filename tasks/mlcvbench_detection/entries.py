@@ -6,6 +6,7 @@ another type than usual makes it step aside for the objects, which know what to 
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,8 +18,13 @@ from mlcvbench.contract import Array
 from mlcvbench.errors import DataError
 from mlcvbench_detection.json_table import NotUniformError, plain, short
 from mlcvbench_detection.predictions import FARTHEST
+from mlcvbench_detection.ragged import Ragged, starts_of
 
 LISTS = ("images", "annotations", "categories")
+FEDERATED = ("neg_category_ids", "not_exhaustive_category_ids")
+"""Fields of images that say which classes were looked for in an image: LVIS."""
+UNUSED_FLAGS = ("ignore", "isgroupof", "IsGroupOf")
+"""Fields of annotations that other evaluations obey and COCO's does not."""
 _WHOLE = frozenset({int})
 _NUMBER = frozenset({int, float})
 
@@ -35,7 +41,11 @@ class Entries(ABC):
 
     @abstractmethod
     def numbers(self, field: str) -> Array:
-        """Return a field of numbers, float64 (N,)."""
+        """Return a field of numbers, float64 (N,), NaN where it is missing."""
+
+    @abstractmethod
+    def lists(self, field: str) -> Ragged:
+        """Return a field of lists of integers, which every entry must have, as a column of int64."""
 
     @abstractmethod
     def texts(self, field: str, default: str | None = None) -> list[str]:
@@ -46,8 +56,16 @@ class Entries(ABC):
         """Return a field of 0, 1, false or true as int64 (N,), 0 where it is missing."""
 
     @abstractmethod
+    def raised(self, field: str) -> Array:
+        """Return bool (N,): where a flag that is not needed is a number other than 0, or true."""
+
+    @abstractmethod
     def has(self, field: str) -> Array:
-        """Return bool (N,): which entries have the field."""
+        """Return bool (N,): which entries have the field; null is not there."""
+
+    @abstractmethod
+    def ids(self) -> Array:
+        """Return the field id, int64 (N,), or text (N,) when all are text."""
 
     @abstractmethod
     def _boxes(self) -> Array:
@@ -70,9 +88,12 @@ class Entries(ABC):
         self.refuse(np.asarray(~good), "bbox", f"numbers within {FARTHEST:g} pixels and no negative size", boxes)
         return boxes
 
-    def unique_ids(self) -> Array:
-        """Return the ids; two entries of one id are refused: pycocotools keeps the last one twice."""
-        ids = self.integers("id")
+    def unique_ids(self, *, text: bool = False) -> Array:
+        """Return the ids, int64 (N,), or as `text` when all are and that is allowed.
+
+        Two entries of one id are refused: pycocotools keeps the last one twice.
+        """
+        ids = self.ids() if text else self.integers("id")
         known, first = np.unique(ids, return_index=True)
         if len(known) < len(ids):
             row = int(np.setdiff1d(np.arange(len(ids)), first)[0])
@@ -80,13 +101,18 @@ class Entries(ABC):
         return ids
 
     def places(self, field: str, known: Array, what: str) -> Array:
-        """Return the place of each entry's value in the sorted `known`."""
-        values = self.integers(field)
+        """Return the place of each entry's value in the sorted `known`, which are integers or texts."""
+        values = np.array(self.texts(field), np.str_) if known.dtype.kind == "U" else self.integers(field)
+        return self.found(field, values, known, what)
+
+    def found(self, field: str, values: Array, known: Array, what: str, rows: Array | None = None) -> Array:
+        """Return the place of each value in the sorted `known`; `rows`: the entry of each value, when not one each."""
         place = np.minimum(np.searchsorted(known, values), len(known) - 1)
         strange = known[place] != values
         if strange.any():
-            row = int(np.argmax(strange))
-            raise DataError(f"{self.at(row)}.{field}: {values[row]} is the id of no {what} of the file.")
+            first = int(np.argmax(strange))
+            at = self.at(first if rows is None else int(rows[first]))
+            raise DataError(f"{at}.{field}: {short(values[first].item())} is the id of no {what} of the file.")
         return place
 
 
@@ -104,7 +130,15 @@ class ObjectEntries(Entries):
         return self._whole(field, self._column(field, _WHOLE, default))
 
     def numbers(self, field: str) -> Array:
-        return np.array(self._column(field, _NUMBER), dtype=np.float64)
+        return np.array(self._column(field, _NUMBER, math.nan), dtype=np.float64)
+
+    def lists(self, field: str) -> Ragged:
+        values = self._column(field, frozenset({list}))
+        for row, members in enumerate(values):
+            if not set(map(type, members)) <= _WHOLE:
+                raise DataError(f"{self.at(row)}.{field}: wanted integers, got {short(members)}.")
+        flat = [member for members in values for member in members]
+        return Ragged(np.array(flat, dtype=np.int64), starts_of(np.array([len(members) for members in values])))
 
     def texts(self, field: str, default: str | None = None) -> list[str]:
         return self._column(field, frozenset({str}), default)
@@ -112,8 +146,17 @@ class ObjectEntries(Entries):
     def flags(self, field: str) -> Array:
         return self._whole(field, self._column(field, frozenset({int, bool}), 0))
 
+    def raised(self, field: str) -> Array:
+        values = [row.get(field) for row in self.rows]
+        return np.array([isinstance(value, int | float) and bool(value) for value in values], dtype=bool)
+
     def has(self, field: str) -> Array:
-        return np.array([field in row for row in self.rows], dtype=bool)
+        return np.array([row.get(field) is not None for row in self.rows], dtype=bool)
+
+    def ids(self) -> Array:
+        if self.rows and all(type(row.get("id")) is str for row in self.rows):
+            return np.array([row["id"] for row in self.rows])
+        return self.integers("id")
 
     def _boxes(self) -> Array:
         values = self._column("bbox", frozenset({list}))
@@ -125,6 +168,8 @@ class ObjectEntries(Entries):
     def _column(self, field: str, types: frozenset[type], default: Any = None) -> list[Any]:
         """Return a field of every entry; it must be of one of `types`, and there unless it has a default."""
         values = [row.get(field, default) for row in self.rows]
+        if default is not None:
+            values = [default if value is None else value for value in values]  # null says nothing either
         if set(map(type, values)) <= types:
             return values
         row = next(row for row, value in enumerate(values) if type(value) not in types)
@@ -149,20 +194,40 @@ class ColumnEntries(Entries):
         self._structs = structs
 
     def integers(self, field: str, default: int | None = None) -> Array:
+        if default is not None and self._absent(field):
+            return np.full(len(self._structs), default, dtype=np.int64)
         return plain(self._filled(field), "i8")
 
     def numbers(self, field: str) -> Array:
+        if self._absent(field):
+            return np.full(len(self._structs), np.nan)
         return plain(self._filled(field), "f8")
 
+    def lists(self, field: str) -> Ragged:
+        lists = self._filled(field)
+        offsets = plain(lists.offsets, "i4").astype(np.int64)
+        members = lists.values.slice(offsets[0], offsets[-1] - offsets[0])
+        if members.null_count:
+            raise NotUniformError
+        return Ragged(plain(members, "i8"), offsets - offsets[0])
+
     def texts(self, field: str, default: str | None = None) -> list[str]:
+        if default is not None and self._absent(field):
+            return [default] * len(self._structs)
         texts: list[str] = self._filled(field).to_pylist()
         return texts
 
     def flags(self, field: str) -> Array:
-        return self.integers(field)
+        return self.integers(field, 0)
+
+    def raised(self, field: str) -> Array:
+        return np.asarray(self.flags(field) != 0)
 
     def has(self, field: str) -> Array:
-        return np.ones(len(self._structs), dtype=bool)
+        return np.full(len(self._structs), not self._absent(field))
+
+    def ids(self) -> Array:
+        return self.integers("id")
 
     def _boxes(self) -> Array:
         lists = self._filled("bbox")
@@ -171,6 +236,10 @@ class ColumnEntries(Entries):
         if sides.null_count or (np.diff(offsets) != 4).any():
             raise NotUniformError
         return plain(sides, "f8").reshape(-1, 4)
+
+    def _absent(self, field: str) -> bool:
+        column = self._structs.field(field)
+        return bool(column.null_count == len(column))
 
     def _filled(self, field: str) -> Any:
         column = self._structs.field(field)  # no entry is null, so neither is its field for that reason
@@ -186,9 +255,11 @@ def read_columns(path: Path) -> Mapping[str, Entries]:
 
     whole, number, text = pa.int64(), pa.float64(), pa.string()
     image = {"id": whole, "height": whole, "width": whole, "file_name": text}
+    image |= dict.fromkeys(FEDERATED, pa.list_(whole))
     annotation = {"id": whole, "image_id": whole, "category_id": whole, "area": number, "iscrowd": whole}
+    annotation |= dict.fromkeys(UNUSED_FLAGS, whole)
     fields = {"images": image, "annotations": {**annotation, "bbox": pa.list_(number)}}
-    fields["categories"] = {"id": whole, "name": text}
+    fields["categories"] = {"id": whole, "name": text, "frequency": text}
     schema = pa.schema([(name, pa.list_(pa.struct(list(kinds.items())))) for name, kinds in fields.items()])
     size = path.stat().st_size
     try:

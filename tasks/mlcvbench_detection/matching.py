@@ -22,10 +22,9 @@ from mlcvbench_detection.ragged import expand
 IOU_THRESHOLDS = np.linspace(0.5, 0.95, 10)
 AREA_RANGES = ((0.0, 1e10), (0.0, 1024.0), (1024.0, 9216.0), (9216.0, 1e10))
 """all, small, medium, large: areas in square pixels, both ends inclusive."""
-MOST_DETECTIONS = 100
-"""Detections of a category in an image that are looked at, the highest scores first."""
 THRESHOLDS, AREAS = len(IOU_THRESHOLDS), len(AREA_RANGES)
 SETTINGS = THRESHOLDS * AREAS
+EVERY_SETTING = np.uint64((1 << SETTINGS) - 1)
 """Bit `area * 10 + threshold` of a mask says what happened under that area range and threshold."""
 _PAIRS_AT_ONCE = 1 << 18
 _ALL_THRESHOLDS = np.uint64((1 << THRESHOLDS) - 1)
@@ -47,16 +46,18 @@ class Detections:
 
 @dataclass(frozen=True, slots=True)
 class Annotations:
-    """Annotations: `unit`, `label` int64 (M,), `area` float64 (M,), `crowd` and `void` bool (M,).
+    """Annotations: `unit`, `label` int64 (M,), `area` float64 (M,), `crowd`, `ignored` and `void` bool (M,).
 
-    `void`: annotations with id 0. pycocotools stores the id of what a detection matched and takes 0 for "nothing", so
-    a detection that matches one counts as unmatched.
+    `crowd`: may be matched many times. `ignored`: not to be found, whatever its area. `void`: annotations with id 0.
+    pycocotools stores the id of what a detection matched and takes 0 for "nothing", so a detection that matches one
+    counts as unmatched.
     """
 
     unit: Array
     label: Array
     area: Array
     crowd: Array
+    ignored: Array
     void: Array
 
 
@@ -78,10 +79,13 @@ class Matched:
     left_out: Array
 
 
-def match(detections: Detections, annotations: Annotations, classes: int, pair_iou: PairIou) -> Matched:
-    """Match detections to annotations under all 40 settings."""
-    ranked = _rank(detections, classes)
-    out_of_range = ranges_missed(annotations.area) | annotations.crowd[:, None]  # (M, areas)
+def match(detections: Detections, annotations: Annotations, classes: int, most: int, pair_iou: PairIou) -> Matched:
+    """Match detections to annotations under all 40 settings.
+
+    `most`: detections of a category in an image that are looked at, the highest scores first.
+    """
+    ranked = _rank(detections, classes, most)
+    out_of_range = ranges_missed(annotations.area) | annotations.ignored[:, None]  # (M, areas)
     pairs = _candidates(ranked, annotations.unit * classes + annotations.label, pair_iou)
     held, pairs = _held(pairs)
     matched = np.zeros((len(held), SETTINGS), dtype=bool)
@@ -163,15 +167,15 @@ class _Ranked:
     counts: Array
 
 
-def _rank(detections: Detections, classes: int) -> _Ranked:
+def _rank(detections: Detections, classes: int, most: int) -> _Ranked:
     order = np.argsort(-detections.score, kind="stable")
     order = stable_order(order, detections.label, classes)
     order = stable_order(order, detections.unit, int(detections.unit.max(initial=0)))
     key = (detections.unit * classes + detections.label)[order]
     starts, counts = _runs(key)
     place = np.arange(len(key)) - np.repeat(starts, counts)
-    if counts.max(initial=0) > MOST_DETECTIONS:
-        seen = place < MOST_DETECTIONS
+    if counts.max(initial=0) > most:
+        seen = place < most
         order, place, key = order[seen], place[seen], key[seen]
         starts, counts = _runs(key)
     return _Ranked(order, place, key, starts, counts)

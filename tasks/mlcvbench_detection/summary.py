@@ -6,6 +6,7 @@ lies between two of them is a count. All counts are whole numbers for unit weigh
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,19 +15,36 @@ from mlcvbench.contract import Array, Table
 from mlcvbench_detection.matching import AREAS, THRESHOLDS, bit, same_at_every_threshold, stable_order, unpack
 
 RECALLS = np.linspace(0.0, 1.0, 101)
-DETECTION_LIMITS = (1, 10, 100)
 EPSILON = np.spacing(1)
 DETECTION, ANNOTATION = 0, 1
 """Values of the column `kind`."""
 
 
 @dataclass(frozen=True, slots=True)
+class Number:
+    """One number of a protocol: a mean over classes, over recalls for precision, and over thresholds unless it has one.
+
+    `area`: place in `AREA_RANGES`; `threshold`: place in `IOU_THRESHOLDS`; `limit`: of recall, the most detections of a
+    category in an image. `group`: over the classes of this frequency alone.
+    """
+
+    name: str
+    summary: str
+    area: int = 0
+    threshold: int | None = None
+    limit: int | None = None
+    group: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Curves:
     """What COCO averages, -1 where a category has no annotation to find.
 
-    `precision` float64 (areas, thresholds, 101 recalls, K) for 100 detections; `recall` float64 (areas, limits,
-    thresholds, K) for 1, 10 and 100 detections a category and image.
+    `precision` float64 (areas, thresholds, 101 recalls, K) for all detections that are looked at; `recall` float64
+    (areas, limits, thresholds, K) for that many detections a category and image, `limits` in that order.
     """
+
+    limits: tuple[int, ...]
 
     precision: Array
     recall: Array
@@ -100,15 +118,15 @@ def find_events(ranking: Ranking) -> Events:
     return Events(row, np.searchsorted(row, ranking.bounds), counted, counted & unpack(ranking.match[row]), between)
 
 
-def curves(ranking: Ranking, weights: Array | None = None) -> Curves:
+def curves(ranking: Ranking, limits: tuple[int, ...] = (), weights: Array | None = None) -> Curves:
     """Return the precision and recall arrays; `weights` float64 (U,) counts a unit that many times."""
     events, classes = find_events(ranking), ranking.classes
     weight = np.ones(len(events.row)) if weights is None else weights[ranking.unit[events.row]]
     positives = count_positives(ranking, weights)
     category = np.repeat(np.arange(classes), np.diff(events.bounds))
-    within = [ranking.place[events.row] < most for most in DETECTION_LIMITS]
+    within = [ranking.place[events.row] < most for most in limits]
     precision = np.full((AREAS, THRESHOLDS, len(RECALLS), classes), -1.0)
-    recall = np.full((AREAS, len(DETECTION_LIMITS), THRESHOLDS, classes), -1.0)
+    recall = np.full((AREAS, len(limits), THRESHOLDS, classes), -1.0)
     for area in range(AREAS):
         present = np.flatnonzero(positives[area] > 0)
         before = _seen_before(ranking, events.between[area], weights)
@@ -126,7 +144,7 @@ def curves(ranking: Ranking, weights: Array | None = None) -> Curves:
                 some = hits[inside[hits]]
                 reached = np.bincount(category[some], weight[some], classes)[present]
                 recall[area, limit, threshold, present] = reached / positives[area, present]
-    return Curves(precision, recall)
+    return Curves(limits, precision, recall)
 
 
 def _seen_before(ranking: Ranking, between: Array, weights: Array | None) -> Array:
@@ -163,27 +181,21 @@ def count_positives(ranking: Ranking, weights: Array | None = None) -> Array:
     )
 
 
-def summarise_curves(found: Curves) -> list[float | None]:
-    """Return COCO's twelve numbers, None where no category has an annotation to find.
+def summarise_curves(found: Curves, numbers: Sequence[Number], groups: Array) -> list[float | None]:
+    """Return the numbers, None where no category has an annotation to find; `groups` (K,): the frequency of each class.
 
     Like pycocotools, `numpy.mean` over what is not -1, in the order (threshold, recall, category).
     """
-    precision, recall = found.precision, found.recall
-    chosen = [
-        precision[0],
-        precision[0, 0],
-        precision[0, 5],
-        precision[1],
-        precision[2],
-        precision[3],
-        recall[0, 0],
-        recall[0, 1],
-        recall[0, 2],
-        recall[1, 2],
-        recall[2, 2],
-        recall[3, 2],
-    ]
-    return [_mean(values[values > -1]) for values in chosen]
+    values = []
+    for number in numbers:
+        if number.limit is not None:
+            chosen = found.recall[number.area, found.limits.index(number.limit)]
+        else:
+            chosen = found.precision[number.area]
+            chosen = chosen if number.threshold is None else chosen[number.threshold]
+        chosen = chosen[..., groups == number.group] if number.group else chosen
+        values.append(_mean(chosen[chosen > -1]))
+    return values
 
 
 def _mean(values: Array) -> float | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,20 +21,27 @@ from mlcvbench.contract import (
     Task,
 )
 from mlcvbench.errors import RecordError, UnknownNameError
-from mlcvbench_detection.coco_scoring import CocoMaskScorer, CocoScorer
+from mlcvbench_detection.coco_scoring import CocoScorer
 from mlcvbench_detection.data_checks import check_data
+from mlcvbench_detection.lvis_scoring import LvisScorer
 from mlcvbench_detection.predictions import category_ids, check_predictions, join_predictions
+from mlcvbench_detection.protocols import BOXES, LIMITS, LVIS_PROTOCOLS, MASKS, coco_protocol, parse_coco
+from mlcvbench_detection.requirements import refuse_protocol
 from mlcvbench_detection.results import Wanted, read_results
 from mlcvbench_detection.storage import write_results
 from mlcvbench_detection.voc_results import read_voc_results
 from mlcvbench_detection.voc_scoring import VOC_SCORERS
 
 SCORERS: Mapping[str, Callable[[Problem], Scorer]] = {
-    CocoScorer.protocol_id: CocoScorer,
-    CocoMaskScorer.protocol_id: CocoMaskScorer,
+    **{
+        coco_protocol(kind, most): partial(CocoScorer, kind=kind, most=most)
+        for kind in (BOXES, MASKS)
+        for most in LIMITS
+    },
+    **{protocol: partial(LvisScorer, kind=kind) for protocol, kind in LVIS_PROTOCOLS.items()},
     **VOC_SCORERS,
 }
-"""The scorer of each protocol id."""
+"""The scorer of each protocol id that is listed."""
 
 
 class DetectionTask(Task):
@@ -49,12 +57,18 @@ class DetectionTask(Task):
         return tuple(SCORERS)
 
     def scorer(self, protocol: str, problem: Problem) -> Scorer:
-        if protocol not in SCORERS:
+        if protocol in SCORERS:
+            return SCORERS[protocol](problem)
+        rules = parse_coco(protocol)
+        if rules is None:
             raise UnknownNameError("detection protocol", protocol, SCORERS)
-        return SCORERS[protocol](problem)
+        return CocoScorer(problem, kind=rules.kind, most=rules.most)
 
     def check_data(self, data: LoadedData) -> None:
         check_data(data)
+
+    def check_protocol(self, data: LoadedData, protocol: str) -> None:
+        refuse_protocol(data, protocol, self.protocols())
 
     def check(self, predictions: Predictions, ids: Array, problem: Problem) -> Predictions:
         return check_predictions(predictions, ids, problem)

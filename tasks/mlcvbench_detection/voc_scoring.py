@@ -18,6 +18,7 @@ from mlcvbench_detection.coco_scoring import detected_boxes
 from mlcvbench_detection.interpolation import area_under_curve, interpolated_mean
 from mlcvbench_detection.ragged import Ragged, expand, ragged
 from mlcvbench_detection.summary import ANNOTATION, DETECTION
+from mlcvbench_detection.truth import truth_of
 
 IOU = 0.5
 ELEVEN = np.arange(11) * 0.1
@@ -51,7 +52,7 @@ class VocScorer(Scorer):
         found) and `ignore` (belongs to a difficult annotation; is difficult), `index`, the place in its image.
         """
         scores, labels = ragged(predictions, "scores"), ragged(predictions, "labels")
-        annotated, difficult = ragged(targets, "labels"), ragged(targets, "difficult").values
+        annotated, difficult = ragged(targets, "labels"), truth_of(targets, "difficult").values
         order = np.argsort(-scores.values, kind="stable")
         order = order[np.argsort(scores.units[order], kind="stable")]
         owner = self._owners(predictions, targets, order)

@@ -97,9 +97,13 @@ class TestAnnotations:
             ("images", 0, {"id": True}, ", images[0].id: wanted int, got True."),
             ("images", 0, {"id": None}, ", images[0].id: wanted int, got None."),
             ("images", 1, {"id": 1}, ", images[1].id: 1 is the id of another entry too."),
-            ("images", 2, {"height": 0}, ", images[2].height: wanted 1 to 50000000 pixels, got 0."),
-            ("images", 2, {"width": -3}, ", images[2].width: wanted 1 to 50000000 pixels, got -3."),
-            ("images", 2, {"width": 10**15}, f", images[2].width: wanted 1 to 50000000 pixels, got {10**15}."),
+            ("images", 2, {"width": -3}, ", images[2].width: wanted 0 (unknown) to 50000000 pixels, got -3."),
+            (
+                "images",
+                2,
+                {"width": 10**15},
+                f", images[2].width: wanted 0 (unknown) to 50000000 pixels, got {10**15}.",
+            ),
             (
                 "images",
                 2,
@@ -170,7 +174,15 @@ class TestAnnotations:
                 ", annotations[0].bbox: wanted numbers within 1e+07 pixels and no negative size, "
                 "got [1.0, 2.0, 3.0, 1e+300].",
             ),
-            ("annotations", 0, {"area": ...}, ", annotations[0]: no field 'area'."),
+            (
+                "annotations",
+                0,
+                {"bbox": [1, 2, 3, None]},
+                ", annotations[0].bbox: wanted [x, y, width, height], got [1, 2, 3, None].",
+            ),
+            ("images", 0, {"neg_category_ids": [1]}, ", images[1]: no field 'neg_category_ids'."),
+            ("images", 0, {"neg_category_ids": "1"}, ", images[0].neg_category_ids: wanted list, got '1'."),
+            ("categories", 0, {"frequency": "x"}, ", categories[0].frequency: wanted r, c or f, got 'x'."),
             ("annotations", 0, {"area": "9"}, ", annotations[0].area: wanted float or int, got '9'."),
             ("annotations", 0, {"area": -1}, ", annotations[0].area: wanted a number of square pixels, got -1.0."),
             ("annotations", 0, {"iscrowd": 2}, ", annotations[0].iscrowd: wanted 0 or 1, got 2."),
@@ -201,6 +213,13 @@ class TestAnnotations:
 
         assert annotations_error(tmp_path, content, "segm") == f", annotations[0].segmentation: {says}"
 
+    def test_masks_need_a_size_that_is_known(self, tmp_path):
+        content = changed("images", 2, height=0)
+
+        says = annotations_error(tmp_path, content, "segm")
+
+        assert says == ", images[2].height: wanted 1 to 50000000 pixels, got 0."
+
     def test_masks_need_the_size_of_their_image(self, tmp_path):
         content = changed("images", 2, height=...)
 
@@ -210,7 +229,6 @@ class TestAnnotations:
         ("file", "says"),
         [
             ("hotcoco/healthcheck_bad.json", ", images[1].id: 1 is the id of another entry too."),
-            ("faster_coco_eval/gt_ignore_test.json", ", images[0].id: wanted int, got '2299'."),
         ],
     )
     def test_published_bad_examples(self, tmp_path, file, says):

@@ -16,12 +16,12 @@ from mlcvbench.contract import Predictions, Problem, Split, Table
 from mlcvbench.scoring import tabulate
 from mlcvbench_detection.coco import load_coco
 from mlcvbench_detection.coco_scoring import CocoScorer
+from mlcvbench_detection.protocols import coco_protocol
 from mlcvbench_detection.task import DetectionTask
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 VAL100 = FIXTURES / "coco_val2014_100"
 EDGE_CASES = FIXTURES / "coco_edge_cases"
-PROTOCOLS = {"bbox": "coco/bbox/maxdet100@1", "segm": "coco/segm/maxdet100@1"}
 HEIGHT, WIDTH = 240, 320
 
 
@@ -40,26 +40,35 @@ class Case(NamedTuple):
         return list(self.scorer.summarise(self.table(shards)).values())
 
 
-def read_case(annotations: Path, results: Path, kind: str = "bbox") -> Case:
+def read_case(annotations: Path, results: Path, kind: str = "bbox", most: int = 100) -> Case:
     """Read both files the way `mlcvbench score` does."""
     data = load_coco({"annotations": str(annotations), "masks": kind == "segm"}, 0)
     split, task = data.splits["test"], DetectionTask()
     predictions = task.read_external(results, split, data.problem, {}).predictions
-    scorer = task.scorer(PROTOCOLS[kind], data.problem)
+    scorer = task.scorer(coco_protocol(kind, most), data.problem)
     assert isinstance(scorer, CocoScorer)
     return Case(scorer, split, predictions, data.problem)
 
 
-def write_case(folder: Path, scene: dict[str, Any], results: list[dict[str, Any]], kind: str = "bbox") -> Case:
+def write_case(
+    folder: Path, scene: dict[str, Any], results: list[dict[str, Any]], kind: str = "bbox", most: int = 100
+) -> Case:
     """Write a scene and results as files, then read them."""
     truth, detected = folder / "truth.json", folder / "results.json"
     truth.write_text(json.dumps(scene), encoding="utf-8")
     detected.write_text(json.dumps(results), encoding="utf-8")
-    return read_case(truth, detected, kind)
+    return read_case(truth, detected, kind, most)
 
 
-def official(scene: dict[str, Any], results: list[dict[str, Any]], kind: str = "bbox") -> list[float | None]:
-    """Return pycocotools' twelve numbers, -1 as None, from the published objects themselves."""
+def official(
+    scene: dict[str, Any], results: list[dict[str, Any]], kind: str = "bbox", most: int = 100
+) -> list[float | None]:
+    """Return pycocotools' twelve numbers, -1 as None, from the published objects themselves.
+
+    The areas of masks are those of masks, as in COCO's own form of submission, which has no boxes beside them. `most`:
+    the last of `maxDets`; the first number is then taken from the array of the others, not at 100 as it is printed.
+    """
+    from pycocotools import mask
     from pycocotools.coco import COCO
     from pycocotools.cocoeval import COCOeval
 
@@ -73,10 +82,15 @@ def official(scene: dict[str, Any], results: list[dict[str, Any]], kind: str = "
             detected = COCO()
             detected.dataset = {**truth.dataset, "annotations": []}
             detected.createIndex()
+        for found in detected.dataset["annotations"] if kind == "segm" else ():
+            found["area"] = float(mask.area(detected.annToRLE(found)))
         evaluation = COCOeval(truth, detected, kind)
+        evaluation.params.maxDets = [1, 10, most]
         evaluation.evaluate()
         evaluation.accumulate()
         evaluation.summarize()
+    precision = evaluation.eval["precision"][:, :, :, 0, 2]
+    evaluation.stats[0] = np.mean(precision[precision > -1]) if (precision > -1).any() else -1
     return [None if value == -1 else float(value) for value in evaluation.stats]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 from support.detection import VAL100
 from support.faces import embeddings, face_split, write_faces
+from support.lvis_like import as_masks, federated_case
 from support.runs import stored_run
 
 from mlcvbench.cli import main
@@ -54,6 +56,8 @@ def classified(protocol: str) -> Columns:
 @functools.cache
 def detected(protocol: str) -> Columns:
     """Return the published masks of pycocotools, whose boxes are scored as well; some objects are called difficult."""
+    if protocol.startswith("lvis"):
+        return federated()
     data = load_coco({"annotations": str(VAL100 / "instances_val2014_100.json"), "masks": True}, 0)
     split = data.splits["test"]
     results = VAL100 / "instances_val2014_fakesegm100_results.json"
@@ -63,6 +67,19 @@ def detected(protocol: str) -> Columns:
     assert isinstance(labels, Ragged)
     difficult: Any = Ragged(np.random.default_rng(1).random(len(labels.values)) < 0.2, labels.starts)
     return Columns(predictions, {**targets, "difficult": difficult}, data.problem, len(split))
+
+
+def federated() -> Columns:
+    """Return masks of a set in which images were checked for some classes only."""
+    truth, results = federated_case(0)
+    with tempfile.TemporaryDirectory() as folder:
+        annotations, found = Path(folder) / "truth.json", Path(folder) / "results.json"
+        annotations.write_text(json.dumps(truth))
+        found.write_text(json.dumps(as_masks(results)))
+        data = load_coco({"annotations": str(annotations), "masks": True}, 0)
+        split = data.splits["test"]
+        predictions = DetectionTask().read_external(found, split, data.problem, {}).predictions
+    return Columns(predictions, split.targets(), data.problem, len(split))
 
 
 def segmented(protocol: str) -> Columns:

@@ -29,7 +29,10 @@ class Reference(NamedTuple):
 
 
 SKLEARN, TORCHMETRICS, PYCOCOTOOLS, DEFINITION = "sklearn", "torchmetrics", "pycocotools", "definition"
+HOTCOCO = "hotcoco"
 _ALL_OF_COCO = r"(ap|ar)(1|10|50|75|100)?(_small|_medium|_large)?"
+_MORE_OF_COCO = r"(ap|ar)(1|10|50|75|300|1000)?(_small|_medium|_large)?"
+_ALL_OF_LVIS = r"(ap|ar)(50|75|300)?(_small|_medium|_large|_rare|_common|_frequent)?"
 REFERENCES = (
     *(
         Reference("classification", "top1|macro_f1|top5|nll|ece", library, "test_classification_scoring.py", test)
@@ -75,6 +78,27 @@ REFERENCES = (
         PYCOCOTOOLS,
         "test_detection_coco.py",
         "test_tied_overlapping_and_empty_masks_agree_with_pycocotools",
+    ),
+    Reference(
+        "detection",
+        _MORE_OF_COCO,
+        PYCOCOTOOLS,
+        "test_detection_coco.py",
+        "test_scenes_with_more_detections_agree_with_pycocotools",
+    ),
+    Reference(
+        "detection",
+        f"mask_{_MORE_OF_COCO}",
+        PYCOCOTOOLS,
+        "test_detection_coco.py",
+        "test_more_masks_agree_with_pycocotools",
+    ),
+    Reference(
+        "detection",
+        f"(mask_)?{_ALL_OF_LVIS}",
+        HOTCOCO,
+        "test_detection_lvis.py",
+        "test_tied_and_degenerate_federated_scenes_agree_with_hotcoco",
     ),
     Reference(
         "detection",

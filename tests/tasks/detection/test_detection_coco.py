@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.detection import EDGE_CASES, VAL100, official, random_case, read_case, scene, write_case
 
+from mlcvbench.contract import Problem
 from mlcvbench.errors import UnknownNameError
 from mlcvbench.scoring import score
 from mlcvbench_detection.coco_scoring import CocoScorer
@@ -135,6 +136,21 @@ def test_degenerate_scenes_agree_with_pycocotools(annotations, results, first_id
     assert case.values() == official(truth, results)
 
 
+@relaxed
+@given(
+    st.lists(annotated(), max_size=12),
+    st.lists(detected(), max_size=8),
+    st.sampled_from([1, 20, 60]),
+    st.sampled_from([101, 300, 1000]),
+)
+def test_scenes_with_more_detections_agree_with_pycocotools(annotations, results, times, most):
+    truth = scene(annotations, images=2)
+    with tempfile.TemporaryDirectory() as folder:
+        case = write_case(Path(folder), truth, results * times, most=most)
+
+    assert case.values() == official(truth, results * times, most=most)
+
+
 # Masks of 40 x 40 pixel cells: equal, overlapping and empty ones; areas on both sides of 96 x 96.
 cells = st.lists(st.tuples(st.integers(0, 2), st.integers(0, 3)), max_size=9, unique=True)
 
@@ -178,6 +194,16 @@ def test_tied_overlapping_and_empty_masks_agree_with_pycocotools(annotations, re
     assert list(case.scorer.by_engine("hotcoco", case.predictions, case.split.targets()).values()) == case.values()
 
 
+@relaxed
+@given(st.lists(masked_truth, max_size=8), st.lists(masked_result, max_size=6), st.sampled_from([101, 300, 1000]))
+def test_more_masks_agree_with_pycocotools(annotations, results, most):
+    truth = scene(annotations, images=2)
+    with tempfile.TemporaryDirectory() as folder:
+        case = write_case(Path(folder), truth, results * 30, "segm", most)
+
+    assert case.values() == official(truth, results * 30, "segm", most)
+
+
 class TestKnownTraps:
     def test_an_annotation_with_id_0_counts_as_never_found_as_in_pycocotools(self):
         folder = EDGE_CASES / "hotcoco"
@@ -200,15 +226,32 @@ class TestKnownTraps:
         assert case.values() == official(truth, results, "segm")
         assert list(case.scorer.by_engine("hotcoco", case.predictions, case.split.targets()).values()) == case.values()
 
-    def test_the_area_of_a_mask_with_a_box_is_the_boxs(self, tmp_path):
+    def test_the_area_of_a_mask_is_the_masks_whatever_else_the_results_hold(self, tmp_path):
         truth, results = masked_case(boxed=True)
 
         case = write_case(tmp_path, truth, results, "segm")
 
         assert case.values() == official(truth, results, "segm")
-        assert list(case.scorer.by_engine("hotcoco", case.predictions, case.split.targets()).values()) == case.values()
+        for engine in case.scorer.engines:
+            values = case.scorer.by_engine(engine, case.predictions, case.split.targets())
+            assert list(values.values()) == case.values()
         without = masked_case(boxed=False)
-        assert case.values() != official(*without, "segm")
+        assert case.values() == write_case(tmp_path, *without, "segm").values()
+
+    def test_a_false_mask_is_small_by_its_own_pixels_not_by_the_box_beside_it(self, tmp_path):
+        small, false = [[10, 10, 30, 10, 30, 30, 10, 30]], [[50, 50, 150, 50, 150, 53, 50, 53]]
+        common = {"image_id": 1, "category_id": 1}
+        truth = scene([{**common, "bbox": [10, 10, 20, 20], "area": 400, "segmentation": small}], classes=1)
+        masks = [{"score": 0.9, "segmentation": encoded(false)}, {"score": 0.5, "segmentation": encoded(small)}]
+        boxes = [[50, 50, 100, 100], [10, 10, 20, 20]]
+        boxed = [{**common, **found, "bbox": box} for found, box in zip(masks, boxes, strict=True)]
+
+        with_boxes = write_case(tmp_path, truth, boxed, "segm").values()
+        without = write_case(tmp_path, truth, [{**common, **found} for found in masks], "segm").values()
+
+        assert with_boxes == without
+        assert with_boxes[3] == pytest.approx(0.5)  # of 300 pixels, the false one is counted among the small
+        assert with_boxes[0] == pytest.approx(0.5)
 
     def test_boxes_of_results_without_boxes_are_those_of_their_masks(self, tmp_path):
         truth, results = masked_case(boxed=False)
@@ -322,12 +365,68 @@ def test_unknown_names_are_refused_with_the_nearest():
 
     assert str(engine.value) == "unknown engine 'pycoco'. Did you mean 'pycocotools' or 'hotcoco'?"
     assert str(protocol.value).startswith(
-        "unknown detection protocol 'coco/bbox@1'. Did you mean 'coco/bbox/maxdet100@1'"
+        "unknown detection protocol 'coco/bbox@1'. Did you mean 'coco/bbox/maxdet300@1', 'coco/bbox/maxdet100@1' or"
     )
 
 
+@pytest.mark.parametrize("protocol", ["coco/segm/maxdet100@1", "coco/bbox/maxdet50@1", "coco/bbox/maxdet0300@1"])
+def test_ids_that_mean_nothing_here_are_refused(protocol):
+    """Version 1 of masks took areas of boxes where there were any; a limit under COCO's own is nobody's protocol."""
+    with pytest.raises(UnknownNameError, match=rf"^unknown detection protocol '{protocol}'\. Did you mean "):
+        DetectionTask().scorer(protocol, Problem("detection", ("a",), {}))
+
+
+class TestMoreDetections:
+    """`maxdetN`: as pycocotools with `maxDets` [1, 10, N], all numbers taken at N."""
+
+    @pytest.mark.parametrize("most", [100, 120, 300, 1000])
+    @pytest.mark.parametrize("steps", [0, 3])
+    def test_the_floats_are_those_of_pycocotools(self, most, steps, tmp_path):
+        truth, results = random_case(11, images=3, classes=1, per_image=130, detections=400, score_steps=steps)
+
+        case = write_case(tmp_path, truth, results, most=most)
+
+        assert max(case.predictions["scores"].counts) > 300
+        assert case.values() == official(truth, results, most=most)
+        for engine in case.scorer.engines:
+            values = case.scorer.by_engine(engine, case.predictions, case.split.targets())
+            assert list(values.values()) == case.values()
+
+    def test_masks_have_them_too(self, tmp_path):
+        truth, results = masked_case(boxed=False)
+
+        case = write_case(tmp_path, truth, results * 30, "segm", most=150)
+
+        assert case.values() == official(truth, results * 30, "segm", most=150)
+        assert [metric.name for metric in case.scorer.metrics][6:9] == ["mask_ar1", "mask_ar10", "mask_ar150"]
+
+    def test_150_objects_are_all_found_under_the_limit_that_admits_them(self, tmp_path):
+        boxes = [[10 * (n % 20), 10 * (n // 20), 8, 8] for n in range(150)]
+        common = {"image_id": 1, "category_id": 1}
+        truth = scene([{**common, "bbox": box} for box in boxes], images=1, classes=1)
+        results = [{**common, "bbox": box, "score": 1 - n / 1000} for n, box in enumerate(boxes)]
+
+        few, more = (write_case(tmp_path, truth, results, most=most) for most in (100, 150))
+
+        assert few.values()[0] == pytest.approx(0.6634, abs=1e-4)
+        assert more.values()[0] == pytest.approx(1.0)
+        assert more.scorer.metrics[8].name == "ar150"
+        assert more.scorer.metrics[8].summary == "recall with 150 detections of a class in an image"
+
+    def test_headline_values_need_no_engine_and_have_intervals(self, tmp_path):
+        truth, results = random_case(12, images=6)
+
+        case = write_case(tmp_path, truth, results, most=300)
+        scored = score(case.scorer, case.predictions, case.split)
+
+        assert scored.disputed == frozenset()
+        assert list(scored.values.values()) == case.values()
+
+
 def test_metric_names_begin_with_the_primary_one():
-    assert [metric.name for metric in CocoScorer.metrics][:3] == ["ap", "ap50", "ap75"]
+    scorer = CocoScorer(Problem("detection", ("a",), {}))
+
+    assert [metric.name for metric in scorer.metrics][:3] == ["ap", "ap50", "ap75"]
 
 
 def masked_case(*, boxed: bool) -> tuple[dict[str, object], list[dict[str, object]]]:

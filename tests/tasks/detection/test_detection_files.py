@@ -15,7 +15,7 @@ from PIL import Image
 from support.detection import VAL100, random_case, scene, write_case
 
 import mlcvbench
-from mlcvbench.errors import DataError, OverrideError
+from mlcvbench.errors import DataError
 from mlcvbench_detection import json_table, mlcvbench_datasets, mlcvbench_tasks
 from mlcvbench_detection.coco import load_coco
 from mlcvbench_detection.layout import read_uniform
@@ -136,16 +136,6 @@ def test_images_with_no_objects_and_no_detections_are_fine(tmp_path):
 
     assert [len(part) for part in case.predictions["scores"]] == [0, 0, 0, 0]
     assert [len(part) for part in case.split.targets()["labels"]] == [0, 0, 0, 0]
-
-
-def test_value_has_no_effect_on_detection(tmp_path):
-    case = write_case(tmp_path, scene([]), [])
-    from mlcvbench_detection.task import DetectionTask
-
-    with pytest.raises(OverrideError) as error:
-        DetectionTask().read_external(tmp_path / "results.json", case.split, case.problem, {"value": "distance"})
-
-    assert str(error.value) == "value= has no effect on detection: results say what they hold."
 
 
 class TestDataSets:

@@ -62,7 +62,7 @@ def test_slivers_are_crowds_and_flags_come_from_the_renderer(data, frames):
 def test_a_perfect_answer_without_slivers_scores_one_and_one_with_them_too(data):
     split, task = data.splits["test"], DetectionTask()
     targets = split.targets()
-    scorer = task.scorer("coco/segm/maxdet100@1", data.problem)
+    scorer = task.scorer("coco/segm/maxdet100@2", data.problem)
 
     for keep_slivers in (False, True):
         chosen = [np.flatnonzero(keep_slivers | ~crowd) for crowd in targets["crowd"]]

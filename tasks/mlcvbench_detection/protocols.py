@@ -1,0 +1,65 @@
+"""Protocol ids of COCO and LVIS: boxes or masks, and how many detections count, are part of the id."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+BOXES, MASKS = "bbox", "segm"
+FEWEST = 100
+"""COCO's own limit of detections of a class in an image; a protocol may have a higher one, not a lower one."""
+LIMITS = (FEWEST, 300, 1000)
+"""The limits that are listed; any whole number between `FEWEST` and 9999 is understood."""
+LVIS_LIMIT = 300
+"""LVIS' limit of detections of all classes together in an image."""
+_COCO = re.compile(r"coco/(bbox|segm)/maxdet([1-9]\d{2,3})@(\d)")
+_VERSIONS = {BOXES: 1, MASKS: 2}
+"""Version 1 of masks took the areas of boxes for small, medium and large where results had boxes too."""
+
+
+class CocoRules(NamedTuple):
+    """What an id of COCO's family says: boxes or masks, and how many detections of a class in an image count."""
+
+    kind: str
+    most: int
+
+
+def coco_protocol(kind: str, most: int) -> str:
+    """Return the id of a protocol.
+
+    >>> coco_protocol("segm", 300)
+    'coco/segm/maxdet300@2'
+    """
+    return f"coco/{kind}/maxdet{most}@{_VERSIONS[kind]}"
+
+
+def lvis_protocol(kind: str) -> str:
+    """Return the id of LVIS' federated protocol.
+
+    >>> lvis_protocol("bbox")
+    'lvis/bbox/maxdet300@1'
+    """
+    return f"lvis/{kind}/maxdet{LVIS_LIMIT}@1"
+
+
+COCO_PROTOCOLS = tuple(coco_protocol(kind, most) for kind in (BOXES, MASKS) for most in LIMITS)
+LVIS_PROTOCOLS = {lvis_protocol(kind): kind for kind in (BOXES, MASKS)}
+"""Id to boxes or masks."""
+
+
+def parse_coco(protocol: str) -> CocoRules | None:
+    """Return the rules of an id of COCO's family, None for any other.
+
+    >>> parse_coco("coco/bbox/maxdet150@1")
+    CocoRules(kind='bbox', most=150)
+    """
+    match = _COCO.fullmatch(protocol)
+    if match is None or int(match[3]) != _VERSIONS[match[1]]:
+        return None
+    return CocoRules(match[1], int(match[2]))
+
+
+def scores_masks(protocol: str) -> bool:
+    """Return whether a protocol compares masks."""
+    rules = parse_coco(protocol)
+    return LVIS_PROTOCOLS.get(protocol) == MASKS or (rules is not None and rules.kind == MASKS)
