@@ -1,4 +1,8 @@
-"""Compare two stored runs: paired differences of their metrics over the shared bootstrap resamples."""
+"""Compare two stored runs: paired differences of their metrics over the shared bootstrap resamples.
+
+A difference has the interval of `intervals.difference` and the two-sided p of `intervals.p_value`: one less the level
+at which that interval just reaches zero. Each p is of its metric alone; the primary one was chosen beforehand.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +12,15 @@ from pathlib import Path
 from mlcvbench import intervals, stats
 from mlcvbench.contract import Array
 from mlcvbench.errors import RequestError
+from mlcvbench.records.display import metric_order
+from mlcvbench.records.doubts import doubts
 from mlcvbench.records.schema import Record
 from mlcvbench.scoring import REPLICATES_FILE
 
 
 @dataclass(frozen=True, slots=True)
 class MetricDifference:
-    """Second minus first; `low`, `high` bound the difference at 95 %, None without replicates."""
+    """Second minus first; `low`, `high` bound the difference at 95 %, `p` of no difference; None without replicates."""
 
     name: str
     first: float | None
@@ -23,19 +29,28 @@ class MetricDifference:
     low: float | None
     high: float | None
     higher_is_better: bool = True
+    p: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """`gain`: the change of the primary metric, positive when the second run is better."""
+    """`gain`: the change of the primary metric, positive when the second run is better, `gain_low` its lower end.
+
+    `metrics`: the primary first. `n` samples in `groups` groups, None where a record does not say. `said`: what must be
+    known of the numbers of the first run, and of the second.
+    """
 
     first: str
     second: str
     primary: str
     gain: float | None
+    gain_low: float | None
+    n: int
+    groups: int | None
     metrics: tuple[MetricDifference, ...]
     latency_ratio: float | None
     latency_note: str
+    said: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
 
 
 def compare_runs(first: tuple[Record, Path], second: tuple[Record, Path]) -> Comparison:
@@ -45,22 +60,44 @@ def compare_runs(first: tuple[Record, Path], second: tuple[Record, Path]) -> Com
     a_replicates, b_replicates = _replicates(a_folder), _replicates(b_folder)
     metrics = [
         _difference(name, a, b, a_replicates.get(name), b_replicates.get(name))
-        for name in a.metrics
+        for name in metric_order(a)
         if name in b.metrics
     ]
     primary = a.primary_metric or next(iter(a.metrics))
-    change = next((d.difference for d in metrics if d.name == primary), None)
-    sign = 1.0 if a.metrics[primary].higher_is_better else -1.0
+    change = next((d for d in metrics if d.name == primary), None)
+    gain, gain_low = (None, None) if change is None else _gain(change)
     ratio, note = _latency(a, b)
     return Comparison(
         first=a.run_id,
         second=b.run_id,
         primary=primary,
-        gain=None if change is None else sign * change,
+        gain=gain,
+        gain_low=gain_low,
+        n=a.dataset.n if a.dataset else 0,
+        groups=a.intervals.get("groups"),
         metrics=tuple(metrics),
         latency_ratio=ratio,
         latency_note=note,
+        said=(_said(a), _said(b)),
     )
+
+
+def _gain(change: MetricDifference) -> tuple[float | None, float | None]:
+    """Return how much better the second run is, and the lower end of that."""
+    if change.higher_is_better:
+        return change.difference, change.low
+    return (
+        None if change.difference is None else -change.difference,
+        None if change.high is None else -change.high,
+    )
+
+
+def _said(record: Record) -> tuple[str, ...]:
+    """Return what must be known of a record's numbers."""
+    taken_back = record.retraction
+    lines = [f"retracted on {taken_back.date}: {taken_back.reason}"] if taken_back else []
+    lines += [f"contaminated: {record.contaminated}"] if record.contaminated else []
+    return (*lines, *(notice.text for notice in record.notices), *(str(doubt) for doubt in doubts(record)))
 
 
 def _replicates(folder: Path) -> dict[str, Array]:
@@ -93,11 +130,12 @@ def _difference(
 ) -> MetricDifference:
     x, y = a.metrics[name].value, b.metrics[name].value
     change = None if x is None or y is None else y - x
-    low = high = None
+    low = high = p = None
     if a_replicates is not None and b_replicates is not None and len(a_replicates) == len(b_replicates):
         groups = a.intervals.get("groups")  # records from before it was kept: taken as many
         low, high = intervals.difference(change, a_replicates, b_replicates, groups)
-    return MetricDifference(name, x, y, change, low, high, a.metrics[name].higher_is_better)
+        p = intervals.p_value(change, a_replicates, b_replicates, groups)
+    return MetricDifference(name, x, y, change, low, high, a.metrics[name].higher_is_better, p)
 
 
 def _latency(a: Record, b: Record) -> tuple[float | None, str]:

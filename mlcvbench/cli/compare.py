@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import textwrap
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -15,10 +17,15 @@ from mlcvbench.stdout import emit
 if TYPE_CHECKING:
     from mlcvbench.comparison import Comparison
 
+WIDTH = 80
+LEAST_P = 1e-4
+"""A p below this is printed so: it comes of 1,000 resamples and a t distribution."""
+
 
 @click.command("compare", cls=Command)
 @click.argument("first")
 @click.argument("second")
+@click.argument("settings", nargs=-1)
 @click.option(
     "--fail-below",
     type=float,
@@ -26,20 +33,56 @@ if TYPE_CHECKING:
     help="Exit 1 when the gain of the second run in the primary metric, positive when it is better, is below this.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def compare(first: str, second: str, fail_below: float | None, as_json: bool) -> None:
-    """Compare two stored runs, SECOND minus FIRST, with paired 95 % bootstrap intervals."""
+def compare(first: str, second: str, settings: tuple[str, ...], fail_below: float | None, as_json: bool) -> None:
+    """Compare two stored runs, SECOND minus FIRST, with paired 95 % bootstrap intervals and p-values.
+
+    Both runs drew the same resamples, so a difference is the difference of their replicates. p is two-sided: one less
+    the level at which the interval just reaches zero. The primary metric stands first.
+
+    SETTINGS: by=point|low, what --fail-below looks at: the gain itself (the default), or the lower end of its interval.
+    """
     from mlcvbench.cli.runs import open_run
     from mlcvbench.comparison import compare_runs
-    from mlcvbench.errors import CheckFailedError, OverrideError
+    from mlcvbench.errors import OverrideError
 
+    by = _by(settings)
     if fail_below is not None and not math.isfinite(fail_below):
         raise OverrideError(f"--fail-below={fail_below}: wanted a finite number.")
+    if fail_below is None and settings:
+        raise OverrideError(f"key 'by' has no effect without --fail-below=X; by={by} says what X is compared with.")
     result = compare_runs(open_run(first), open_run(second))
     emit(json.dumps(as_dict(result), indent=2) if as_json else as_text(result))
-    gain = result.gain
-    if fail_below is not None and (gain is None or gain < fail_below):
-        shown = "undefined" if gain is None else f"{gain:+.4f}"
-        raise CheckFailedError(f"the gain in {result.primary} is {shown}, which is below {fail_below:+g}.")
+    if fail_below is not None:
+        _fail_below(result, by, fail_below)
+
+
+def _by(settings: Sequence[str]) -> str:
+    """Return the value of `by=`; OverrideError for another one, or another key."""
+    from mlcvbench.errors import OverrideError, did_you_mean
+    from mlcvbench.overrides import parse_pairs
+
+    by = "point"
+    for key, value in parse_pairs(settings):
+        if key != "by":
+            raise OverrideError(f"unknown key {key!r}.{did_you_mean(key, ('by',))}")
+        if value not in ("point", "low"):
+            raise OverrideError(f"by={value}: wanted point or low.")
+        by = value
+    return by
+
+
+def _fail_below(result: Comparison, by: str, bound: float) -> None:
+    """Raise CheckFailedError when the gain, or the lower end of its interval, is below the bound."""
+    from mlcvbench.errors import CheckFailedError
+
+    value = result.gain if by == "point" else result.gain_low
+    if value is not None and value >= bound:
+        return
+    if by == "point":
+        shown = "undefined" if value is None else f"{value:+.4f}"
+    else:
+        shown = "without interval" if value is None else f"{value:+.4f} at the lower end of its 95 % interval"
+    raise CheckFailedError(f"the gain in {result.primary} is {shown}, which is below {bound:+g}.")
 
 
 def as_dict(result: Comparison) -> dict[str, Any]:
@@ -49,26 +92,53 @@ def as_dict(result: Comparison) -> dict[str, Any]:
         "second": result.second,
         "primary": result.primary,
         "gain": result.gain,
+        "gain_low": result.gain_low,
+        "n": result.n,
+        "groups": result.groups,
         "metrics": [asdict(difference) for difference in result.metrics],
         "latency_ratio": result.latency_ratio,
         "latency_note": result.latency_note,
+        "said": {"first": list(result.said[0]), "second": list(result.said[1])},
     }
 
 
 def as_text(result: Comparison) -> str:
     """Return a comparison as lines of at most 80 columns."""
-    lines = [f"first   {result.first}", f"second  {result.second}", ""]
-    lines.append(f"{'metric':<18}{'first':>11}{'second':>11}{'difference':>12}  95 % interval")
+    groups = "" if result.groups in (None, result.n) else f" in {result.groups:,} groups"
+    lines = [f"first   {result.first}", f"second  {result.second}", f"n       {result.n:,}{groups}", ""]
+    lines.append(f"{'metric':<16}{'first':>9}{'second':>9}{'difference':>11}  {'95 % interval':<22}{'p':>8}")
     for d in result.metrics:
-        values = "".join(f"{'-' if v is None else f'{v:.5f}':>11}" for v in (d.first, d.second))
-        change = "-" if d.difference is None else f"{d.difference:+.5f}"
-        interval = "-" if d.low is None or d.high is None else f"[{d.low:+.5f}, {d.high:+.5f}]"
+        values = "".join(f"{_number(value):>9}" for value in (d.first, d.second))
+        change = "-" if d.difference is None else f"{_number(d.difference, '+')}"
+        interval = "-" if d.low is None or d.high is None else f"[{_number(d.low, '+')}, {_number(d.high, '+')}]"
         clear = "" if d.low is None or d.high is None or d.low <= 0 <= d.high else " *"
-        lines.append(f"{d.name:<18}{values}{change:>12}  {interval}{clear}")
-    lines += ["", "* the interval excludes no difference"]
+        lines.append(f"{d.name:<16}{values}{change:>11}  {interval:<22}{_p(d.p):>8}{clear}")
+    lines += ["", f"{result.primary} is the primary metric; * the interval excludes no difference"]
     if lower := [d.name for d in result.metrics if not d.higher_is_better]:
-        lines.append(f"lower is better: {', '.join(lower)}")
+        lines += textwrap.wrap(f"lower is better: {', '.join(lower)}", WIDTH)
     if result.latency_ratio is not None:
-        lines.append(f"latency, second / first: {result.latency_ratio:.3f}")
+        lines.append(f"latency, second / first: {result.latency_ratio:.3g}")
     lines.append(result.latency_note)
+    for name, said in zip(("first", "second"), result.said, strict=True):
+        for text in said:
+            lines += textwrap.wrap(f"! {name}: {text}", WIDTH, subsequent_indent="  ", break_on_hyphens=False)
     return "\n".join(lines)
+
+
+def _number(value: float | None, sign: str = "") -> str:
+    """Return a number with five decimals, fewer where it is large."""
+    if value is None:
+        return "-"
+    size = abs(value)
+    return f"{value:{sign}.{5 if size < 10 else 3 if size < 1000 else 1}f}"
+
+
+def _p(value: float | None) -> str:
+    """Return a p-value as printed.
+
+    >>> _p(0.0312), _p(1e-9), _p(None)
+    ('0.0312', '<0.0001', '-')
+    """
+    if value is None:
+        return "-"
+    return f"<{LEAST_P:.4f}" if value < LEAST_P else f"{value:.4f}"

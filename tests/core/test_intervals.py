@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from scipy import stats as reference
 
-from mlcvbench.intervals import difference, interval, t_quantile
+from mlcvbench.intervals import difference, interval, p_value, t_quantile, t_share
 
 NOTHING = (None, None)
 
@@ -159,3 +159,53 @@ def test_equal_runs_differ_by_nothing():
 def test_replicates_of_unlike_length_are_not_paired():
     with pytest.raises(ValueError, match=r"^paired replicates: wanted equal lengths, got 3 and 4\.$"):
         difference(0.1, np.zeros(3), np.zeros(4), groups=9)
+
+
+@pytest.mark.parametrize("freedom", [1, 2.5, 9, 796, 1e6, 1e9])
+@pytest.mark.parametrize("t", [0.0, 0.5, 1.96, 4.0, 30.0])
+def test_the_share_of_students_t_is_scipys(t: float, freedom: float):
+    assert t_share(t, freedom) == pytest.approx(reference.t.cdf(t, freedom), abs=1e-9)
+
+
+@given(
+    value=st.floats(-0.1, 0.1),
+    bias=st.floats(-0.05, 0.05),
+    error=st.floats(1e-4, 0.1),
+    groups=st.integers(2, 5000) | st.none(),
+)
+@settings(deadline=None)
+def test_a_p_below_a_twentieth_says_that_the_interval_excludes_no_difference(value, bias, error, groups):
+    first, second = np.zeros(1000), around(value + bias, error, n=1000)
+
+    low, high = difference(value, first, second, groups)
+    p = p_value(value, first, second, groups)
+
+    assert 0 <= p <= 1
+    if abs(p - 0.05) > 1e-6:
+        assert (p < 0.05) == (low > 0 or high < 0)
+
+
+def test_the_p_of_a_difference_of_means_is_that_of_the_paired_t_test():
+    rng = np.random.default_rng(3)
+    first = rng.normal(0.80, 0.1, 60)
+    second = first + rng.normal(0.02, 0.06, 60)
+    drawn = rng.integers(0, 60, (20_000, 60))
+
+    p = p_value(float((second - first).mean()), first[drawn].mean(axis=1), second[drawn].mean(axis=1), groups=60)
+
+    assert p == pytest.approx(reference.ttest_rel(second, first).pvalue, rel=0.1)
+
+
+def test_a_difference_that_no_resample_moves_is_certain_and_none_is_no_difference():
+    flat = np.full(1000, 0.5)
+
+    assert p_value(0.1, flat, flat + 0.1, groups=100) == 0.0
+    assert p_value(0.0, flat, flat, groups=100) == 1.0
+
+
+def test_without_an_interval_there_is_no_p():
+    undefined = np.full(1000, np.nan)
+
+    assert p_value(0.1, undefined, undefined, groups=100) is None
+    assert p_value(None, np.zeros(1000), np.ones(1000), groups=100) is None
+    assert p_value(0.1, np.zeros(1000), around(0.1, 0.01, n=1000), groups=1) is None

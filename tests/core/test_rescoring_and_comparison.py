@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from support.records import make_record
 from support.runs import stored_run
 
-from mlcvbench.cli.compare import compare
+from mlcvbench.cli.compare import as_dict, as_text, compare
 from mlcvbench.cli.rescore import rescore
 from mlcvbench.cli.runs import data_settings
 from mlcvbench.cli.show import show
@@ -21,7 +21,7 @@ from mlcvbench.config import RunConfig
 from mlcvbench.errors import CheckFailedError, RecordError, RequestError
 from mlcvbench.npz import open_npz, write_npz
 from mlcvbench.overrides import plan
-from mlcvbench.records.schema import Record
+from mlcvbench.records.schema import CheckInfo, NoticeInfo, Record, Retraction
 from mlcvbench.records.store import read_record
 from mlcvbench.rescoring import config_of, recompute
 
@@ -188,6 +188,53 @@ def test_a_difference_has_the_sign_of_second_minus_first_and_a_paired_interval(r
     assert result.latency_note == "latency: not measured in both runs"
 
 
+def test_equal_runs_have_a_p_of_one_and_unlike_ones_a_small_one(runs: dict[str, Run]) -> None:
+    equal, unlike = compare_runs(runs["knn5"], runs["knn5"]), compare_runs(runs["majority"], runs["knn5"])
+
+    assert {d.p for d in equal.metrics} == {1.0}
+    assert unlike.metrics[0].p < 1e-9
+
+
+def test_a_star_and_a_p_below_a_twentieth_say_the_same(runs: dict[str, Run]) -> None:
+    result = compare_runs(runs["knn5"], runs["knn9"])
+
+    for d in result.metrics:
+        assert (d.low > 0 or d.high < 0) == (d.p < 0.05)
+
+
+def test_the_primary_metric_stands_first_and_n_is_said(runs: dict[str, Run]) -> None:
+    lines = CliRunner().invoke(compare, [str(runs["knn5"][1]), str(runs["knn9"][1])]).output.splitlines()
+
+    assert lines[2] == "n       797"
+    assert lines[4] == "metric              first   second difference  95 % interval                p"
+    assert [line.split()[0] for line in lines[5:10]] == ["top1", "top5", "macro_f1", "nll", "ece"]
+    assert lines[11] == "top1 is the primary metric; * the interval excludes no difference"
+
+
+def test_groups_are_said_where_they_are_not_the_samples(runs: dict[str, Run]) -> None:
+    (record, folder), other = runs["knn5"], runs["knn9"]
+    grouped = record.model_copy(update={"intervals": {**record.intervals, "groups": 13}})
+
+    assert "\nn       797 in 13 groups\n" in as_text(compare_runs((grouped, folder), other))
+
+
+def test_what_must_be_known_of_a_run_is_said_when_it_is_compared(runs: dict[str, Run]) -> None:
+    (record, folder), other = runs["knn5"], runs["knn9"]
+    changes = {
+        "checks": {"batch_invariant": CheckInfo(passed=False, detail="81.0 % of decisions equal")},
+        "notices": (NoticeInfo(code="odd", text="Every score is 1."),),
+        "retraction": Retraction(date="2026-11-21", reason="wrong labels"),
+    }
+
+    result = compare_runs((record.model_copy(update=changes), folder), other)
+
+    assert as_text(result).endswith(
+        "\n! first: retracted on 2026-11-21: wrong labels\n! first: Every score is 1.\n"
+        "! first: check failed: batch_invariant, so no board ranks it: 81.0 % of\n  decisions equal"
+    )
+    assert as_dict(result)["said"]["second"] == []
+
+
 def test_runs_on_different_data_are_not_compared(runs: dict[str, Run]) -> None:
     first, second = runs["majority"], runs["partial"]
     assert first[0].dataset is not None
@@ -225,6 +272,57 @@ def test_compare_exits_1_when_the_primary_metric_falls_below_the_bound(runs: dic
     assert rising.exit_code == 0
 
 
+def test_a_gain_that_is_not_sure_passes_by_its_point_and_fails_by_its_lower_end(runs: dict[str, Run]) -> None:
+    pair = [str(runs["knn9"][1]), str(runs["knn5"][1])]
+    result = compare_runs(runs["knn9"], runs["knn5"])
+    assert result.gain_low < 0 < result.gain
+
+    by_point = CliRunner().invoke(compare, [*pair, "by=point", "--fail-below=0"])
+    by_low = CliRunner().invoke(compare, [*pair, "by=low", "--fail-below=0"])
+
+    assert by_point.exit_code == 0
+    low = f"{result.gain_low:+.4f} at the lower end of its 95 % interval"
+    assert str(by_low.exception) == f"the gain in top1 is {low}, which is below +0."
+
+
+def test_where_lower_is_better_the_lower_end_of_the_gain_is_the_upper_end_of_the_difference(
+    runs: dict[str, Run],
+) -> None:
+    first, second = ((record.model_copy(update={"primary_metric": "nll"}), f) for record, f in
+                     (runs["majority"], runs["knn5"]))  # fmt: skip
+
+    result = compare_runs(first, second)
+
+    nll = result.metrics[0]
+    assert (nll.name, result.gain, result.gain_low) == ("nll", -nll.difference, -nll.high)
+    assert 0 < result.gain_low < result.gain
+
+
+def test_without_replicates_a_bound_by_the_lower_end_cannot_be_met(copy: Run) -> None:
+    _, folder = copy
+    (folder / "replicates.npz").unlink()
+
+    outcome = CliRunner().invoke(compare, [str(folder), str(folder), "by=low", "--fail-below=-1"])
+
+    assert str(outcome.exception) == "the gain in top1 is without interval, which is below -1."
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["by=mean", "--fail-below=0"], "by=mean: wanted point or low."),
+        (["bye=low", "--fail-below=0"], "unknown key 'bye'. Did you mean 'by'?"),
+        (["by=low"], "key 'by' has no effect without --fail-below=X; by=low says what X is compared with."),
+    ],
+)
+def test_settings_of_compare_that_cannot_be_meant_are_refused(
+    runs: dict[str, Run], words: list[str], said: str
+) -> None:
+    run = str(runs["knn5"][1])
+
+    assert str(CliRunner().invoke(compare, [run, run, *words]).exception) == said
+
+
 def test_a_bound_that_nothing_is_below_is_refused(runs: dict[str, Run]) -> None:
     run = str(runs["knn5"][1])
 
@@ -236,7 +334,7 @@ def test_a_bound_that_nothing_is_below_is_refused(runs: dict[str, Run]) -> None:
 def test_compare_says_where_lower_is_better(runs: dict[str, Run]) -> None:
     outcome = CliRunner().invoke(compare, [str(runs["majority"][1]), str(runs["knn5"][1])])
 
-    assert "\nlower is better: ece, nll\n" in outcome.output
+    assert "\nlower is better: nll, ece\n" in outcome.output
 
 
 def test_compare_fits_80_columns(runs: dict[str, Run]) -> None:
