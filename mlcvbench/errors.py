@@ -89,6 +89,12 @@ class CheckFailedError(MlcvbenchError):
     exit_code = 1
 
 
+REFUSALS = frozenset(
+    name for name, kind in list(globals().items()) if isinstance(kind, type) and getattr(kind, "exit_code", 0) == 2
+)
+"""Names of the errors that lie in the request, the data or the place of a run, and say nothing of its method."""
+
+
 def did_you_mean(name: str, known: Iterable[str], most: int = 3) -> str:
     """Return ` Did you mean 'a', 'b' or 'c'?` for the nearest names, or the known names when none is near.
 

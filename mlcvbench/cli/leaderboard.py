@@ -1,4 +1,4 @@
-"""`mlcvbench leaderboard build|verify|publish`: boards from runs, and the proof that they can be recomputed."""
+"""`mlcvbench leaderboard build|verify|publish|retract`: boards from runs, and the proof that they can be recomputed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ DEFAULTS = {"runs": "runs", "out": "board"}
 
 @click.group("leaderboard")
 def leaderboard() -> None:
-    """Build, verify or publish leaderboards."""
+    """Build, verify or publish leaderboards, or take a run back."""
 
 
 @leaderboard.command("build", cls=Command, short_help="Build the boards of a folder of runs.")
@@ -100,6 +100,34 @@ def publish_runs(settings: tuple[str, ...]) -> None:
     archived = f", predictions of {done.archived} archived" if done.archived else ""
     left = f", {done.left_out} that no board ranks left out" if done.left_out else ""
     emit(f"{len(done.runs)} run{'s' * (len(done.runs) != 1)} published{replaced}{archived}{left}\n{done.summary}")
+
+
+@leaderboard.command("retract", cls=Command, short_help="Take a run back, with a reason.")
+@click.argument("run")
+@click.argument("settings", nargs=-1)
+def retract_run(run: str, settings: tuple[str, ...]) -> None:
+    """Take RUN back: boards show it below the table, with the date and the reason, and rank it no more.
+
+    SETTINGS: reason=TEXT, why, in one line; or undo=on, which takes the retraction back. Nothing is deleted: the run
+    keeps its predictions, and `leaderboard publish` carries a retraction over and never undoes one. RUN is a run's
+    folder, or its id (or the unique start of it) in runs/.
+    """
+    from mlcvbench.cli.runs import open_run
+    from mlcvbench.errors import OverrideError
+    from mlcvbench.leaderboard.retracting import restore, retract
+
+    given = read_settings(settings, ("reason", "undo"))
+    undo = "undo" in given and read_switch(given, "undo")
+    if undo == ("reason" in given):
+        raise OverrideError("leaderboard retract needs either reason=TEXT, why the run is taken back, or undo=on.")
+    record, folder = open_run(run)
+    if undo:
+        restore(record, folder)
+        emit(f"{record.run_id}: no longer retracted")
+    else:
+        made = retract(record, folder, given["reason"])
+        emit(f"{record.run_id}: retracted on {made.date}: {made.reason}")
+    emit("boards show it once they are built again: mlcvbench leaderboard build")
 
 
 def read_settings(words: Sequence[str], known: Collection[str]) -> dict[str, str]:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
+from mlcvbench.errors import REFUSALS
 from mlcvbench.leaderboard.labels import config_labels
 from mlcvbench.leaderboard.latency_ranks import with_latency_ranks
 from mlcvbench.leaderboard.ranking import rank
@@ -14,9 +16,9 @@ from mlcvbench.leaderboard.rows import Entry, Row, Unranked, finite, make_row, m
 from mlcvbench.leaderboard.superseding import drop_failed_attempts, replaced
 from mlcvbench.records.doubts import decisive
 from mlcvbench.records.schema import DatasetInfo, Metric, Record
+from mlcvbench.registry import Registry, get_registry
 
 UNRESOLVED = "0" * 64
-_PLACES = {"data.root", "data.annotations", "data.images", "data.train_images"}  # where the data lie, not which
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +78,7 @@ def boards_of(
     groups: dict[tuple[str, str, str], list[Entry]] = defaultdict(list)
     for entry in entries:
         groups[_key(entry.record)].append(entry)
-    _place_unresolved(groups)
+    _place_unfinished(groups)
     slugs = _slugs(groups)
     boards = [_board(slugs[key], group, refuted or {}) for key, group in groups.items()]
     return sorted(boards, key=lambda board: board.slug)
@@ -93,16 +95,30 @@ def _key(record: Record) -> tuple[str, str, str]:
     return record.task.definition, record.task.protocol_id, fingerprint
 
 
-def _place_unresolved(groups: dict[tuple[str, str, str], list[Entry]]) -> None:
-    """Show runs that failed before their data were read, or were cut short, on their definition's largest board."""
-    whole = {
-        key: sum(entry.record.status == "ok" and not entry.record.partial for entry in group)
-        for key, group in groups.items()
-    }
+def _place_unfinished(groups: dict[tuple[str, str, str], list[Entry]]) -> None:
+    """Show runs that were cut short on their definition's largest board.
+
+    A failed run stands only beside whole ones on its own data: where no other run has those, or none were read, it
+    says nothing of the methods on a board. Where the definition has no board yet, it is all there is to show.
+    """
+    whole = {key: sum(_is_whole(entry) for entry in group) for key, group in groups.items()}
     for key in [key for key, count in whole.items() if not count]:
         homes = [other for other, count in whole.items() if count and other[:2] == key[:2]]
         if homes:
-            groups[max(homes, key=lambda home: (whole[home], home))].extend(groups.pop(key))
+            cut_short = [entry for entry in groups.pop(key) if entry.record.status == "ok"]
+            groups[max(homes, key=lambda home: (whole[home], home))].extend(cut_short)
+    for key, group in groups.items():
+        if whole[key]:
+            groups[key] = [entry for entry in group if not _could_not_work(entry.record)]
+
+
+def _is_whole(entry: Entry) -> bool:
+    return entry.record.status == "ok" and not entry.record.partial
+
+
+def _could_not_work(record: Record) -> bool:
+    """Tell whether a run was refused: for what was asked, or where, and not for what its method did."""
+    return record.error is not None and record.error.type in REFUSALS
 
 
 def _slugs(groups: dict[tuple[str, str, str], list[Entry]]) -> dict[tuple[str, str, str], str]:
@@ -113,12 +129,32 @@ def _slugs(groups: dict[tuple[str, str, str], list[Entry]]) -> dict[tuple[str, s
 
 
 def _own_data(group: Sequence[Entry]) -> bool:
-    configs = [entry.record.config for entry in group]
-    return any(
-        not config.get("data_seed")
-        and not any(str(key).startswith("data") and key not in _PLACES for key in config.get("given") or ())
-        for config in configs
-    )
+    records = [entry.record for entry in group]
+    return any(not record.config.get("data_seed") and not _other_data(record) for record in records)
+
+
+def _other_data(record: Record) -> bool:
+    """Tell whether a request changed which data it runs on; a path says only where they lie."""
+    given = [str(key) for key in record.config.get("given") or ()]
+    names = [key.removeprefix("data.") for key in given if key.startswith("data.")]
+    return any(not _is_path(record, name) for name in names)
+
+
+def _is_path(record: Record, name: str) -> bool:
+    """Tell whether a data setting is a path: by its type, and by its value where the data set is not installed.
+
+    A record holds no path of the machine it was made on, so there it is null.
+    """
+    dataset = (record.config.get("definition") or {}).get("dataset") or (record.dataset.name if record.dataset else "")
+    known = _types_of(get_registry(), dataset, record.task.kind).get(name)
+    return known == "path" if known else (record.config.get("data_params") or {}).get(name, name) is None
+
+
+@lru_cache(maxsize=64)
+def _types_of(registry: Registry, dataset: str, kind: str) -> dict[str, str]:
+    """Return the type of each setting of an installed data set, nothing for another."""
+    specs = [entry.spec for entry in registry.datasets(kind) if entry.spec.name == dataset]
+    return {param.name: param.type for spec in specs for param in spec.params}
 
 
 def _long_name(key: tuple[str, str, str], group: Sequence[Entry]) -> str:
@@ -132,7 +168,7 @@ def _long_name(key: tuple[str, str, str], group: Sequence[Entry]) -> str:
 def _board(slug: str, group: Sequence[Entry], refuted: dict[str, str]) -> Board:
     label = config_labels([entry.record for entry in group])
     reference = _reference(group)
-    older = replaced(entry.record for entry in group)
+    older = replaced(entry.record for entry in group if entry.record.retraction is None)
     ranked: list[Entry] = []
     unranked: list[Unranked] = []
     for entry in group:

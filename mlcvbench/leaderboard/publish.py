@@ -47,7 +47,8 @@ def publish(runs: Path, out: Path, data: Mapping[str, Any] | None = None) -> Pub
     """Publish every run of `runs` that a board ranks into `out`, beside what `out` already holds.
 
     `data`: `data.*` paths, which records do not hold. CheckFailedError, and nothing is published, when a run of `runs`
-    does not come out as recorded. An older run of the same request in `out` is removed; a retracted one stays.
+    does not come out as recorded. An older run of the same request in `out` is removed; a retracted one stays so, and
+    one that was published and is retracted in `runs` is retracted in `out` too.
     What was recomputed when it was published stays so, though the archive with its predictions may be elsewhere now.
     """
     refuse_inside(out, runs)
@@ -61,10 +62,13 @@ def publish(runs: Path, out: Path, data: Mapping[str, Any] | None = None) -> Pub
     records, archive = out / RECORDS, out / ARCHIVE
     with storing(out):
         records.mkdir(parents=True, exist_ok=True)
+        there = {record.run_id: record.retraction is not None for record, _ in read_runs(records)[0]}
+        ranked -= {run for run, retracted in there.items() if retracted}
+        taken_back = {r.run_id for r, _ in pairs if r.retraction is not None and r.run_id in there}
         archived = sum(
             _copy(record, folder, records, archive, pictures=record.run_id in shown)
             for record, folder in pairs
-            if record.run_id in ranked
+            if record.run_id in ranked | taken_back
         )
         dropped = sorted(replaced(record for record, _ in read_runs(records)[0] if record.retraction is None))
         for name in dropped:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from mlcvbench.errors import RecordError, StoreError
 from mlcvbench.records import claims
-from mlcvbench.records.canonical import RECORD_FILE, dumps, read_raw, read_record, to_json, to_record
+from mlcvbench.records.canonical import RECORD_FILE, dumps, read_raw, read_record, to_record
 from mlcvbench.records.durable import (
     make_folder,
     plain_files,
@@ -202,14 +202,14 @@ class Store:
             )
         return problems
 
-    def replace_record(self, record: Record) -> None:
-        """Write a changed record (a retraction, a raised trust) over the stored one of the same run id, atomically."""
-        folder = self.root / record.run_id
+    def replace_raw(self, raw: Mapping[str, Any]) -> None:
+        """Write a changed record (a retraction), given as plain data, over the stored one of its run id, atomically."""
+        folder = self.root / raw["run_id"]
         if not folder.is_dir():
-            raise RecordError(f"there is no run {record.run_id!r} in {str(self.root)!r}.")
+            raise RecordError(f"there is no run {raw['run_id']!r} in {str(self.root)!r}.")
         temporary = folder / f".{RECORD_FILE}-{os.getpid()}"
         with storing(folder):
-            write_file(temporary, to_json(record))
+            write_file(temporary, dumps(raw))
             temporary.replace(folder / RECORD_FILE)
             sync_folder(folder)
 

@@ -11,7 +11,18 @@ from support.records import failed_record, make_record, sha, write_run
 from mlcvbench.leaderboard.boards import boards_of
 from mlcvbench.leaderboard.build import read_boards
 from mlcvbench.leaderboard.display import answer
-from mlcvbench.records.schema import DatasetInfo, FitInfo, Metric, Retraction, SelectionInfo, TaskInfo, TrialInfo
+from mlcvbench.records.schema import (
+    DatasetInfo,
+    ErrorInfo,
+    FitInfo,
+    Metric,
+    Retraction,
+    SelectionInfo,
+    TaskInfo,
+    TrialInfo,
+)
+from mlcvbench.registry import get_registry
+from mlcvbench.specs import TASK_KINDS
 
 NOWHERE = Path("nowhere")
 
@@ -58,10 +69,50 @@ def test_a_board_on_other_data_than_its_definitions_says_so_in_its_name():
     assert board.slug.startswith("digits-digits-")
 
 
-def test_saying_where_the_data_lie_does_not_change_the_boards_name():
-    config = {"given": ["data.root", "fit.epochs"], "data_seed": 0}
+PATHS = sorted(
+    (kind, entry.spec.name, param.name)
+    for kind in TASK_KINDS
+    for entry in get_registry().datasets(kind)
+    for param in entry.spec.params
+    if param.type == "path"
+)
 
-    assert board_of(make_record("knn", config=config)).slug == "digits"
+
+def record_of(kind, dataset, given, params):
+    """Return a record of a definition `mine` on `dataset`, as a run with `data.*` settings leaves it."""
+    return make_record(
+        "knn",
+        task=TaskInfo(kind=kind, definition="mine", protocol_id="any@1"),
+        dataset=DatasetInfo(name=dataset, version="1", split="test", fingerprint=sha("data"), n=1000),
+        config={"given": given, "data_seed": 0, "data_params": params, "definition": {"dataset": dataset}},
+    )
+
+
+@pytest.mark.parametrize(("kind", "dataset", "name"), PATHS)
+def test_saying_where_the_data_lie_does_not_change_the_boards_name(kind, dataset, name):
+    record = record_of(kind, dataset, [f"data.{name}", "fit.epochs"], {name: None})
+
+    assert board_of(record).slug == "mine"
+
+
+def test_the_content_of_a_path_may_stand_in_its_place():
+    record = record_of("depth", "depth-folder", ["data.root"], {"root": "photos (sha256 0123456789ab)"})
+
+    assert board_of(record).slug == "mine"
+
+
+def test_of_a_data_set_that_is_not_installed_the_value_says_what_is_a_path():
+    places = record_of("depth", "gone", ["data.elsewhere"], {"elsewhere": None})
+    choices = record_of("depth", "gone", ["data.level"], {"level": "hard"})
+
+    assert board_of(places).slug == "mine"
+    assert board_of(choices).slug.startswith("mine-gone-")
+
+
+def test_a_setting_that_is_no_path_and_was_given_as_none_makes_other_data():
+    record = record_of("classification", "image-folder", ["data.size"], {"size": None})
+
+    assert board_of(record).slug.startswith("mine-image-folder-")
 
 
 def test_a_fit_that_its_budget_cut_short_is_flagged():
@@ -148,10 +199,49 @@ def test_a_failed_attempt_is_forgotten_once_the_run_succeeded():
     assert board.unranked == ()
 
 
-def test_a_run_that_failed_before_its_data_were_read_is_shown_on_its_definitions_board():
+def test_a_run_that_failed_before_its_data_were_read_is_on_no_board_of_others():
     board = board_of(make_record("knn"), failed_record("broken", dataset=None))
 
-    assert [row.entry.record.model.name for row in board.unranked] == ["broken"]
+    assert board.unranked == ()
+
+
+def test_a_failure_on_data_that_no_other_run_has_is_on_no_board_of_others():
+    gone = DatasetInfo(name="digits", version="0", split="test", fingerprint=sha("gone"), n=900)
+
+    board = board_of(make_record("knn"), failed_record("broken", dataset=gone))
+
+    assert board.unranked == ()
+
+
+def test_a_run_that_was_cut_short_is_shown_on_its_definitions_board():
+    first = DatasetInfo(name="digits", version="1", split="test", fingerprint=sha("first 50"), n=50)
+
+    board = board_of(make_record("knn"), make_record("short", dataset=first, partial=True))
+
+    assert [row.entry.record.model.name for row in board.unranked] == ["short"]
+
+
+@pytest.mark.parametrize("kind", ["RequestError", "OverrideError", "MissingExtraError", "DataError", "PluginError"])
+def test_a_request_that_could_not_work_is_on_no_board(kind):
+    error = ErrorInfo(stage="fit", type=kind, message="device=cuda: there is no GPU.")
+    refused = failed_record("knn", status="error").model_copy(update={"error": error})
+
+    assert board_of(make_record("cnn"), refused).unranked == ()
+
+
+@pytest.mark.parametrize("kind", ["PredictionError", "ValueError", "TimeoutError"])
+def test_a_method_that_failed_stays_on_its_board(kind):
+    error = ErrorInfo(stage="fit", type=kind, message="it broke.")
+    failed = failed_record("knn", status="error").model_copy(update={"error": error})
+
+    assert [row.reason for row in board_of(make_record("cnn"), failed).unranked] == ["error in fit: it broke."]
+
+
+def test_where_nothing_else_is_known_a_refused_request_is_shown():
+    error = ErrorInfo(stage="resolve", type="DataError", message="no file 'train.gz'.")
+    refused = failed_record("knn", status="error", dataset=None).model_copy(update={"error": error})
+
+    assert [row.reason for row in board_of(refused).unranked] == ["error in resolve: no file 'train.gz'."]
 
 
 def test_a_definition_whose_runs_all_failed_still_has_a_board():

@@ -14,9 +14,9 @@ from mlcvbench.errors import CheckFailedError
 from mlcvbench.leaderboard import publish as publishing
 from mlcvbench.leaderboard.publish import publish
 from mlcvbench.leaderboard.report import read_report
+from mlcvbench.leaderboard.retracting import retract
 from mlcvbench.leaderboard.verify import verify_runs
-from mlcvbench.records.canonical import read_record, to_json
-from mlcvbench.records.schema import Retraction
+from mlcvbench.records.canonical import read_record
 
 
 @pytest.fixture(scope="module")
@@ -136,14 +136,44 @@ def test_the_first_seed_of_a_row_brings_its_pictures(tmp_path: Path) -> None:
 def test_a_retracted_run_stays_when_others_are_published(runs: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     publish(runs, out)
-    path = only(out / "records") / "record.json"
-    record = read_record(path.parent)
-    retracted = record.model_copy(update={"retraction": Retraction(date="2026-11-21", reason="wrong labels")})
-    path.write_bytes(to_json(retracted))
+    folder = only(out / "records")
+    retract(read_record(folder), folder, "wrong labels")
     stored_run(tmp_path / "more", "model=knn")
 
     done = publish(tmp_path / "more", out)
 
     assert done.dropped == ()
-    assert read_record(path.parent).retraction is not None
+    assert read_record(folder).retraction is not None
     assert len([name for name in (out / "records").iterdir() if name.is_dir()]) == 2
+
+
+def test_publishing_a_run_again_does_not_undo_its_retraction(runs: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    publish(runs, out)
+    folder = only(out / "records")
+    retract(read_record(folder), folder, "wrong labels")
+
+    done = publish(runs, out)
+
+    assert done.runs == ()
+    assert read_record(folder).retraction is not None
+
+
+def test_a_published_run_that_is_retracted_at_its_source_is_retracted_there_too(runs: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    publish(runs, out)
+    retract(read_record(only(runs)), only(runs), "wrong labels")
+
+    publish(runs, out)
+
+    assert read_record(only(out / "records")).retraction is not None
+    assert "wrong labels" in (out / "digits.md").read_text()
+
+
+def test_a_run_that_was_never_published_is_not_published_to_be_retracted(runs: Path, tmp_path: Path) -> None:
+    retract(read_record(only(runs)), only(runs), "wrong labels")
+    stored_run(runs, "model=knn")
+
+    publish(runs, tmp_path / "out")
+
+    assert "-knn-" in only(tmp_path / "out/records").name

@@ -8,7 +8,7 @@ from typing import Any
 from support.records import make_record, sha
 
 from mlcvbench.leaderboard.boards import Board, boards_of
-from mlcvbench.records.schema import ErrorInfo, Record
+from mlcvbench.records.schema import ErrorInfo, Record, Retraction
 
 OLD, NEW = "2026-01-01T00:00:00+00:00", "2026-01-02T00:00:00+00:00"
 
@@ -84,3 +84,14 @@ def test_the_timing_profile_tells_rows_apart() -> None:
     board = board_of(quick, publish)
 
     assert sorted(row.config for row in board.rows) == ["time=publish", "time=quick"]
+
+
+def test_a_retracted_run_replaces_none() -> None:
+    base = make_record(value=0.9)
+    taken_back = Retraction(date="2026-11-21", reason="wrong labels")
+    old, new = version(base, "old", OLD), version(base, "new", NEW, retraction=taken_back)
+
+    board = board_of(old, new)
+
+    assert [row.record.run_id for row in board.rows] == [old.run_id]
+    assert [item.reason for item in board.unranked] == ["retracted on 2026-11-21: wrong labels"]

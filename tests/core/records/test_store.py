@@ -201,10 +201,17 @@ def test_a_run_that_is_not_there_is_named(store, name):
 def test_a_changed_record_replaces_the_stored_one_whole(store):
     folder = commit(store, make_record())
 
-    store.replace_record(store.load(folder.name).model_copy(update={"trust": "recomputed"}))
+    store.replace_raw({**store.load(folder.name).model_dump(), "trust": "recomputed"})
 
     assert store.load(folder.name).trust == "recomputed"
     assert sorted(path.name for path in folder.iterdir()) == ["predictions.npz", "record.json"]
+
+
+def test_a_changed_record_of_no_stored_run_is_refused(store):
+    with pytest.raises(RecordError) as caught:
+        store.replace_raw({"run_id": "nothing"})
+
+    assert str(caught.value) == f"there is no run 'nothing' in {str(store.root)!r}."
 
 
 def test_a_file_in_place_of_the_folder_is_refused_before_the_first_fit(tmp_path):
