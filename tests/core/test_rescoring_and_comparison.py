@@ -21,7 +21,7 @@ from mlcvbench.config import RunConfig
 from mlcvbench.errors import CheckFailedError, RecordError, RequestError
 from mlcvbench.npz import open_npz, write_npz
 from mlcvbench.overrides import plan
-from mlcvbench.records.schema import CheckInfo, NoticeInfo, Record, Retraction
+from mlcvbench.records.schema import CheckInfo, FitInfo, NoticeInfo, Record, Retraction
 from mlcvbench.records.store import read_record
 from mlcvbench.rescoring import config_of, recompute
 
@@ -224,9 +224,11 @@ def test_what_must_be_known_of_a_run_is_said_when_it_is_compared(runs: dict[str,
         "checks": {"batch_invariant": CheckInfo(passed=False, detail="81.0 % of decisions equal")},
         "notices": (NoticeInfo(code="odd", text="Every score is 1."),),
         "retraction": Retraction(date="2026-11-21", reason="wrong labels"),
+        "fit": FitInfo(),
     }
 
-    result = compare_runs((record.model_copy(update=changes), folder), other)
+    quiet = other[0].model_copy(update={"fit": FitInfo()})
+    result = compare_runs((record.model_copy(update=changes), folder), (quiet, other[1]))
 
     assert as_text(result).endswith(
         "\n! first: retracted on 2026-11-21: wrong labels\n! first: Every score is 1.\n"
