@@ -15,7 +15,7 @@ from mlcvbench.config import RunConfig, TimeProfile, usable_cores
 from mlcvbench.overrides import plan
 from mlcvbench.records.schema import Record
 from mlcvbench.records.store import Store
-from mlcvbench.request import text
+from mlcvbench.settings import text
 from mlcvbench.sweep import run_sweep
 
 if TYPE_CHECKING:
@@ -69,8 +69,12 @@ def evaluate(  # noqa: PLR0913 - keyword-only settings of a public function
         store = Store(Path(out))
         store.ensure_writable()
         pending = store.begin(wrapped.info.name)
-        record = runner.evaluate_live(config, pending.folder, wrapped)
-        return store.load(store.commit(pending, record).name)
+        try:
+            record = runner.evaluate_live(config, pending.folder, wrapped)
+            return store.load(store.commit(pending, record).name)
+        except BaseException:
+            store.discard(pending)
+            raise
 
 
 def load_records(runs: str | Path) -> list[Record]:

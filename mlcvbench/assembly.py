@@ -15,7 +15,7 @@ from mlcvbench.contract import Device, JoinedSplit, LoadedData, Model, Problem, 
 from mlcvbench.contract.scoring import iter_names
 from mlcvbench.errors import DataError, PluginError, RequestError, UnknownNameError
 from mlcvbench.registry import get_registry
-from mlcvbench.request import text
+from mlcvbench.settings import text
 from mlcvbench.spec_checks import untaken_parameter
 from mlcvbench.specs import SKIP, DatasetSpec, ModelSpec, load_target
 

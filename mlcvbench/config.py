@@ -60,6 +60,8 @@ class RunConfig:
     `limit`: score only the first so many test samples. `seconds`, `memory_mb`: limits of the child process.
     `given`: the `model.*`, `fit.*` and `data.*` keys that the request named, for display. `reading`: how predictions
     made elsewhere are read, every setting of the task kind's `reading`; empty for a run. `strict`: notices are refused.
+    `content`: sha256 of what no setting says of a model that no plugin provides: its `predictions`, and of a live one
+    its `weights` and what was `measured`.
     """
 
     definition: Definition
@@ -84,11 +86,12 @@ class RunConfig:
     search: Search | None = None
     reading: dict[str, Any] = field(default_factory=dict)
     strict: bool = False
+    content: dict[str, str] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data, ready for JSON; a run without a search, or that reads nothing, says nothing of it."""
         plain = asdict(self)
-        for name in ("search", "reading"):
+        for name in ("search", "reading", "content"):
             if not plain[name]:
                 del plain[name]
         return plain

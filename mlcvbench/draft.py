@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import secrets
 import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,7 +20,8 @@ from mlcvbench.config import RunConfig
 from mlcvbench.contract import LoadedData, Notice, Scorer
 from mlcvbench.errors import RequestError
 from mlcvbench.fitting import Fitted
-from mlcvbench.records.durable import message_of
+from mlcvbench.named_files import labelled
+from mlcvbench.records.durable import message_of, sha256_of
 from mlcvbench.records.schema import (
     DatasetInfo,
     EnvironmentInfo,
@@ -40,6 +43,7 @@ from mlcvbench.run_key import compute_group_key, compute_run_key, source_hash
 from mlcvbench.scrubbing import scrub
 
 UNKNOWN_FINGERPRINT = "0" * 64
+MEASURED = ("operations", "layers", "parameters", "memory", "latency", "throughput")
 CONTAMINATED = "its settings were chosen on the test split (select_on=test), so its score is too good"
 
 
@@ -110,6 +114,18 @@ class Draft:
         if self.config.strict and self.notices:
             raise RequestError(f"strict=on: {' '.join(notice.text for notice in self.notices)}")
 
+    def predicted(self, path: Path, weights: str | None = None) -> None:
+        """Note what a model that no plugin provides is known by: the predictions in `path`, the sha256 of weights."""
+        content = {"predictions": sha256_of(path)} | ({"weights": weights} if weights is not None else {})
+        self.config = replace(self.config, content=content)
+
+    def measured(self) -> None:
+        """Note what was measured of a live model, which is known by that too: another may predict the same, faster."""
+        parts = {name: self.parts[name] for name in MEASURED if name in self.parts}
+        plain = json.dumps(parts, sort_keys=True, default=lambda part: part and part.model_dump(mode="json"))
+        digest = hashlib.sha256(plain.encode()).hexdigest()
+        self.config = replace(self.config, content={**self.config.content, "measured": digest})
+
     def selected(self, chosen: RunConfig, info: SelectionInfo) -> None:
         """Note what the run's search chose; the run itself stays the one that was asked for."""
         self.chosen = chosen
@@ -153,7 +169,7 @@ class Draft:
             run_key=key,
             group_key=compute_group_key(config, self.fingerprint),
             nonce=secrets.token_hex(8),
-            created_utc=datetime.now(UTC).isoformat(timespec="seconds"),
+            created_utc=datetime.now(UTC).isoformat(timespec="milliseconds"),
             status=self.status,
             task=TaskInfo(
                 kind=config.definition.kind,
@@ -179,7 +195,7 @@ class Draft:
             plugin_version=entry.origin.version,
             source_hash=source_hash(entry.origin.package),
             family=entry.spec.family,
-            params=dict(self.chosen.model_params),
+            params=labelled(self.chosen).model_params,
             weights=weights,
             summary=entry.spec.summary,
             reference=entry.spec.reference,
@@ -189,11 +205,10 @@ class Draft:
 
 def public_config(config: RunConfig) -> dict[str, Any]:
     """Return the configuration as a record shows it: without paths of the machine."""
-    plain = config.to_dict()
+    plain = labelled(config).to_dict()
     plain["data_params"] = assembly.public_params(config)
     hidden = {name for name, value in plain["data_params"].items() if value is None}
     plain["definition"]["data"] = {
         name: None if name in hidden else value for name, value in plain["definition"]["data"].items()
     }
-    plain["weights"] = Path(config.weights).name if config.weights else None
     return plain

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from mlcvbench.errors import OverrideError, did_you_mean
 from mlcvbench.registry import Registry, get_registry
-from mlcvbench.settings import complete, parse_setting, split_commas, unmet
+from mlcvbench.settings import complete, existing, parse_setting, split_commas, unmet
 from mlcvbench.specs import ModelSpec
 
 if TYPE_CHECKING:
@@ -27,7 +27,8 @@ class InnerModel:
 def parse_inner(text: str, kind: str, key: str = "model", registry: Registry | None = None) -> InnerModel:
     """Return what `NAME` or `NAME,SETTING=VALUE,...` says.
 
-    UnknownNameError when there is no such model for the task kind; OverrideError begins with `key`.
+    UnknownNameError when there is no such model for the task kind; OverrideError begins with `key`, and so does the
+    DataError for a path that does not exist.
     """
     known = registry or get_registry()
     name, *words = [word.strip() for word in split_commas(text, key)]
@@ -39,7 +40,8 @@ def parse_inner(text: str, kind: str, key: str = "model", registry: Registry | N
         if not equals or setting not in params:
             hint = did_you_mean(setting, params)
             raise OverrideError(f"{key}={text}: model {name!r} declares no setting {setting!r}.{hint}")
-        given[setting] = parse_setting(params[setting], value, f"{key}: {setting}")
+        what = f"{key}: {setting}"
+        given[setting] = existing(params[setting], parse_setting(params[setting], value, what), what)
         if params[setting].type == "model":
             parse_inner(given[setting], kind, f"{key}: {setting}", known)
     missing = [param.name for param in entry.spec.params if param.required and param.name not in given]

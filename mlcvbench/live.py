@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import inspect
 from collections.abc import Callable
 from typing import Any
@@ -60,14 +61,37 @@ def wrap(model: Any, problem: Problem, device: Device, name: str | None, preproc
         raise RequestError(f"name={label!r}: wanted letters, digits and . _ + : -, at most 100.")
     wrapped = _wrap(model, problem, preprocess)
     wrapped.to(device)
+    weights = weights_digest(wrapped)
     info = ModelInfo(
         name=label,
         plugin="(live)",
         plugin_version="",
-        weights=WeightsInfo(source="live"),
+        weights=WeightsInfo(source="live", sha256=weights),
         summary=f"a live {type(model).__name__}, evaluated in its own process",
     )
-    return Live(wrapped, info)
+    return Live(wrapped, info, weights)
+
+
+def weights_digest(model: Model) -> str | None:
+    """Return the sha256 of a network's structure and state, None for a model that holds no network.
+
+    It covers the name and class of every module, and name, dtype, shape and bytes of every tensor of the state.
+    """
+    if not isinstance(model, TorchModel):
+        return None
+    import torch
+
+    digest = hashlib.sha256()
+    for name, module in model.module.named_modules():
+        digest.update(f"{name}:{type(module).__module__}.{type(module).__qualname__}\n".encode())
+    for name, value in model.module.state_dict().items():
+        if not isinstance(value, torch.Tensor):  # such as the packed state of quantised layers
+            digest.update(f"{name}:{value!r}\n".encode())
+            continue
+        tensor = value.detach().cpu().contiguous()
+        digest.update(f"{name}:{tensor.dtype}:{tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
 
 
 def default_name(model: Any) -> str:

@@ -10,7 +10,8 @@ from mlcvbench.config import RunConfig
 from mlcvbench.contract import External
 from mlcvbench.draft import Draft
 from mlcvbench.errors import DataError, PredictionError
-from mlcvbench.records.schema import FitInfo, MemoryInfo, ModelInfo, OperationsInfo, Record
+from mlcvbench.records.schema import PREDICTIONS, FitInfo, MemoryInfo, ModelInfo, OperationsInfo, Record
+from mlcvbench.records.store import Store
 from mlcvbench.request import score_command_of
 
 NOT_MEASURED = "only predictions are known"
@@ -19,10 +20,10 @@ NOT_MEASURED = "only predictions are known"
 def score_file(config: RunConfig, name: str, path: Path, folder: Path) -> Record:
     """Score the predictions in `path` as model `name`, write the artifacts into `folder` and return the record.
 
-    DataError names the file and what is wrong with it; nothing is scored then.
+    What was predicted belongs to its key. DataError names the file and what is wrong with it; nothing is scored then.
     """
-    config = replace(config, model=name, model_params={}, fit={}, time="off")
-    info = ModelInfo(name=name, plugin="(predictions)", plugin_version="", summary=f"predictions read from {path.name}")
+    config = replace(config, model=name, model_params={}, fit={}, time="off", threads=1)  # threads decide nothing here
+    info = ModelInfo(name=name, plugin=PREDICTIONS, plugin_version="", summary=f"predictions read from {path.name}")
     draft = Draft(config, predicting.silent, outsider=info)
     draft.command = score_command_of(config, path.name)
     with draft.stage("resolve"):
@@ -36,7 +37,7 @@ def score_file(config: RunConfig, name: str, path: Path, folder: Path) -> Record
         scorer = task.scorer(protocol, data.problem)
         draft.resolved(data, scorer)
         draft.notice(external.notices)
-        task.save(external.predictions, test.ids, folder)
+        draft.predicted(task.save(external.predictions, test.ids, folder))
     try:
         scored = runner.score_stages(config, folder, draft, runner.Answered(task, data, scorer, external.predictions))
     except PredictionError as error:  # of a file that somebody wrote, not of a model that failed
@@ -50,3 +51,16 @@ def score_file(config: RunConfig, name: str, path: Path, folder: Path) -> Record
         "env_class": "",
     }
     return draft.record()
+
+
+def already_stored(record: Record, store: Store) -> str:
+    """Return one line that says that predictions are there already as `record`, and what has replaced them since."""
+    from mlcvbench.leaderboard.superseding import newest_of
+
+    said = f"already stored: the same predictions were handed in on {record.created_utc[:10]} as {record.run_id}."
+    if record.retraction is not None:
+        return f"{said} It was retracted on {record.retraction.date}: {record.retraction.reason}"
+    newest = newest_of(record, [other for other, _ in store.records()[0]])
+    if newest.run_id == record.run_id:
+        return said
+    return f"{said} {newest.run_id} was handed in later and stands on the board; to rank both, give as= another name."

@@ -126,7 +126,7 @@ def _shows(request: Request, total: int) -> str:
 
 def _write(request: Request, data: LoadedData, panels: Sequence[Panel], shows: str) -> None:
     from mlcvbench.contact_sheet import draw_sheet
-    from mlcvbench.request import text
+    from mlcvbench.settings import text
 
     shown = min(request.count, len(data.splits[request.split]))
     group = len(panels) // shown if len(panels) % shown == 0 else 1

@@ -93,7 +93,8 @@ def _stage(event: SweepEvent) -> str:
 
 def _head(event: SweepEvent) -> str:
     """Return what tells a run of a sweep from the others: its place, model, given settings but paths, and seed."""
-    from mlcvbench.request import given_settings, path_parameters, text
+    from mlcvbench.request import given_settings, path_parameters
+    from mlcvbench.settings import text
 
     config = event.config
     paths = {f"data.{name}" for name in path_parameters(config)}

@@ -8,22 +8,27 @@ from collections.abc import Collection
 from typing import Any
 
 from mlcvbench.config import RunConfig, Search
+from mlcvbench.named_files import renamed
 from mlcvbench.run_keys import RUN_KEYS
+from mlcvbench.settings import text
 
 ALWAYS = ("seed", "threads")
 """Keys a command always states: they differ between people and machines."""
+PATH = "PATH"
+"""What stands for a path outside the data."""
 UNSTATED = ("weights", "timeout", "memory")
 """Keys that are paths, or that bound a run without changing its result."""
 
 
 def command_of(config: RunConfig) -> str:
-    """Return a command line that resolves to `config`. Paths are shown as `DIR`, for a record holds none."""
+    """Return a command line that resolves to `config`; `DIR` and `PATH` stand for paths, for a record holds none."""
+    config = renamed(config, lambda *_: PATH)
     words = ["mlcvbench", "run", *task_words(config), f"model={config.model}"]
     words += [f"{key}={text(value)}" for key, value in sorted(given_settings(config).items())]
     words += [] if config.search is None else _search_words(config.search)
     words += _run_settings(config, UNSTATED, ALWAYS)
     if config.weights:
-        words.append("weights=PATH")
+        words.append(f"weights={config.weights}")
     return " ".join(shlex.quote(word) for word in words)
 
 
@@ -103,16 +108,3 @@ def path_parameters(config: RunConfig) -> set[str]:
 
     spec = get_registry().dataset(config.definition.dataset, config.definition.kind).spec
     return {param.name for param in spec.params if param.type == "path"}
-
-
-def text(value: Any) -> str:
-    """Return a value as the command line takes it.
-
-    >>> text([64, 64]), text(True), text(0.5), text("small_cnn,width=8")
-    ('[64,64]', 'true', '0.5', '[small_cnn,width=8]')
-    """
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, list | tuple):
-        return "[" + ",".join(text(item) for item in value) + "]"
-    return f"[{value}]" if isinstance(value, str) and "," in value else str(value)

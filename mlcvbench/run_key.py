@@ -5,14 +5,15 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
-from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from mlcvbench.config import RunConfig
+from mlcvbench.content import content_hash, file_hash
 from mlcvbench.describing import describe_data
 from mlcvbench.errors import RequestError, UnknownNameError
+from mlcvbench.named_files import label, labelled, rename_paths
 
 LIBRARIES = ("numpy", "scikit-learn", "torch")
 SHARED_SOURCES = ("mlcvbench_training",)
@@ -49,45 +50,43 @@ def source_hash(package: str) -> str | None:
     """Return the sha256 over the Python sources of an importable package, None when it has none on disk."""
     spec = importlib.util.find_spec(package)
     if spec is None or not spec.submodule_search_locations:
-        return _hash_files([Path(spec.origin)]) if spec is not None and spec.origin else None
+        return file_hash([Path(spec.origin)], Path(spec.origin).parent) if spec is not None and spec.origin else None
     root = Path(next(iter(spec.submodule_search_locations)))
-    return _hash_files(sorted(root.rglob("*.py")), root)
+    return file_hash(list(root.rglob("*.py")), root)
 
 
 def weights_hash(given: str) -> str:
     """Return the sha256 of a weights file, or of all files of a weights folder; RequestError when it is absent."""
-    path = Path(given)
-    if path.is_file():
-        return _hash_files([path])
-    if path.is_dir():
-        return _hash_files(sorted(file for file in path.rglob("*") if file.is_file()), path)
-    raise RequestError(f"weights={given}: no file or folder of that name.")
+    if not Path(given).exists():
+        raise RequestError(f"weights={given}: no file or folder of that name.")
+    return content_hash(given)
 
 
 def _identity(config: RunConfig, fingerprint: str) -> dict[str, Any]:
-    from mlcvbench.inner import inner_models
+    from mlcvbench.inner import InnerModel, inner_models
     from mlcvbench.registry import get_registry
     from mlcvbench.search import inner_packages
 
-    plain = config.to_dict()
+    plain = labelled(config).to_dict()
     definition = {name: value for name, value in plain.pop("definition").items() if name not in DISPLAY}
     registry = get_registry()
-    packages = set(SHARED_SOURCES)
+    packages, kind = set(SHARED_SOURCES), config.definition.kind
+    inner: list[InnerModel] = []
     try:
-        entry = registry.model(config.model, config.definition.kind)
-        inner = inner_models(entry.spec, config.model_params, config.definition.kind)
+        entry = registry.model(config.model, kind)
+        inner = list(inner_models(entry.spec, config.model_params, kind))
         packages |= {entry.origin.package, *(one.package for one in inner)}
-        packages |= set(inner_packages(config.search, entry.spec, config.definition.kind))
+        packages |= set(inner_packages(config.search, entry.spec, kind))
     except UnknownNameError:
         pass  # a live model or somebody's predictions: there is no plugin whose code could change
-    dataset = registry.dataset(config.definition.dataset, config.definition.kind).spec
+    dataset = registry.dataset(config.definition.dataset, kind).spec
     paths = {param.name for param in dataset.params if param.type == "path"}
     plain["data_params"] = {name: value for name, value in plain["data_params"].items() if name not in paths}
-    plain["weights"] = weights_hash(config.weights) if config.weights else None
     definition["data"] = {name: value for name, value in definition["data"].items() if name not in paths}
     return {
         "config": {name: value for name, value in plain.items() if name not in TIMING},
         "definition": definition,
+        "inner": [rename_paths(one.spec.params, one.params, kind, one.spec.name, label) for one in inner],
         "fingerprint": fingerprint,
         "sources": {name: source_hash(name) for name in sorted(packages - {""})},
         "libraries": {name: _version(name) for name in LIBRARIES},
@@ -99,19 +98,6 @@ def _version(distribution: str) -> str:
         return metadata.version(distribution)
     except metadata.PackageNotFoundError:
         return "absent"
-
-
-@lru_cache(maxsize=256)
-def _hash_paths(paths: tuple[Path, ...], root: Path | None) -> str:
-    digest = hashlib.sha256()
-    for path in paths:
-        digest.update(f"{path.relative_to(root) if root else path.name}\0".encode())
-        digest.update(path.read_bytes())
-    return digest.hexdigest()
-
-
-def _hash_files(paths: list[Path], root: Path | None = None) -> str:
-    return _hash_paths(tuple(paths), root)
 
 
 def _digest(value: Any) -> str:

@@ -29,10 +29,11 @@ LATENCY_FILE = "latency.npz"
 
 @dataclass(frozen=True, slots=True)
 class Live:
-    """A model that exists already, and how a record describes it."""
+    """A model that exists already, how a record describes it, and the sha256 of its weights where it has any."""
 
     model: Model
     info: ModelInfo
+    weights: str | None = None
 
 
 def execute(config: RunConfig, folder: Path, *, progress: Progress = silent, watch: Watch | None = None) -> Record:
@@ -51,13 +52,17 @@ def execute(config: RunConfig, folder: Path, *, progress: Progress = silent, wat
 
 
 def evaluate_live(config: RunConfig, folder: Path, live: Live) -> Record:
-    """Carry out one run of a live model in this process; what goes wrong is raised."""
+    """Carry out one run of a live model in this process; what goes wrong is raised.
+
+    Its key holds what it is known by: weights, predictions, and what was measured of it.
+    """
     draft = Draft(config, silent, isolated=False, outsider=live.info)
-    _run(config, folder, draft, live.model)
+    _run(config, folder, draft, live)
+    draft.measured()
     return draft.record()
 
 
-def _run(config: RunConfig, folder: Path, draft: Draft, live: Model | None = None, watch: Watch | None = None) -> None:
+def _run(config: RunConfig, folder: Path, draft: Draft, live: Live | None = None, watch: Watch | None = None) -> None:
     with draft.stage("resolve"):
         task = assembly.task_of(config)
         data = assembly.load_data(config)
@@ -75,12 +80,14 @@ def _run(config: RunConfig, folder: Path, draft: Draft, live: Model | None = Non
             draft.selected(selected.config, selected.info)
         config, data = selected.config, selected.data
     with draft.stage("fit"):
-        fitted = obtain_model(config, data, draft.report, live)
+        fitted = obtain_model(config, data, draft.report, live.model if live is not None else None)
         draft.fitted(fitted)
     size = batch_size(config, test, fitted)
     with draft.stage("predict"):
         predictions = predict(fitted.model, test, task, data.problem, size, shards=config.shards, progress=draft.report)
-        task.save(predictions, test.ids, folder)
+        path = task.save(predictions, test.ids, folder)
+        if live is not None:
+            draft.predicted(path, live.weights)
     scored = score_stages(config, folder, draft, Answered(task, data, scorer, predictions))
     samples = measure_costs(config, folder, draft, Measured(fitted, task, data.problem, test, predictions, size))
     with draft.stage("plots"):

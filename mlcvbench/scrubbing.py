@@ -1,9 +1,12 @@
-"""Messages without the places of this machine."""
+"""Texts for people: messages without the places of this machine, digests in short."""
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
+
+_DIGEST = re.compile(r"@([0-9a-f]{12})[0-9a-f]{52}")
 
 
 def scrub(text: str) -> str:
@@ -17,3 +20,12 @@ def scrub(text: str) -> str:
         if len(place) > 1:
             text = text.replace(place, short)
     return text
+
+
+def short_digests(text: str) -> str:
+    """Return a text whose labels of files, NAME@SHA256, end after twelve digits.
+
+    >>> short_digests("file=best.txt@" + "0123456789abcdef" * 4)
+    'file=best.txt@0123456789ab'
+    """
+    return _DIGEST.sub(r"@\1", text)

@@ -191,7 +191,7 @@ def grid_size(search: Search) -> int:
 def search_lines(config: RunConfig) -> list[str]:
     """Return what a run with a search will do, for a person: its space, its fits and their limits."""
     from mlcvbench.registry import get_registry
-    from mlcvbench.request import text
+    from mlcvbench.settings import text
 
     search = config.search
     if search is None:

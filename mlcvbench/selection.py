@@ -17,6 +17,7 @@ from mlcvbench.contract import LoadedData, Scorer, Split, Task
 from mlcvbench.errors import MlcvbenchError
 from mlcvbench.fitting import Fitted, Progress, obtain_model
 from mlcvbench.holdout import Judged, judged, no_training
+from mlcvbench.named_files import label_keyed, labelled
 from mlcvbench.predicting import batch_size, predict
 from mlcvbench.records.schema import SelectionInfo, TrialInfo
 from mlcvbench.scrubbing import scrub
@@ -84,9 +85,9 @@ def select(
         n=len(judges.judge),
         fingerprint=judges.judge.fingerprint(),
         train_samples=tried[winner].train_samples,
-        trials=tuple(trials),
+        trials=tuple(t.model_copy(update={"settings": label_keyed(config, t.settings)}) for t in trials),
         winner=winner,
-        fit=dict(chosen.fit),
+        fit=labelled(chosen).fit,
         refit=search.refit,
         seconds=watch.spent + time.perf_counter() - began,
         note=OPTIMISTIC,

@@ -58,6 +58,19 @@ def check_value(param: Param, value: Any, what: str) -> Any:
     return plain
 
 
+def text(value: Any) -> str:
+    """Return a value as the command line takes it.
+
+    >>> text([64, 64]), text(True), text(0.5), text("small_cnn,width=8")
+    ('[64,64]', 'true', '0.5', '[small_cnn,width=8]')
+    """
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, list | tuple):
+        return "[" + ",".join(text(item) for item in value) + "]"
+    return f"[{value}]" if isinstance(value, str) and "," in value else str(value)
+
+
 def wanted(param: Param) -> str:
     """Return what a parameter accepts, in words.
 

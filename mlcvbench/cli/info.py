@@ -121,7 +121,7 @@ def _settings(place: str, params: Sequence[Param]) -> list[str]:
 
 
 def _plain(param: Param) -> str:
-    from mlcvbench.request import text
+    from mlcvbench.settings import text
 
     return repr(param.default) if param.default == "" else text(param.default)
 

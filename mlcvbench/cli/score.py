@@ -7,6 +7,9 @@ import click
 from mlcvbench.cli.command import Command
 from mlcvbench.stdout import emit
 
+IDLE = ("model", "seed", "device", "threads", "precision", "weights", "batch", "shards", "time", "timeout", "memory")
+"""Keys of a run that decide nothing when the predictions are there."""
+
 
 @click.command("score", cls=Command)
 @click.argument("settings", nargs=-1, required=True)
@@ -20,7 +23,7 @@ def score(settings: tuple[str, ...], as_json: bool) -> None:
     from pathlib import Path
 
     from mlcvbench.errors import DataError, OverrideError
-    from mlcvbench.outside import score_file
+    from mlcvbench.outside import already_stored, score_file
     from mlcvbench.overrides import parse_pairs, plan
     from mlcvbench.records.display import to_text
     from mlcvbench.records.store import Store
@@ -29,8 +32,8 @@ def score(settings: tuple[str, ...], as_json: bool) -> None:
 
     pairs = dict(parse_pairs(settings, bare="task"))
     path, name = pairs.pop("predictions", None), pairs.pop("as", None)
-    for key in ("model", "time", "seed", "weights", *SEARCH_KEYS):
-        if key in pairs:
+    for key in pairs:
+        if key in IDLE or key in SEARCH_KEYS:
             raise OverrideError(f"key {key!r} has no effect on score: the predictions are there already.")
     request = plan([f"{key}={value}" for key, value in pairs.items()], outside=name or "predictions", reads=True)
     if not path:
@@ -49,4 +52,7 @@ def score(settings: tuple[str, ...], as_json: bool) -> None:
     except BaseException:
         store.discard(pending)
         raise
-    emit(record.model_dump_json(indent=2) if as_json else f"{to_text(record)}\n\nrecord: {folder}")
+    stored = store.load(folder.name)
+    emit(stored.model_dump_json(indent=2) if as_json else f"{to_text(stored)}\n\nrecord: {folder}")
+    if stored.nonce != pending.nonce:
+        click.echo(already_stored(stored, store), err=True)

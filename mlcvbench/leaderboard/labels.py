@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from mlcvbench.records.schema import Record
+from mlcvbench.scrubbing import short_digests
 
 FEW_VARIED = 2
 """A model that varies no more settings than this is named by all of them, its defaults too."""
@@ -45,6 +46,8 @@ def settings_of(record: Record) -> Settings:
     for name in ("precision", "shards", "batch_size", "threads", "time"):
         if name in config:
             settings[name] = config[name]
+    if config.get("weights"):
+        settings["weights"] = config["weights"]
     return settings | _searched(config.get("search"))
 
 
@@ -82,7 +85,7 @@ def _differing(settings: Sequence[Mapping[str, str]]) -> set[str]:
 
 
 def _given(record: Record) -> set[str]:
-    return {_short(key, record.model.name) for key in record.config.get("given") or ()} | {"select"}
+    return {_short(key, record.model.name) for key in record.config.get("given") or ()} | {"select", "weights"}
 
 
 def _order(records: Sequence[Record]) -> dict[str, int]:
@@ -125,4 +128,4 @@ def _text(value: Any) -> str:
         return str(value).lower()
     if isinstance(value, float):
         return f"{value:g}"
-    return f"[{','.join(map(_text, value))}]" if isinstance(value, list | tuple) else str(value)
+    return f"[{','.join(map(_text, value))}]" if isinstance(value, list | tuple) else short_digests(str(value))

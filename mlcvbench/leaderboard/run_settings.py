@@ -7,8 +7,8 @@ from typing import Any
 
 from mlcvbench.records.schema import Record
 from mlcvbench.registry import get_registry
-from mlcvbench.request import text
-from mlcvbench.settings import complete, unmet
+from mlcvbench.scrubbing import short_digests
+from mlcvbench.settings import complete, text, unmet
 from mlcvbench.specs import ModelSpec
 
 
@@ -25,7 +25,7 @@ def settings_of(record: Record) -> dict[str, str]:
         **{f"fit.{name}": value for name, value in _effective(spec, "fit", fit or {}).items()},
         "seed": record.seed,
     }
-    return {name: text(value) for name, value in shown.items() if value is not None}
+    return {name: short_digests(text(value)) for name, value in shown.items() if value is not None}
 
 
 def _spec_of(record: Record) -> ModelSpec | None:

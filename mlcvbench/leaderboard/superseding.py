@@ -1,4 +1,7 @@
-"""Which runs a later run of the same request replaces: code or libraries changed, or an attempt failed before."""
+"""Which runs a later run of the same request replaces: code or libraries changed, or an attempt failed before.
+
+Predictions made elsewhere are known by their name: what is handed in later under it replaces what was before.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +9,11 @@ from collections import defaultdict
 from collections.abc import Iterable
 
 from mlcvbench.leaderboard.rows import Entry
-from mlcvbench.records.schema import Record
+from mlcvbench.records.schema import PREDICTIONS, Record
 from mlcvbench.run_key import DISPLAY
 
-WITHOUT_EFFECT = ("given", "seconds", "memory_mb", "strict")
+WITHOUT_EFFECT = ("given", "seconds", "memory_mb", "strict", "reading", "content")
+UNUSED_BY_HAND_INS = ("threads", "device", "precision", "batch_size", "shards", "time")
 Request = tuple[str, str, str, int, str]
 
 
@@ -33,15 +37,35 @@ def drop_failed_attempts(entries: Iterable[Entry]) -> list[Entry]:
 
 
 def replaced(records: Iterable[Record]) -> dict[str, str]:
-    """Return run id -> reason of every ok run that a newer one of the same request on the same hardware replaces."""
+    """Return run id -> reason of every ok run that a newer one of the same request on the same hardware replaces.
+
+    A retracted run replaces none, nor does one that was evaluated inside another process.
+    """
     groups: dict[tuple[str, str], list[Record]] = defaultdict(list)
     for record in records:
-        if record.status == "ok":
+        if record.status == "ok" and record.isolated and record.retraction is None:
             groups[record.model.name, record.env_class].append(record)
     reasons: dict[str, str] = {}
     for group in groups.values():
         reasons |= _replaced_within(group) if len(group) > 1 else {}
     return reasons
+
+
+def newest_of(record: Record, records: Iterable[Record]) -> Record:
+    """Return the newest of the ok runs of the same request as `record`, on the same hardware; itself when none is."""
+    same = [
+        other
+        for other in records
+        if other.status == "ok"
+        and other.retraction is None
+        and other.env_class == record.env_class
+        and _request(other) == _request(record)
+    ]
+    return max([record, *same], key=_age)
+
+
+def _age(record: Record) -> tuple[str, str]:
+    return record.created_utc, record.run_id
 
 
 def _replaced_within(records: list[Record]) -> dict[str, str]:
@@ -50,15 +74,18 @@ def _replaced_within(records: list[Record]) -> dict[str, str]:
         same[_request(record)].append(record)
     reasons = {}
     for runs in same.values():
-        *older, newest = sorted(runs, key=lambda record: (record.created_utc, record.run_id))
+        *older, newest = sorted(runs, key=_age)
         for record in older:
-            reasons[record.run_id] = f"replaced by {newest.run_id}: its code, data or libraries are newer"
+            handed_in = newest.model.plugin == PREDICTIONS
+            why = "it was handed in later" if handed_in else "its code, data or libraries are newer"
+            reasons[record.run_id] = f"replaced by {newest.run_id}: {why}"
     return reasons
 
 
 def _request(record: Record) -> Request:
     """Return what was asked for: the definition, the model, the seed and every setting that has an effect."""
-    settings = {name: value for name, value in record.config.items() if name not in WITHOUT_EFFECT}
+    idle = WITHOUT_EFFECT + (UNUSED_BY_HAND_INS if record.model.plugin == PREDICTIONS else ())
+    settings = {name: value for name, value in record.config.items() if name not in idle}
     definition = settings.pop("definition", None) or {}
     settings |= {f"definition.{name}": value for name, value in definition.items() if name not in DISPLAY}
     task = record.task

@@ -102,9 +102,10 @@ def settings_text(settings: Mapping[str, Any]) -> str:
     >>> settings_text({"model.k": 3, "fit.augment": True})
     'model.k=3 fit.augment=true'
     """
-    from mlcvbench.request import text
+    from mlcvbench.scrubbing import short_digests
+    from mlcvbench.settings import text
 
-    return " ".join(f"{name}={text(value)}" for name, value in settings.items())
+    return " ".join(f"{name}={short_digests(text(value))}" for name, value in settings.items())
 
 
 def trial_text(selection: SelectionInfo, trial: TrialInfo) -> str:

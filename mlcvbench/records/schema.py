@@ -51,6 +51,10 @@ class WeightsInfo(Part):
     licence: str | None = None
 
 
+PREDICTIONS = "(predictions)"
+"""What stands for the plugin of a model of which only predictions are known."""
+
+
 class ModelInfo(Part):
     name: str = Field(pattern=NAME)
     plugin: str

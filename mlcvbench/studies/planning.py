@@ -16,10 +16,10 @@ from mlcvbench.errors import OverrideError, RequestError, StoreError, did_you_me
 from mlcvbench.holdout import DEFAULT_SHARE
 from mlcvbench.overrides import parse_pairs, plan
 from mlcvbench.registry import Registry
-from mlcvbench.request import given_settings, text
+from mlcvbench.request import given_settings
 from mlcvbench.run_keys import REQUEST_KEYS, RUN_KEYS
 from mlcvbench.search import SEARCH_KEYS
-from mlcvbench.settings import parse_setting
+from mlcvbench.settings import parse_setting, text
 from mlcvbench.specs import Param
 
 Kind = Literal["capacity", "bias-variance"]

@@ -11,6 +11,7 @@ from support.runs import stored_run
 from torch import nn
 
 import mlcvbench
+from mlcvbench import live
 from mlcvbench.errors import PredictionError, RequestError, UnknownNameError
 
 PUBLIC = {
@@ -119,6 +120,92 @@ def test_an_evaluation_can_be_kept_and_read_back(tmp_path: Path) -> None:
     assert kept.model.name == "mine"
     assert kept.metrics == record.metrics
     assert "predictions.npz" in kept.artifacts
+
+
+def constant(answer: int):
+    """Return a function that gives every image the same class."""
+
+    def answering(images: np.ndarray) -> np.ndarray:
+        return np.eye(10, dtype=np.float32)[np.full(len(images), answer)]
+
+    return answering
+
+
+def seeded(seed: int) -> nn.Module:
+    torch.manual_seed(seed)
+    return nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
+
+
+@pytest.mark.parametrize(
+    "models",
+    [
+        lambda: (seeded(0), seeded(1)),
+        lambda: (constant(3), constant(4)),
+        lambda: (seeded(0).forward, seeded(1).forward),
+    ],
+    ids=["networks", "functions", "methods"],
+)
+def test_two_models_of_one_name_are_two_records(tmp_path: Path, models) -> None:
+    kept = [mlcvbench.evaluate(m, "digits", name="mine", preprocess=floats, time="off", limit=300, out=tmp_path)
+            for m in models()]  # fmt: skip
+    alone = [mlcvbench.evaluate(m, "digits", name="mine", preprocess=floats, time="off", limit=300) for m in models()]
+
+    assert [r.metrics["top1"].value for r in kept] == [r.metrics["top1"].value for r in alone]
+    assert kept[0].metrics["top1"].value != kept[1].metrics["top1"].value
+    assert len(mlcvbench.load_records(tmp_path)) == 2
+
+
+def floats(images: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(images).float()
+
+
+@pytest.mark.parametrize("changed", [{"preprocess": lambda images: floats(images) / 2}, {"limit": 299}])
+def test_what_else_decides_the_score_of_a_network_is_part_of_its_key(tmp_path: Path, changed) -> None:
+    settings = {"preprocess": floats, "time": "off", "limit": 300, "out": tmp_path}
+
+    for words in (settings, settings | changed):
+        mlcvbench.evaluate(seeded(0), "digits", **words)
+
+    assert len(mlcvbench.load_records(tmp_path)) == 2
+
+
+def test_a_network_evaluated_twice_untimed_is_one_record(tmp_path: Path) -> None:
+    first, second = (mlcvbench.evaluate(seeded(0), "digits", time="off", limit=50, out=tmp_path) for _ in range(2))
+
+    assert first == second
+    assert first.model.weights.sha256 == first.config["content"]["weights"]
+
+
+def test_a_faster_function_that_predicts_the_same_is_not_given_the_slower_ones_times(tmp_path: Path) -> None:
+    slow, fast = (mlcvbench.evaluate(constant(3), "digits", name="mine", limit=20, out=tmp_path) for _ in range(2))
+
+    assert slow.run_key != fast.run_key
+    assert slow.latency != fast.latency
+
+
+def test_a_model_that_fails_leaves_nothing_behind(tmp_path: Path) -> None:
+    with pytest.raises(ZeroDivisionError):
+        mlcvbench.evaluate(lambda images: 1 / 0, "digits", name="broken", time="off", out=tmp_path)
+
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda net: net[1].weight.data.mul_(1.5),
+        lambda net: net.insert(1, nn.Identity()),
+        lambda net: net.double(),
+        lambda net: net.append(nn.BatchNorm1d(10)),
+    ],
+)
+def test_the_weights_of_a_network_are_known_by_content_and_structure(change) -> None:
+    plain, changed = (live.LiveModule(None, seeded(0), None) for _ in range(2))
+    same = live.weights_digest(live.LiveModule(None, seeded(0), None))
+
+    change(changed.module)
+
+    assert live.weights_digest(plain) == same != live.weights_digest(changed)
 
 
 def test_run_carries_out_a_request_in_child_processes(tmp_path: Path) -> None:

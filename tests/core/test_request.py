@@ -9,7 +9,8 @@ import pytest
 from support.runs import config_for
 
 from mlcvbench.overrides import plan
-from mlcvbench.request import command_of, score_command_of, text
+from mlcvbench.request import command_of, score_command_of
+from mlcvbench.settings import text
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +14,11 @@ from support.runs import config_for
 from mlcvbench import assembly
 from mlcvbench.cli.score import score
 from mlcvbench.errors import MlcvbenchError
+from mlcvbench.leaderboard.boards import boards_of
 from mlcvbench.records.schema import Record
 from mlcvbench.records.store import Store
 from mlcvbench.rescoring import recompute
+from mlcvbench.run_keys import RUN_KEYS
 
 MISSPELT = "unknown key 'prediction'. Did you mean 'predictions', 'precision' or 'refit'?"
 NO_NAME = "score needs as=NAME: letters, digits and . _ + : -, at most 100."
@@ -82,9 +85,12 @@ def test_labels_in_any_order_are_matched_by_id(tmp_path: Path, truth) -> None:
         (["task=digits", "predictions=none.npz"], NO_NAME),
         (["task=digits", "predictions=none.npz", "as=../x"], f"{NO_NAME.removesuffix('.')}; got '../x'."),
         (["task=digits", "prediction=none.npz", "as=a"], MISSPELT),
-        (
-            ["task=digits", "predictions=none.npz", "as=a", "seed=1"],
-            "key 'seed' has no effect on score: the predictions are there already.",
+        *(
+            (
+                ["task=digits", "predictions=none.npz", "as=a", word],
+                f"key {word.partition('=')[0]!r} has no effect on score: the predictions are there already.",
+            )
+            for word in ("seed=1", "threads=2", "batch=8", "device=cuda", "timeout=9", "select=grid")
         ),
     ],
 )  # fmt: skip
@@ -107,3 +113,66 @@ def test_a_missing_sample_is_refused_and_leaves_no_half_written_run(tmp_path: Pa
     assert outcome.exception.exit_code == 2
     assert "l.csv" in str(outcome.exception)
     assert list((tmp_path / "runs").iterdir()) == []
+
+
+def test_a_second_hand_in_is_a_record_of_its_own_and_stands_on_the_board(tmp_path: Path, truth) -> None:
+    ids, labels = truth
+    outcomes = []
+    for wrong in (200, 100):
+        given = labels.copy()
+        given[:wrong] = (given[:wrong] + 1) % 10
+        path = write_labels(tmp_path / "l.csv", ids, given)
+        outcomes.append(invoke("task=digits", f"predictions={path}", "as=mine", "intervals=off", cwd=tmp_path))
+
+    assert ["74.91 %" in outcome.output for outcome in outcomes] == [True, False]
+    assert ["87.45 %" in outcome.output for outcome in outcomes] == [False, True]
+    records = sorted((record for record, _ in Store(tmp_path / "runs").records()[0]), key=lambda r: r.created_utc)
+    (board,) = boards_of(Store(tmp_path / "runs").records()[0])
+    assert [row.record.run_id for row in board.rows] == [records[1].run_id]
+    assert [(item.state, item.reason) for item in board.unranked] == [
+        ("replaced", f"replaced by {records[1].run_id}: it was handed in later")
+    ]
+
+
+def test_identical_predictions_are_one_record_and_said_so(tmp_path: Path, truth) -> None:
+    ids, labels = truth
+    first = write_labels(tmp_path / "first.csv", ids, labels)
+    again = write_labels(tmp_path / "again.csv", ids[::-1], labels[::-1])
+    settings = ("task=digits", "as=mine", "intervals=off")
+
+    invoke(*settings, f"predictions={first}", cwd=tmp_path)
+    outcome = invoke(*settings, f"predictions={again}", cwd=tmp_path)
+
+    record, _ = stored(tmp_path)
+    assert outcome.stderr == (
+        f"already stored: the same predictions were handed in on {record.created_utc[:10]} as {record.run_id}.\n"
+    )
+
+
+def test_predictions_that_a_later_hand_in_has_replaced_say_so(tmp_path: Path, truth) -> None:
+    ids, labels = truth
+    good, bad = write_labels(tmp_path / "g.csv", ids, labels), write_labels(tmp_path / "b.csv", ids, labels * 0)
+    settings = ("task=digits", "as=mine", "intervals=off")
+
+    invoke(*settings, f"predictions={good}", cwd=tmp_path)
+    first, _ = stored(tmp_path)
+    invoke(*settings, f"predictions={bad}", cwd=tmp_path)
+    outcome = invoke(*settings, f"predictions={good}", cwd=tmp_path)
+
+    (second,) = (record for record, _ in Store(tmp_path / "runs").records()[0] if record.run_id != first.run_id)
+    assert outcome.stderr == (
+        f"already stored: the same predictions were handed in on {first.created_utc[:10]} as {first.run_id}. "
+        f"{second.run_id} was handed in later and stands on the board; to rank both, give as= another name.\n"
+    )
+
+
+def test_the_key_of_a_hand_in_is_the_same_on_another_machine(tmp_path: Path, truth, monkeypatch) -> None:
+    ids, labels = truth
+    path = write_labels(tmp_path / "l.csv", ids, labels)
+
+    threads = RUN_KEYS["threads"]
+    for cores in (2, 64):
+        monkeypatch.setitem(RUN_KEYS, "threads", threads._replace(param=replace(threads.param, default=cores)))
+        invoke("task=digits", f"predictions={path}", "as=mine", "intervals=off", cwd=tmp_path)
+
+    assert len(Store(tmp_path / "runs").records()[0]) == 1
