@@ -47,7 +47,7 @@ def settings_of(record: Record) -> Settings:
         if name in config:
             settings[name] = config[name]
     if config.get("weights"):
-        settings["weights"] = config["weights"]
+        settings["weights file"] = config["weights"]
     return settings | _searched(config.get("search"))
 
 
@@ -85,7 +85,7 @@ def _differing(settings: Sequence[Mapping[str, str]]) -> set[str]:
 
 
 def _given(record: Record) -> set[str]:
-    return {_short(key, record.model.name) for key in record.config.get("given") or ()} | {"select", "weights"}
+    return {_short(key, record.model.name) for key in record.config.get("given") or ()} | {"select", "weights file"}
 
 
 def _order(records: Sequence[Record]) -> dict[str, int]:

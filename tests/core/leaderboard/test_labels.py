@@ -106,3 +106,12 @@ def test_different_configurations_have_different_names(requests):
         for other, theirs in zip(records, found, strict=True):
             if one.config["fit"] != other.config["fit"]:
                 assert own != theirs
+
+
+def test_runs_with_weights_from_two_files_are_told_apart_by_name_and_content():
+    config = {"given": [], "fit": FIT}
+    files = [f"{name}@{digit * 64}" for name, digit in (("best.pt", "0"), ("best.pt", "1"), ("last.pt", "1"))]
+
+    found = names(net(), *(make_record("net", params={"width": 16}, config={**config, "weights": f}) for f in files))
+
+    assert found[1:] == [f"weights file={file[:-52]}" for file in files]
