@@ -114,3 +114,12 @@ def did_you_mean(name: str, known: Iterable[str], most: int = 3) -> str:
     if not names:
         return ""
     return f" Known: {', '.join(names[:8])}{', ...' if len(names) > 8 else '.'}"
+
+
+def first_line(error: BaseException) -> str:
+    """Return what an error of foreign code says first, or its type when it says nothing, without a full stop.
+
+    >>> first_line(ValueError("no such layer.")), first_line(KeyError())
+    ('no such layer', 'KeyError')
+    """
+    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")

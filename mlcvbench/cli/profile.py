@@ -15,6 +15,7 @@ from mlcvbench.stdout import emit
 
 if TYPE_CHECKING:
     from mlcvbench.measure.conventions import Convention, Row
+    from mlcvbench.records.schema import OperationsInfo
 
 KEYS = {
     "model": "a method of `mlcvbench list models`, torchvision:NAME or timm:NAME",
@@ -34,8 +35,10 @@ LECTURE_UNITS = ("par K", "FLOPs M", "act MiB", "par MiB")
 
 @click.command("profile", cls=Command)
 @click.argument("settings", nargs=-1, metavar="model=NAME [KEY=VALUE]...")
-@click.option("--json", "as_json", is_flag=True, help="Print rows with exact numbers as JSON.")
-@click.option("--csv", "as_csv", is_flag=True, help="Print rows as CSV.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print exact numbers of one image as JSON, of the batch as batch_*."
+)
+@click.option("--csv", "as_csv", is_flag=True, help="Print CSV: macs of one image, FLOPs and memory of the batch.")
 def profile(settings: tuple[str, ...], as_json: bool, as_csv: bool) -> None:
     """Print a network's layers: structure, receptive field, activations, parameters, FLOPs and memory.
 
@@ -47,15 +50,15 @@ def profile(settings: tuple[str, ...], as_json: bool, as_csv: bool) -> None:
     the classifiers that only training needs are counted too.
     """
     request = _request(settings)
-    rows = _rows(request)
+    rows, operations = _rows(request)
     if as_json:
-        emit(json.dumps(_document(request, rows), indent=2))
+        emit(json.dumps(_document(request, rows, operations), indent=2))
     elif as_csv:
         _print_csv(request, rows)
     elif request["convention"] == "standard":
-        emit("\n".join(_standard_lines(request, rows)))
+        emit("\n".join(_standard_lines(request, rows, operations)))
     else:
-        emit("\n".join(_lecture_lines(request, rows)))
+        emit("\n".join([*_lecture_lines(request, rows), *_not_counted(operations)]))
 
 
 def _request(settings: Sequence[str]) -> dict[str, Any]:
@@ -97,31 +100,49 @@ def _number(key: str, text: str) -> int:
     return int(text)
 
 
-def _rows(request: dict[str, Any]) -> list[Row]:
+def _rows(request: dict[str, Any]) -> tuple[list[Row], OperationsInfo]:
     """Build the network, send one image through it and account for its layers."""
-    from mlcvbench.errors import MlcvbenchError
+    from mlcvbench.errors import MlcvbenchError, first_line
     from mlcvbench.measure.conventions import account
-    from mlcvbench.measure.layers import tabulate
+    from mlcvbench.measure.layers import tabulate_traced
     from mlcvbench.measure.networks import open_network, run_quietly
+    from mlcvbench.measure.operations import summarise
 
     name, image = request["model"], request["input"]
     sides = "x".join(map(str, image))
     try:
         with open_network(name, image, request["classes"], request["settings"]) as network:
-            layers = tabulate(network.module, run_quietly(network), image)
+            layers, trace = tabulate_traced(network.module, run_quietly(network), image)
     except MlcvbenchError:
         raise
     except Exception as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
-        raise RequestError(f"model {name!r} cannot run on input {sides}: {reason}.") from error
+        raise RequestError(f"model {name!r} cannot run on input {sides}: {first_line(error)}.") from error
     convention: Convention = request["convention"]
-    return account(layers, convention, request["batch"])
+    return account(layers, convention, request["batch"]), summarise([trace])
 
 
-def _document(request: dict[str, Any], rows: Sequence[Row]) -> dict[str, Any]:
+def _document(request: dict[str, Any], rows: Sequence[Row], operations: OperationsInfo) -> dict[str, Any]:
+    """Return the table as plain data: everything of one image, but for the keys that begin with `batch_`."""
+    *layers, total = (_row_document(row, request["batch"]) for row in rows)
+    if operations.macs is None:
+        total |= dict.fromkeys(("macs", "flops", "batch_flops"))
+    kept = {"macs", "flops", "coverage", "uncounted", "reason"}
+    return {
+        **request,
+        "input": list(request["input"]),
+        "operations": operations.model_dump(include=kept),
+        "rows": [*layers, total],
+    }
+
+
+def _row_document(row: Row, batch: int) -> dict[str, Any]:
     from dataclasses import asdict
 
-    return {**request, "input": list(request["input"]), "rows": [asdict(row) for row in rows]}
+    values = asdict(row)
+    for name in ("flops", "activation_bytes"):
+        values[f"batch_{name}"] = values[name]
+        values[name] //= batch
+    return values
 
 
 def _print_csv(request: dict[str, Any], rows: Sequence[Row]) -> None:
@@ -140,15 +161,17 @@ def _print_csv(request: dict[str, Any], rows: Sequence[Row]) -> None:
     emit(text.getvalue(), end="")
 
 
-def _standard_lines(request: dict[str, Any], rows: Sequence[Row]) -> list[str]:
+def _standard_lines(request: dict[str, Any], rows: Sequence[Row], operations: OperationsInfo) -> list[str]:
     """Lay the table out in 80 columns, with rounded numbers."""
     lines = [_standard_line("layer", "k/s/p", "output", "field", "jump", "activ", "params", "FLOPs", "act.B", "par.B")]
     for row in rows:
         structure = "/".join((row.kernel_hw, row.stride, row.padding)) if row.kernel_hw else ""
         numbers = (row.activations, row.params, row.flops, row.activation_bytes, row.parameter_bytes)
-        cells = (structure, row.shape, row.receptive_field, row.jump, *(_human(number) for number in numbers))
-        lines.append(_standard_line(_title(row), *cells))
-    return [*lines, "", *_footer(request, rows)]
+        shown = [_human(number) for number in numbers]
+        if row is rows[-1] and operations.macs is None:
+            shown[2] = "-"
+        lines.append(_standard_line(_title(row), structure, row.shape, row.receptive_field, row.jump, *shown))
+    return [*lines, "", *_footer(request, rows, operations)]
 
 
 def _title(row: Row) -> str:
@@ -163,17 +186,30 @@ def _standard_line(name: str, *cells: str) -> str:
     return f"{_short(name, room):{room}}{rest}"
 
 
-def _footer(request: dict[str, Any], rows: Sequence[Row]) -> list[str]:
+def _footer(request: dict[str, Any], rows: Sequence[Row], operations: OperationsInfo) -> list[str]:
     """Say what the numbers mean, and the exact totals."""
     total = rows[-1]
     sides = "x".join(map(str, request["input"]))
+    macs = "-" if operations.macs is None else f"{total.macs:,}"
     return [
         f"{_named(request)}, input {sides}:",
-        f"{total.params:,} parameters, {total.macs:,} MACs an image.",
+        f"{total.params:,} parameters, {macs} MACs an image.",
+        *_not_counted(operations),
         f"FLOPs = 2 MACs, bytes of float32 values; for a minibatch of {request['batch']}.",
         "field: pixels a side that one output value depends on, padding included;",
         "jump: pixels between neighbours. Blank where undefined.",
     ]
+
+
+def _not_counted(operations: OperationsInfo) -> list[str]:
+    """Say why there is no count, or which operators were not counted, in lines of 80 columns."""
+    import textwrap
+
+    from mlcvbench.records.display import uncounted_text
+
+    said = [f"MACs: {operations.reason}."] if operations.reason else []
+    said += [f"Not counted: {uncounted_text(operations)}."] if operations.uncounted else []
+    return [line for text in said for line in textwrap.wrap(text, LINE, break_on_hyphens=False)]
 
 
 def _named(request: dict[str, Any]) -> str:

@@ -138,6 +138,8 @@ def _row_json(row: Row, columns: list[Column]) -> dict[str, Any]:
         "pareto": row.front,
         "flags": list(row.flags),
         "notices": [notice.model_dump() for notice in row.notices],
+        "coverage": row.record.operations.coverage,
+        "uncounted": row.record.operations.uncounted,
         "seeds": list(row.seeds),
         "plugin": row.record.model.plugin,
         "plugin_version": row.record.model.plugin_version,

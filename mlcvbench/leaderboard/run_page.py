@@ -19,7 +19,7 @@ from mlcvbench.leaderboard.display import (
 from mlcvbench.leaderboard.export import shortened
 from mlcvbench.leaderboard.rows import Cell, Entry, Row, hardware_label
 from mlcvbench.leaderboard.run_settings import settings_of
-from mlcvbench.records.display import settings_text
+from mlcvbench.records.display import settings_text, uncounted_text
 from mlcvbench.records.doubts import doubts
 from mlcvbench.records.schema import LatencyInfo, Record
 
@@ -207,6 +207,8 @@ def _groups(record: Record) -> list[dict[str, Any]]:
                 "MACs": _maybe(operations.macs, prefixed) or operations.reason,
                 "FLOPs": _maybe(operations.flops, prefixed),
                 "counted by": _joined(operations.method, operations.tool),
+                "not counted": uncounted_text(operations) if operations.uncounted else None,
+                "layers": record.layers.reason if record.layers else None,
                 "parameters": _maybe(parameters.trainable + parameters.frozen, prefixed) if parameters else None,
                 "fitted size": _maybe(parameters.bytes, _megabytes) if parameters else None,
                 "peak memory": _maybe(peak.value, _megabytes) or memory.reason,

@@ -1,6 +1,6 @@
 """Take a network apart: one row a layer, with its shape, parameters and exact multiply-adds, read from a real forward.
 
-Hooks on every module bracket its call while `operations.tracing` counts. What a module computes itself (attention
+Hooks on every module bracket its call while `tracing` counts. What a module computes itself (attention
 written with functions, say) is its own row; what its children compute is theirs. Conventions are applied afterwards,
 in `conventions`.
 
@@ -15,9 +15,9 @@ from dataclasses import dataclass, replace
 from math import prod
 from typing import Any, Literal
 
-from mlcvbench.measure.operations import Trace, tracing
 from mlcvbench.measure.receptive import Fields
 from mlcvbench.measure.receptive_rules import following
+from mlcvbench.measure.tracing import Trace, tracing
 
 Kind = Literal["input", "conv", "fc", "pool", "norm", "other"]
 SILENT = (
@@ -87,6 +87,11 @@ def tabulate(module: Any, forward: Callable[[], Any], image: tuple[int, ...]) ->
     The first is the input, of shape `image` = (C, H, W). Parameters of a module that is never called (such as the
     projection inside torch's attention) count for the nearest module around it that is; shared ones count once.
     """
+    return tabulate_traced(module, forward, image)[0]
+
+
+def tabulate_traced(module: Any, forward: Callable[[], Any], image: tuple[int, ...]) -> tuple[list[Layer], Trace]:
+    """Return the layers as `tabulate` does, and what was seen of the whole forward."""
     import torch
 
     recorder = _Recorder(module)
@@ -102,7 +107,7 @@ def tabulate(module: Any, forward: Callable[[], Any], image: tuple[int, ...]) ->
             handle.remove()
         module.train(was_training)
     first = Layer("input", "Input", "input", 0, image[0], tuple(image[1:]), field=(1, 1), jump=(1, 1))
-    return [first, *recorder.layers()]
+    return [first, *recorder.layers()], trace
 
 
 @dataclass(slots=True)

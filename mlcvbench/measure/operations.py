@@ -1,63 +1,28 @@
 """Count the operations of one sample: analytically where the model can, else by tracing its real forward.
 
-The tracer is `torch.utils.flop_counter.FlopCounterMode`, which counts 2 FLOPs a multiply-add in convolutions, matrix
-products and attention, whatever dispatch path they take. Two things would make it lie, and are dealt with: torch's
-fused multi-head fast path hides attention (off while tracing), and a few products have no formula there (added below).
-What still has none is listed in `uncounted`.
+The tracer counts 2 FLOPs a multiply-add in convolutions, matrix products, recurrent layers and attention, whatever
+dispatch path they take (`tracing`, `formulas`). It is believed only after it has counted products whose cost is known
+(`known_products`), in every process and on every device it is used on. Operators that are no products are listed in
+`uncounted`, and `coverage` says which share of the work was counted. A product that no formula fits makes the count
+null: a count without it would be wrong.
 """
 
 from __future__ import annotations
 
-import contextlib
 import statistics
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from math import prod
+from collections.abc import Sequence
 from typing import Any
 
 from mlcvbench.contract.batch import Batch, take
 from mlcvbench.contract.model import Model
+from mlcvbench.errors import first_line
+from mlcvbench.measure.tracing import Trace, tracing
 from mlcvbench.records.schema import OperationsInfo
 
 DATA_DEPENDENT_SAMPLES = 32
 """Real inputs to average over where the cost depends on the input."""
-
-_NO_ARITHMETIC = """
-    _assert_async _local_scalar_dense _nested_tensor_size _reshape_alias _to_copy _unsafe_view alias arange
-    as_strided_ as_strided_copy bernoulli_ cat channel_shuffle clone col2im constant_pad_nd contiguous copy copy_
-    detach dropout embedding empty empty_like empty_permuted empty_strided equal eye fill_ flip full full_like
-    gather im2col index index_copy index_put index_put_ index_select is_same_size item lift_fresh lift_fresh_copy
-    linspace masked_select narrow_copy native_dropout new_empty new_empty_strided new_full new_ones new_zeros
-    nonzero normal_ ones ones_like pad pixel_shuffle pixel_unshuffle rand rand_like randint randn randn_like
-    randperm reflection_pad1d reflection_pad2d repeat repeat_interleave replication_pad2d reshape resize_ roll
-    scalar_tensor scatter scatter_ set_ slice_scatter split_with_sizes_copy stack tril triu unfold uniform_ where
-    zero_ zeros zeros_like
-"""
-NO_ARITHMETIC = frozenset(_NO_ARITHMETIC.split())
-"""aten operators that allocate, move or select numbers without computing any."""
-
-
-@dataclass
-class Trace:
-    """What was seen while tracing: counted FLOPs, and the calls and elements of operators that were not counted."""
-
-    counter: Any
-    calls: int = 0
-    uncounted: Counter[str] = field(default_factory=Counter)
-    uncounted_elements: int = 0
-
-    @property
-    def flops(self) -> int:
-        """FLOPs counted so far, 2 a multiply-add."""
-        return int(self.counter.get_total_flops())
-
-    @property
-    def coverage(self) -> float | None:
-        """Counted FLOPs as a share of those plus one operation an element that an uncounted operator touches."""
-        total = self.flops + self.uncounted_elements
-        return self.flops / total if total else None
 
 
 def count(model: Model, batch: Batch, samples: int = 1) -> OperationsInfo:
@@ -67,6 +32,13 @@ def count(model: Model, batch: Batch, samples: int = 1) -> OperationsInfo:
     standard deviation over samples divided by the mean. Never raises for a model that cannot be counted: `method` is
     None and `reason` says why.
     """
+    try:
+        return _count(model, batch, samples)
+    except Exception as error:  # noqa: BLE001 - foreign code under a tracer may raise anything; a count costs no run
+        return OperationsInfo(reason=f"it does not run while operations are counted ({first_line(error)})")
+
+
+def _count(model: Model, batch: Batch, samples: int) -> OperationsInfo:
     traces: list[Trace] = []
     for index in range(max(1, min(samples, len(batch)))):
         one = slice_batch(batch, index)
@@ -78,7 +50,6 @@ def count(model: Model, batch: Batch, samples: int = 1) -> OperationsInfo:
                 flops=None if given.macs is None else 2 * given.macs,
                 other_ops=dict(given.other_ops),
                 method="analytic",
-                coverage=None if given.macs is None else 1.0,
                 samples=1,
                 reason=given.reason,
             )
@@ -89,7 +60,7 @@ def count(model: Model, batch: Batch, samples: int = 1) -> OperationsInfo:
         with tracing() as trace:
             model.forward(inputs)
         traces.append(trace)
-    return _summarise(traces)
+    return summarise(traces)
 
 
 def count_module(module: Any, inputs: Any) -> OperationsInfo:
@@ -106,7 +77,7 @@ def count_module(module: Any, inputs: Any) -> OperationsInfo:
             call_module(module, inputs)
     finally:
         module.train(was_training)
-    return _summarise([trace])
+    return summarise([trace])
 
 
 def call_module(module: Any, inputs: Any) -> Any:
@@ -126,109 +97,48 @@ def slice_batch(batch: Batch, index: int) -> Batch:
     )
 
 
-def _summarise(traces: list[Trace]) -> OperationsInfo:
-    """Average traces of single samples; integers stay exact when all agree."""
+def summarise(traces: list[Trace]) -> OperationsInfo:
+    """Return what traces of single samples say: their average, exact where they agree; null where it is no count."""
     import torch
+
+    import mlcvbench
 
     if not any(trace.calls for trace in traces):
         return OperationsInfo(reason="the forward ran no torch operation and the model gives no formula")
+    uncounted = _mean_calls([trace.uncounted for trace in traces])
+    if reason := why_not(traces):
+        return OperationsInfo(uncounted=uncounted, samples=len(traces), reason=reason)
     flops = [trace.flops for trace in traces]
     mean = flops[0] if len(set(flops)) == 1 else round(statistics.fmean(flops))
-    uncounted: Counter[str] = Counter()
-    for trace in traces:
-        uncounted.update(trace.uncounted)
-    coverages = [trace.coverage for trace in traces if trace.coverage is not None]
+    coverages = [trace.coverage for trace in traces]
+    known = [share for share in coverages if share is not None]
     return OperationsInfo(
         macs=mean // 2,
         flops=2 * (mean // 2),
         method="traced",
-        tool=f"torch.utils.flop_counter {torch.__version__}",
-        coverage=statistics.fmean(coverages) if coverages else None,
-        uncounted={name: -(-calls // len(traces)) for name, calls in sorted(uncounted.items())},
+        tool=f"mlcvbench {mlcvbench.__version__}, torch.utils.flop_counter {torch.__version__}",
+        coverage=statistics.fmean(known) if len(known) == len(coverages) else None,
+        uncounted=uncounted,
         spread=statistics.pstdev(flops) / mean if len(traces) > 1 and mean else None,
         samples=len(traces),
     )
 
 
-@contextlib.contextmanager
-def tracing() -> Iterator[Trace]:
-    """Trace torch operators in this thread; the yielded `Trace` is right at each moment (layers read it live)."""
-    import torch
-    from torch.utils.flop_counter import FlopCounterMode
+def why_not(traces: Sequence[Trace]) -> str | None:
+    """Return why what was traced is no count: a product without a formula, or a tracer that miscounts."""
+    from mlcvbench.measure.known_products import miscounted
 
-    counter = FlopCounterMode(display=False, custom_mapping=_more_formulas())
-    trace = Trace(counter)
-    fast = torch.backends.mha.get_fastpath_enabled()
-    torch.backends.mha.set_fastpath_enabled(False)
-    try:
-        # The listener is outermost: it sees operators after the counter has taken composite ones apart.
-        with _listener(trace), counter:
-            yield trace
-    finally:
-        torch.backends.mha.set_fastpath_enabled(fast)
+    missing = _mean_calls([trace.products for trace in traces])
+    if missing:
+        listed = ", ".join(f"{name} ({calls} call{'s' * (calls > 1)})" for name, calls in missing.items())
+        return f"the multiply-adds of {listed} are not known; give them as the model's operations()"
+    devices = sorted({device for trace in traces for device in trace.devices})
+    return next((reason for device in devices if (reason := miscounted(device))), None)
 
 
-def _listener(trace: Trace) -> Any:
-    """Return a dispatch mode that notes each operator the counter has no formula for, with the elements it touches."""
-    import torch
-    from torch.utils._python_dispatch import TorchDispatchMode
-
-    counted = set(trace.counter.flop_registry)
-
-    def elements(values: Any) -> int:
-        leaves = torch.utils._pytree.tree_leaves(values)
-        return max((leaf.numel() for leaf in leaves if isinstance(leaf, torch.Tensor)), default=0)
-
-    class Listener(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's base is not typed
-        def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-            out = func(*args, **(kwargs or {}))
-            trace.calls += 1
-            packet = getattr(func, "_overloadpacket", func)
-            name = str(packet).split(".", 1)[-1]
-            if packet not in counted and not getattr(func, "is_view", False) and name not in NO_ARITHMETIC:
-                trace.uncounted[str(packet)] += 1
-                trace.uncounted_elements += max(elements((args, kwargs)), elements(out))
-            return out
-
-    return Listener()  # type: ignore[no-untyped-call]  # as above
-
-
-def _more_formulas() -> dict[Any, Callable[..., int]]:
-    """Return FLOP formulas of products that torch's own registry leaves out; each gets shapes in place of tensors."""
-    import torch
-
-    aten = torch.ops.aten
-
-    formulas: dict[Any, Callable[..., int]] = {
-        aten.mv: _first_matrix_flops,
-        aten.dot: _first_matrix_flops,
-        aten.vdot: _first_matrix_flops,
-        aten.addmv: _second_matrix_flops,
-        aten.addbmm: lambda *shapes, **_: 2 * prod(shapes[1]) * shapes[2][2],
-        aten.addr: lambda *shapes, **_: 2 * prod(shapes[1]) * prod(shapes[2]),
-        aten.mkldnn_rnn_layer: lambda *shapes, **_: _recurrent_flops(shapes[0], shapes[1:3]),
-        aten._cudnn_rnn: lambda *shapes, **_: _recurrent_flops(shapes[0], shapes[1]),
-    }
-    if "torchvision" in sys.modules and hasattr(torch.ops.torchvision, "deform_conv2d"):
-        formulas[torch.ops.torchvision.deform_conv2d] = _deformable_flops
-    return formulas
-
-
-def _first_matrix_flops(*shapes: Any, **_: Any) -> int:
-    """Count a matrix-vector or dot product: one multiply-add an element of the first factor."""
-    return 2 * int(prod(shapes[0]))
-
-
-def _second_matrix_flops(*shapes: Any, **_: Any) -> int:
-    """Count `c + A b`."""
-    return 2 * int(prod(shapes[1]))
-
-
-def _recurrent_flops(sequence: Any, weights: Any) -> int:
-    """Count a fused recurrent layer on (T, B, I): each weight matrix once a step; biases (one axis) are no products."""
-    return 2 * int(sequence[0] * sequence[1]) * sum(int(prod(shape)) for shape in weights if len(shape) == 2)
-
-
-def _deformable_flops(*shapes: Any, out_shape: Any, **_: Any) -> int:
-    """Count a deformable convolution like a plain one: sampling is interpolation, not counted."""
-    return 2 * int(prod(out_shape)) * int(prod(shapes[1][1:]))
+def _mean_calls(counters: list[Counter[str]]) -> dict[str, int]:
+    """Return the calls of each operator a sample, rounded up, by name."""
+    total: Counter[str] = Counter()
+    for counter in counters:
+        total.update(counter)
+    return {name: -(-calls // len(counters)) for name, calls in sorted(total.items())}

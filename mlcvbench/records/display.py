@@ -10,7 +10,7 @@ from mlcvbench.records.doubts import doubts
 from mlcvbench.records.units import count, seconds, size
 
 if TYPE_CHECKING:  # the schema shows its records with this module
-    from mlcvbench.records.schema import LatencyInfo, Metric, Record, SelectionInfo, TrialInfo
+    from mlcvbench.records.schema import LatencyInfo, Metric, OperationsInfo, Record, SelectionInfo, TrialInfo
 
 Row = tuple[str, str, str]
 STAGES = ("end_to_end", "preprocess", "forward", "postprocess")
@@ -140,6 +140,10 @@ def _cost_rows(record: Record) -> Iterator[Row]:
     yield "cost", "MACs / FLOPs", _operations(operations.macs, operations.flops, operations.reason)
     for name, number in operations.other_ops.items():
         yield "cost", name, count(number)
+    if operations.uncounted:
+        yield "cost", "not counted", uncounted_text(operations)
+    if record.layers is not None and record.layers.reason and record.layers.reason != operations.reason:
+        yield "cost", "layers", f"- ({record.layers.reason})"
     if record.parameters is not None:
         parameters = record.parameters
         yield "cost", "parameters", f"{parameters.trainable:,} trainable, {size(parameters.bytes)} fitted"
@@ -156,6 +160,19 @@ def _ends(timing: LatencyInfo) -> str:
     if timing.low is None or timing.high is None:
         return ""
     return f" [{seconds(timing.low)}, {seconds(timing.high)}]"
+
+
+def uncounted_text(operations: OperationsInfo) -> str:
+    """Return which operators were not counted, with their calls, and about which share of the work they are.
+
+    >>> from mlcvbench.records.schema import OperationsInfo
+    >>> uncounted_text(OperationsInfo(macs=8, coverage=0.9684, uncounted={"aten.gelu": 12, "aten.add": 1}))
+    'about 3.2 % of the work: aten.gelu 12 calls, aten.add 1 call'
+    """
+    calls = ", ".join(f"{name} {calls} call{'s' * (calls > 1)}" for name, calls in operations.uncounted.items())
+    if operations.coverage is None:
+        return f"an unknown share of the work: {calls}"
+    return f"about {100 * (1 - operations.coverage):.2g} % of the work: {calls}"
 
 
 def _operations(macs: int | None, flops: int | None, reason: str | None) -> str:

@@ -81,7 +81,12 @@ class Metric(Part):
 
 
 class OperationsInfo(Part):
-    """Operations of one sample; 1 MAC = 2 FLOPs. `method`: traced, analytic or null with `reason`."""
+    """Operations of one sample; 1 MAC = 2 FLOPs. `method`: traced, analytic or null with `reason`.
+
+    `uncounted`: calls of operators that compute and are no products, such as activations. `coverage`: the counted
+    FLOPs as a share of those and of an estimate of what the uncounted operators took (`docs/costs.md`); null where one
+    of them has no estimate, and of a formula. Records whose `tool` is torch's counter alone hold an older estimate.
+    """
 
     macs: int | None = None
     flops: int | None = None

@@ -11,6 +11,7 @@ from support.records import failed_record, make_record, write_runs
 
 from mlcvbench.leaderboard import export
 from mlcvbench.leaderboard.build import read_boards
+from mlcvbench.records.schema import OperationsInfo
 
 HOSTILE = [
     '=HYPERLINK("http://evil.example","x")',
@@ -62,6 +63,23 @@ def test_the_json_says_what_each_column_is_and_why_a_value_is_null(tmp_path):
     }
     assert data["unranked"][0]["reason"] == "timeout in fit: ran past 60 s"
     assert json.loads(json.dumps(data, allow_nan=False)) == data
+
+
+def test_a_row_of_the_json_lists_what_its_count_leaves_out(tmp_path):
+    counted = OperationsInfo(macs=8, flops=16, method="traced", coverage=0.9, uncounted={"aten.relu": 2})
+
+    (row,) = export.to_json(board_of(tmp_path, make_record("cnn", operations=counted)))["rows"]
+
+    assert (row["coverage"], row["uncounted"]) == (0.9, {"aten.relu": 2})
+
+
+def test_a_cost_that_could_not_be_had_has_its_reason_in_the_json(tmp_path):
+    reason = "the multiply-adds of a.b (1 call) are not known"
+
+    (row,) = export.to_json(board_of(tmp_path, make_record("cnn", operations=OperationsInfo(reason=reason))))["rows"]
+
+    assert row["values"]["macs"]["value"] is None
+    assert row["values"]["macs"]["reason"] == row["values"]["flops"]["reason"] == reason
 
 
 def test_the_markdown_is_a_page_of_its_own(tmp_path):

@@ -11,8 +11,10 @@ from support.hand_counts import COUNTS
 from torch import nn
 from torch.nn.functional import scaled_dot_product_attention as attend
 
+import mlcvbench
 from mlcvbench.contract import Batch, Operations, Problem, TorchModel
-from mlcvbench.measure.operations import count, count_module, tracing
+from mlcvbench.measure.operations import count, count_module
+from mlcvbench.measure.tracing import tracing
 
 FIXTURE = json.loads((Path(__file__).parents[2] / "fixtures/operations/macs.json").read_text())
 TORCHVISION = {
@@ -64,7 +66,7 @@ def test_the_tracer_counts_known_networks_exactly(library: str, name: str) -> No
     assert info.macs == FIXTURE[name]
     assert info.flops == 2 * FIXTURE[name]
     assert info.method == "traced"
-    assert 0.97 < info.coverage < 1
+    assert 0.93 < info.coverage < 1
 
 
 @pytest.mark.parametrize("inference", [True, False])
@@ -156,13 +158,13 @@ def test_what_is_not_counted_is_listed_with_its_calls_and_lowers_the_coverage() 
 
     info = count_module(net, torch.zeros(1, 1, 6, 6))
 
-    # elements touched: 32 each by normalisation and both activations, 32 read by the pooling
+    # 32 elements each: normalisation takes two operations, both activations one, the pooling reads each once
     assert info.uncounted == {
         "aten._native_batch_norm_legit_no_training": 1,
         "aten.max_pool2d_with_indices": 1,
         "aten.relu": 2,
     }
-    assert info.coverage == pytest.approx(576 / (576 + 4 * 32))
+    assert info.coverage == pytest.approx(576 / (576 + 5 * 32))
 
 
 def test_moving_numbers_around_is_no_operation() -> None:
@@ -174,6 +176,99 @@ def test_moving_numbers_around_is_no_operation() -> None:
 
     assert info.uncounted == {}
     assert info.coverage == 1.0
+
+
+def test_multi_head_attention_counts_its_attention() -> None:
+    heads, tokens = nn.MultiheadAttention(4, 2, batch_first=True), torch.zeros(1, 16, 4)
+
+    # projections in and out of 16 tokens of 4 numbers, then two products of 16 by 16 by 4
+    assert count_module(heads, (tokens, tokens, tokens)).macs == 16 * 4 * (12 + 4) + 2 * 16 * 16 * 4
+
+
+@pytest.mark.slow
+def test_a_small_vision_transformer_counts_its_attention() -> None:
+    import timm
+
+    network = timm.create_model("vit_tiny_patch16_224", pretrained=False)
+
+    assert count_module(network, torch.zeros(1, 3, 224, 224)).macs == 1_253_683_200
+
+
+def test_a_product_without_a_formula_makes_the_count_null() -> None:
+    class Sparse(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.sparse.mm(torch.eye(4).to_sparse(), x)
+
+    info = count_module(nn.Sequential(nn.Linear(3, 3), Sparse(), Sparse()), torch.zeros(4, 3))
+
+    assert (info.macs, info.flops, info.method, info.coverage) == (None, None, None, None)
+    assert info.uncounted == {"aten._sparse_addmm": 2}
+    assert info.reason == (
+        "the multiply-adds of aten._sparse_addmm (2 calls) are not known; give them as the model's operations()"
+    )
+
+
+def test_an_operator_of_a_stranger_may_be_a_product() -> None:
+    @torch.library.custom_op("mlcvbench_tests::twice", mutates_args=())
+    def twice(x: torch.Tensor) -> torch.Tensor:
+        return x + x
+
+    class Twice(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return twice(x)
+
+    info = count_module(nn.Sequential(nn.Linear(3, 3), Twice()), torch.zeros(4, 3))
+
+    assert info.macs is None
+    assert info.reason == (
+        "the multiply-adds of mlcvbench_tests.twice (1 call) are not known; give them as the model's operations()"
+    )
+
+
+def test_the_share_is_unknown_where_an_operators_work_is() -> None:
+    class Inverse(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.linalg.inv(x + torch.eye(3))
+
+    info = count_module(nn.Sequential(nn.Linear(3, 3), Inverse()), torch.zeros(3, 3))
+
+    assert info.macs == 27
+    assert info.coverage is None
+    assert info.uncounted == {"aten.add": 1, "aten.linalg_inv_ex": 1}
+
+
+def test_counting_never_raises() -> None:
+    class Failing(Net):
+        def forward(self, inputs: Any) -> Any:
+            raise RuntimeError("no kernel for this.\nSee the manual.")
+
+    info = count(Failing(PROBLEM), batch_of([0]))
+
+    assert (info.macs, info.method) == (None, None)
+    assert info.reason == "it does not run while operations are counted (no kernel for this)"
+
+
+def test_a_formula_of_the_model_that_fails_costs_the_count_only() -> None:
+    class Wrong(Net):
+        def operations(self, inputs: Any) -> Operations:
+            raise KeyError("patches")
+
+    assert count(Wrong(PROBLEM), batch_of([0])).reason == ("it does not run while operations are counted ('patches')")
+
+
+def test_inputs_that_need_gradients_are_counted() -> None:
+    class Tokens(nn.Module):
+        """Adds a parameter to its input, as class tokens are, between modules."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.token = nn.Parameter(torch.zeros(1, 1, 4))
+            self.first, self.second = nn.Linear(4, 4), nn.Linear(4, 4)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.second(self.token.expand(len(x), 1, 4)) + self.first(x)
+
+    assert count_module(Tokens(), torch.zeros(1, 1, 4)).macs == 32
 
 
 def test_the_batch_counts_and_training_mode_is_restored() -> None:
@@ -215,7 +310,7 @@ def test_a_torch_model_is_traced_on_one_sample() -> None:
     info = count(Net(PROBLEM), batch_of([0, 0, 0]))
 
     assert (info.macs, info.flops, info.samples, info.spread) == (32, 64, 1, None)
-    assert info.tool.startswith("torch.utils.flop_counter 2.")
+    assert info.tool == f"mlcvbench {mlcvbench.__version__}, torch.utils.flop_counter {torch.__version__}"
 
 
 def test_a_cost_that_depends_on_the_input_is_averaged_with_its_spread() -> None:

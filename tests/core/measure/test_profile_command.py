@@ -84,6 +84,56 @@ def test_json_holds_exact_integers() -> None:
     assert total["flops"] == 2 * total["macs"]
 
 
+@pytest.mark.parametrize("convention", ["standard", "table", "notes"])
+def test_json_is_of_one_image_and_says_what_is_of_the_batch(convention: str) -> None:
+    one = json.loads(output("model=alexnet", "--json", "batch=1", f"convention={convention}"))["rows"]
+    many = json.loads(output("model=alexnet", "--json", "batch=32", f"convention={convention}"))["rows"]
+
+    for single, row in zip(one, many, strict=True):
+        names = [name for name in row if not name.startswith("batch_")]
+        assert {name: row[name] for name in names} == {name: single[name] for name in names}
+        assert row["batch_flops"] == 32 * row["flops"]
+        assert row["batch_activation_bytes"] == 32 * row["activation_bytes"]
+    if convention == "standard":
+        assert all(row["flops"] == 2 * row["macs"] for row in many)
+
+
+def test_attention_is_counted_and_the_rest_listed() -> None:
+    lines = output("model=torchvision:vit_b_16", "batch=1").splitlines()
+    document = json.loads(output("model=torchvision:vit_b_16", "--json"))
+
+    assert "86,567,656 parameters, 17,563,828,224 MACs an image." in lines
+    at = next(place for place, line in enumerate(lines) if line.startswith("Not counted: about 0.11 % of the work: "))
+    assert " ".join(lines[at : at + 2]).endswith(
+        "aten.add 25 calls, aten.div 1 call, aten.gelu 12 calls, aten.native_layer_norm 25 calls, aten.sub 1 call."
+    )
+    assert document["operations"]["macs"] == document["rows"][-1]["macs"] == 17_563_828_224
+    assert document["operations"]["uncounted"]["aten.gelu"] == 12
+    assert document["operations"]["coverage"] == pytest.approx(0.9989, abs=1e-4)
+
+
+def test_networks_whose_tokens_are_parameters_are_profiled() -> None:
+    assert total_of("model=timm:pit_ti_224")["macs"] == 699_059_456
+    assert total_of("model=timm:cait_xxs24_224")["macs"] == 2_523_475_200
+
+
+def test_a_product_that_nobody_can_count_leaves_no_total(monkeypatch: pytest.MonkeyPatch) -> None:
+    from mlcvbench.measure import tracing
+
+    known = tracing.formulas()
+    monkeypatch.setattr(tracing, "formulas", lambda: {**known, "aten.addmm": lambda args, out: None})
+
+    lines = output("model=alexnet", "batch=1").splitlines()
+    document = json.loads(output("model=alexnet", "--json"))
+
+    reason = "the multiply-adds of aten.addmm (3 calls) are not known; give them as the model's operations()"
+    assert next(line for line in lines if line.startswith("total")).split()[3:4] == ["-"]
+    assert "62,378,344 parameters, - MACs an image." in lines
+    assert f"MACs: {reason}." in " ".join(lines)
+    assert (document["operations"]["macs"], document["operations"]["reason"]) == (None, reason)
+    assert document["rows"][-1]["macs"] is None
+
+
 def test_a_registered_method_is_profiled_by_its_name() -> None:
     text = output("model=small_cnn", "input=1x28x28", "classes=10")
 
