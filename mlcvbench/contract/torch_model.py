@@ -69,7 +69,8 @@ class TorchModel(Model):
         if self.device.type != "cpu":
             tensor = tensor.to(self.torch_device, non_blocking=True)  # (B, H, W[, 3])
         channels_first = tensor.unsqueeze(1) if tensor.ndim == 3 else tensor.permute(0, 3, 1, 2)
-        return channels_first.to(torch.float32).div_(255.0)  # (B, C, H, W)
+        # in the order of its axes, as every loader hands images over: networks may view their maps
+        return channels_first.to(torch.float32, memory_format=torch.contiguous_format).div_(255.0)  # (B, C, H, W)
 
     def forward(self, inputs: Any) -> Any:
         import torch

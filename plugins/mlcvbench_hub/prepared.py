@@ -43,6 +43,7 @@ class HubClassifier(NetworkClassifier):
     """
 
     FIT: ClassVar[Settings] = HUB_FIT
+    CHANNELS_LAST: ClassVar[bool | None] = None
     LIBRARY: ClassVar[str]
 
     def __init__(self, problem: Problem, name: str, pretrained: bool = False, size: int | None = None) -> None:

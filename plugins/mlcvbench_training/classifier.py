@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from mlcvbench.contract import FitContext, FitReport, Problem, Split, TorchModel
 from mlcvbench.errors import DataError
+from mlcvbench_training.layout import runs_channels_last, to_channels_last
 from mlcvbench_training.loop import examples_of, train_network
 from mlcvbench_training.seeding import seeded
 from mlcvbench_training.settings import Settings
@@ -23,10 +24,12 @@ class NetworkClassifier(TorchModel):
 
     `size`: images are resized to size x size pixels (bilinear, antialiased) inside the network, so that the resize is
     trained through and timed; 0 takes them as they come. `SMALLEST`: the least side that the network can reduce;
-    `FIT`: how it is trained by default.
+    `FIT`: how it is trained by default. `CHANNELS_LAST`: whether its weights are brought into that memory order, which
+    trains a quarter faster on CPUs; False for a network that views its maps as vectors, None to find out.
     """
 
     SMALLEST: ClassVar[int] = 1
+    CHANNELS_LAST: ClassVar[bool | None] = True
     FIT: ClassVar[Settings] = Settings()
 
     def __init__(self, problem: Problem, *, size: int = 0, **params: Any) -> None:
@@ -76,7 +79,6 @@ class NetworkClassifier(TorchModel):
             raise too_small(self._name, self.smallest, self.side)
 
     def build(self) -> nn.Module:
-        import torch
         from torch import nn
 
         self.check_size()
@@ -84,7 +86,11 @@ class NetworkClassifier(TorchModel):
         # where the size is not known, the images of a split may have any
         if self.size and self.problem.inputs["image"].shape[:2] != (self.size, self.size):
             module = nn.Sequential(_resize(self.size), module)
-        return module.to(memory_format=torch.channels_last)  # trains a quarter faster on CPUs
+        if self.CHANNELS_LAST or (
+            self.CHANNELS_LAST is None and runs_channels_last(module, (self.channels, *self.input_size))
+        ):
+            to_channels_last(module)
+        return module
 
     def fit(self, train: Split, val: Split | None, ctx: FitContext) -> FitReport:
         examples = examples_of(train, self.torch_device)

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from mlcvbench.contract import ArraySplit, Device, InputSpec, Problem, TorchModel
+from mlcvbench.contract import ArraySplit, Batch, Device, InputSpec, Problem, TorchModel
 from mlcvbench.errors import DataError, RecordError
 
 PROBLEM = Problem("classification", ("a", "b"), {"image": InputSpec((4, 4))})
@@ -38,6 +38,26 @@ def test_grey_and_colour_images_become_channels_first_floats_in_0_1(batch) -> No
     assert colour_tensor.shape == (2, 3, 4, 6)
     assert grey_tensor.dtype == torch.float32
     assert colour_tensor.max() == 1.0
+
+
+def test_images_lie_in_the_order_of_their_axes_so_that_networks_may_view_their_maps() -> None:
+    class Viewing(TorchModel):
+        def build(self) -> nn.Module:
+            class Net(nn.Module):
+                def __init__(self) -> None:
+                    super().__init__()
+                    self.conv = nn.Conv2d(3, 4, 3)
+
+                def forward(self, x):
+                    return self.conv(x).view(len(x), -1)
+
+            return Net()
+
+    images = np.zeros((2, 6, 6, 3), np.uint8)
+
+    scores = Viewing(PROBLEM).predict(Batch(np.array(["a", "b"]), {"image": images}))["scores"]
+
+    assert scores.shape == (2, 64)
 
 
 def test_predict_is_in_eval_mode_and_leaves_no_gradient(batch) -> None:
