@@ -59,8 +59,8 @@ def evaluate(  # noqa: PLR0913 - keyword-only settings of a public function
     from mlcvbench import live, runner
 
     config = _live_config(task, data, device=device, batch=batch, limit=limit, intervals=intervals, time=time)
-    loaded = assembly.load_data(config)
-    wrapped = live.wrap(model, loaded.problem, assembly.device_of(config), name, preprocess)
+    where = assembly.device_of(config)
+    wrapped = live.wrap(model, assembly.load_data(config).problem, where, name, preprocess)
     config = replace(config, model=wrapped.info.name)
     with _kept_in_eval_mode(model):
         if out is None:

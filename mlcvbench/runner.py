@@ -3,7 +3,7 @@
 A run that chooses its settings does so between resolve and fit.
 
 Each stage is one function; accuracy, operations, memory and latency are separate passes. A failing stage ends the run
-with a record that names it; nothing here raises but an interrupt.
+with a record that names it, but for the cost passes, which cost themselves; nothing here raises but an interrupt.
 """
 
 from __future__ import annotations
@@ -14,17 +14,15 @@ from typing import TYPE_CHECKING
 
 from mlcvbench import assembly, history_plot, latency_plot, scoring
 from mlcvbench.config import RunConfig
-from mlcvbench.contract import Array, LoadedData, Model, Outcome, Predictions, Problem, Scorer, Split, Task
+from mlcvbench.contract import LoadedData, Model, Outcome, Predictions, Problem, Scorer, Split, Task
+from mlcvbench.costs import Measured, measure_costs
 from mlcvbench.draft import Draft
-from mlcvbench.fitting import Fitted, Progress, obtain_model
-from mlcvbench.npz import write_npz
+from mlcvbench.fitting import Progress, obtain_model
 from mlcvbench.predicting import batch_size, predict, silent
 from mlcvbench.records.schema import ModelInfo, PlotInfo, Record
 
 if TYPE_CHECKING:
     from mlcvbench.trials import Watch
-
-LATENCY_FILE = "latency.npz"
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,43 +133,3 @@ def draw(
     if not plots:
         folder.rmdir()
     return tuple(PlotInfo(file=plot.file, title=plot.title, alt=plot.alt) for plot in plots)
-
-
-@dataclass(frozen=True, slots=True)
-class Measured:
-    """What the cost passes work on: the fitted model, and the accuracy pass they must agree with."""
-
-    fitted: Fitted
-    task: Task
-    problem: Problem
-    test: Split
-    predictions: Predictions
-    batch: int
-
-
-def measure_costs(config: RunConfig, folder: Path, draft: Draft, subject: Measured) -> dict[str, Array]:
-    """Count operations; then, unless `time=off`, measure memory and latency and make the honesty checks.
-
-    Returns the raw latencies, nanoseconds by stage.
-    """
-    from mlcvbench import measure
-
-    model, test = subject.fitted.model, subject.test
-    with draft.stage("operations"):
-        one = next(iter(test.inputs(1)))
-        draft.parts["operations"] = measure.count_operations(model, one)
-        draft.parts["layers"] = measure.tabulate_layers(model, one, draft.parts["operations"])
-    if config.time == "off":
-        return {}
-    with draft.stage("memory"):
-        draft.parts["memory"] = measure.measure_memory(config, subject.fitted.weights)
-    with draft.stage("latency"):
-        result = measure.measure_time(config, model, test, subject.fitted.weights)
-        draft.parts |= {"latency": result.latency, "throughput": result.throughput, "yardstick": result.yardstick}
-        draft.note_gpu(result.gpu)
-        write_npz(folder / LATENCY_FILE, result.samples)
-    with draft.stage("checks"):
-        draft.parts["checks"] = measure.check_honesty(
-            model, test, subject.predictions, subject.task, subject.problem, subject.batch
-        )
-    return result.samples

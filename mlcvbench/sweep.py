@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from mlcvbench import describing
+from mlcvbench.assembly import resolve_device
 from mlcvbench.config import RunConfig
 from mlcvbench.errors import StoreError
 from mlcvbench.interrupts import Interrupted, catch_interrupts, deferred
@@ -131,7 +132,9 @@ class _Sweep:
         self._skipped: set[int] = set()
 
     def prepare(self) -> None:
-        """Refuse what can be refused before the first fit: an unwritable folder, unreadable data."""
+        """Refuse what can be refused before the first fit: an absent device, an unwritable folder, unreadable data."""
+        for device in {config.device for config in self._configs}:
+            resolve_device(device)
         self._store.ensure_writable()
         self._store.clean_stale()
         describing.forget()

@@ -77,6 +77,14 @@ def measure_time(config: RunConfig, model: Model, split: Split, weights: Path | 
     )
 
 
+def untimed(reason: str) -> TimingResult:
+    """Return a result without numbers that says why."""
+    from mlcvbench.measure import latency
+
+    result = latency.refused(reason)
+    return TimingResult(result.latency, result.throughput, YardstickInfo(reason=reason), {})
+
+
 def _publish(config: RunConfig, model: Model, split: Split, weights: Path | None, profile: Any) -> Any:
     from mlcvbench.measure import latency, publish
     from mlcvbench.measure.isolated import ProbeFailedError

@@ -12,8 +12,11 @@ import numpy as np
 
 from mlcvbench.contract import Batch, Model, Predictions, Problem, Split, Task
 from mlcvbench.contract.batch import Array, Column, take
+from mlcvbench.errors import first_line
 from mlcvbench.records.schema import CheckInfo
+from mlcvbench.scrubbing import scrub
 
+CHECKS = ("timed_equals_scored", "deterministic", "batch_invariant", "no_replay_cache")
 SAMPLES = 64
 RELATIVE, DECISIONS = 1e-4, 0.999
 REPLAYED, REPLAYS, FASTER = 8, 5, 1.2
@@ -42,16 +45,31 @@ def honesty(
     count = min(SAMPLES, len(split))
     blocks = list(split.inputs(batch_size, _whole_blocks(count, batch_size, len(split))))
     first = _first(_predict(model, blocks, task, problem), count)
-    second = _first(_predict(model, blocks, task, problem), count)
     singles = list(split.inputs(1, np.arange(count)))
-    alone = _predict(model, singles, task, problem)
     scored = _first(accuracy_predictions, count)
+
+    def again() -> Predictions:
+        return _first(_predict(model, blocks, task, problem), count)
+
     return {
         "timed_equals_scored": _identical(first, scored, "the timed stages", "the accuracy pass"),
-        "deterministic": _identical(second, first, "a second pass", "the first"),
-        "batch_invariant": agree(alone, first),
-        "no_replay_cache": no_replay_cache(model, singles, clock=clock),
+        "deterministic": _made(lambda: _identical(again(), first, "a second pass", "the first")),
+        "batch_invariant": _made(lambda: agree(_predict(model, singles, task, problem), first)),
+        "no_replay_cache": _made(lambda: no_replay_cache(model, singles, clock=clock)),
     }
+
+
+def not_made(reason: str) -> dict[str, CheckInfo]:
+    """Return all checks as not made, with the reason."""
+    return {name: CheckInfo(passed=None, detail=reason) for name in CHECKS}
+
+
+def _made(check: Callable[[], CheckInfo]) -> CheckInfo:
+    """Return the outcome of a check, or why it could not be made."""
+    try:
+        return check()
+    except Exception as error:  # noqa: BLE001 - a method may fail at batch 1 and not at 64; the other checks are made
+        return CheckInfo(passed=None, detail=scrub(f"it could not be made: {first_line(error)}"))
 
 
 def _whole_blocks(count: int, size: int, total: int) -> Array:

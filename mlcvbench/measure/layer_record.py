@@ -7,6 +7,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from mlcvbench.contract import Batch, Model, TorchModel
+from mlcvbench.errors import first_line
 from mlcvbench.limits import MAX_LAYER_ROWS
 from mlcvbench.records.schema import LayersInfo, OperationsInfo
 
@@ -23,13 +24,14 @@ def layers_of(model: Model, batch: Batch, operations: OperationsInfo) -> LayersI
     Rows sum to the model's parameters and to the MACs that were traced; where they cannot, there are none and
     `reason` says why.
     """
-    if not isinstance(model, TorchModel) or operations.method != "traced":
+    if not isinstance(model, TorchModel):
         return None
+    if operations.method != "traced":
+        return LayersInfo(reason=operations.reason or "its operations are counted by a formula")
     try:
         rows = _tabulated(model, batch)
     except Exception as error:  # noqa: BLE001 - hooks run foreign code; a table is no reason to lose a run
-        said = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        return LayersInfo(reason=f"its forward does not run under hooks: {said}")
+        return LayersInfo(reason=f"its forward does not run under hooks: {first_line(error)}")
     counted = model.parameters()
     return _info(rows, counted.trainable + counted.frozen, operations.macs or 0)
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from mlcvbench.assembly import resolve_device
 from mlcvbench.config import RunConfig
 from mlcvbench.errors import OverrideError, RequestError, StoreError, did_you_mean
 from mlcvbench.holdout import DEFAULT_SHARE
@@ -93,6 +94,8 @@ def plan_study(kind: Kind, words: Sequence[str], registry: Registry | None = Non
     if "model" not in pairs:
         raise RequestError("a study needs model=NAME.")
     configs = plan([f"{key}={value}" for key, value in pairs.items()], registry).configs
+    for config in configs:
+        resolve_device(config.device)
     _check_alike(configs)
     study = _capacity(configs, own) if kind == "capacity" else _bias_variance(configs, own)
     if len(study.jobs) > MAX_FITS:

@@ -16,7 +16,7 @@ from support.records import failed_record, make_record
 
 from mlcvbench import hookimpl
 from mlcvbench.config import Definition, RunConfig
-from mlcvbench.errors import DataError, StoreError
+from mlcvbench.errors import DataError, RequestError, StoreError
 from mlcvbench.interrupts import Interrupted, catch_interrupts, deferred
 from mlcvbench.records import claims
 from mlcvbench.records.store import Store, run_name
@@ -124,6 +124,17 @@ def test_a_folder_that_cannot_be_written_is_refused_before_the_first_run(tmp_pat
 
     assert fake.calls == []
     assert caught.value.exit_code == 2
+
+
+def test_a_device_that_is_not_here_is_refused_before_anything_is_written(store, monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    asked = [RunConfig(DEFINITION, "majority"), RunConfig(DEFINITION, "knn", device="cuda")]
+
+    with pytest.raises(RequestError) as error:
+        run_sweep(asked, store, submit=Fake())
+
+    assert str(error.value) == "device=cuda: no CUDA device is available here; use device=cpu or device=auto."
+    assert not store.root.exists()
 
 
 def test_data_that_cannot_be_read_is_refused_before_the_first_run(store, monkeypatch):

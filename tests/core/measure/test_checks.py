@@ -108,6 +108,29 @@ def test_a_model_that_changes_its_mind_is_not_deterministic() -> None:
     assert results(Restless(FakeClock()), images(100))["deterministic"] is False
 
 
+class Lonely(TimedModel):
+    """Cannot answer one image alone."""
+
+    def forward(self, inputs: Any) -> Any:
+        if len(inputs) == 1:
+            raise RuntimeError("expected more than 1 value per channel\nwhen training")
+        return super().forward(inputs)
+
+
+def test_checks_that_cannot_be_made_say_why_and_the_others_are_made() -> None:
+    model, split = Lonely(FakeClock()), images(100)
+
+    checks = honesty(model, split, scored(model, split, 16), ScoresTask(), PROBLEM, 16, clock=model.clock)
+
+    why = "it could not be made: expected more than 1 value per channel"
+    assert {name: check.passed for name, check in checks.items()} == {
+        **ALL,
+        "batch_invariant": None,
+        "no_replay_cache": None,
+    }
+    assert checks["batch_invariant"].detail == checks["no_replay_cache"].detail == why
+
+
 class Normalising(TimedModel):
     """Subtracts the batch's own mean, as a network left in training mode does."""
 

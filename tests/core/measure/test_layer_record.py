@@ -129,7 +129,7 @@ def test_a_deep_network_is_grouped_by_module():
     assert len(dumps(info.model_dump())) < 64_000
 
 
-def test_no_torch_network_and_a_formula_have_no_layers():
+def test_no_torch_network_has_no_layers_and_a_formula_says_why():
     class Formula(Net):
         def operations(self, inputs):
             return Operations(macs=5)
@@ -139,8 +139,22 @@ def test_no_torch_network_and_a_formula_have_no_layers():
 
     counted = count(Net(small()), BATCH)
 
-    assert layers(Formula(small())) is None
+    assert layers(Formula(small())) == LayersInfo(reason="its operations are counted by a formula")
     assert layers_of(Other(), BATCH, counted) is None
+
+
+def test_a_network_that_cannot_be_counted_has_no_layers_for_the_same_reason():
+    class Sparse(nn.Module):
+        def forward(self, x):
+            return torch.sparse.mm(torch.eye(1).to_sparse(), x)
+
+    model = Net(nn.Sequential(nn.Flatten(), nn.Linear(SIDE * SIDE, 2), Sparse()))
+
+    info = layers(model)
+
+    assert info.name == ()
+    assert info.reason == count(model, BATCH).reason
+    assert info.reason.startswith("the multiply-adds of aten._sparse_addmm (1 call) are not known")
 
 
 def test_layers_that_sum_to_more_than_was_counted_are_not_kept():

@@ -1,0 +1,77 @@
+"""What measuring fails at costs a run that measurement and nothing else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from support.runs import config_for
+
+from mlcvbench import measure, runner
+from mlcvbench.records.display import to_text
+from mlcvbench.records.schema import Record
+
+REASON = "it could not be measured: the sensor is not there"
+PASSES = {
+    "count_operations": "operations",
+    "tabulate_layers": "operations",
+    "measure_memory": "memory",
+    "measure_time": "latency",
+    "check_honesty": "checks",
+}
+
+
+def broken_run(monkeypatch: pytest.MonkeyPatch, folder: Path, function: str, error: BaseException) -> Record:
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(measure, function, fail)
+    return runner.execute(config_for("model=knn", "time=quick", "limit=20"), folder)
+
+
+def reasons(record: Record) -> dict[str, set[str | None]]:
+    return {
+        "operations": {record.operations.reason},
+        "memory": {record.memory.reason},
+        "latency": {stage.reason for stage in record.latency.values()} | {record.throughput.reason},
+        "checks": {check.detail for check in record.checks.values() if check.passed is None},
+    }
+
+
+@pytest.mark.parametrize("function", PASSES)
+def test_a_cost_that_cannot_be_had_is_null_with_its_reason(monkeypatch, tmp_path: Path, function: str) -> None:
+    record = broken_run(monkeypatch, tmp_path, function, OSError("the sensor is not there.\nCall somebody."))
+
+    found = reasons(record)
+    assert record.status == "ok"
+    assert record.metrics["top1"].value is not None
+    assert found.pop(PASSES[function]) == {REASON}
+    assert all(REASON not in said for said in found.values())
+    assert list(record.stage_seconds)[-4:] == ["memory", "latency", "checks", "plots"]
+
+
+@pytest.mark.parametrize("error", [MemoryError(), SystemExit(3), AssertionError()])
+def test_whatever_a_method_raises_while_it_is_measured_the_score_is_kept(monkeypatch, tmp_path: Path, error) -> None:
+    record = broken_run(monkeypatch, tmp_path, "measure_time", error)
+
+    said = str(error) or type(error).__name__
+    assert record.status == "ok"
+    assert record.latency["end_to_end"].reason == f"it could not be measured: {said}"
+    assert record.latency["end_to_end"].median is None
+    assert record.yardstick.reason == f"it could not be measured: {said}"
+    assert not (tmp_path / "latency.npz").exists()
+
+
+def test_an_interrupt_while_measuring_ends_the_run(monkeypatch, tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        broken_run(monkeypatch, tmp_path, "measure_memory", KeyboardInterrupt())
+
+
+def test_the_reason_holds_no_path_of_the_machine_and_is_shown(monkeypatch, tmp_path: Path) -> None:
+    error = RuntimeError(f"cannot read {Path.home() / 'secret' / 'sensor'}")
+
+    record = broken_run(monkeypatch, tmp_path, "count_operations", error)
+
+    assert record.operations.reason == "it could not be measured: cannot read ~/secret/sensor"
+    assert "MACs / FLOPs" in to_text(record)
+    assert "cannot read ~/secret/sensor" in " ".join(to_text(record).split())
