@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from support.label_folders import mean_iou, write_each, write_labelled
+from support.label_folders import mean_iou, write_each, write_labelled, write_png
 from support.read_labels import maps, message, miou, noisy
 
 from mlcvbench.errors import DataError, OverrideError
@@ -168,3 +168,14 @@ def test_a_first_label_that_cannot_be_read_is_named_when_it_is_wanted(tmp_path):
 
     with pytest.raises(DataError):
         data.splits["test"].targets()["label_map"][0]
+
+
+def test_files_that_begin_with_a_dot_are_no_samples(tmp_path):
+    labels = maps(2, 19)
+    root, out = write_labelled(tmp_path / "set", ("a", "b"), labels), write_each(tmp_path / "out", labels)
+    for folder in (root / "labels", out):
+        (folder / "._0.png").write_bytes(b"\0\5\x16\7\0\2\0\0")
+        (folder / ".hidden").mkdir()
+        write_png(folder / ".hidden/9.png", labels[0])
+
+    assert miou(root, out) == 1
