@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from mlcvbench import assembly
 from mlcvbench.config import RunConfig, TimeProfile, usable_cores
 from mlcvbench.overrides import plan
+from mlcvbench.records.doubts import doubts
 from mlcvbench.records.schema import Record
 from mlcvbench.records.store import Store
 from mlcvbench.settings import text
@@ -90,7 +91,8 @@ def load_records(runs: str | Path) -> list[Record]:
 def to_frame(records: Iterable[Record]) -> DataFrame:
     """Return records as a pandas DataFrame, a row a run, in SI units: metrics with `_low` and `_high`, costs, settings.
 
-    `model.*` and `fit.*` columns hold the settings; what was not measured is missing.
+    `model.*` and `fit.*` columns hold the settings; what was not measured is missing. `notices` and `doubts` say what
+    must be known of a run's numbers, and are empty where nothing must.
     """
     import pandas as pd
 
@@ -117,6 +119,8 @@ def _frame_row(record: Record) -> dict[str, Any]:
         "host_peak": record.memory.host_peak,
         "fit_seconds": record.fit.seconds,
         "env_class": record.env_class,
+        "notices": "; ".join(notice.text for notice in record.notices),
+        "doubts": "; ".join(str(doubt) for doubt in doubts(record)),
     }
     row |= {f"model.{name}": value for name, value in record.model.params.items()}
     fit = record.config.get("fit") if record.selection is None else record.selection.fit

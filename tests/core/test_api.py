@@ -236,3 +236,4 @@ def test_records_become_a_table_with_metrics_costs_and_settings(tmp_path: Path) 
     assert row["top1_low"] < row["top1"] < row["top1_high"]
     assert row["macs"] == 64_000
     assert frame["latency_p50"].isna().all()
+    assert row["notices"] == ""

@@ -101,6 +101,17 @@ def make_record(
     return Record(**{**fields, **changes})
 
 
+SCORES_ONLY: dict[str, Any] = {
+    "p50": None,
+    "operations": OperationsInfo(),
+    "parameters": None,
+    "memory": MemoryInfo(),
+    "fit": FitInfo(),
+    "throughput": ThroughputInfo(),
+}
+"""Changes that leave a record as `mlcvbench score` makes one: without costs."""
+
+
 def failed_record(
     model: str = "hangs", *, status: str = "timeout", message: str = "ran past 60 s", **changes: Any
 ) -> Record:

@@ -6,34 +6,18 @@ import csv
 import io
 
 import pytest
-from support.records import make_record, write_runs
+from support.records import SCORES_ONLY, make_record, write_runs
 
 from mlcvbench.leaderboard import export
 from mlcvbench.leaderboard.build import build_boards, read_boards
 from mlcvbench.leaderboard.notes import notes_of
 from mlcvbench.leaderboard.table import render_terminal
-from mlcvbench.records.schema import (
-    CheckInfo,
-    FitInfo,
-    MemoryInfo,
-    NoticeInfo,
-    OperationsInfo,
-    ThroughputInfo,
-    YardstickInfo,
-)
+from mlcvbench.records.schema import CheckInfo, NoticeInfo, YardstickInfo
 
 REPLAYED = {"no_replay_cache": CheckInfo(passed=False, detail="replayed samples run at 3.00 x the speed of new ones")}
 DECIDED = {"batch_invariant": CheckInfo(passed=False, detail="largest difference 1.2e-01, 81.0 % of decisions equal")}
 NOISY = YardstickInfo(before=6e-4, after=6.1e-4, deviation=0.46, noisy=False)
 CORNERS = NoticeInfo(code="boxes-as-corners", text="67 % of the boxes reach beyond their image.", count=67)
-SCORES = {
-    "p50": None,
-    "operations": OperationsInfo(),
-    "parameters": None,
-    "memory": MemoryInfo(),
-    "fit": FitInfo(),
-    "throughput": ThroughputInfo(),
-}
 
 
 def board_of(tmp_path, *records):
@@ -154,7 +138,7 @@ def test_a_strangers_notice_does_not_drive_the_terminal(tmp_path):
 
 
 def test_a_board_of_scores_only_has_no_empty_columns(tmp_path):
-    board = board_of(tmp_path, make_record("a", 0.9, **SCORES), make_record("b", 0.5, **SCORES))
+    board = board_of(tmp_path, make_record("a", 0.9, **SCORES_ONLY), make_record("b", 0.5, **SCORES_ONLY))
 
     assert render_terminal(board).splitlines()[2].split() == ["rank", "model", "top1", "%"]
     assert "| rank | model | top1 % | trust |" in export.to_markdown(board)
@@ -164,7 +148,7 @@ def test_a_board_of_scores_only_has_no_empty_columns(tmp_path):
 
 
 def test_the_page_of_a_board_of_scores_only_has_no_empty_chart(tmp_path):
-    page, _ = page_of(tmp_path, make_record("a", 0.9, **SCORES), make_record("b", 0.5, **SCORES))
+    page, _ = page_of(tmp_path, make_record("a", 0.9, **SCORES_ONLY), make_record("b", 0.5, **SCORES_ONLY))
 
     assert 'id="scatter"' not in page
     assert 'data-key="p50"' not in page
@@ -173,6 +157,6 @@ def test_the_page_of_a_board_of_scores_only_has_no_empty_chart(tmp_path):
 
 
 def test_a_cost_that_one_row_has_keeps_its_column(tmp_path):
-    board = board_of(tmp_path, make_record("timed", 0.9), make_record("scored", 0.5, **SCORES))
+    board = board_of(tmp_path, make_record("timed", 0.9), make_record("scored", 0.5, **SCORES_ONLY))
 
     assert "| 2 | scored | 50.00 ±1.00 | - | - | - | - | - | reported |" in export.to_markdown(board)
