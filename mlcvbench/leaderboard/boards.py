@@ -43,14 +43,14 @@ class Board:
 
     @property
     def hardware(self) -> list[tuple[str, str]]:
-        """(env_class, label) of the rows, the one with most rows first."""
-        counts = Counter((row.env_class, row.hardware) for row in self.rows)
+        """(env_class, label) of the rows that ran on some, the one with most rows first."""
+        counts = Counter((row.env_class, row.hardware) for row in self.rows if row.env_class)
         return sorted(counts, key=lambda pair: (-counts[pair], pair))
 
     @property
     def timed(self) -> list[Row]:
         """The timed rows of the most common hardware: what the scatter as a picture shows."""
-        machine = self.hardware[0][0] if self.rows else ""
+        machine = next((key for key, _ in self.hardware), "")
         return [row for row in self.rows if row.env_class == machine and row.costs["p50"].value is not None]
 
     @property

@@ -144,13 +144,13 @@ def answer(board: Board) -> str:
         best = leaders[0]
         return f"{best.name} is first of {total}: {_figures(board, best, unit)}."
     text = f"{len(leaders)} of {total} share first place (their rank intervals reach 1)."
-    here = [row for row in leaders if row.env_class == board.hardware[0][0] and row.costs["p50"].value is not None]
+    here = [row for row in board.timed if row.band == 0]
     if not here:
         return text
     most = SAME_SPEED * min(row.costs["p50"].value or 0.0 for row in here)
     fast = [row for row in here if (row.costs["p50"].value or 0.0) <= most]
     best = fast[0]
-    where = f" on {best.hardware}" if len({row.env_class for row in leaders}) > 1 else ""
+    where = f" on {best.hardware}" if len({row.env_class for row in leaders} - {""}) > 1 else ""
     if len(fast) == 1:
         said = f"The fastest of them{where} is {best.name}"
     elif len(fast) == len(leaders):

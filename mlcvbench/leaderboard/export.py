@@ -198,11 +198,10 @@ def _table_columns(board: Board) -> list[Column]:
 
 def _markdown_facts(board: Board) -> str:
     data = f"{board.dataset.name} {board.dataset.version}, {board.dataset.n:,} samples" if board.dataset else "unknown"
-    machines = "; ".join(label for _, label in board.hardware) or "none"
-    return (
-        f"Protocol `{md_code(board.protocol_id)}` · data {md_text(data)} · hardware {md_text(machines)} · "
-        f"newest run {board.date}"
-    )
+    machines = "; ".join(label for _, label in board.hardware)
+    facts = [f"Protocol `{md_code(board.protocol_id)}`", f"data {md_text(data)}"]
+    facts += [f"hardware {md_text(machines)}"] if machines else []
+    return " · ".join([*facts, f"newest run {board.date}"])
 
 
 def shown_cell(row: Row, column: Column) -> str:

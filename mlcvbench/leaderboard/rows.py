@@ -41,6 +41,7 @@ class Row:
     `rank_low`, `rank_high`, `band` are null for a row without replicates. `front`: on the Pareto front of score and
     p50 among the rows of its hardware; `near_front`: off it, but its score interval reaches it. `flags`: what speaks
     against its numbers (`records.doubts`), in words that rows share; `notices`: what its records say of themselves.
+    `hardware` and `env_class` are empty where the predictions were made elsewhere.
     """
 
     key: str
@@ -115,7 +116,7 @@ def make_row(group: Sequence[Entry], label: str) -> Row:
         model=first.model.name,
         family=first.model.family,
         config=label,
-        hardware=hardware_label(first.environment),
+        hardware=hardware_label(first.environment) if first.env_class else "",
         env_class=first.env_class,
         runs=tuple(group),
         metrics={name: _merged_metric(records, name) for name in first.metrics},

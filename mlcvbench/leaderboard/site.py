@@ -95,15 +95,19 @@ def json_for_page(data: Any) -> Markup:
 
 
 def split_pages(board: Board) -> list[Page]:
-    """Return the pages of a board: one, or one per hardware when it has more rows than a page shows."""
+    """Return the pages of a board: one, or one per hardware when it has more rows than a page shows.
+
+    Rows that ran on none, whose predictions were made elsewhere, stand on the first.
+    """
     if len(board.rows) <= MOST_ROWS:
         return [Page(f"{board.slug}.html", "", board.rows)]
+    machines = board.hardware or [("", "")]
     groups: dict[str, list[Row]] = defaultdict(list)
     for row in board.rows:
-        groups[row.env_class].append(row)
+        groups[row.env_class or machines[0][0]].append(row)
     return [
         Page(f"{board.slug}.html" if not index else f"{board.slug}-{index}.html", label, tuple(groups[key][:MOST_ROWS]))
-        for index, (key, label) in enumerate(board.hardware)
+        for index, (key, label) in enumerate(machines)
     ]
 
 

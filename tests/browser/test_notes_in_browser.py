@@ -28,6 +28,7 @@ def marked(tmp_path_factory: pytest.TempPathFactory) -> str:
         make_record("knn", 1.0, metrics=lopsided, checks=REPLAYED, p50=1e-3),
         make_record("small_cnn", 0.95, notices=(NOTICE,), p50=2e-3),
         make_record("mlp", 0.90, p50=0.3e-3),
+        make_record("scored", 0.85, **SCORES_ONLY),
         make_record("a", 0.9, definition="scores", notices=(NOTICE,), **SCORES_ONLY),
         make_record("b", 0.5, definition="scores", **SCORES_ONLY),
         *(
@@ -80,7 +81,7 @@ def test_times_and_scores_with_intervals_are_sorted_as_numbers(watched, marked):
     scores = watched.open(f"{marked}/pixels.html")
     scores.click("[data-key=epe]")
 
-    assert times.evaluate(NAMES) == ["mlp", "knn", "small_cnn"]
+    assert times.evaluate(NAMES) == ["mlp", "knn", "small_cnn", "scored"]
     assert scores.evaluate(NAMES) == ["net3.125", "net12.25", "net101.5"]
 
 
@@ -96,3 +97,11 @@ def test_the_tip_of_a_point_has_the_interval_apart(watched, marked):
 
     assert "top1 % 100.00 [71.51, 100.00]" in said
     assert "p50 ms 1.00 ±6%" in said
+
+
+def test_a_row_that_ran_nowhere_stands_beside_those_of_every_machine(watched, marked):
+    page = watched.open(f"{marked}/digits.html")
+
+    assert page.evaluate(NAMES) == ["knn", "small_cnn", "mlp", "scored"]
+    assert page.locator("[name=hardware] option").all_text_contents() == ["all", "Test CPU 9000, 1 thread"]
+    assert watched.open(f"{marked}/scores.html").locator("[name=hardware]").count() == 0

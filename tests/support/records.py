@@ -108,6 +108,7 @@ SCORES_ONLY: dict[str, Any] = {
     "memory": MemoryInfo(),
     "fit": FitInfo(),
     "throughput": ThroughputInfo(),
+    "env_class": "",
 }
 """Changes that leave a record as `mlcvbench score` makes one: without costs."""
 

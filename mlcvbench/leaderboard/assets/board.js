@@ -61,7 +61,7 @@
   // ---- state: the hash holds what differs from the defaults
   const control = (name) => form.elements[name];
   const defaults = {
-    q: "", family: "", hardware: control("hardware").value, p50: "", params: "", front: "", verified: "",
+    q: "", family: "", hardware: control("hardware")?.value ?? "all", p50: "", params: "", front: "", verified: "",
     rows: "", columns: "", x: control("x") ? control("x").value : "", y: data.scale, sort: "rank",
   };
   let state = { ...defaults };
@@ -172,7 +172,7 @@
     return (
       words.every(fits) &&
       (state.family === "" || item.family === state.family) &&
-      (state.hardware === "all" || item.machine === state.hardware) &&
+      (state.hardware === "all" || item.machine === "" || item.machine === state.hardware) &&
       (state.verified === "" || item.values[at.trust] > 0) &&
       most("p50", 1e-3) &&
       most("params", 1e6)
@@ -204,12 +204,12 @@
   function frontOf(items) {
     const axis = axisNow();
     if (!axis) return { on: new Set(), near: new Set(), line: [] };
-    if (axis.machine && new Set(items.map((item) => item.machine)).size > 1) {
+    const cost = (item) => item.values[at[axis.key]];
+    const usable = items.filter((item) => cost(item) !== null && item.y !== null);
+    if (axis.machine && new Set(usable.map((item) => item.machine)).size > 1) {
       return { on: new Set(items.filter((item) => item.ownFront)), near: new Set(), line: [] };
     }
     const sign = data.higher ? 1 : -1;
-    const cost = (item) => item.values[at[axis.key]];
-    const usable = items.filter((item) => cost(item) !== null && item.y !== null);
     usable.sort((a, b) => cost(a) - cost(b) || sign * (b.y - a.y));
     const on = new Set();
     const near = new Set();

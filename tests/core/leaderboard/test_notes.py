@@ -160,3 +160,13 @@ def test_a_cost_that_one_row_has_keeps_its_column(tmp_path):
     board = board_of(tmp_path, make_record("timed", 0.9), make_record("scored", 0.5, **SCORES_ONLY))
 
     assert "| 2 | scored | 50.00 ±1.00 | - | - | - | - | - | reported |" in export.to_markdown(board)
+
+
+def test_a_row_that_ran_nowhere_has_no_hardware_and_makes_no_second_kind(tmp_path):
+    board = board_of(tmp_path, make_record("timed", 0.9), make_record("scored", 0.5, **SCORES_ONLY))
+    scores = board_of(tmp_path / "scores", make_record("a", 0.9, **SCORES_ONLY))
+
+    assert [row.hardware for row in board.rows] == ["Test CPU 9000, 1 thread", ""]
+    assert board.hardware == [(board.rows[0].env_class, "Test CPU 9000, 1 thread")]
+    assert "hardware" not in export.to_markdown(scores)
+    assert scores.timed == []
