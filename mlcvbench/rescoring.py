@@ -70,15 +70,30 @@ def config_of(record: Record, data: Mapping[str, Any] | None = None) -> RunConfi
     config = RunConfig.from_dict(record.config)
     if record.selection is not None:
         config = replace(config, model_params=dict(record.model.params), fit=dict(record.selection.fit), search=None)
+    params = _params(config, data)
+    unknown = _unknown_path(config, params)
+    if unknown is not None:
+        raise RequestError(f"record {record.run_id!r} does not say where its data lie; give data.{unknown}=DIR.")
+    return replace(config, data_params=params)
+
+
+def unknown_path(record: Record, data: Mapping[str, Any] | None = None) -> str | None:
+    """Return the name of a path of a record's data that neither it nor `data` says, None when all are known."""
+    config = RunConfig.from_dict(record.config)
+    return _unknown_path(config, _params(config, data))
+
+
+def _params(config: RunConfig, data: Mapping[str, Any] | None) -> dict[str, Any]:
     own = f"{config.definition.dataset}."
     given = {name: value for name, value in (data or {}).items() if "." not in name}
     given |= {name.removeprefix(own): value for name, value in (data or {}).items() if name.startswith(own)}
-    params = {**config.data_params, **given}
+    return {**config.data_params, **given}
+
+
+def _unknown_path(config: RunConfig, params: Mapping[str, Any]) -> str | None:
     said = {*config.given, *(f"data.{name}" for name in config.definition.data)}
-    for name in sorted(path_parameters(config)):
-        if params.get(name) is None and f"data.{name}" in said:
-            raise RequestError(f"record {record.run_id!r} does not say where its data lie; give data.{name}=DIR.")
-    return replace(config, data_params=params)
+    names = (name for name in sorted(path_parameters(config)) if params.get(name) is None and f"data.{name}" in said)
+    return next(names, None)
 
 
 def recompute(

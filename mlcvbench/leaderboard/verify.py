@@ -160,7 +160,7 @@ def _artifacts(record: Record, folder: Path) -> list[Check]:
 
 def _metrics(record: Record, folder: Path, data: Mapping[str, Any] | None, archive: Path | None = None) -> list[Check]:
     """Recompute every metric, interval and replicate from the stored predictions."""
-    from mlcvbench.rescoring import predictions_file, recompute
+    from mlcvbench.rescoring import predictions_file, recompute, unknown_path
 
     label = f"{record.run_id}/record.json"
     try:
@@ -168,6 +168,10 @@ def _metrics(record: Record, folder: Path, data: Mapping[str, Any] | None, archi
     except MlcvbenchError:
         return [Check("metrics", label, True, note="not recomputed: its predictions are not stored here")]
     try:
+        unknown = unknown_path(record, data)
+        if unknown is not None:
+            note = f"not recomputed: records do not say where data lie; give data.{unknown}=DIR"
+            return [Check("metrics", label, True, note=note)]
         result = recompute(record, folder, data, archive)
     except MlcvbenchError as error:
         return [Check("metrics", label, False, str(error), "metrics recomputed from the stored predictions")]

@@ -9,10 +9,12 @@ from pathlib import Path
 import orjson
 import pytest
 from click.testing import CliRunner
+from support.label_folders import label_maps, write_label_folder, write_predictions
 from support.records import failed_record, write_run
 from support.runs import stored_run
 
 from mlcvbench.cli.leaderboard import leaderboard
+from mlcvbench.cli.score import score
 from mlcvbench.errors import CheckFailedError, StoreError
 from mlcvbench.leaderboard.build import build_boards, read_boards
 from mlcvbench.leaderboard.verify import lines, verify_runs
@@ -124,6 +126,21 @@ def test_a_record_whose_config_is_nonsense_is_a_failure_not_a_crash(runs: Path) 
     path.write_bytes(orjson.dumps(record))
 
     assert [name for name, _ in failures(runs)] == ["metrics"]
+
+
+def test_a_run_on_data_that_lie_somewhere_else_is_noted_until_it_is_said_where(tmp_path: Path) -> None:
+    root, out = write_label_folder(tmp_path / "set", label_maps()), tmp_path / "predictions"
+    write_predictions(out, label_maps())
+    words = ["task=label-folder", f"data.root={root}", f"predictions={out}", "as=mine", f"out={tmp_path / 'runs'}"]
+    assert CliRunner().invoke(score, words).exit_code == 0
+
+    unsaid, said = (verify_runs(tmp_path / "runs", None, data) for data in ({}, {"root": str(root)}))
+
+    assert (unsaid.errors, unsaid.recomputed) == ([], ())
+    assert next(line for line in lines(unsaid) if "metrics" in line).endswith(
+        "/record.json: not recomputed: records do not say where data lie; give data.root=DIR"
+    )
+    assert (said.errors, len(said.recomputed)) == ([], 1)
 
 
 def test_a_failed_run_has_nothing_to_recompute(tmp_path: Path) -> None:
