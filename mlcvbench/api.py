@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mlcvbench import assembly
+from mlcvbench import assembly, progress
 from mlcvbench.config import RunConfig, TimeProfile, usable_cores
 from mlcvbench.overrides import plan
 from mlcvbench.records.doubts import doubts
@@ -23,17 +23,21 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 
-def run(*settings: str, **keys: Any) -> list[Record]:
+def run(*settings: str, quiet: bool | None = None, **keys: Any) -> list[Record]:
     """Run methods by name, each in a fresh process, and return their records in the order of the request.
 
     The settings are those of `mlcvbench run`: `run("task=digits", "model.k=3")` or
     `run(task="digits", model=["knn", "majority"], **{"model.k": 3})`; a list sweeps. What is stored with `status=ok`
-    under the same key is not run again. Raises MlcvbenchError for a wrong request; a failed run is a record with
-    `status` other than `ok`.
+    under the same key is not run again. Progress is shown in a notebook or an interactive session; `quiet` says
+    otherwise. Raises MlcvbenchError for a wrong request, and KeyboardInterrupt when it is interrupted (what has ended
+    is stored); a failed run is a record with `status` other than `ok`.
     """
     request = plan([*settings, *(f"{key}={_swept(value)}" for key, value in keys.items())])
-    store = Store(request.out)
-    return list(run_sweep(request.configs, store).records)
+    with progress.session_reporter(quiet) as reporter:
+        result = run_sweep(request.configs, Store(request.out), on_event=reporter)
+    if result.interrupted is not None:
+        raise KeyboardInterrupt(result.summary)
+    return list(result.records)
 
 
 def evaluate(  # noqa: PLR0913 - keyword-only settings of a public function

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from types import TracebackType
 from typing import TYPE_CHECKING, TextIO
@@ -18,10 +19,15 @@ SURE_SECONDS = 2.0
 
 
 class Reporter:
-    """Shows sweep events; call it with each, inside its `with` block. By default on standard error."""
+    """Shows sweep events; call it with each, inside its `with` block. By default on standard error.
 
-    def __init__(self, *, quiet: bool = False, stream: TextIO | None = None, live: bool | None = None) -> None:
-        self._quiet = quiet
+    `quiet`: only of runs that fail, with `silent` of nothing.
+    """
+
+    def __init__(
+        self, *, quiet: bool = False, stream: TextIO | None = None, live: bool | None = None, silent: bool = False
+    ) -> None:
+        self._quiet, self._silent = quiet, silent
         self._line = StatusLine(quiet=quiet, stream=stream, live=live)
         self._clock = _Clock()
 
@@ -42,10 +48,22 @@ class Reporter:
             self._line.show(lambda width: fitted(head, f"{_stage(event)}{clock.text(time.monotonic())}", width))
             return
         line = _line(event)
-        if line is None or (self._quiet and event.kind != "failed"):
+        if line is None or self._silent or (self._quiet and event.kind != "failed"):
             return
         self._line.show(lambda _: "")
         self._line.write(line)
+
+
+def session_reporter(quiet: bool | None = None) -> Reporter:
+    """Return what shows the progress of a sweep that Python code has asked for.
+
+    `quiet` None: shown where a person waits, in a notebook or an interactive interpreter, not in a script. A notebook
+    is no terminal, but rewrites a line as one does; what it writes to standard error looks like a fault there.
+    """
+    interactive = hasattr(sys, "ps1")  # IPython's sessions and kernels have it too
+    hidden = not interactive if quiet is None else quiet
+    notebook = interactive and not sys.stderr.isatty()
+    return Reporter(quiet=hidden, stream=sys.stdout if notebook else sys.stderr, live=notebook or None, silent=hidden)
 
 
 class _Clock:

@@ -15,12 +15,16 @@ from mlcvbench.stdout import emit
 def show(run: str, as_json: bool, traceback: bool) -> None:
     """Show a stored run: RUN is its folder, or its id (or the unique start of it) in runs/."""
     from mlcvbench.cli.runs import open_run
+    from mlcvbench.errors import RequestError
     from mlcvbench.records.display import to_text
 
     record, _ = open_run(run)
     if as_json:
         emit(record.model_dump_json(indent=2))
         return
+    found = record.error.traceback if record.error is not None else None
+    if traceback and not found:
+        raise RequestError(f"run {record.run_id!r} ended with status {record.status} and has no traceback.")
     emit(to_text(record))
-    if traceback and record.error is not None and record.error.traceback:
-        emit("\n" + record.error.traceback.rstrip())
+    if found:
+        emit(f"\n{found.rstrip()}" if traceback else f"\ntraceback: mlcvbench show {run} --traceback")

@@ -347,6 +347,14 @@ class Record(Part):
     retraction: Retraction | None = None
     error: ErrorInfo | None = None
 
+    def __repr__(self) -> str:
+        """Return what a person wants to know, on one screen; `model_dump()` has it all."""
+        from mlcvbench.records.summary import to_summary
+
+        return to_summary(self)
+
+    __str__ = __repr__
+
     def _repr_html_(self) -> str:
         """Show the record in a notebook."""
         from mlcvbench.records.display import to_html

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +15,7 @@ from torch import nn
 import mlcvbench
 from mlcvbench import live
 from mlcvbench.errors import PredictionError, RequestError, UnknownNameError
+from mlcvbench.sweep import SweepResult
 
 PUBLIC = {
     "ArraySplit", "Batch", "DatasetSpec", "FitContext", "FitReport", "InputSpec", "LoadedData", "MlcvbenchError",
@@ -217,6 +220,55 @@ def test_run_carries_out_a_request_in_child_processes(tmp_path: Path) -> None:
     assert records[1].model.params["k"] == 3
     assert all(record.isolated for record in records)
     assert len(mlcvbench.load_records(tmp_path)) == 2
+
+
+@pytest.fixture
+def request_of_one(tmp_path: Path) -> list[str]:
+    """Words that ask for one quick run."""
+    return ["task=digits", "model=majority", "limit=50", "time=off", "threads=1", f"out={tmp_path / 'runs'}"]
+
+
+def test_a_script_shows_no_progress(request_of_one: list[str], capfd: pytest.CaptureFixture[str]) -> None:
+    mlcvbench.run(*request_of_one)
+
+    captured = capfd.readouterr()
+    assert (captured.out, captured.err) == ("", "")
+
+
+def test_a_notebook_shows_progress_where_its_results_are(
+    request_of_one: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "ps1", "In : ", raising=False)
+
+    mlcvbench.run(*request_of_one)
+
+    captured = capsys.readouterr()
+    assert captured.err == ""
+    said = re.sub(r"\d+ s", "N s", captured.out).replace("\r", "\n").split("\n")
+    assert "[1/1] majority seed 0: ok in N s" in said
+    assert "[1/1] majority seed 0: reading data, N s" in said
+
+
+def test_progress_can_be_turned_off_and_on(
+    request_of_one: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mlcvbench.run(*request_of_one, quiet=False)
+    monkeypatch.setattr(sys, "ps1", ">>> ", raising=False)
+    mlcvbench.run(*request_of_one, quiet=True)
+
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert re.fullmatch(r"\[1/1\] majority seed 0: ok in \d+ s\n", captured.err)
+
+
+def test_an_interrupted_request_says_so(request_of_one: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(configs: list[object], store: object, on_event: object) -> SweepResult:
+        return SweepResult((), (), (), 2, len(configs))
+
+    monkeypatch.setattr("mlcvbench.api.run_sweep", interrupted)
+
+    with pytest.raises(KeyboardInterrupt, match=r"^0 finished, 1 left; the same command resumes$"):
+        mlcvbench.run(*request_of_one)
 
 
 def test_an_unknown_model_is_refused_before_anything_starts(tmp_path: Path) -> None:
