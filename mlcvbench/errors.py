@@ -18,7 +18,7 @@ MlcvbenchError                 base; caught once, at the command line
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
 class MlcvbenchError(Exception):
@@ -95,6 +95,21 @@ REFUSALS = frozenset(
 """Names of the errors that lie in the request, the data or the place of a run, and say nothing of its method."""
 
 
+NEAR = 0.5
+"""How alike two names must be, from 0 to 1, for one to be offered for the other."""
+
+
+def offer(names: Sequence[str]) -> str:
+    """Return ` Did you mean 'a', 'b' or 'c'?` of one name or several.
+
+    >>> offer(["model.k", "fit.k"])
+    " Did you mean 'model.k' or 'fit.k'?"
+    """
+    quoted = [repr(name) for name in names]
+    listed = quoted[0] if len(quoted) == 1 else f"{', '.join(quoted[:-1])} or {quoted[-1]}"
+    return f" Did you mean {listed}?"
+
+
 def did_you_mean(name: str, known: Iterable[str], most: int = 3) -> str:
     """Return ` Did you mean 'a', 'b' or 'c'?` for the nearest names, or the known names when none is near.
 
@@ -106,11 +121,9 @@ def did_you_mean(name: str, known: Iterable[str], most: int = 3) -> str:
     ' Known: a, b, c, d, e, f, g, h, ...'
     """
     names = sorted(set(known))
-    near = difflib.get_close_matches(name, names, n=most, cutoff=0.5)
+    near = difflib.get_close_matches(name, names, n=most, cutoff=NEAR)
     if near:
-        quoted = [repr(n) for n in near]
-        listed = quoted[0] if len(quoted) == 1 else f"{', '.join(quoted[:-1])} or {quoted[-1]}"
-        return f" Did you mean {listed}?"
+        return offer(near)
     if not names:
         return ""
     return f" Known: {', '.join(names[:8])}{', ...' if len(names) > 8 else '.'}"

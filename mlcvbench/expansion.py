@@ -12,19 +12,20 @@ from mlcvbench.config import Definition, RunConfig
 from mlcvbench.errors import OverrideError, RequestError
 from mlcvbench.inner import inner_fit, inner_models, parse_inner
 from mlcvbench.limits import MAX_RUNS
+from mlcvbench.reading import reading_names
 from mlcvbench.registry import Registry
 from mlcvbench.run_keys import RUN_KEYS
 from mlcvbench.search import PLACES, Range, SearchRequest, candidates, check_request, parse_range
 from mlcvbench.settings import complete, existing, parse_setting, single, split_commas, unmet
 from mlcvbench.spec_checks import check_inputs, refuse_settings
 from mlcvbench.specs import Chosen, ModelSpec, Param
-from mlcvbench.unknown_keys import unknown_key
+from mlcvbench.unknown_keys import ScoreKeys, unknown_key
 
 
 class Request:
     """The words after the benchmark and the models are known: each is understood once, or refused.
 
-    `other_keys`: keys that were understood before and are none of its words; a misspelt one is offered them.
+    `reads`: the settings with which predictions are read were understood before; a misspelt one is offered them.
     """
 
     def __init__(
@@ -34,11 +35,11 @@ class Request:
         models: Sequence[ModelSpec],
         pairs: dict[str, str],
         search: SearchRequest | None = None,
-        other_keys: Sequence[str] = (),
+        reads: bool = False,
     ) -> None:
         self.registry, self.definition, self.models, self.search = registry, definition, models, search
         self.dataset = registry.dataset(definition.dataset, definition.kind).spec
-        self.other_keys = other_keys
+        self.reads = reads
         self.run: dict[str, list[Any]] = {}
         self.data: dict[str, list[Any]] = {}
         self.shared: dict[tuple[str, str], str] = {}
@@ -221,7 +222,8 @@ class Request:
 
     def _unknown(self, key: str) -> OverrideError:
         others = [entry.spec.name for entry in self.registry.models(self.definition.kind)]
-        return unknown_key(key, self.models, self.dataset, others, self.other_keys)
+        score_keys = ScoreKeys(reading_names(self.registry.task(self.definition.kind).spec.reading), self.reads)
+        return unknown_key(key, self.models, self.dataset, others, score_keys)
 
 
 def _find(params: Sequence[Param], name: str) -> Param | None:

@@ -15,15 +15,13 @@ from mlcvbench.config import Definition, RunConfig
 from mlcvbench.definitions import TASK_MARK, definition_files, load_definition
 from mlcvbench.errors import OverrideError, RequestError, did_you_mean
 from mlcvbench.expansion import Request
-from mlcvbench.reading import reading_names, take_reading
+from mlcvbench.reading import take_reading
 from mlcvbench.registry import Registry, get_registry
 from mlcvbench.run_keys import REQUEST_KEYS, RUN_KEYS
 from mlcvbench.search import SEARCH_KEYS, take_request
 from mlcvbench.settings import single, split_commas
 from mlcvbench.spec_checks import check_inputs
 from mlcvbench.specs import DatasetSpec, ModelSpec
-
-DEFAULT_OUT = "runs"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +83,7 @@ def plan(
     pairs = dict(parse_pairs(args, bare="task"))
     if "task" not in pairs:
         refuse_unknown(pairs, (*REQUEST_KEYS, *RUN_KEYS, *SEARCH_KEYS))  # it may be the one that is misspelt
-    out = single("out", pairs.pop("out", DEFAULT_OUT))
+    out = single("out", pairs.pop("out", REQUEST_KEYS["out"].default))
     search = take_request(pairs)
     definition = _definition(pairs.pop("task", None), pairs.pop("data", None), known)
     dataset = known.dataset(definition.dataset, definition.kind).spec
@@ -95,7 +93,7 @@ def plan(
         models = [ModelSpec(outside, (definition.kind,), target="", summary="", needs=())]
     params = known.task(definition.kind).spec.reading if reads else ()
     reading = take_reading(pairs, params)
-    request = Request(known, definition, models, pairs, search, reading_names(params) if reads else ())
+    request = Request(known, definition, models, pairs, search, reads)
     configs = [replace(config, reading=reading) for config in request.configs()]
     return Plan(configs, Path(out).expanduser(), definition)
 

@@ -21,7 +21,7 @@ from mlcvbench.entry_points import EntryPoint, find_entry_points, normalise
 from mlcvbench.errors import PluginError, RequestError, UnknownNameError
 from mlcvbench.hooks import Observers, check_hooks
 from mlcvbench.spec_checks import SPEC_TYPES, Spec, check_hook_result, check_kinds
-from mlcvbench.specs import TASK_KINDS, DatasetSpec, ModelSpec, Origin, TaskSpec, load_target
+from mlcvbench.specs import TASK_KINDS, DatasetSpec, ModelSpec, Origin, TaskSpec
 
 _WORDS: dict[type[Any], str] = {TaskSpec: "task", DatasetSpec: "data set", ModelSpec: "model"}
 SpecT = TypeVar("SpecT", TaskSpec, DatasetSpec, ModelSpec)
@@ -128,10 +128,12 @@ class Registry:
             found = [_answering(e, name) for e in open_ended if len(name) > len(e.spec.name)]
         word = _WORDS[kind_of_spec]
         if not found:
+            from mlcvbench.open_names import offer_open_names
+
             what = word if kind is None or kind_of_spec is TaskSpec else f"{kind} {word}"
             elsewhere = [entry.spec for entry in self._select(kind_of_spec, None) if entry.spec.name == name]
             kinds = ", ".join(sorted({k for spec in elsewhere for k in getattr(spec, "kinds", ())}))
-            hint = f" It is a {word} of task kind {kinds}." if kinds else ""
+            hint = f" It is a {word} of task kind {kinds}." if kinds else offer_open_names(name, entries)
             raise UnknownNameError(what, name, [entry.spec.name for entry in entries], hint)
         if len({entry.origin for entry in found}) > 1:
             several = sorted({k for entry in found for k in getattr(entry.spec, "kinds", ())})
@@ -239,7 +241,9 @@ def _answering(entry: Entry[Any], name: str) -> Entry[Any]:
     """Return an open-ended model under the name that was asked for; UnknownNameError when it knows its names."""
     prefix = entry.spec.name
     if entry.spec.names:
-        known = load_target(entry.spec.names)()
+        from mlcvbench.open_names import read_names
+
+        known = read_names(entry.spec, entry.origin)
         if name.removeprefix(prefix) not in known:
             raise UnknownNameError(f"{prefix}NAME model", name.removeprefix(prefix), known)
     return Entry(replace(entry.spec, name=name, prefix=prefix), entry.origin)

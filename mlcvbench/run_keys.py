@@ -17,7 +17,15 @@ class RunKey(NamedTuple):
     sweeps: bool = True
 
 
-REQUEST_KEYS = ("task", "model", "data", "out")
+REQUEST_KEYS: dict[str, Param] = {
+    param.name: param
+    for param in (
+        Param("task", "str", help="benchmark: a task kind, the name of a definition or a YAML file", required=True),
+        Param("model", "str", help="methods, commas between; default: the definition's starters"),
+        Param("data", "str", help="data set of the same task kind, instead of the definition's"),
+        Param("out", "path", "runs", help="folder of the records"),
+    )
+}
 """Keys that choose what is run, and where records go."""
 RUN_KEYS: dict[str, RunKey] = {
     key.param.name: key
@@ -26,11 +34,17 @@ RUN_KEYS: dict[str, RunKey] = {
         RunKey(Param("data.seed", "int", 0, "seed of rendered data and of splits", low=0, high=2**32 - 1), "data_seed"),
         RunKey(Param("device", "str", "cpu", "where to compute", choices=("cpu", "cuda", "auto")), "device"),
         RunKey(
-            Param("threads", "int", usable_cores(), "CPU threads of a run; default all cores", low=1, high=1024),
+            Param("threads", "int", usable_cores(), "CPU threads of a run", low=1, high=1024),
             "threads",
         ),
         RunKey(
-            Param("precision", "str", "float32", "of the forward", choices=("float32", "float16", "bfloat16")),
+            Param(
+                "precision",
+                "str",
+                "float32",
+                "numbers that the network computes with",
+                choices=("float32", "float16", "bfloat16"),
+            ),
             "precision",
         ),
         RunKey(Param("weights", "path", None, "folder of fitted weights to use instead of fitting"), "weights"),
@@ -45,7 +59,7 @@ RUN_KEYS: dict[str, RunKey] = {
             False,
         ),
         RunKey(
-            Param("time", "str", "quick", "timing profile", choices=("off", "quick", "standard", "publish")),
+            Param("time", "str", "quick", "how well it is timed", choices=("off", "quick", "standard", "publish")),
             "time",
             False,
         ),
@@ -54,7 +68,11 @@ RUN_KEYS: dict[str, RunKey] = {
             "strict",
             False,
         ),
-        RunKey(Param("timeout", "float", RUN_SECONDS, "seconds a run may take", low=0.001), "seconds", False),
-        RunKey(Param("memory", "int", None, "MB a run may use", low=1), "memory_mb", False),
+        RunKey(
+            Param("timeout", "float", RUN_SECONDS, "seconds a run may take, and reading its data before", low=0.001),
+            "seconds",
+            False,
+        ),
+        RunKey(Param("memory", "int", None, "MB a run may use, then it is ended", low=1), "memory_mb", False),
     )
 }

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mlcvbench.cli.command import Command
+from mlcvbench.cli.command import Command, run_rows
 from mlcvbench.errors import StoreError
 from mlcvbench.stdout import emit
 
@@ -25,20 +25,17 @@ SITE_FOLDER = "_board"
 WIDTH = 80
 
 
-@click.command("run", cls=Command)
-@click.argument("settings", nargs=-1, required=True)
+@click.command("run", cls=Command, keys=run_rows)
+@click.argument("settings", nargs=-1, required=True, metavar="KEY=VALUE...")
 @click.option("--dry-run", is_flag=True, help="Print the resolved runs and start nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print the records as JSON instead of the leaderboard.")
 @click.option("--quiet", is_flag=True, help="Say nothing about progress.")
 def run(settings: tuple[str, ...], dry_run: bool, as_json: bool, quiet: bool) -> None:
     """Fit, score, time and count methods on a task, then print the leaderboard.
 
-    SETTINGS are key=value, commas sweep: task=digits model=knn,small_cnn seed=0,1,2 knn.k=5 out=runs.
-    Keys: task model data seed out device threads precision weights limit shards batch timeout memory intervals
-    time=off|quick|standard|publish, and model.*, fit.*, data.* as `mlcvbench info NAME` lists them.
-    select=grid|random makes lists of model.* and fit.* one run's search: trials=N refit=on|off select_on=val|test
-    select_share=0.2; with random also ranges log(a,b) uniform(a,b) int(a,b). The validation split decides.
-    What is stored with status ok under the same key is not run again.
+    Commas sweep, brackets protect them: task=digits model=knn,small_cnn seed=0,1,2 knn.k=5 model.hidden=[64,64].
+    With select=grid|random such lists of model.* and fit.* are one run's search instead, with random also ranges:
+    log(a,b) uniform(a,b) int(a,b). What is stored with status ok under the same key is not run again.
     """
     from mlcvbench.overrides import plan
 

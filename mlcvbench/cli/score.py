@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import click
 
-from mlcvbench.cli.command import Command
+from mlcvbench.cli.command import Command, score_rows
 from mlcvbench.stdout import emit
 
 IDLE = ("model", "seed", "device", "threads", "precision", "weights", "batch", "shards", "time", "timeout", "memory")
 """Keys of a run that decide nothing when the predictions are there."""
 
 
-@click.command("score", cls=Command)
-@click.argument("settings", nargs=-1, required=True)
+@click.command("score", cls=Command, keys=score_rows)
+@click.argument("settings", nargs=-1, required=True, metavar="KEY=VALUE...")
 @click.option("--json", "as_json", is_flag=True, help="Print the record as JSON.")
 def score(settings: tuple[str, ...], as_json: bool) -> None:
     """Score predictions made elsewhere and store a record of them.
 
-    SETTINGS: task=TASK predictions=FILE as=NAME, data.*, limit, intervals, strict and out as in `mlcvbench run`, and
-    how the predictions are read, as `mlcvbench info KIND` lists it, such as value=distance for values of pairs.
+    Such as task=digits predictions=scores.csv as=my-net.
     """
     from pathlib import Path
 

@@ -13,7 +13,10 @@ from support.plugins import install, toy_registry
 from mlcvbench import cli
 from mlcvbench.cli import COMMANDS, help_text, main
 from mlcvbench.errors import MlcvbenchError, PredictionError
+from mlcvbench.reading import SCORE_KEYS
 from mlcvbench.registry import Registry, using
+from mlcvbench.run_keys import REQUEST_KEYS, RUN_KEYS
+from mlcvbench.search import SEARCH_KEYS
 
 PROGRAM = [sys.executable, "-c", "import sys; from mlcvbench.cli import main; sys.exit(main())"]
 
@@ -54,6 +57,23 @@ def test_every_command_of_the_table_exists_and_explains_itself(name: str, capsys
     text = capsys.readouterr().out
     assert text.startswith(f"Usage: mlcvbench {name}")
     assert "\\b" not in text  # click's mark of lines to leave alone, which it does not know in a raw docstring
+
+
+def test_the_help_of_run_says_what_every_key_means(capsys: pytest.CaptureFixture[str]):
+    assert main(["run", "--help"]) == 0
+
+    text = " ".join(capsys.readouterr().out.split())
+    params = [*REQUEST_KEYS.values(), *(key.param for key in RUN_KEYS.values()), *SEARCH_KEYS.values()]
+    assert [param.name for param in params if not param.help or f" {param.name} {param.help}" not in text] == []
+    assert " data.seed seed of rendered data and of splits: a whole number from 0 to 4294967295; default 0 " in text
+    assert " task benchmark: a task kind, the name of a definition or a YAML file; required " in text
+
+
+def test_the_help_of_score_says_what_its_own_keys_mean(capsys: pytest.CaptureFixture[str]):
+    assert main(["score", "--help"]) == 0
+
+    text = " ".join(capsys.readouterr().out.split())
+    assert all(f" {key} " in text for key in (*SCORE_KEYS, "task", "data", "out", "limit", "intervals", "strict"))
 
 
 def test_an_unknown_command_offers_the_nearest(capsys: pytest.CaptureFixture[str]):
@@ -236,7 +256,9 @@ def test_letters_that_a_terminal_cannot_show_cause_no_traceback(site: Path):
     assert "mine" in done.stdout
 
 
-@pytest.mark.parametrize("words", [["--help"], ["list"], ["info", "knn"], ["lst"], ["plugin", "--help"]])
+@pytest.mark.parametrize(
+    "words", [["--help"], ["list"], ["info", "knn"], ["lst"], ["plugin", "--help"], ["run", "--help"]]
+)
 def test_commands_that_only_look_import_nothing_heavy(words: list[str]):
     heavy = ("torch", "numpy", "scipy", "sklearn", "pandas", "cv2", "matplotlib", "pydantic", "rich")
     program = (

@@ -54,4 +54,4 @@ def test_a_run_knows_no_setting_of_reading() -> None:
     with pytest.raises(OverrideError) as caught:
         plan(["task=digits", "model=knn", "values=logits"])
 
-    assert str(caught.value).startswith("unknown key 'values'.")
+    assert str(caught.value) == "unknown key 'values': it belongs to `mlcvbench score`, which reads predictions."
