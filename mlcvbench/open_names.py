@@ -13,14 +13,10 @@ from collections.abc import Sequence
 from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from mlcvbench import cache
 from mlcvbench.errors import NEAR, MlcvbenchError, offer
 from mlcvbench.specs import ModelSpec, Origin, load_target
-
-if TYPE_CHECKING:  # the registry asks here
-    from mlcvbench.registry import Entry
 
 KIND, FILE = "names", "names.json"
 
@@ -44,19 +40,19 @@ def remembered_names(spec: ModelSpec, origin: Origin) -> list[str]:
     return []
 
 
-def offer_open_names(name: str, entries: Sequence[Entry[Any]]) -> str:
-    """Offer `timm:resnet10t` for `resnet10t`; nothing when no open-ended model knows the name.
+def offer_open_names(name: str, models: Sequence[tuple[ModelSpec, Origin]]) -> str:
+    """Offer `timm:resnet10t` for `resnet10t`; nothing when no open-ended one of the models knows the name.
 
     Of names that are only alike those are offered when no other name is.
     """
     found: dict[str, list[str]] = {}
-    for entry in (entry for entry in entries if getattr(entry.spec, "names", "")):
+    for spec, origin in models:
         with suppress(Exception):  # a library that cannot be imported offers nothing
-            for one in remembered_names(entry.spec, entry.origin) or read_names(entry.spec, entry.origin):
-                found.setdefault(one, []).append(f"{entry.spec.name}{one}")
+            for one in remembered_names(spec, origin) or read_names(spec, origin):
+                found.setdefault(one, []).append(f"{spec.name}{one}")
     if name in found:
         return offer(found[name])
-    if difflib.get_close_matches(name, [entry.spec.name for entry in entries], cutoff=NEAR):
+    if difflib.get_close_matches(name, [spec.name for spec, _ in models], cutoff=NEAR):
         return ""
     near = difflib.get_close_matches(name, list(found), cutoff=NEAR)
     return offer([full for one in near for full in found[one]][:3]) if near else ""

@@ -128,12 +128,10 @@ class Registry:
             found = [_answering(e, name) for e in open_ended if len(name) > len(e.spec.name)]
         word = _WORDS[kind_of_spec]
         if not found:
-            from mlcvbench.open_names import offer_open_names
-
             what = word if kind is None or kind_of_spec is TaskSpec else f"{kind} {word}"
             elsewhere = [entry.spec for entry in self._select(kind_of_spec, None) if entry.spec.name == name]
             kinds = ", ".join(sorted({k for spec in elsewhere for k in getattr(spec, "kinds", ())}))
-            hint = f" It is a {word} of task kind {kinds}." if kinds else offer_open_names(name, entries)
+            hint = f" It is a {word} of task kind {kinds}." if kinds else _offer_open_names(name, entries)
             raise UnknownNameError(what, name, [entry.spec.name for entry in entries], hint)
         if len({entry.origin for entry in found}) > 1:
             several = sorted({k for entry in found for k in getattr(entry.spec, "kinds", ())})
@@ -235,6 +233,13 @@ def using(registry: Registry) -> Iterator[Registry]:
         yield registry
     finally:
         _cached = before
+
+
+def _offer_open_names(name: str, entries: Sequence[Entry[Any]]) -> str:
+    from mlcvbench.open_names import offer_open_names
+
+    models = [(entry.spec, entry.origin) for entry in entries if isinstance(entry.spec, ModelSpec)]
+    return offer_open_names(name, models) if models else ""
 
 
 def _answering(entry: Entry[Any], name: str) -> Entry[Any]:

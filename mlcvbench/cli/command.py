@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from mlcvbench.settings import wanted
+from mlcvbench.settings import text, wanted
 from mlcvbench.specs import Param
 from mlcvbench.stdout import results_apart
 
@@ -70,8 +70,6 @@ def score_rows() -> Rows:
 
 def param_rows(params: Iterable[Param]) -> Rows:
     """Return what each key means, what it accepts and what it is when it is not given."""
-    from mlcvbench.request import text
-
     rows = []
     for param in params:
         accepts = "" if param.type in {"str", "path"} and not param.choices else f": {wanted(param)}"
