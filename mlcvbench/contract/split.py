@@ -128,26 +128,26 @@ class ArraySplit(Split):
 
 
 class SubSplit(Split):
-    """Chosen samples of another split, in a chosen order."""
+    """Chosen samples of another split, in a chosen order: those at `indices` of `parent`."""
 
     def __init__(self, parent: Split, indices: Array, name: str) -> None:
-        self.name, self._parent, self._indices = name, parent, indices
+        self.name, self.parent, self.indices = name, parent, indices
         self.ids, self.groups = parent.ids[indices], parent.groups[indices]
 
     @property
     def ragged(self) -> bool:
-        return self._parent.ragged
+        return self.parent.ragged
 
     def read(self, index: Sequence[int] | Array | slice) -> tuple[Batch, Targets]:
-        chosen = self._indices[index if isinstance(index, slice) else np.asarray(index, dtype=np.int64)]
-        return self._parent.read(chosen)
+        chosen = self.indices[index if isinstance(index, slice) else np.asarray(index, dtype=np.int64)]
+        return self.parent.read(chosen)
 
     def targets(self) -> Targets:
-        return {name: take(column, self._indices) for name, column in self._parent.targets().items()}
+        return {name: take(column, self.indices) for name, column in self.parent.targets().items()}
 
     def fingerprint(self) -> str:
-        digest = hashlib.sha256(self._parent.fingerprint().encode())
-        digest.update(self._indices.astype("<i8").tobytes())
+        digest = hashlib.sha256(self.parent.fingerprint().encode())
+        digest.update(self.indices.astype("<i8").tobytes())
         return digest.hexdigest()
 
 

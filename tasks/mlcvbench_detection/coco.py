@@ -21,7 +21,8 @@ from mlcvbench_detection.entries import (
     read_columns,
     read_objects,
 )
-from mlcvbench_detection.json_table import NotUniformError, check_size, give_back, read_json, short
+from mlcvbench_detection.json_files import check_size, is_compressed, read_json
+from mlcvbench_detection.json_table import NotUniformError, give_back, short
 from mlcvbench_detection.lvis_scoring import FREQUENCIES
 from mlcvbench_detection.masks import read_segmentation
 from mlcvbench_detection.predictions import FARTHEST, RaggedMasks
@@ -56,7 +57,7 @@ def load_coco(params: Mapping[str, Any], data_seed: int) -> LoadedData:  # noqa:
 def _read_file(path: Path, masks: bool) -> _CocoFile:
     """Return a checked file, by columns when it is large and holds nothing unusual; masks need the objects."""
     check_size(path, DataError)
-    if not masks and path.stat().st_size > json_table.SMALL:
+    if not masks and path.stat().st_size > json_table.SMALL and not is_compressed(path):
         with contextlib.suppress(NotUniformError):
             file = _CocoFile(path, read_columns(path), masks)
             give_back()

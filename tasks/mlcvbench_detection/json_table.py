@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 
 from mlcvbench.contract import Array
-from mlcvbench.errors import MlcvbenchError
-from mlcvbench.limits import MAX_JSON_BYTES, MIB
+from mlcvbench.limits import MIB
 
 SMALL = MIB
 """A file up to this size is read by orjson: that is quick enough, and spares the import of pyarrow's reader."""
@@ -150,26 +149,6 @@ def _line_blocks(path: Path) -> Iterator[bytes]:
     if not rest.endswith(b"]"):
         raise NotUniformError
     yield rest[:-1].replace(joint, b"}\n{")
-
-
-def read_json(path: Path, error: type[MlcvbenchError]) -> Any:
-    """Return the content of a JSON file; an error names the file and where it is damaged."""
-    import orjson
-
-    check_size(path, error)
-    try:
-        return orjson.loads(path.read_bytes())
-    except orjson.JSONDecodeError as bad:
-        raise error(f"{path}: is not JSON ({bad}).") from None
-
-
-def check_size(path: Path, error: type[MlcvbenchError]) -> None:
-    """Refuse a file that is missing or larger than `MAX_JSON_BYTES`."""
-    if not path.is_file():
-        raise error(f"{path}: no such file.")
-    size = path.stat().st_size
-    if size > MAX_JSON_BYTES:
-        raise error(f"{path}: has {size} bytes; the most is {MAX_JSON_BYTES}.")
 
 
 def is_number(name: Any) -> bool:

@@ -14,6 +14,7 @@ from mlcvbench_detection.curves import Outcomes, best_score, outcomes
 from mlcvbench_detection.figures import INK, new_figure, save, short_name
 from mlcvbench_detection.predictions import RaggedMasks
 from mlcvbench_detection.ragged import ragged
+from mlcvbench_detection.split import has_pictures
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -30,7 +31,7 @@ _LABEL_HEIGHT = 0.06
 def draw_overlays(folder: Path, outcome: Outcome) -> list[Plot]:
     """Draw the images with the most and the fewest errors; nothing when the split has no pictures."""
     split, table = outcome.split, outcome.table
-    if not getattr(split, "has_pictures", True) or not len(table):
+    if not has_pictures(split) or not len(table):
         return []
     found = outcomes(table)
     score = best_score(table, found)

@@ -9,6 +9,9 @@ import numpy as np
 
 from mlcvbench.contract import Array
 
+MOST_LOOKED_UP = 1 << 22
+"""Numbers within so wide a range are looked up in a table."""
+
 
 class Ragged:
     """A column of U samples: `values` (N, ...) and `starts` int64 (U + 1,).
@@ -108,6 +111,24 @@ def pick(starts: Array, index: slice | Array | Sequence[int]) -> tuple[slice | A
         index = np.arange(first, last, step)
     index = np.asarray(index, dtype=np.int64)
     return expand(starts[:-1][index], np.diff(starts)[index]), starts_of(np.diff(starts)[index])
+
+
+def find(known: Array, values: Array) -> Array:
+    """Return the place of each value among `known`, any place for a value that is not there.
+
+    >>> find(np.array([30, 10, 20]), np.array([10, 30])).tolist()
+    [1, 0]
+    """
+    if known.dtype.kind == "i" and len(known):
+        low, span = int(known.min()), int(known.max()) - int(known.min()) + 1
+        if span <= MOST_LOOKED_UP:  # a table is five times quicker than a search
+            table = np.zeros(span, dtype=np.int64)
+            table[known - low] = np.arange(len(known))
+            found: Array = table.take(values - low, mode="clip")
+            return found
+    order = np.argsort(known, kind="stable")
+    place: Array = order[np.minimum(np.searchsorted(known[order], values), len(known) - 1)]
+    return place
 
 
 def expand(first: Array, counts: Array) -> Array:

@@ -9,49 +9,42 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from mlcvbench.contract import Array, Predictions
+from mlcvbench.contract import Array, Notice, Predictions
 from mlcvbench.errors import DataError, MlcvbenchError, did_you_mean
 from mlcvbench_detection import json_table
-from mlcvbench_detection.json_table import (
-    JsonTable,
-    check_size,
-    give_back,
-    is_number,
-    read_json,
-    read_json_table,
-    short,
-)
+from mlcvbench_detection.image_names import UNKNOWN, Images
+from mlcvbench_detection.json_files import check_size, read_json
+from mlcvbench_detection.json_table import JsonTable, give_back, read_json_table, short
 from mlcvbench_detection.layout import read_uniform
 from mlcvbench_detection.masks import read_segmentation
 from mlcvbench_detection.predictions import FARTHEST, RaggedMasks
-from mlcvbench_detection.ragged import Labels, Ragged, starts_of
+from mlcvbench_detection.ragged import Labels, Ragged, find, starts_of
 from mlcvbench_detection.rle import BadMask, Masks, decode_text
-
-MOST_LOOKED_UP = 1 << 22
-"""Ids within so wide a range are looked up in a table."""
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What the results must fit: image ids and sizes (U, 2) of the split, published category ids, masks or not.
+    """What the results must fit: images and their sizes (U, 2), published category ids, masks or not.
 
-    `error`: what to raise. `numbered`: image ids in the file are integers.
+    `error`: what to raise.
     """
 
-    ids: Array
+    images: Images
     sizes: Array | None
     categories: Sequence[int]
     masks: bool
     error: type[MlcvbenchError] = DataError
 
-    @property
-    def numbered(self) -> bool:
-        """True when every image id is a plain integer."""
-        return all(is_number(name) for name in self.ids)
+
+class Read(NamedTuple):
+    """The detections of a file, and what was guessed to read them."""
+
+    predictions: Predictions
+    notices: tuple[Notice, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,17 +62,17 @@ class _Columns:
     fault: BadMask | None = None
 
 
-def read_results(path: Path, wanted: Wanted) -> Predictions:
+def read_results(path: Path, wanted: Wanted) -> Read:
     """Return the detections of a file, ordered by image, in the file's order inside each.
 
     An error names the file, the record (from 0) and the field.
     """
-    numbered = wanted.numbered
     check_size(path, wanted.error)
-    columns = _from_columns(path, wanted) if numbered and path.stat().st_size > json_table.SMALL else None
+    large = path.stat().st_size > json_table.SMALL
+    columns = _from_columns(path, wanted) if large and wanted.images.numbered else None
     if columns is None:
-        columns = _from_objects(path, read_json(path, wanted.error), wanted, numbered)
-    return _aligned(path, columns, wanted, numbered)
+        columns = _from_objects(path, read_json(path, wanted.error), wanted)
+    return _aligned(path, columns, wanted)
 
 
 def _from_columns(path: Path, wanted: Wanted) -> _Columns | None:
@@ -115,15 +108,16 @@ def _from_table(table: JsonTable, wanted: Wanted) -> _Columns | None:
     return _Columns(image, category, score, xywh, masks, fault)
 
 
-def _from_objects(path: Path, records: Any, wanted: Wanted, numbered: bool) -> _Columns:
+def _from_objects(path: Path, records: Any, wanted: Wanted) -> _Columns:
     if not isinstance(records, list):
-        raise wanted.error(f"{path}: wanted a list of results, got {type(records).__name__}.")
+        raise wanted.error(f"{path}: wanted a list of results, got {_what_is(records)}.")
     boxed = bool(records) and isinstance(records[0], dict) and bool(records[0].get("bbox"))
     masked = bool(records) and (wanted.masks or not boxed)
     reader = _ObjectReader(path, wanted.error)
     for row, record in enumerate(records):
-        reader.check(row, record, numbered, boxed)
-    image: Array = np.array([record["image_id"] for record in records], dtype=np.int64 if numbered else np.str_)
+        reader.check(row, record, boxed)
+    named = [record["image_id"] for record in records]
+    image: Array = np.array(named, dtype=np.int64 if all(type(name) is int for name in named) else np.str_)
     boxes = [record["bbox"] for record in records] if boxed else []
     masks, fault = _object_masks(records, image, wanted) if masked else (None, None)
     return _Columns(
@@ -136,16 +130,24 @@ def _from_objects(path: Path, records: Any, wanted: Wanted, numbered: bool) -> _
     )
 
 
+def _what_is(content: Any) -> str:
+    """Return what a file holds that is no list."""
+    if not isinstance(content, dict):
+        return str(type(content).__name__)
+    annotations = " (an annotation file)" if {"images", "annotations", "categories"} <= set(content) else ""
+    return f"an object with {short(', '.join(map(str, content)))}{annotations}"
+
+
 @dataclass(frozen=True, slots=True)
 class _ObjectReader:
     path: Path
     error: type[MlcvbenchError]
 
-    def check(self, row: int, record: Any, numbered: bool, boxed: bool) -> None:
+    def check(self, row: int, record: Any, boxed: bool) -> None:
         """Refuse a record whose fields are missing or of the wrong type."""
         if not isinstance(record, dict):
             raise self.error(f"{self.path}, [{row}]: wanted an object, got {short(record)}.")
-        self._field(row, record, "image_id", {int} if numbered else {int, str}, "an integer" if numbered else "an id")
+        self._field(row, record, "image_id", {int, str}, "an integer or text")
         self._field(row, record, "category_id", {int}, "an integer")
         self._field(row, record, "score", {int, float}, "a number")
         if boxed:
@@ -167,14 +169,14 @@ class _ObjectReader:
 
 def _object_masks(records: list[Any], image: Array, wanted: Wanted) -> tuple[Masks | None, BadMask | None]:
     """Return the masks of records, or the first one that is none."""
-    place = {str(name): unit for unit, name in enumerate(wanted.ids)}
+    units = wanted.images.place(image).unit.tolist()
     parts = []
     for row, record in enumerate(records):
         given = record.get("segmentation")
         if not given:
             return None, BadMask(row, "there is none, or it is empty")
-        unit = place.get(str(image[row]))
-        size = _own_size(given) if wanted.sizes is None or unit is None else wanted.sizes[unit].tolist()
+        unit = units[row]
+        size = _own_size(given) if wanted.sizes is None or unit == UNKNOWN else wanted.sizes[unit].tolist()
         read = read_segmentation(given, *size) if size else BadMask(0, "wanted an object with size and counts")
         if isinstance(read, BadMask):
             return None, BadMask(row, read.reason)
@@ -187,13 +189,14 @@ def _own_size(segmentation: Any) -> list[int] | None:
     return size if isinstance(size, list) and len(size) == 2 and all(type(v) is int for v in size) else None
 
 
-def _aligned(path: Path, columns: _Columns, wanted: Wanted, numbered: bool) -> Predictions:
+def _aligned(path: Path, columns: _Columns, wanted: Wanted) -> Read:
     """Check values against the data set and order the detections by image."""
-    unit = _places(path, columns.image, wanted, numbered)
+    unit, notices = wanted.images.place(columns.image)
+    _check_images(path, columns.image, unit, wanted)
     label = _labels(path, columns.category, wanted)
     _check_values(path, columns, wanted)
     _check_masks(path, columns, unit, wanted)
-    starts = starts_of(np.bincount(unit, minlength=len(wanted.ids)))
+    starts = starts_of(np.bincount(unit, minlength=len(wanted.images.ids)))
     in_order = bool((unit[1:] >= unit[:-1]).all())
     order: Any = slice(None) if in_order else np.argsort(unit, kind="stable")
     predictions: Predictions = {
@@ -204,26 +207,25 @@ def _aligned(path: Path, columns: _Columns, wanted: Wanted, numbered: bool) -> P
         predictions["xywh"] = Ragged(columns.xywh[order], starts)
     if columns.masks is not None:
         predictions["masks"] = RaggedMasks(columns.masks if in_order else columns.masks[order], starts)
-    return predictions
+    return Read(predictions, notices)
 
 
-def _places(path: Path, image: Array, wanted: Wanted, numbered: bool) -> Array:
-    """Return the place of each detection's image in the split."""
-    known = wanted.ids.astype(np.int64) if numbered else wanted.ids
-    unit = _find(known, image)
-    strange = known[unit] != image
+def _check_images(path: Path, image: Array, unit: Array, wanted: Wanted) -> None:
+    """Refuse results for images that are not in the set."""
+    strange = unit == UNKNOWN
     if strange.any():
-        row = int(np.argmax(strange))
+        row, images = int(np.argmax(strange)), wanted.images
+        called = f" ({images.files[0]})" if images.files and images.files[0] else ""
+        hint = f" The set has images such as {images.ids[0]}{called}." if image.dtype.kind == "U" else ""
         raise wanted.error(
-            f"{path}, [{row}].image_id: image {short(image[row].item())} is not in the set of {len(known)} images; "
-            f"{int(strange.sum())} of {len(image)} results are for such images."
+            f"{path}, [{row}].image_id: image {short(image[row].item())} is not in the set of {len(images.ids)} "
+            f"images; {int(strange.sum())} of {len(image)} results are for such images.{hint}"
         )
-    return unit
 
 
 def _labels(path: Path, category: Array, wanted: Wanted) -> Array:
     known = np.asarray(wanted.categories, dtype=np.int64)
-    label = _find(known, category)
+    label = find(known, category)
     strange = known[label] != category
     if strange.any():
         row = int(np.argmax(strange))
@@ -233,20 +235,6 @@ def _labels(path: Path, category: Array, wanted: Wanted) -> Array:
             f"{known.min()} to {known.max()}.{near}"
         )
     return label
-
-
-def _find(known: Array, values: Array) -> Array:
-    """Return the place of each value among `known`, any place for a value that is not there."""
-    if known.dtype.kind == "i" and len(known):
-        low, span = int(known.min()), int(known.max()) - int(known.min()) + 1
-        if span <= MOST_LOOKED_UP:  # a table is five times quicker than a search
-            table = np.zeros(span, dtype=np.int64)
-            table[known - low] = np.arange(len(known))
-            found: Array = table.take(values - low, mode="clip")
-            return found
-    order = np.argsort(known, kind="stable")
-    place: Array = order[np.minimum(np.searchsorted(known[order], values), len(known) - 1)]
-    return place
 
 
 def _check_values(path: Path, columns: _Columns, wanted: Wanted) -> None:

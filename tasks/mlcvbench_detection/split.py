@@ -11,6 +11,7 @@ import numpy as np
 
 from mlcvbench.contract import Array, Batch, Split, Targets
 from mlcvbench.contract.batch import take
+from mlcvbench.contract.split import SubSplit
 from mlcvbench.errors import DataError, NoInputsError
 from mlcvbench.images import read_image
 from mlcvbench_detection.predictions import RaggedMasks
@@ -22,7 +23,8 @@ class DetectionSplit(Split):
 
     Targets: `xywh` float64 (n, 4), `labels` int64 (n,) an image (`Ragged`), `size` int64 (U, 2) height and width, 0
     where unknown; COCO adds `area` float64, `crowd` bool, `annotation` int64 (its id) and, when asked for, `masks`
-    (`RaggedMasks`); VOC adds `difficult` bool.
+    (`RaggedMasks`); VOC adds `difficult` bool. A federated set adds `ignore` bool, and of each image the classes that
+    are known not to be in it and those not annotated in full, `negative` and `unchecked` int64.
 
     `files`: the picture of each image relative to `folder`; without `folder` only stored predictions can be scored.
     The fingerprint is that of ids, classes and annotations, so that results scored without pictures join the same
@@ -40,7 +42,7 @@ class DetectionSplit(Split):
         classes: Sequence[str],
     ) -> None:
         self.name, self.ids, self.groups = name, ids, ids
-        self._targets, self._files, self._folder, self._classes = dict(targets), tuple(files), folder, tuple(classes)
+        self._targets, self.files, self._folder, self._classes = dict(targets), tuple(files), folder, tuple(classes)
         self._digest: str | None = None
 
     @property
@@ -65,7 +67,7 @@ class DetectionSplit(Split):
         """Return one image as uint8 (H, W, 3); DataError when it is missing or of another size than annotated."""
         if self._folder is None:
             raise NoInputsError(f"split {self.name!r} has annotations only: its folder of images is missing.")
-        path = self._folder / self._files[place]
+        path = self._folder / self.files[place]
         image = read_image(path)
         wanted = self._targets["size"][place].tolist()
         if wanted[0] and list(image.shape[:2]) != wanted:
@@ -88,6 +90,25 @@ class DetectionSplit(Split):
 
     def _taken(self, places: Array) -> Targets:
         return {name: take(column, places) for name, column in self._targets.items()}
+
+
+def whole_of(split: Split) -> tuple[Split, Array | None]:
+    """Return the split that another was cut from, and the places of the samples that are left; None for all."""
+    places = None
+    while isinstance(split, SubSplit):
+        places = split.indices if places is None else split.indices[places]
+        split = split.parent
+    return split, places
+
+
+def has_pictures(split: Split) -> bool:
+    """Return whether the images of a split, or of what it was cut from, can be read."""
+    return bool(getattr(whole_of(split)[0], "has_pictures", True))
+
+
+def files_of(split: Split) -> Sequence[str]:
+    """Return the name of the file of each image, "" where unknown; nothing for data that are no files."""
+    return split.files if isinstance(split, DetectionSplit) else ()
 
 
 def _flat(column: Any) -> list[Array]:

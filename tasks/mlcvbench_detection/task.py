@@ -23,13 +23,14 @@ from mlcvbench.contract import (
 from mlcvbench.errors import RecordError, UnknownNameError
 from mlcvbench_detection.coco_scoring import CocoScorer
 from mlcvbench_detection.data_checks import check_data
+from mlcvbench_detection.external import read_external
+from mlcvbench_detection.image_names import Images
 from mlcvbench_detection.lvis_scoring import LvisScorer
 from mlcvbench_detection.predictions import category_ids, check_predictions, join_predictions
 from mlcvbench_detection.protocols import BOXES, LIMITS, LVIS_PROTOCOLS, MASKS, coco_protocol, parse_coco
 from mlcvbench_detection.requirements import refuse_protocol
 from mlcvbench_detection.results import Wanted, read_results
 from mlcvbench_detection.storage import write_results
-from mlcvbench_detection.voc_results import read_voc_results
 from mlcvbench_detection.voc_scoring import VOC_SCORERS
 
 SCORERS: Mapping[str, Callable[[Problem], Scorer]] = {
@@ -82,17 +83,12 @@ class DetectionTask(Task):
         return path
 
     def load(self, path: Path, split_ids: Array, problem: Problem) -> Predictions:
-        wanted = Wanted(split_ids, None, category_ids(problem), bool(problem.extra.get("masks")), RecordError)
-        return self.check(read_results(path, wanted), split_ids, problem)
+        masks = bool(problem.extra.get("masks"))
+        wanted = Wanted(Images(split_ids), None, category_ids(problem), masks, RecordError)
+        return self.check(read_results(path, wanted).predictions, split_ids, problem)
 
     def read_external(self, path: Path, split: Split, problem: Problem, settings: Mapping[str, Any]) -> External:
-        if path.is_dir():
-            return External(read_voc_results(path, split.ids, problem), "folder of VOC results: boxes")
-        sizes = split.targets()["size"]
-        wanted = Wanted(split.ids, sizes, category_ids(problem), bool(problem.extra.get("masks")))  # type: ignore[arg-type]
-        predictions = read_results(path, wanted)
-        fields = " and ".join(name for name, field in (("boxes", "xywh"), ("masks", "masks")) if field in predictions)
-        return External(predictions, f"{path.name}: {fields}")
+        return read_external(path, split, problem)
 
     def plot(self, folder: Path, outcome: Outcome) -> list[Plot]:
         from mlcvbench_detection.plots import draw

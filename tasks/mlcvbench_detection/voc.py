@@ -114,6 +114,8 @@ def read_annotation(path: Path) -> _Image:
     if root.tag != "annotation":
         raise DataError(f"{path}: wanted an <annotation>, got <{root.tag[:60]}>.")
     height, width = (_pixels(path, root, side) for side in ("height", "width"))
+    if not height or not width:
+        height = width = 0
     if height * width > MAX_PIXELS:
         raise DataError(f"{path}: {height} x {width} pixels; the most is {MAX_PIXELS}.")
     objects = tuple(_read_object(path, number, item) for number, item in enumerate(root.findall("object")))
@@ -145,10 +147,11 @@ def _read_object(path: Path, number: int, item: Element) -> _Object:
 
 
 def _pixels(path: Path, root: Element, side: str) -> int:
-    text = root.findtext(f"size/{side}")
+    """Return a side of the image, 0 where it is not known: programs that label boxes write that, or nothing."""
+    text = root.findtext(f"size/{side}", "0")
     value = plain_number(text)
-    if value is None or value != int(value) or not 0 < value <= MAX_PIXELS:
-        raise DataError(f"{path}, <size>, <{side}>: wanted 1 to {MAX_PIXELS} pixels, got {short(text)}.")
+    if value is None or value != int(value) or not 0 <= value <= MAX_PIXELS:
+        raise DataError(f"{path}, <size>, <{side}>: wanted 0 (unknown) to {MAX_PIXELS} pixels, got {short(text)}.")
     return int(value)
 
 

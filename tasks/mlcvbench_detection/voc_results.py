@@ -9,9 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from mlcvbench.contract import Array, Predictions, Problem
+from mlcvbench.contract import Array, External, Predictions, Problem
 from mlcvbench.errors import DataError, did_you_mean
 from mlcvbench.text_lines import numbered_lines
+from mlcvbench_detection.image_names import UNKNOWN, Images
 from mlcvbench_detection.predictions import FARTHEST, category_ids
 from mlcvbench_detection.ragged import Labels, Ragged, starts_of
 from mlcvbench_detection.voc import plain_number
@@ -20,7 +21,12 @@ _FILE = re.compile(r"comp\d{1,2}_det_.+\.txt")
 _FORM = "'image score xmin ymin xmax ymax'"
 
 
-def read_voc_results(folder: Path, ids: Array, problem: Problem) -> Predictions:
+def is_voc_folder(folder: Path) -> bool:
+    """Return whether a folder holds a file named like those of the development kit."""
+    return any(_FILE.fullmatch(path.name) for path in folder.iterdir())
+
+
+def read_voc_results(folder: Path, images: Images, problem: Problem) -> External:
     """Return the detections of a folder, ordered by image, then by class and line.
 
     A line is `image score xmin ymin xmax ymax` with inclusive pixels counted from 1, as in the annotations; both are
@@ -29,15 +35,23 @@ def read_voc_results(folder: Path, ids: Array, problem: Problem) -> Predictions:
     that is not in the set. DataError names the file, the line and the field.
     """
     files = _files_by_class(folder, problem.classes)
-    place = {str(name): unit for unit, name in enumerate(ids)}
-    units, labels, numbers = array("q"), array("q"), array("d")
+    names: list[str] = []
+    labels, lines, numbers = array("q"), array("q"), array("d")
     for label, name in enumerate(problem.classes):
         for line in numbered_lines(files[name]):
-            unit, values = _parse(f"{files[name]}, line {line.number}", line.text, place)
-            units.append(unit)
+            image, values = _parse(f"{files[name]}, line {line.number}", line.text)
+            names.append(image)
             labels.append(label)
+            lines.append(line.number)
             numbers.extend(values)
-    return _columns(np.array(units), np.array(labels), np.array(numbers).reshape(-1, 5), len(ids), problem)
+    unit, notices = images.place(np.array(names, dtype=np.str_))
+    if (unit == UNKNOWN).any():
+        row = int(np.argmax(unit == UNKNOWN))
+        where = f"{files[problem.classes[labels[row]]]}, line {lines[row]}"
+        raise DataError(f"{where}: image {names[row][:80]!r} is not in the set of {len(images.ids)} images.")
+    table = np.array(numbers).reshape(-1, 5)
+    predictions = _columns(unit, np.array(labels), table, len(images.ids), problem)
+    return External(predictions, "folder of VOC results: boxes", notices=notices)
 
 
 def _files_by_class(folder: Path, classes: Sequence[str]) -> dict[str, Path]:
@@ -55,8 +69,6 @@ def _files_by_class(folder: Path, classes: Sequence[str]) -> dict[str, Path]:
         if len(heads) > 1:
             raise DataError(f"{path}: wanted one competition and image set, but {next(iter(heads.values())).name} too.")
         found[name] = path
-    if not found:
-        raise DataError(f"{folder}: wanted results such as comp4_det_test_{classes[0]}.txt, one file a class.")
     missing = next((name for name in classes if name not in found), None)
     if missing is not None:
         raise DataError(
@@ -66,14 +78,11 @@ def _files_by_class(folder: Path, classes: Sequence[str]) -> dict[str, Path]:
     return found
 
 
-def _parse(where: str, text: str, place: dict[str, int]) -> tuple[int, list[float]]:
-    """Return the image's place, and score, x, y, width and height as the columns have them."""
+def _parse(where: str, text: str) -> tuple[str, list[float]]:
+    """Return the image's name, and score, x, y, width and height as the columns have them."""
     cells = text.split()
     if len(cells) != 6:
         raise DataError(f"{where}: wanted {_FORM}, got {text[:80]!r}.")
-    unit = place.get(cells[0])
-    if unit is None:
-        raise DataError(f"{where}: image {cells[0][:80]!r} is not in the set of {len(place)} images.")
     values = []
     for field, cell in zip(("score", "xmin", "ymin", "xmax", "ymax"), cells[1:], strict=True):
         value = plain_number(cell)
@@ -83,7 +92,7 @@ def _parse(where: str, text: str, place: dict[str, int]) -> tuple[int, list[floa
     score, x1, y1, x2, y2 = values
     if x1 > x2 or y1 > y2:
         raise DataError(f"{where}: wanted xmin <= xmax and ymin <= ymax, got {values[1:]}.")
-    return unit, [score, x1 - 1, y1 - 1, x2 - x1, y2 - y1]
+    return cells[0], [score, x1 - 1, y1 - 1, x2 - x1, y2 - y1]
 
 
 def _columns(unit: Array, label: Array, numbers: Array, count: int, problem: Problem) -> Predictions:

@@ -13,7 +13,7 @@ from support.detection import EDGE_CASES, official, read_case, scene, write_case
 from support.mutations import assert_one_line_about, mutations
 
 from mlcvbench.errors import DataError, MlcvbenchError
-from mlcvbench_detection import json_table
+from mlcvbench_detection import json_files, json_table
 
 HIT = {"image_id": 1, "category_id": 1, "bbox": [10, 10, 20, 20], "score": 0.5}
 BOX = {"image_id": 1, "category_id": 1, "bbox": [10, 10, 20, 20]}
@@ -70,7 +70,7 @@ class TestAnnotations:
             ("", ": is not JSON"),
             ("{", ": is not JSON"),
             ("[" * 100_000, ": is not JSON"),
-            ('{"images": NaN}', ": is not JSON"),
+            ('{"images": NaN}', ": wanted a list 'images', got nan."),
             ("[]", ": wanted an object with images, annotations and categories, got []."),
             ("{}", ": wanted a list 'images', got None."),
             ('{"images": [], "annotations": {}, "categories": []}', ": wanted a list 'annotations', got {}."),
@@ -248,7 +248,7 @@ class TestAnnotations:
         assert str(error.value) == f"{tmp_path / 'none.json'}: no such file."
 
     def test_a_file_over_the_limit(self, tmp_path, monkeypatch):
-        monkeypatch.setattr(json_table, "MAX_JSON_BYTES", 100)
+        monkeypatch.setattr(json_files, "MAX_JSON_BYTES", 100)
 
         says = annotations_error(tmp_path, scene([BOX]))
 
@@ -270,10 +270,14 @@ class TestResults:
                 {"image_id": 2},
                 ", [1].image_id: image 2 is not in the set of 3 images; 1 of 3 results are for such images.",
             ),
-            ({"image_id": "1"}, ", [1].image_id: wanted an integer, got '1'."),
-            ({"image_id": 1.0}, ", [1].image_id: wanted an integer, got 1.0."),
-            ({"image_id": True}, ", [1].image_id: wanted an integer, got True."),
-            ({"image_id": 2**63}, f", [1].image_id: wanted an integer, got {2**63}."),
+            (
+                {"image_id": "2"},
+                ", [1].image_id: image '2' is not in the set of 3 images; 1 of 3 results are for such images. "
+                "The set has images such as 1 (0.png).",
+            ),
+            ({"image_id": 1.0}, ", [1].image_id: wanted an integer or text, got 1.0."),
+            ({"image_id": True}, ", [1].image_id: wanted an integer or text, got True."),
+            ({"image_id": 2**63}, f", [1].image_id: wanted an integer or text, got {2**63}."),
             (
                 {"category_id": 2},
                 ", [1].category_id: unknown category 2; the set has 2 from 1 to 4. Known: 1, 4.",
@@ -319,7 +323,7 @@ class TestResults:
             ("", ": is not JSON"),
             ("[", ": is not JSON"),
             ("null", ": wanted a list of results, got NoneType."),
-            ('{"annotations": []}', ": wanted a list of results, got dict."),
+            ('{"annotations": []}', ": wanted a list of results, got an object with 'annotations'."),
             ("[[1, 2, 3, 4, 5, 6, 7]]", ", [0]: wanted an object, got [1, 2, 3, 4, 5, 6, 7]."),
             (f"[{json.dumps(HIT)}, {json.dumps(HIT)}", ": is not JSON"),
             (f"[{json.dumps(HIT)}, {json.dumps(HIT)},]", ": is not JSON"),
@@ -333,12 +337,11 @@ class TestResults:
 
     @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
     def test_numbers_that_are_not_finite(self, tmp_path, monkeypatch, value):
-        """JSON has no such numbers, but Python writes them; the reader of columns takes them for what they mean."""
+        """JSON has no such numbers, but Python writes them: they are read as what they mean, and named."""
         score = every_way(monkeypatch, lambda: results_error(tmp_path, [HIT, {**HIT, "score": value}]))
         box = results_error(tmp_path, [HIT, {**HIT, "bbox": [1, 2, 3, value]}])
 
-        assert score[0].startswith(": is not JSON")
-        assert score[1] == f", [1].score: wanted a finite number, got {value}."
+        assert score == [f", [1].score: wanted a finite number, got {value}."] * 2
         assert box.startswith(", [1].bbox: wanted [x, y, width, height] within 1e+07 pixels")
 
     @pytest.mark.parametrize(

@@ -48,9 +48,8 @@ def test_document_types_and_entities_are_refused_unread(tmp_path, text):
         (f'<?xml version="1.0" encoding="klingon"?>{GOOD}', ": is not XML (unknown encoding"),
         ("<a>" * 100_000, ": is not XML (more than 32 levels of elements)."),
         ("<note/>", ": wanted an <annotation>, got <note>."),
-        ("<annotation/>", ", <size>, <height>: wanted 1 to 50000000 pixels, got None."),
-        (annotation([], height=0), ", <size>, <height>: wanted 1 to 50000000 pixels, got '0'."),
-        (annotation([], width=-4), ", <size>, <width>: wanted 1 to 50000000 pixels, got '-4'."),
+        (annotation([], width=-4), ", <size>, <width>: wanted 0 (unknown) to 50000000 pixels, got '-4'."),
+        (annotation([], width="x"), ", <size>, <width>: wanted 0 (unknown) to 50000000 pixels, got 'x'."),
         (annotation([], height=10**6, width=10**6), ": 1000000 x 1000000 pixels; the most is 50000000."),
     ],
 )

@@ -18,6 +18,7 @@ import mlcvbench
 from mlcvbench.errors import DataError
 from mlcvbench_detection import json_table, mlcvbench_datasets, mlcvbench_tasks
 from mlcvbench_detection.coco import load_coco
+from mlcvbench_detection.image_names import Images
 from mlcvbench_detection.layout import read_uniform
 from mlcvbench_detection.results import Wanted, read_results
 
@@ -27,7 +28,7 @@ def read_both(path: Path, monkeypatch: pytest.MonkeyPatch, wanted: Wanted) -> li
     readings = []
     for small in (2**40, 0):
         monkeypatch.setattr(json_table, "SMALL", small)
-        readings.append(read_results(path, wanted))
+        readings.append(read_results(path, wanted).predictions)
     return readings
 
 
@@ -64,7 +65,7 @@ def test_columns_and_objects_give_the_same_whatever_the_layout(name, tmp_path, m
     _, results = random_case(3)
     path = tmp_path / "results.json"
     path.write_text(layouts(results)[name], encoding="utf-8")
-    wanted = Wanted(np.array([str(10 * image + 1) for image in range(12)]), None, (1, 4, 7, 10), masks=False)
+    wanted = Wanted(Images(np.array([str(10 * image + 1) for image in range(12)])), None, (1, 4, 7, 10), masks=False)
 
     assert_same(*read_both(path, monkeypatch, wanted))
 
@@ -75,14 +76,14 @@ def test_blocks_of_any_size_give_the_same(block, tmp_path, monkeypatch):
     path = tmp_path / "results.json"
     path.write_text(json.dumps(results), encoding="utf-8")
     monkeypatch.setattr(json_table, "_BLOCK", block)
-    wanted = Wanted(np.array([str(10 * image + 1) for image in range(12)]), None, (1, 4, 7, 10), masks=False)
+    wanted = Wanted(Images(np.array([str(10 * image + 1) for image in range(12)])), None, (1, 4, 7, 10), masks=False)
 
     assert_same(*read_both(path, monkeypatch, wanted))
 
 
 def test_published_masks_are_read_the_same_by_columns_and_objects(monkeypatch):
     split = load_coco({"annotations": str(VAL100 / "instances_val2014_100.json")}, 0).splits["test"]
-    wanted = Wanted(split.ids, np.asarray(split.targets()["size"]), tuple(range(1, 91)), masks=True)
+    wanted = Wanted(Images(split.ids), np.asarray(split.targets()["size"]), tuple(range(1, 91)), masks=True)
 
     assert_same(*read_both(VAL100 / "instances_val2014_fakesegm100_results.json", monkeypatch, wanted))
 
@@ -99,7 +100,7 @@ def test_decimals_are_read_as_python_reads_them(tmp_path, monkeypatch):
     path = tmp_path / "results.json"
     path.write_text(json.dumps(results), encoding="utf-8")
 
-    read = read_both(path, monkeypatch, Wanted(np.array(["1"]), None, (1,), masks=False))
+    read = read_both(path, monkeypatch, Wanted(Images(np.array(["1"])), None, (1,), masks=False))
 
     assert all(reading["scores"].values.tolist() == [result["score"] for result in results] for reading in read)
     assert all(reading["xywh"].values.tolist() == [result["bbox"] for result in results] for reading in read)

@@ -13,6 +13,7 @@ from support.voc import annotation, voc_folder
 from mlcvbench.contract import LoadedData
 from mlcvbench.errors import DataError, MlcvbenchError
 from mlcvbench.scoring import tabulate
+from mlcvbench_detection.image_names import Images
 from mlcvbench_detection.task import DetectionTask
 from mlcvbench_detection.voc import load_voc
 from mlcvbench_detection.voc_results import read_voc_results
@@ -97,7 +98,7 @@ def test_pixels_are_counted_from_0_and_empty_files_find_nothing(tmp_path):
     data, _ = scene(tmp_path)
     folder = write_texts(tmp_path / "text", [("im3", "hot_dog", 0.5, (1, 2, 1, 9))])
 
-    read = read_voc_results(folder, data.splits["test"].ids, data.problem)
+    read = read_voc_results(folder, Images(data.splits["test"].ids), data.problem).predictions
 
     assert read["xywh"][3].tolist() == [[0, 1, 0, 7]]
     assert read["labels"].values.tolist() == [2]
@@ -165,4 +166,9 @@ def test_files_that_are_missing_strange_or_of_two_sets_are_named(tmp_path):
     assert message() == (f"{folder / HEAD}_dog.txt: no such file; a class in which nothing was found has an empty one.")
     for path in folder.iterdir():
         path.unlink()
-    assert message() == f"{folder}: wanted results such as comp4_det_test_cat.txt, one file a class."
+    assert message() == (
+        f"{folder}: is empty; wanted COCO's results as a .json file, or a folder of comp4_det_test_CLASS.txt (VOC) or "
+        "of IMAGE.txt (YOLO)."
+    )
+    (folder / "shown.jpg").write_text("")
+    assert message().startswith(f"{folder}: holds shown.jpg; wanted COCO's results as a .json file, or a folder")
