@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mlcvbench import assembly, predicting, runner
 from mlcvbench.config import RunConfig
-from mlcvbench.contract import External
+from mlcvbench.contract import External, Notice
 from mlcvbench.draft import Draft
 from mlcvbench.errors import DataError, PredictionError
 from mlcvbench.records.schema import PREDICTIONS, FitInfo, MemoryInfo, ModelInfo, OperationsInfo, Record
@@ -32,11 +32,15 @@ def score_file(config: RunConfig, name: str, path: Path, folder: Path) -> Record
         test = data.splits["test"]
         assembly.scorer_of(task, config.definition.protocol, config.definition.metrics, data)
         external: External = task.read_external(path, test, data.problem, config.reading)
-        protocol = external.protocol or config.definition.protocol
+        wanted = config.definition.protocol
+        protocol = task.scored_as(external.predictions, wanted)
         config = draft.config = replace(config, definition=replace(config.definition, protocol=protocol))
         scorer = task.scorer(protocol, data.problem)
         draft.resolved(data, scorer)
         draft.notice(external.notices)
+        if protocol != wanted:
+            text = f"the definition asks for {wanted}; these predictions are scored as {protocol}."
+            draft.notice([Notice("another-protocol", text)])
         draft.predicted(task.save(external.predictions, test.ids, folder))
     try:
         scored = runner.score_stages(config, folder, draft, runner.Answered(task, data, scorer, external.predictions))

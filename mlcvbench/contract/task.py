@@ -52,13 +52,11 @@ class Panel:
 class External:
     """Predictions read from somebody's file: the columns, aligned with the split, and what was read.
 
-    `protocol`: the id to score them under when the file cannot support the definition's (labels without scores).
     `notices`: what the reader had to guess or replace, or found that is surely not meant.
     """
 
     predictions: Predictions
     source: str
-    protocol: str | None = None
     notices: tuple[Notice, ...] = ()
 
 
@@ -135,6 +133,14 @@ class Task(ABC):
 
         `settings` holds every setting that the kind's `TaskSpec.reading` declares, None where it is not set.
         """
+
+    def scored_as(self, predictions: Predictions, protocol: str) -> str:
+        """Return the id under which predictions made elsewhere are scored where `protocol` was asked for; itself.
+
+        Another one only where they already hold what the protocol would compute; it is said in a notice. DataError when
+        they cannot be scored at all.
+        """
+        return protocol
 
     def notices(self, predictions: Predictions, split: Split, problem: Problem, protocol: str) -> Sequence[Notice]:
         """Say what about predictions and targets is legal but surely not meant; the default says nothing.

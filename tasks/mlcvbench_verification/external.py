@@ -11,13 +11,13 @@ from typing import Any, cast
 
 import numpy as np
 
-from mlcvbench.contract import Array, External, Problem, Split, Task
+from mlcvbench.contract import Array, External, Notice, Problem, Split, Task
 from mlcvbench.csv_table import Row, read_rows
 from mlcvbench.errors import DataError, OverrideError, PredictionError
 from mlcvbench.limits import MAX_EMBEDDING, MAX_TEXT_BYTES
 from mlcvbench.npz import open_npz
 from mlcvbench_verification.pairs import Pairs
-from mlcvbench_verification.protocols import GIVEN, PAIRS
+from mlcvbench_verification.split import origin_of
 
 VALUES = ("distance", "similarity")
 _PLAIN = re.compile(rb"[0-9eE+\-.\r\n]*")
@@ -28,43 +28,76 @@ def read_predictions(path: Path, split: Split, problem: Problem, settings: Mappi
 
     - `.npz`: `embedding` (N, D), `distance` (cosine, l2 or l1; default cosine), and `ids` (N,) unless the rows are in
       the order of the split.
-    - `.csv`, `.txt`: lines `value` in the order of the pairs, or `a,b,value` with names of images in any order;
-      `settings["value"]` says whether they are a `distance` or a `similarity`.
+    - `.csv`, `.txt`: lines `value` in the order of the pairs, or `a,b,value` with names of images in any order; the
+      header's last cell or `settings["value"]` says whether they are a `distance` or a `similarity`.
+
+    Of a part of the data set (`limit=`), the file may be that of the whole.
     """
     value, suffix = settings.get("value"), path.suffix.lower()
     if suffix == ".npz":
         if value is not None:
             raise OverrideError("key 'value' has no effect on embeddings: their distance is part of the file.")
-        return External(_read_embeddings(path, split, problem, task), "npz of embeddings")
+        return _read_embeddings(path, split, problem, task)
     if suffix not in (".csv", ".txt"):
         raise DataError(f"{path}: wanted .npz of embeddings or .csv of values of pairs, got {suffix or 'no ending'}.")
-    if value not in VALUES:
-        raise OverrideError(f"values of pairs need value=distance or value=similarity, got {value or 'nothing'}.")
-    values = _read_values(path, split)
-    family = str(problem.extra.get("pairs", PAIRS))
-    return External(
-        {"similarity": -values if value == "distance" else values}, f"csv of {value}", f"{family}/{GIVEN}@1"
-    )
+    whole, kept = origin_of(split)
+    pairs = cast("Pairs", whole.targets()["pairs"])
+    values, said = _read_numbers(path, len(pairs)), None
+    if values is None:
+        values, said = _read_rows(path, whole, pairs)
+    value = _meaning(path, value, said)
+    values = values[pairs.inside(kept)] if len(kept) < len(whole) else values
+    return External({"similarity": -values if value == "distance" else values}, f"csv of {value}")
 
 
-def _read_embeddings(path: Path, split: Split, problem: Problem, task: Task) -> dict[str, Any]:
+def _meaning(path: Path, value: str | None, said: str | None) -> str:
+    """Return whether values are a distance or a similarity: as the request or the file's header says."""
+    if said is not None and value not in (None, said):
+        raise OverrideError(f"value={value}, but the column of values in {path} is called {said!r}.")
+    if value is None and said is None:
+        raise OverrideError("values of pairs need value=distance or value=similarity, got nothing.")
+    return str(value or said)
+
+
+def _read_embeddings(path: Path, split: Split, problem: Problem, task: Task) -> External:
+    whole, kept = origin_of(split)
     with open_npz(path) as file:
         if "embedding" not in file.headers:
             raise DataError(f"{path}: wanted an array 'embedding', got {', '.join(sorted(file.headers)) or 'none'}.")
+        strange = sorted(set(file.headers) - {"embedding", "ids", "distance"})
+        if strange:
+            raise DataError(f"{path}: wanted arrays embedding, ids and distance, got {strange[0]!r} too.")
         shape = file.headers["embedding"].shape
-        if len(shape) != 2 or shape[1] > MAX_EMBEDDING or ("ids" not in file.headers and shape[0] != len(split)):
+        if len(shape) != 2 or shape[1] > MAX_EMBEDDING or ("ids" not in file.headers and shape[0] != len(whole)):
             raise DataError(
-                f"{path}: field 'embedding': wanted ({len(split)}, D) with D up to {MAX_EMBEDDING}, got {shape}."
+                f"{path}: field 'embedding': wanted ({len(whole)}, D) with D up to {MAX_EMBEDDING}, got {shape}."
             )
         embedding = file.read("embedding")
         ids = file.read("ids") if "ids" in file.headers else None
         distance = file.read("distance") if "distance" in file.headers else "cosine"
+    notices = [] if ids is None else _unused(ids, whole)
     try:
-        if ids is not None:
-            embedding = embedding[_order_of(path, ids, split)]
-        return task.check({"embedding": embedding, "distance": distance}, split.ids, problem)
+        if ids is not None or len(kept) < len(whole):
+            embedding = embedding[kept if ids is None else _order_of(path, ids, split)]
+        checked = task.check({"embedding": embedding, "distance": _of_one(distance)}, split.ids, problem)
     except PredictionError as error:
         raise DataError(f"{path}: {error}") from None
+    return External(checked, "npz of embeddings", notices=tuple(notices))
+
+
+def _of_one(distance: Any) -> Any:
+    """Return the one distance of a column that repeats it, for its rows are not those of the split; else as it is."""
+    different = np.unique(np.asarray(distance))
+    return different[0] if len(different) == 1 else distance
+
+
+def _unused(ids: Array, whole: Split) -> list[Notice]:
+    """Say how many embeddings are of no image of the split."""
+    strange = int(np.count_nonzero(~np.isin(ids.ravel().astype(np.str_), whole.ids)))
+    if not strange:
+        return []
+    text = f"{strange:,} of {ids.size:,} embeddings are of no image that is compared, and are not used."
+    return [Notice("unused-embeddings", text, strange)]
 
 
 def _order_of(path: Path, ids: Array, split: Split) -> Array:
@@ -76,12 +109,6 @@ def _order_of(path: Path, ids: Array, split: Split) -> Array:
     if missing is not None:
         raise DataError(f"{path}: field 'ids': sample {missing!r} is missing.")
     return np.array([rows[name] for name in split.ids.tolist()], dtype=np.int64)
-
-
-def _read_values(path: Path, split: Split) -> Array:
-    pairs = cast("Pairs", split.targets()["pairs"])
-    values = _read_numbers(path, len(pairs))
-    return _read_rows(path, split, pairs) if values is None else values
 
 
 def _read_numbers(path: Path, count: int) -> Array | None:
@@ -100,9 +127,12 @@ def _read_numbers(path: Path, count: int) -> Array | None:
     return values if len(values) == count and np.isfinite(values).all() else None
 
 
-def _read_rows(path: Path, split: Split, pairs: Pairs) -> Array:
-    """Return the values in the order of the pairs, row by row, so that an error can name its line."""
-    values, count = np.empty(len(pairs)), 0
+def _read_rows(path: Path, split: Split, pairs: Pairs) -> tuple[Array, str | None]:
+    """Return the values in the order of the pairs, and what a header calls them if it says what they are.
+
+    Row by row, so that an error can name its line.
+    """
+    values, count, said = np.empty(len(pairs)), 0, None
     order: _Order | None = None
     width = 0
     for place, row in enumerate(read_rows(path)):
@@ -111,6 +141,7 @@ def _read_rows(path: Path, split: Split, pairs: Pairs) -> Array:
             width = len(cells)
             order = _Order(path, pairs, split) if width == 3 else None
             if not _is_number(cells[-1]):
+                said = cells[-1].lower() if cells[-1].lower() in VALUES else None
                 continue  # a header
         if len(cells) != width or width not in (1, 3) or not _is_number(cells[-1]):
             form = "a number" if width == 1 else "a,b,value"
@@ -122,27 +153,26 @@ def _read_rows(path: Path, split: Split, pairs: Pairs) -> Array:
         count += 1
     if count != len(pairs):
         raise DataError(f"{path}: wanted {len(pairs)} values, one a pair, got {count}.")
-    return values
+    return values, said
 
 
 class _Order:
-    """Finds the pair that a row names, each once."""
+    """Finds the pair that a row names, each as often as it is in the list."""
 
     def __init__(self, path: Path, pairs: Pairs, split: Split) -> None:
         ids = split.ids.tolist()
         self._path = path
-        both = zip(pairs.first.tolist(), pairs.second.tolist(), strict=True)
-        self._left = {(ids[a], ids[b]): place for place, (a, b) in enumerate(both)}
+        self._left: dict[tuple[str, str], list[int]] = {}
+        for place, (a, b) in enumerate(zip(pairs.first.tolist(), pairs.second.tolist(), strict=True)):
+            self._left.setdefault((ids[a], ids[b]), []).append(place)
 
     def place_of(self, row: Row, cells: list[str]) -> int:
         one, other = cells[:2]
-        place = self._left.pop((one, other), None)
-        if place is None:
-            place = self._left.pop((other, one), None)
-        if place is None:
+        places = self._left.get((one, other)) or self._left.get((other, one))
+        if not places:
             named = f"{one},{other}"[:120]
             raise DataError(f"{self._path}, line {row.line}: {named!r} is no pair of the list, or is given twice.")
-        return place
+        return places.pop(0)
 
 
 def _is_number(text: str) -> bool:

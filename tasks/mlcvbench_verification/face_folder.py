@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from mlcvbench.contract import InputSpec, LoadedData, Problem, Split
+from mlcvbench.contract import InputSpec, LoadedData, Notice, Problem, Split
 from mlcvbench.errors import DataError
-from mlcvbench_verification.pairs import Pairs, all_pairs, read_pair_list
+from mlcvbench_verification.pair_list import people_of, read_pair_list, repeated_pairs
+from mlcvbench_verification.pairs import Pairs, all_pairs
+from mlcvbench_verification.people import SUFFIXES, images_of, people_in
 from mlcvbench_verification.split import FaceSplit
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".ppm", ".pgm", ".tif", ".tiff")
 SPLITS = ("train", "val", "test")
 MOST_FOR_ALL_PAIRS = 10_000
 """Images; 50 million pairs."""
@@ -28,33 +29,64 @@ def load_face_folder(params: Mapping[str, Any], data_seed: int) -> LoadedData:  
     if not root.is_dir():
         raise DataError(f"data.root={root}: no such folder.")
     listed = Path(params["pairs"]) if params.get("pairs") else None
-    parts = [name for name in SPLITS if (root / name).is_dir()]
-    if "test" in parts and any(child.is_dir() for child in (root / "test").iterdir()):
-        folders = {name: root / name for name in parts}
-    else:
-        folders = {"test": root}
-    known = {child.name for folder in folders.values() for child in folder.iterdir() if child.is_dir()}
-    splits: dict[str, Split] = {name: _read(folder, name, listed, known) for name, folder in folders.items()}
-    problem = Problem("verification", (), {"image": InputSpec((None, None, 3))}, {"pairs": "pairs"})
-    return LoadedData("face-folder", "1", problem, splits)
+    names = [name for name in SPLITS if (root / name).is_dir()]
+    split = "test" in names and people_in(root / "test")
+    folders = {name: root / name for name in names} if split else {"test": root}
+    parts = {name: _read(folder, name, listed) for name, folder in folders.items()}
+    people, notices = _people(parts["test"])
+    known = {*people, *(person for name, part in parts.items() if name != "test" for person in part.people)}
+    splits: dict[str, Split] = {
+        name: FaceSplit(name, part.ids, people if name == "test" else part.people, part.files, part.pairs, known=known)
+        for name, part in parts.items()
+    }
+    extra = {"people": "folders" if people is parts["test"].people else "pairs"}
+    problem = Problem("verification", (), {"image": InputSpec((None, None, 3))}, extra)
+    if listed is not None:
+        notices += repeated_pairs(parts["test"].pairs)
+    return LoadedData("face-folder", "1", problem, splits, notices=notices)
 
 
-def _read(folder: Path, name: str, listed: Path | None, known: set[str]) -> FaceSplit:
-    found: dict[str, Path] = {}
+class _Part(NamedTuple):
+    """The images of a split: their names, the folder of each, which is a person, their files, and pairs of them."""
+
+    ids: list[str]
+    people: list[str]
+    files: list[Path]
+    pairs: Pairs
+
+
+def _read(folder: Path, name: str, listed: Path | None) -> _Part:
+    ids: list[str] = []
     people: list[str] = []
-    for person in sorted(child for child in folder.iterdir() if child.is_dir()):
-        for path in sorted(person.iterdir()):
-            if path.suffix.lower() not in SUFFIXES or not path.is_file():
-                continue
-            key = f"{person.name}/{path.stem}"
-            if key in found:
-                raise DataError(f"{path}: {found[key].name} has the same name; wanted one file for each image.")
-            found[key] = path
+    files: list[Path] = []
+    for person in people_in(folder):
+        for stem, path in images_of(person).items():
+            ids.append(f"{person.name}/{stem}")
             people.append(person.name)
-    if not found:
+            files.append(path)
+    if not ids:
         raise DataError(f"{folder}: wanted one folder a person with images ({', '.join(SUFFIXES)}), found none.")
-    pairs = _pairs_of(folder, name, listed, list(found))
-    return FaceSplit(name, list(found), people, list(found.values()), pairs, known=known)
+    return _Part(ids, people, files, _pairs_of(folder, name, listed, ids))
+
+
+def _people(part: _Part) -> tuple[list[str], tuple[Notice, ...]]:
+    """Return the person of each image, and what must be said of that.
+
+    Where labels of pairs contradict the folders, folders are no people: images that genuine pairs join are.
+    """
+    pairs = part.pairs
+    if pairs.same is None:
+        return part.people, ()
+    _, folder = np.unique(part.people, return_inverse=True)
+    other = int(np.count_nonzero(pairs.same != (folder[pairs.first] == folder[pairs.second])))
+    if not other:
+        return part.people, ()
+    text = (
+        f"the labels of {other:,} of {len(pairs):,} pairs say something else than the folders of their images; the "
+        "labels decide, and people are those whom genuine pairs join."
+    )
+    people = [part.ids[first] for first in people_of(pairs, len(part.ids)).tolist()]
+    return people, (Notice("labels-overrule-folders", text, other),)
 
 
 def _pairs_of(folder: Path, name: str, listed: Path | None, ids: list[str]) -> Pairs:

@@ -19,7 +19,6 @@ from mlcvbench_scenes.dataset import BLOCK, FIRST_NUMBER
 from mlcvbench_scenes.faces import draw_identity, draw_shot, render_face
 from mlcvbench_verification.drawing_pairs import FOLDS, draw_folds
 from mlcvbench_verification.pairs import Pairs
-from mlcvbench_verification.protocols import TEN_FOLDS
 from mlcvbench_verification.split import FaceArrays
 
 
@@ -56,7 +55,7 @@ def load_faces(params: Mapping[str, Any], data_seed: int) -> LoadedData:
         ids = [f"{person}-{shot}" for person in people for shot in range(shots)]
         pairs = draw_pairs(album.people, shots, seed) if name == "test" else None
         splits[name] = FaceArrays(name, _photographs(album), album.owner, ids, people.repeat(shots), pairs)
-    problem = Problem("verification", (), {"image": InputSpec((size, size, 3))}, {"pairs": TEN_FOLDS})
+    problem = Problem("verification", (), {"image": InputSpec((size, size, 3))}, {})
     return LoadedData("faces", "1", problem, splits)
 
 

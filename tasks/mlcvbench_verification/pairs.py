@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from array import array
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -11,7 +10,6 @@ from typing import NamedTuple
 import numpy as np
 
 from mlcvbench.contract import Array
-from mlcvbench.csv_table import read_rows
 from mlcvbench.errors import DataError
 from mlcvbench.limits import MAX_FOLDS
 from mlcvbench.text_lines import Line, read_lines
@@ -21,26 +19,52 @@ NO_FOLD = -1
 
 @dataclass(frozen=True, slots=True)
 class Pairs:
-    """Pairs of images: `first`, `second` int32 (P,) are places in the split, `fold` int16 (P,), -1 without folds."""
+    """Pairs of images: `first`, `second` int32 (P,) are places in the split, `fold` int16 (P,), -1 without folds.
+
+    `same`, bool (P,): whether each pair shows one person, where a list labels them; None = the images' people say it.
+    """
 
     first: Array
     second: Array
     fold: Array
+    same: Array | None = None
 
     def __len__(self) -> int:
         return len(self.first)
 
+    def genuine(self, identity: Array, rows: Array | slice = slice(None)) -> Array:
+        """Return whether pairs show one person, bool: as they are labelled, else where both images have one person.
+
+        `rows`: which pairs; `identity`: the person of each image (N,).
+        """
+        if self.same is not None:
+            labelled: Array = self.same[rows]
+            return labelled
+        equal: Array = identity[self.first[rows]] == identity[self.second[rows]]
+        return equal
+
+    def inside(self, kept: Array) -> Array:
+        """Return which pairs have both images among the places `kept`, bool (P,)."""
+        first, second = self._renumbered(kept)
+        both: Array = (first >= 0) & (second >= 0)
+        return both
+
     def within(self, kept: Array) -> Pairs:
         """Return the pairs whose images are both among the places `kept`, renumbered in that order."""
+        inside = self.inside(kept)
+        first, second = (places[inside].astype(np.int32) for places in self._renumbered(kept))
+        return Pairs(first, second, self.fold[inside], None if self.same is None else self.same[inside])
+
+    def _renumbered(self, kept: Array) -> tuple[Array, Array]:
+        """Return the places of both images among `kept`, -1 = not there."""
         new = np.full(int(max(self.first.max(initial=0), self.second.max(initial=0), kept.max(initial=0))) + 1, -1)
         new[kept] = np.arange(len(kept))
-        first, second = new[self.first], new[self.second]
-        inside = (first >= 0) & (second >= 0)
-        return Pairs(first[inside].astype(np.int32), second[inside].astype(np.int32), self.fold[inside])
+        return new[self.first], new[self.second]
 
     def columns(self) -> dict[str, Array]:
         """Return the columns by name, for a fingerprint."""
-        return {"first": self.first, "second": self.second, "fold": self.fold}
+        columns = {"first": self.first, "second": self.second, "fold": self.fold}
+        return columns if self.same is None else {**columns, "same": self.same}
 
 
 def all_pairs(count: int) -> Pairs:
@@ -135,41 +159,3 @@ def _parse_pair(path: Path, line: Line, *, genuine: bool) -> tuple[tuple[str, in
 
 def _is_number(text: str) -> bool:
     return text.isascii() and text.isdigit() and len(text) <= 9 and int(text) > 0
-
-
-def read_pair_list(path: Path, ids: list[str]) -> Pairs:
-    """Return the pairs of a CSV with rows `a,b` or `a,b,fold`: names of images, folds from 0; a header may be first.
-
-    DataError names file and line: an unknown image, an image paired with itself, a fold that is no number.
-    """
-    places = {name: place for place, name in enumerate(ids)}
-    columns = array("i"), array("i"), array("i")
-    width = 0
-    for number, row in enumerate(read_rows(path)):
-        cells, where = [cell.strip() for cell in row.cells], f"{path}, line {row.line}: "
-        if number == 0:
-            width = len(cells)
-            if cells[:2] == ["a", "b"] and not {"a", "b"} <= places.keys():
-                continue
-        if len(cells) != width or width not in (2, 3):
-            raise DataError(f"{where}wanted a,b or a,b,fold as in all lines, got {','.join(cells)[:80]!r}.")
-        for column, value in zip(columns, _parse_listed(where, cells, places), strict=True):
-            column.append(value)
-    if not columns[0]:
-        raise DataError(f"{path}: holds no pair; wanted lines a,b or a,b,fold.")
-    first, second, fold = (np.array(column, dtype=np.int32) for column in columns)
-    return Pairs(first, second, fold.astype(np.int16))
-
-
-def _parse_listed(where: str, cells: list[str], places: Mapping[str, int]) -> tuple[int, int, int]:
-    """Return the places of two images and the fold of a row."""
-    unknown = next((cell for cell in cells[:2] if cell not in places), None)
-    if unknown is not None:
-        raise DataError(f"{where}no image {unknown[:80]!r} in the data set.")
-    if cells[0] == cells[1]:
-        raise DataError(f"{where}pairs image {cells[0]} with itself.")
-    if len(cells) == 2:
-        return places[cells[0]], places[cells[1]], NO_FOLD
-    if not (cells[2].isascii() and cells[2].isdigit() and len(cells[2]) <= 9 and int(cells[2]) < MAX_FOLDS):
-        raise DataError(f"{where}wanted a fold from 0 to {MAX_FOLDS - 1}, got {cells[2][:80]!r}.")
-    return places[cells[0]], places[cells[1]], int(cells[2])

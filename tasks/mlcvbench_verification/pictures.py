@@ -44,8 +44,9 @@ def preview(split: Split, count: int) -> list[Panel]:
 
 def _pairs_with(place: int, pairs: Pairs, identity: Array) -> list[tuple[int, tuple[int, int, int]]]:
     """Return the partners of an image in a genuine and an impostor pair, each the last, with their frames' colours."""
-    partners = np.concatenate([pairs.second[pairs.first == place], pairs.first[pairs.second == place]])
-    same = identity[partners] == identity[place]
+    ahead, behind = np.flatnonzero(pairs.first == place), np.flatnonzero(pairs.second == place)
+    partners = np.concatenate([pairs.second[ahead], pairs.first[behind]])
+    same = pairs.genuine(identity, np.concatenate([ahead, behind]))
     sides = ((partners[same], SAME), (partners[~same], DIFFERENT))
     return [(int(side[-1]), color) for side, color in sides if len(side)]
 

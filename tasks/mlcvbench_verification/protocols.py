@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from mlcvbench.errors import UnknownNameError
+from mlcvbench.errors import DataError, UnknownNameError
 from mlcvbench_verification.similarity import DISTANCES
 
 DECLARED, GIVEN = "declared", "given"
@@ -34,3 +34,35 @@ def parse_protocol(protocol: str) -> Rules:
         raise UnknownNameError("verification protocol", protocol, PROTOCOLS)
     family, _, by = protocol.removesuffix("@1").rpartition("/")
     return Rules(family, by)
+
+
+def given_of(protocol: str) -> str:
+    """Return the id under which values of pairs are scored where `protocol` was asked for: of its family.
+
+    DataError for identification, which looks embeddings up.
+
+    >>> given_of("pairs/10fold/declared@1")
+    'pairs/10fold/given@1'
+    """
+    family = parse_protocol(protocol).family
+    if family == IDENTIFICATION:
+        raise DataError(f"protocol {protocol!r} looks people up by their embeddings (.npz); got values of pairs.")
+    return f"{family}/{GIVEN}@1"
+
+
+def about(protocol: str) -> str:
+    """Return in a few sentences what the protocols of a family compare, and how they average."""
+    family = parse_protocol(protocol).family
+    if family == IDENTIFICATION:
+        return (
+            f"The first image of each person is the gallery, every later one is looked up in it; the share of those "
+            f"looked up counts. {_BY}"
+        )
+    folds = (
+        "accuracy_10fold is the mean over folds, each with the threshold that is best on the others; the ROC metrics "
+        "pool the pairs of all folds. "
+    )
+    return f"Pairs of images, each pair counting once. {folds if family in FOLDED else ''}{_BY} given: values of pairs."
+
+
+_BY = "cosine, l2, l1: embeddings so compared; declared: by the distance that each method declares;"

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar, cast
 
 import numpy as np
 
-from mlcvbench.contract import Array, MetricSpec, Predictions, Scorer, Table, Targets, Values
+from mlcvbench.contract import Array, MetricSpec, Notice, Predictions, Scorer, Table, Targets, Values
 from mlcvbench.errors import DataError, PredictionError
 from mlcvbench_verification.clusters import pair_clusters
 from mlcvbench_verification.folds import FoldAccuracy
 from mlcvbench_verification.identification import probe_ranks, roles_of
+from mlcvbench_verification.noticing import notices_of_pairs
 from mlcvbench_verification.pairs import NO_FOLD, Pairs
 from mlcvbench_verification.protocols import DECLARED, FOLDED, GIVEN, IDENTIFICATION, parse_protocol
 from mlcvbench_verification.roc import EXPONENTS, WeightedRoc, roc_numbers
@@ -84,21 +86,28 @@ class PairScorer(_WholeScorer):
     def rows(self, predictions: Predictions, targets: Targets, units: Array) -> Table:
         """Return a row a pair whose first image is among `units`: unit, other, same, joint, fold, similarity.
 
-        `joint`: both images are drawn together, being of one person or one cluster.
+        `joint`: both images are drawn together, being of one person or one cluster. Which people pairs show is what
+        their labels say, where they have any (module `pair_list`).
         """
         pairs, identity = cast("Pairs", targets["pairs"]), np.asarray(targets["identity"])
         clustered = pair_clusters(pairs, identity) is not None
         similarity = self._given(predictions, len(pairs)) if self.rules.by == GIVEN else None
-        first, second, fold = pairs.first, pairs.second, pairs.fold
-        if len(units) < len(identity):
-            chosen = np.flatnonzero(np.isin(first, units))
-            first, second, fold = first[chosen], second[chosen], fold[chosen]
-            similarity = None if similarity is None else similarity[chosen]
+        rows = slice(None) if len(units) == len(identity) else np.flatnonzero(np.isin(pairs.first, units))
+        first, second, fold, same = (
+            pairs.first[rows],
+            pairs.second[rows],
+            pairs.fold[rows],
+            pairs.genuine(identity, rows),
+        )
+        together = same if pairs.same is None else same | (identity[first] == identity[second])
+        similarity = None if similarity is None else similarity[rows]
         if similarity is None:
             similarity = pair_similarity(predictions["embedding"], first, second, self._distance(predictions))
-        same = identity[first] == identity[second]
-        columns = {"unit": first.astype(np.int64), "other": second, "same": same, "joint": same | clustered}
+        columns = {"unit": first.astype(np.int64), "other": second, "same": same, "joint": together | clustered}
         return Table({**columns, "fold": fold, "similarity": similarity})
+
+    def notices(self, table: Table) -> Sequence[Notice]:
+        return notices_of_pairs(table, folded=self.folded)
 
     def summarise(self, table: Table, weights: Array | None = None) -> Values:
         """Return every metric, None where undefined. DataError for pairs of one kind only."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 
@@ -16,6 +16,24 @@ from mlcvbench.images import read_image
 from mlcvbench_verification.pairs import Pairs
 
 
+class Origin(NamedTuple):
+    """The whole split that a part was taken from, and the places of its images there."""
+
+    split: Split
+    kept: Array
+
+
+def origin_of(split: Split) -> Origin:
+    """Return what a split was taken from: itself, with all its images, when it is whole."""
+    found = getattr(split, "origin", None)
+    return found if isinstance(found, Origin) else Origin(split, np.arange(len(split)))
+
+
+def _part_of(split: Split, kept: Array) -> Origin:
+    whole, places = origin_of(split)
+    return Origin(whole, places[kept])
+
+
 class FaceSplit(Split):
     """Images that are read when they are asked for; groups are people, the bootstrap unit.
 
@@ -23,6 +41,8 @@ class FaceSplit(Split):
     Without `files` only stored predictions can be scored. `known`: the people of all splits of the data set, so that a
     person has one number in all of them; default: those of this split.
     """
+
+    origin: Origin | None = None
 
     def __init__(
         self,
@@ -59,8 +79,10 @@ class FaceSplit(Split):
         kept = np.asarray(indices, dtype=np.int64)
         files = None if self._files is None else [self._files[place] for place in kept.tolist()]
         people = self.groups[kept].tolist()
-        pairs = self._pairs.within(kept)
-        return FaceSplit(name or self.name, self.ids[kept].tolist(), people, files, pairs, known=self._known.tolist())
+        pairs, known = self._pairs.within(kept), self._known.tolist()
+        part = FaceSplit(name or self.name, self.ids[kept].tolist(), people, files, pairs, known=known)
+        part.origin = _part_of(self, kept)
+        return part
 
     def fingerprint(self) -> str:
         """Digest names, people, pairs, and the bytes of the images when there are any."""
@@ -80,6 +102,8 @@ class FaceArrays(ArraySplit):
     Targets are those of `FaceSplit`; `identity` numbers stay as given, so that joined splits never mix up two people.
     """
 
+    origin: Origin | None = None
+
     def __init__(
         self, name: str, images: Array, identity: Array, ids: Sequence[str], people: Array, pairs: Pairs | None
     ) -> None:
@@ -96,7 +120,9 @@ class FaceArrays(ArraySplit):
         pairs = None if self._pairs is None else self._pairs.within(kept)
         images, identity = self._inputs["image"], self._targets["identity"]
         ids, people = self.ids[kept].tolist(), self.groups[kept]
-        return FaceArrays(name or self.name, np.asarray(images)[kept], np.asarray(identity)[kept], ids, people, pairs)
+        part = FaceArrays(name or self.name, np.asarray(images)[kept], np.asarray(identity)[kept], ids, people, pairs)
+        part.origin = _part_of(self, kept)
+        return part
 
     def fingerprint(self) -> str:
         if self._pairs is None:

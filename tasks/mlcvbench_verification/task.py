@@ -24,9 +24,9 @@ from mlcvbench.contract import (
 )
 from mlcvbench.errors import PredictionError, RecordError
 from mlcvbench.npz import open_npz, write_npz
-from mlcvbench_verification.data_checks import check_data
+from mlcvbench_verification.data_checks import check_data, check_protocol
 from mlcvbench_verification.drawing_pairs import with_pairs
-from mlcvbench_verification.protocols import PROTOCOLS
+from mlcvbench_verification.protocols import PROTOCOLS, about, given_of
 from mlcvbench_verification.scoring import scorer_of
 from mlcvbench_verification.similarity import DISTANCES
 
@@ -47,8 +47,14 @@ class VerificationTask(Task):
     def scorer(self, protocol: str, problem: Problem) -> Scorer:
         return scorer_of(protocol)
 
+    def about(self, protocol: str) -> str:
+        return about(protocol)
+
     def check_data(self, data: LoadedData) -> None:
         check_data(data)
+
+    def check_protocol(self, data: LoadedData, protocol: str) -> None:
+        check_protocol(data, protocol)
 
     def scorable(self, split: Split, protocol: str, seed: int) -> tuple[Split, str]:
         """Return a split with pairs of its people, where it has none of its own."""
@@ -92,6 +98,10 @@ class VerificationTask(Task):
         from mlcvbench_verification.external import read_predictions
 
         return read_predictions(path, split, problem, settings, self)
+
+    def scored_as(self, predictions: Predictions, protocol: str) -> str:
+        """Return `<family>/given@1` for values of pairs: whatever compared them has done so already."""
+        return given_of(protocol) if "similarity" in predictions else protocol
 
     def plot(self, folder: Path, outcome: Outcome) -> list[Plot]:
         from mlcvbench_verification.plots import draw

@@ -16,7 +16,8 @@ from mlcvbench.contract import Problem
 from mlcvbench.errors import MlcvbenchError, OverrideError, PredictionError
 from mlcvbench_verification.face_folder import load_face_folder
 from mlcvbench_verification.lfw import load_lfw
-from mlcvbench_verification.pairs import read_lfw_pairs, read_pair_list
+from mlcvbench_verification.pair_list import LABELS, read_pair_list
+from mlcvbench_verification.pairs import read_lfw_pairs
 from mlcvbench_verification.task import VerificationTask
 
 PROBLEM = Problem("verification", (), {}, {"pairs": "pairs"})
@@ -27,6 +28,9 @@ def message(action) -> str:
     with pytest.raises(MlcvbenchError) as caught:
         action()
     return str(caught.value)
+
+
+HEADER = f"wanted a header of two images (such as a,b), perhaps 'fold', and perhaps a label ({', '.join(LABELS)})"
 
 
 @pytest.mark.parametrize(
@@ -68,7 +72,8 @@ def test_unknown_people_and_numbers_out_of_range_are_named(tmp_path):
     path = root / "pairs.txt"
     path.write_text("1 1\nperson0 1 4\nperson0 1 person1 1\n")
     assert message(lambda: load_lfw({"root": str(root)}, 0)) == (
-        f"{path}, line 2: image 4 of 'person0' does not exist; the folder has 3."
+        f"{path}, line 2: image 4 of 'person0' does not exist: looked for person0_0004 with .jpg, .jpeg, .png, .webp, "
+        ".bmp, .ppm, .pgm, .tif, .tiff; there are person0_0001.jpg, person0_0002.jpg, person0_0003.jpg."
     )
     path.write_text("1 1\nperson0 1 2\nperson0 1 zoe 1\n")
     assert message(lambda: load_lfw({"root": str(root)}, 0)) == f"{path}, line 3: person 'zoe' has no folder in {root}."
@@ -77,11 +82,23 @@ def test_unknown_people_and_numbers_out_of_range_are_named(tmp_path):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("a,b\n", ": holds no pair; wanted lines a,b or a,b,fold."),
+        ("", ": holds no pair; wanted lines of a,b and perhaps fold and label."),
+        ("a,b\n", ": holds no pair; wanted lines of a,b and perhaps fold and label."),
+        ("x\n", ", line 1: wanted a,b and perhaps fold and label, got 'x'."),
         ("x,y\nx,q\n", ", line 2: no image 'q' in the data set."),
+        ("p,q\nx,y\n", ", line 1: no image 'p' in the data set."),
         ("x,x\n", ", line 1: pairs image x with itself."),
-        ("x,y,0\nx,y\n", ", line 2: wanted a,b or a,b,fold as in all lines, got 'x,y'."),
-        ("x,y,-1\n", ", line 1: wanted a fold from 0 to 999, got '-1'."),
+        (
+            "x,y,0\n",
+            ", line 1: has 3 columns and no header that names them; wanted a first line such as a,b,fold or a,b,label.",
+        ),
+        ("a,b,fold\nx,y,0\nx,y\n", ", line 3: wanted 3 cells as in all lines, got 'x,y'."),
+        ("a,b,fold\nx,y,-1\n", ", line 2: wanted a fold from 0 to 999, got '-1'."),
+        ("a,b,label\nx,y,2\n", ", line 2: wanted a label (1 or 0, true or false, same or different), got '2'."),
+        ("a,b,distance\nx,y,2\n", f", line 1: {HEADER}, got 'distance'."),
+        ("a,fold\nx,2\n", f", line 1: {HEADER}, got 'a,fold'."),
+        ("a,b,left\nx,y,x\n", f", line 1: {HEADER}, got 'a,b,left'."),
+        ("a,b,same,label\nx,y,1,1\n", f", line 1: {HEADER}, got 'a,b,same,label'."),
     ],
 )
 def test_bad_pair_lists_name_the_line(tmp_path, text, said):
@@ -177,6 +194,7 @@ def test_named_values_must_be_pairs_of_the_list_each_once(case):
         ({"distance": np.array("hamming")}, "field 'distance': wanted one of cosine, l2, l1, got hamming."),
         ({"ids": np.array(["a", "a", "b", "c"])}, "field 'ids': some are given twice."),
         ({"ids": np.array(["a", "b", "c", "d"])}, "field 'ids': sample 'person00/0' is missing."),
+        ({"names": np.array(["a", "b", "c", "d"])}, "wanted arrays embedding, ids and distance, got 'names' too."),
     ],
 )
 def test_bad_embedding_files_are_named(tmp_path, changes, said):

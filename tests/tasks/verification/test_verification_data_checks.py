@@ -30,7 +30,7 @@ def data_of(people=PEOPLE, pairs=GOOD) -> LoadedData:
 
 
 def pairs_of(row: int, **changed: int) -> Pairs:
-    columns = {name: column.copy() for name, column in GOOD.columns().items()}
+    columns: dict = {name: column.copy() for name, column in GOOD.columns().items()}
     for name, value in changed.items():
         columns[name][row] = value
     return Pairs(**columns)
@@ -62,6 +62,10 @@ def test_people_and_pairs_of_the_split_pass():
             ": wanted pairs.first as int32 (6,), got int64 (6,).",
         ),
         (
+            data_of(pairs=Pairs(GOOD.first, GOOD.second, GOOD.fold, np.ones(5, bool))),
+            ": wanted pairs.same as bool (6,), got bool (5,).",
+        ),
+        (
             data_of(pairs=pairs_of(2, second=4)),
             ", pair 2 of the target 'pairs': wanted places of images from 0 to 3, got images 0 and 4 in fold -1.",
         ),
@@ -84,3 +88,75 @@ def test_wrong_people_and_pairs_are_refused(data, said):
         VerificationTask().check_data(data)
 
     assert str(caught.value) == f"data set 'mine', split 'test'{said}"
+
+
+def folded(folds: int) -> Pairs:
+    return Pairs(GOOD.first, GOOD.second, (np.arange(6) % folds).astype(np.int16))
+
+
+@pytest.mark.parametrize(
+    ("protocol", "pairs"),
+    [("pairs/cosine@1", GOOD), ("pairs/10fold/given@1", folded(2)), ("identification/closed-set/l1@1", GOOD)],
+)
+def test_a_protocol_whose_pairs_and_people_are_there_is_taken(protocol, pairs):
+    VerificationTask().check_protocol(data_of(pairs=pairs), protocol)
+
+
+@pytest.mark.parametrize("pairs", [GOOD, folded(1)])
+@pytest.mark.parametrize("family", ["pairs/10fold", "lfw/10fold"])
+def test_folds_that_are_not_there_are_refused_with_what_needs_none(family, pairs):
+    with pytest.raises(DataError) as caught:
+        VerificationTask().check_protocol(data_of(pairs=pairs), f"{family}/declared@1")
+
+    assert str(caught.value) == (
+        f"protocol '{family}/declared@1' compares pairs in two folds or more, and those of data set 'mine' lie in "
+        "none; name folds in a column 'fold' of data.pairs, or use 'pairs/declared@1'."
+    )
+
+
+@pytest.mark.parametrize(
+    ("people", "got"),
+    [
+        (np.zeros(4, np.int64), "6 pairs, all of them genuine"),
+        (np.arange(4), "6 pairs, all of them impostors"),
+    ],
+)
+def test_pairs_of_one_kind_are_refused_before_anything_runs(people, got):
+    with pytest.raises(DataError) as caught:
+        VerificationTask().check_protocol(data_of(people=people), "pairs/l2@1")
+
+    assert str(caught.value) == (
+        f"protocol 'pairs/l2@1' compares genuine with impostor pairs, but data set 'mine' has {got}; wanted both kinds."
+    )
+
+
+def test_a_list_without_pairs_is_refused():
+    empty = Pairs(GOOD.first[:0], GOOD.second[:0], GOOD.fold[:0])
+
+    with pytest.raises(DataError, match=r"data set 'mine' has no pairs; wanted both kinds\.$"):
+        VerificationTask().check_protocol(data_of(pairs=empty), "pairs/l2@1")
+
+
+def test_labels_decide_which_pairs_are_of_which_kind():
+    pairs = Pairs(GOOD.first, GOOD.second, GOOD.fold, np.ones(6, bool))
+
+    with pytest.raises(DataError, match="6 pairs, all of them genuine"):
+        VerificationTask().check_protocol(data_of(pairs=pairs), "pairs/l2@1")
+
+
+def test_looking_people_up_wants_people_with_two_images():
+    protocol = "identification/closed-set/cosine@1"
+    with pytest.raises(DataError) as caught:
+        VerificationTask().check_protocol(data_of(people=np.arange(4)), protocol)
+    unknown = data_of()
+    unknown.problem.extra["people"] = "pairs"
+    with pytest.raises(DataError) as other:
+        VerificationTask().check_protocol(unknown, protocol)
+
+    assert str(caught.value) == (
+        f"protocol {protocol!r} looks people up, but nobody in data set 'mine' has two images or more."
+    )
+    assert str(other.value) == (
+        f"protocol {protocol!r} looks people up, but data set 'mine' knows only of pairs whom they show; use a "
+        "protocol such as 'pairs/cosine@1'."
+    )

@@ -133,7 +133,7 @@ def test_an_npz_of_embeddings_is_aligned_by_id(tmp_path):
 
     assert np.array_equal(external.predictions["embedding"], raw["embedding"])
     assert set(external.predictions["distance"]) == {"l2"}
-    assert external.protocol is None
+    assert task.scored_as(external.predictions, "lfw/10fold/l2@1") == "lfw/10fold/l2@1"
 
 
 @pytest.mark.parametrize("value", ["distance", "similarity"])
@@ -148,7 +148,7 @@ def test_pair_values_by_name_may_come_in_any_order_and_direction(tmp_path, value
 
     sign = -1 if value == "distance" else 1
     assert external.predictions["similarity"].tolist() == [sign * k for k in range(6)]
-    assert external.protocol == "pairs/given@1"
+    assert task.scored_as(external.predictions, "pairs/cosine@1") == "pairs/given@1"
 
 
 @pytest.mark.parametrize(

@@ -238,12 +238,12 @@ def test_a_stored_distance_file_is_scored_over_all_6000_lfw_pairs(tmp_path):
     distance = np.random.default_rng(0).normal(1.2, 0.2, 6000) - 0.5 * same
     path = tmp_path / "distances.csv"
     path.write_text("distance\n" + "\n".join(f"{value:.6f}" for value in distance) + "\n")
-    problem = Problem("verification", (), {}, {"pairs": "lfw/10fold"})
+    problem = Problem("verification", (), {}, {})
 
     external = VerificationTask().read_external(path, split, problem, {"value": "distance"})
 
-    assert external.protocol == "lfw/10fold/given@1"
-    scorer = scorer_of(external.protocol)
+    scorer = scorer_of(VerificationTask().scored_as(external.predictions, "lfw/10fold/cosine@1"))
+    assert scorer.protocol_id == "lfw/10fold/given@1"
     values = scorer.summarise(table_of(scorer, split, external.predictions))
     rounded = np.round(distance, 6)
     assert values["accuracy_10fold"] == pytest.approx(brute_accuracy(-rounded, same, named.pairs.fold), abs=1e-12)
