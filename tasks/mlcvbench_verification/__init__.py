@@ -16,12 +16,19 @@ def mlcvbench_tasks() -> list[TaskSpec]:
             summary="Say whether two images show the same person, or who of a gallery it is.",
             default="faces",
             package="mlcvbench_verification",
+            reads=(
+                (
+                    ".npz",
+                    "`embedding` (N, D), `distance` (cosine, l2, l1), and `ids` (N,) unless in order of the images",
+                ),
+                (".csv, .txt", "a value a line in the order of the pairs, or `a,b,value` with names of images"),
+            ),
             reading=(
                 Param(
                     "value",
                     "str",
                     choices=("distance", "similarity"),
-                    help="what the values of pairs are; embeddings need it not",
+                    help="what the values of pairs are, unless their header says so; embeddings need it not",
                     alias="values",
                 ),
             ),
@@ -54,7 +61,12 @@ def mlcvbench_datasets() -> list[DatasetSpec]:
             target="mlcvbench_verification.lfw:load_lfw",
             summary="Labeled Faces in the Wild, view 2: 6,000 pairs in ten folds.",
             params=(
-                Param("root", "path", required=True, help="folder with one folder a person (and pairs.txt)"),
+                Param(
+                    "root",
+                    "path",
+                    required=True,
+                    help="folder with one folder a person, images as .jpg, .png or others (and pairs.txt)",
+                ),
                 Param("pairs", "path", help="the list of pairs; default: pairs.txt below root"),
                 SKIP,
             ),
@@ -68,7 +80,10 @@ def mlcvbench_datasets() -> list[DatasetSpec]:
             params=(
                 Param("root", "path", required=True, help="folder with one folder a person"),
                 Param(
-                    "pairs", "path", help="CSV of a,b and perhaps fold: image names such as ann/1; default: all pairs"
+                    "pairs",
+                    "path",
+                    help="CSV of a,b with image names such as ann/1, and under a header perhaps fold and label; "
+                    "default: all pairs",
                 ),
                 SKIP,
             ),

@@ -68,6 +68,6 @@ def _counts(table: Table, *, folded: bool) -> list[Notice]:
         )
     folds = len(np.unique(table["fold"])) if folded else TEN
     if folds != TEN:
-        text = f"accuracy_10fold is the mean over {folds} folds, not ten: so many has the list of pairs."
+        text = f"accuracy_10fold is the mean over {folds} folds, not ten; so many are in the list of pairs."
         found.append(Notice("folds-not-ten", text, folds))
     return found

@@ -56,13 +56,15 @@ def about(protocol: str) -> str:
     if family == IDENTIFICATION:
         return (
             f"The first image of each person is the gallery, every later one is looked up in it; the share of those "
-            f"looked up counts. {_BY}"
+            f"looked up counts. {_BY}."
         )
     folds = (
         "accuracy_10fold is the mean over folds, each with the threshold that is best on the others; the ROC metrics "
         "pool the pairs of all folds. "
     )
-    return f"Pairs of images, each pair counting once. {folds if family in FOLDED else ''}{_BY} given: values of pairs."
+    return (
+        f"Pairs of images, each pair counting once. {folds if family in FOLDED else ''}{_BY}; given: values of pairs."
+    )
 
 
-_BY = "cosine, l2, l1: embeddings so compared; declared: by the distance that each method declares;"
+_BY = "cosine, l2, l1: embeddings so compared; declared: by the distance that each method declares"

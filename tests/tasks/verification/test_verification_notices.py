@@ -75,7 +75,9 @@ def test_other_than_ten_folds_are_said_where_folds_matter():
     values, folds = RNG.normal(size=COUNT) + SAME, np.arange(COUNT) // 2 % 5
 
     assert noticed(values, SAME, fold=folds) == [
-        Notice("folds-not-ten", "accuracy_10fold is the mean over 5 folds, not ten: so many has the list of pairs.", 5)
+        Notice(
+            "folds-not-ten", "accuracy_10fold is the mean over 5 folds, not ten; so many are in the list of pairs.", 5
+        )
     ]
     assert noticed(values, SAME, "pairs/given@1", folds) == []
 
