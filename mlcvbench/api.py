@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -12,10 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 from mlcvbench import assembly, progress
 from mlcvbench.config import RunConfig, TimeProfile, usable_cores
+from mlcvbench.definitions import load_definition
+from mlcvbench.errors import OverrideError
 from mlcvbench.overrides import plan
 from mlcvbench.records.doubts import doubts
 from mlcvbench.records.schema import Record
 from mlcvbench.records.store import Store
+from mlcvbench.registry import get_registry
+from mlcvbench.request import evaluate_call_of
 from mlcvbench.settings import text
 from mlcvbench.sweep import run_sweep
 
@@ -50,23 +54,34 @@ def evaluate(  # noqa: PLR0913 - keyword-only settings of a public function
     batch: int = 64,
     limit: int | None = None,
     intervals: bool = True,
+    strict: bool = False,
     time: TimeProfile = "quick",
     out: str | Path | None = None,
-    **data: Any,
+    **settings: Any,
 ) -> Record:
-    """Score and time a model in hand: any `nn.Module`, any function from images to class scores, any `Model`.
+    """Score and time a model in hand: any `nn.Module`, any function, any `Model`, of every task kind.
+
+    A function is called with a batch of inputs, uint8 images (B, H, W) or (B, H, W, 3): one argument, or `left` and
+    `right` for stereo; a list where sizes differ. What it returns is read by the task kind: class scores (B, C) or
+    labels (B,); for each image boxes, scores and labels; label maps or class scores a pixel; embeddings (B, D); maps of
+    disparity or depth; or a dict of columns by name. A network gets float32 tensors (B, C, H, W) in [0, 1], or what
+    `preprocess` makes of the inputs.
 
     Runs in this process, so its record says `isolated=False` and is never published. `task`: a task kind, a definition
-    or a YAML file. `preprocess`: from uint8 images (B, H, W) or (B, H, W, 3) to the model's input. `data`: `data.*`
-    settings, as in `evaluate(net, "fashion-mnist", root="data")`. `out`: a folder to keep the record in.
+    or a YAML file. `settings`: `data.*` settings, as in `evaluate(net, "fashion-mnist", root="data")`, and how answers
+    are read, as `mlcvbench info KIND` lists it: `values="probabilities"`. `strict`: refuse what would only be noticed.
+    `out`: a folder to keep the record in; a model's weights, predictions and measured costs belong to its key.
     Exceptions of the model reach the caller; PredictionError when its output breaks the contract.
     """
     from mlcvbench import live, runner
 
-    config = _live_config(task, data, device=device, batch=batch, limit=limit, intervals=intervals, time=time)
+    given = {"device": device, "batch": batch, "limit": limit, "intervals": intervals, "strict": strict, "time": time}
+    config = _live_config(task, settings, given)
     where = assembly.device_of(config)
-    wrapped = live.wrap(model, assembly.load_data(config).problem, where, name, preprocess)
+    asked = live.Asked(assembly.task_of(config), assembly.load_data(config).problem, config.reading)
+    wrapped = live.wrap(model, asked, where, name, preprocess)
     config = replace(config, model=wrapped.info.name)
+    wrapped = replace(wrapped, call=evaluate_call_of(config, preprocess is not None))
     with _kept_in_eval_mode(model):
         if out is None:
             with tempfile.TemporaryDirectory(prefix="mlcvbench-") as folder:
@@ -131,19 +146,27 @@ def _frame_row(record: Record) -> dict[str, Any]:
     return row | {f"fit.{name}": value for name, value in (fit or {}).items()}
 
 
-def _live_config(task: str, data: dict[str, Any], **given: Any) -> RunConfig:
-    settings = [f"task={task}", *(f"data.{key}={text(value)}" for key, value in data.items())]
-    (config,) = plan(settings, outside="live").configs
-    return replace(
-        config,
-        device=given["device"],
-        batch_size=given["batch"],
-        limit=given["limit"],
-        intervals=given["intervals"],
-        time=given["time"],
-        threads=_threads_here(),
-        given=tuple(f"data.{key}" for key in data),
-    )
+def _live_config(task: str, settings: Mapping[str, Any], given: Mapping[str, Any]) -> RunConfig:
+    words = [f"{key}={text(value)}" for key, value in given.items() if value is not None]
+    words += [f"{_key(task, name)}={text(value)}" for name, value in settings.items()]
+    (config,) = plan([f"task={task}", *words], outside="live", reads=True).configs
+    return replace(config, threads=_threads_here())
+
+
+def _key(task: str, name: str) -> str:
+    """Return the key of a setting given to `evaluate` by its bare name; OverrideError when two have that name."""
+    definition = load_definition(task, get_registry())
+    kind = definition.kind
+    data = {param.name for param in get_registry().dataset(definition.dataset, kind).spec.params} | {"seed"}
+    reading = {word for param in get_registry().task(kind).spec.reading for word in (param.name, param.alias)}
+    if name in data and name in reading:
+        raise OverrideError(
+            f"{name}= is a setting of data set {definition.dataset!r} and of how answers are read; write "
+            f"**{{'data.{name}': VALUE}} for the data, **{{'reading.{name}': VALUE}} for the answers."
+        )
+    if name in reading or name.startswith("data."):
+        return name
+    return name.removeprefix("reading.") if name.startswith("reading.") else f"data.{name}"
 
 
 @contextmanager

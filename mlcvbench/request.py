@@ -41,6 +41,21 @@ def score_command_of(config: RunConfig, file: str) -> str:
     return " ".join(shlex.quote(word) for word in words)
 
 
+def evaluate_call_of(config: RunConfig, preprocessed: bool) -> str:
+    """Return the Python call that evaluates a model in hand so; MODEL and PREPROCESS stand for what is in hand."""
+    words: dict[str, Any] = {"name": config.model}
+    for key in ("device", "batch", "limit", "intervals", "strict", "time"):
+        run_key = RUN_KEYS[key]
+        if (value := getattr(config, run_key.field)) != run_key.param.default:
+            words[key] = value
+    task = task_words(config)[0]
+    words |= {key.removeprefix("data."): value for key, value in given_settings(config).items()}
+    words |= _reading_given(config)
+    shown = [f"{key}={value!r}" if key.isidentifier() else f"**{{{key!r}: {value!r}}}" for key, value in words.items()]
+    shown += ["preprocess=PREPROCESS"] if preprocessed else []
+    return f"mlcvbench.evaluate(MODEL, {task.removeprefix('task=')!r}, {', '.join(shown)})"
+
+
 def _search_words(search: Search) -> list[str]:
     """Return the words that ask for a search: its space, then what differs from a search's defaults."""
     words = [

@@ -8,13 +8,14 @@ with a record that names it, but for the cost passes, which cost themselves; not
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlcvbench import assembly, history_plot, latency_plot, scoring
 from mlcvbench.config import RunConfig
-from mlcvbench.contract import LoadedData, Model, Outcome, Predictions, Problem, Scorer, Split, Task
+from mlcvbench.contract import LoadedData, Model, Notice, Outcome, Predictions, Problem, Scorer, Split, Task
 from mlcvbench.costs import Measured, measure_costs
 from mlcvbench.draft import Draft
 from mlcvbench.fitting import Progress, obtain_model
@@ -27,11 +28,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Live:
-    """A model that exists already, how a record describes it, and the sha256 of its weights where it has any."""
+    """A model that exists already, how a record describes it, and the sha256 of its weights where it has any.
+
+    `notices`: what had to be assumed of its answers, known once it has predicted. `call`: how it was asked.
+    """
 
     model: Model
     info: ModelInfo
     weights: str | None = None
+    notices: Iterable[Notice] = ()
+    call: str = ""
 
 
 def execute(config: RunConfig, folder: Path, *, progress: Progress = silent, watch: Watch | None = None) -> Record:
@@ -55,6 +61,7 @@ def evaluate_live(config: RunConfig, folder: Path, live: Live) -> Record:
     Its key holds what it is known by: weights, predictions, and what was measured of it.
     """
     draft = Draft(config, silent, isolated=False, outsider=live.info)
+    draft.command = live.call
     _run(config, folder, draft, live)
     draft.measured()
     return draft.record()
@@ -86,6 +93,7 @@ def _run(config: RunConfig, folder: Path, draft: Draft, live: Live | None = None
         path = task.save(predictions, test.ids, folder)
         if live is not None:
             draft.predicted(path, live.weights)
+            draft.notice(live.notices)
     scored = score_stages(config, folder, draft, Answered(task, data, scorer, predictions))
     samples = measure_costs(config, folder, draft, Measured(fitted, task, data.problem, test, predictions, size))
     with draft.stage("plots"):

@@ -13,6 +13,7 @@ import numpy as np
 from mlcvbench.contract.batch import Array, Predictions, Targets, join
 from mlcvbench.contract.data_checks import check_inputs
 from mlcvbench.contract.notices import Notice
+from mlcvbench.contract.outputs import described, to_numpy
 from mlcvbench.contract.problem import Problem
 from mlcvbench.contract.scoring import MetricSpec, Scorer, Table
 from mlcvbench.contract.split import LoadedData, Split
@@ -91,6 +92,41 @@ class Task(ABC):
 
         PredictionError names the sample, the field, what was wanted and what was got.
         """
+
+    def returns(self, problem: Problem) -> str:
+        """Say in words what a function or network in hand (`mlcvbench.evaluate`) returns for a batch of B samples.
+
+        It completes the sentence "a model for KIND returns ...": shapes, dtypes, units, and the names a dict uses.
+        """
+        return "a dict of the columns of a prediction"
+
+    def columns_of(self, output: Any, problem: Problem) -> External | None:
+        """Return the columns that an output other than a dict of columns stands for; None when it stands for none.
+
+        `output` holds numpy arrays and lists of them. What had to be assumed is noticed. It is not checked yet.
+        """
+        return None
+
+    def from_output(self, output: Any, problem: Problem) -> External:
+        """Return the columns that a function or network in hand gave for a batch, not checked yet.
+
+        PredictionError says what was wanted.
+        """
+        plain = to_numpy(output)
+        found = self.columns_of(plain, problem)
+        if found is None and isinstance(plain, dict):
+            found = External(plain, "a dict of columns")
+        if found is None:
+            wanted = self.returns(problem)
+            raise PredictionError(f"a model for {self.kind} returns {wanted}; got {described(plain)}.")
+        return found
+
+    def interpret(self, predictions: Predictions, settings: Mapping[str, Any]) -> Predictions:
+        """Return what a live model gave as the settings of `TaskSpec.reading` say it is meant; by default as it is.
+
+        It is not checked yet. A setting that says nothing about these predictions is ignored.
+        """
+        return predictions
 
     def check_data(self, data: LoadedData) -> None:
         """Refuse a data set that contradicts its own problem, before anything runs on it. It reads two samples a split.

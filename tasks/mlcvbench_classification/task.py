@@ -58,6 +58,19 @@ class ClassificationTask(Task):
             return {"scores": scores}
         return {"scores": check_array(predictions, "scores", ids, (len(problem.classes),))}
 
+    def returns(self, problem: Problem) -> str:
+        count = len(problem.classes)
+        return (
+            f"class scores, floats (B, {count}), larger for likelier classes, or labels, integers (B,) from 0 to "
+            f"{count - 1}; a dict names them 'scores' or 'labels'"
+        )
+
+    def columns_of(self, output: Any, problem: Problem) -> External | None:
+        if not isinstance(output, np.ndarray):
+            return None
+        labels = output.ndim == 1 and output.dtype.kind in "iu"
+        return External({"labels" if labels else "scores": output}, "labels" if labels else "class scores")
+
     def save(self, predictions: Predictions, ids: Array, folder: Path) -> Path:
         path = folder / f"predictions{self.extension}"
         write_npz(path, {"ids": np.asarray(ids, dtype=np.str_), **predictions})

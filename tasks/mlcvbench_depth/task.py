@@ -76,6 +76,19 @@ class DepthTask(Task):
             checked[field] = [STORE[field](one, place) for one, place in zip(maps, where, strict=True)]
         return checked
 
+    def returns(self, problem: Problem) -> str:
+        what = {"disparity": "disparities in pixels, 0 where there is none", "depth": "depths in metres"}
+        field = _field_of(problem)
+        other = next(name for name in FIELDS if name != field)
+        return (
+            f"{what[field]}, floats (B, H, W) in the size of the images (a list where sizes differ); a dict names them "
+            f"{field!r}, or {other!r} for {what[other]}"
+        )
+
+    def columns_of(self, output: Any, problem: Problem) -> External | None:
+        field = _field_of(problem)
+        return External({field: output}, field) if isinstance(output, np.ndarray | list) else None
+
     def merge(self, parts: Sequence[Predictions]) -> Predictions:
         return {field: [one for part in parts for one in part[field]] for field in parts[0]}
 
@@ -108,3 +121,8 @@ class DepthTask(Task):
         from mlcvbench_depth.pictures import preview
 
         return preview(split, problem, count)
+
+
+def _field_of(problem: Problem) -> str:
+    """Return what maps without a name hold: what the truth does, else disparities of two images and depths of one."""
+    return str(problem.extra.get("field") or ("disparity" if "right" in problem.inputs else "depth"))

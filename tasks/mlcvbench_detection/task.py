@@ -74,6 +74,22 @@ class DetectionTask(Task):
     def check(self, predictions: Predictions, ids: Array, problem: Problem) -> Predictions:
         return check_predictions(predictions, ids, problem)
 
+    def returns(self, problem: Problem) -> str:
+        return (
+            "for each image a dict of 'boxes', floats (n, 4) as [x1, y1, x2, y2] in pixels, 'scores', floats (n,), and "
+            f"'labels', integers (n,) from 0 to {len(problem.classes) - 1} (and 'masks', booleans (n, H, W)), or one "
+            "dict of such lists"
+        )
+
+    def columns_of(self, output: Any, problem: Problem) -> External | None:
+        if not isinstance(output, list) or not all(isinstance(one, dict) for one in output):
+            return None
+        names = set[str]().union(*output)
+        if any(set(one) != names for one in output):
+            return None
+        columns = {name: [one[name] for one in output] for name in sorted(names)}
+        return External(columns, "a dict an image")
+
     def merge(self, parts: Sequence[Predictions]) -> Predictions:
         return join_predictions(parts)
 

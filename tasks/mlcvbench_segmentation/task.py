@@ -77,6 +77,21 @@ class SegmentationTask(Task):
         classes = len(problem.classes)
         return {"label_map": [check_map(one, str(name), classes) for one, name in zip(maps, ids, strict=True)]}
 
+    def returns(self, problem: Problem) -> str:
+        count = len(problem.classes)
+        return (
+            f"label maps, integers (B, H, W) from 0 to {count - 1} in the size of the images (a list where sizes "
+            f"differ), or class scores a pixel, floats (B, {count}, H, W), of which the highest decides; a dict names "
+            "maps 'label_map'"
+        )
+
+    def columns_of(self, output: Any, problem: Problem) -> External | None:
+        if isinstance(output, np.ndarray) and output.dtype.kind == "f" and output.ndim == 4:
+            if output.shape[1] != len(problem.classes):
+                return None
+            return External({"label_map": output.argmax(axis=1)}, "class scores a pixel")
+        return External({"label_map": output}, "label maps") if isinstance(output, np.ndarray | list) else None
+
     def merge(self, parts: Any) -> Predictions:
         return {"label_map": [one for part in parts for one in part["label_map"]]}
 

@@ -12,6 +12,7 @@ from mlcvbench.contract import (
     Array,
     External,
     LoadedData,
+    Notice,
     Outcome,
     Panel,
     Plot,
@@ -29,6 +30,12 @@ from mlcvbench_verification.drawing_pairs import with_pairs
 from mlcvbench_verification.protocols import PROTOCOLS, about, given_of
 from mlcvbench_verification.scoring import scorer_of
 from mlcvbench_verification.similarity import DISTANCES
+
+COSINE = Notice(
+    "distance-assumed",
+    "The embeddings did not say how two are compared, so cosine was taken; return a dict of 'embedding' and 'distance' "
+    "to say it.",
+)
 
 
 class VerificationTask(Task):
@@ -73,6 +80,17 @@ class VerificationTask(Task):
                     f"field 'embedding', sample {name!r}: is all zeros, which has no direction for cosine."
                 )
         return {"embedding": embedding, "distance": np.full(len(ids), distance)}
+
+    def returns(self, problem: Problem) -> str:
+        return (
+            "embeddings, floats (B, D), which are compared by cosine, or a dict of 'embedding' and 'distance', one of "
+            f"{', '.join(DISTANCES)}"
+        )
+
+    def columns_of(self, output: Any, problem: Problem) -> External | None:
+        if not isinstance(output, np.ndarray):
+            return None
+        return External({"embedding": output, "distance": "cosine"}, "embeddings", notices=(COSINE,))
 
     def save(self, predictions: Predictions, ids: Array, folder: Path) -> Path:
         path = folder / f"predictions{self.extension}"
