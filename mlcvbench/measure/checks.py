@@ -130,11 +130,17 @@ def agree(alone: Predictions, together: Predictions) -> CheckInfo:
             total += 1
             decided += _same_decision(name, one, other)
             if other.dtype.kind == "f" and other.size:
-                gap = np.abs(one - other) / (1.0 + np.abs(other))
-                worst = max(worst, float(gap.max()))
+                worst = max(worst, _largest_gap(one, other))
     share = decided / total if total else 1.0
     passed = worst <= RELATIVE and share >= DECISIONS
     return CheckInfo(passed=passed, detail=f"largest difference {worst:.1e}, {100 * share:.1f} % of decisions equal")
+
+
+def _largest_gap(one: Array, other: Array) -> float:
+    """Return the largest difference of two arrays, relative and absolute; inf equals inf and nothing else."""
+    with np.errstate(invalid="ignore"):
+        gap = np.where(one == other, 0.0, np.abs(one - other) / (1.0 + np.abs(other)))
+    return float(np.where(np.isnan(gap), np.inf, gap).max())
 
 
 def _same_decision(name: str, one: Array, other: Array) -> bool:

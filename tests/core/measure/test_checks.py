@@ -155,6 +155,14 @@ def test_small_numeric_differences_are_allowed_and_changed_decisions_are_not() -
     assert agree(flipped, together).detail == "largest difference 3.3e-05, 50.0 % of decisions equal"
 
 
+def test_inf_agrees_with_inf_and_with_nothing_else() -> None:
+    far, near = {"depth": np.float32([[np.inf, 2]])}, {"depth": np.float32([[3, 2]])}
+
+    assert agree(far, far).passed is True
+    assert agree(near, far).passed is False
+    assert agree(far, near).detail == "largest difference inf, 100.0 % of decisions equal"
+
+
 def ragged(values: Sequence[Sequence[int]]) -> Predictions:
     return {"labels": [np.array(value) for value in values]}
 
