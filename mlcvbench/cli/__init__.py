@@ -42,6 +42,8 @@ Options:
 Start with: mlcvbench run task=classification
 """
 INTERRUPTED, READER_GONE = 130, 141
+COMPLETE = "_MLCVBENCH_COMPLETE"
+"""Variable with which a shell asks for its completion script, and then what could follow."""
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
@@ -52,9 +54,16 @@ def main(args: Sequence[str] | None = None) -> int:
     """
     if args is None:  # this is the program, not a call of another one
         with take_stdout() as results, redirect_stdout(results):
-            return _answer(sys.argv[1:])
+            return _complete(asked) if (asked := os.environ.get(COMPLETE)) else _answer(sys.argv[1:])
     # Not `list(...)`: once cli/list.py is imported, that name means the module here.
     return _answer([*args])
+
+
+def _complete(asked: str) -> int:
+    """Answer a shell that completes a line; nothing else is said, since somebody is typing there."""
+    from mlcvbench.cli.completion import answer
+
+    return answer(asked)
 
 
 def _answer(words: list[str]) -> int:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mlcvbench.cli.command import Command
+from mlcvbench.cli.completers import run_id
 from mlcvbench.stdout import emit
 
 if TYPE_CHECKING:
@@ -23,8 +24,8 @@ LEAST_P = 1e-4
 
 
 @click.command("compare", cls=Command)
-@click.argument("first")
-@click.argument("second")
+@click.argument("first", shell_complete=run_id)
+@click.argument("second", shell_complete=run_id)
 @click.argument("settings", nargs=-1)
 @click.option(
     "--fail-below",

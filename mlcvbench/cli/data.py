@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from mlcvbench.cli import completers
 from mlcvbench.cli.command import Command
 from mlcvbench.stdout import emit
 
@@ -13,6 +15,21 @@ if TYPE_CHECKING:
     from mlcvbench.broken import Broken
     from mlcvbench.contract import LoadedData
     from mlcvbench.data_requests import DataRequest
+    from mlcvbench.specs import Param
+
+
+def _shared_keys() -> dict[str, Param]:
+    """Return the keys of every command here, for completion."""
+    from mlcvbench.data_requests import SEED, TASK
+    from mlcvbench.specs import TASK_KINDS
+
+    return {TASK.name: replace(TASK, choices=TASK_KINDS), SEED.name: SEED}
+
+
+def _preview_keys() -> dict[str, Param]:
+    from mlcvbench.preview import COUNT, OUT, SPLIT
+
+    return {**_shared_keys(), **{param.name: param for param in (COUNT, SPLIT, OUT)}}
 
 
 @click.group("data")
@@ -21,8 +38,10 @@ def data() -> None:
 
 
 @data.command("preview", cls=Command, short_help="Draw samples of a data set with their ground truth.")
-@click.argument("name")
-@click.argument("settings", nargs=-1, metavar="[KEY=VALUE]...")
+@click.argument("name", shell_complete=completers.data_name)
+@click.argument(
+    "settings", nargs=-1, metavar="[KEY=VALUE]...", shell_complete=completers.data_settings_of(_preview_keys)
+)
 def preview(name: str, settings: tuple[str, ...]) -> None:
     """Draw samples of NAME, a data set or a definition, with their ground truth as a contact sheet (PNG).
 
@@ -48,8 +67,10 @@ def preview(name: str, settings: tuple[str, ...]) -> None:
 
 
 @data.command("check", cls=Command, short_help="Read every sample and list those that cannot be read.")
-@click.argument("name")
-@click.argument("settings", nargs=-1, metavar="[KEY=VALUE]...")
+@click.argument("name", shell_complete=completers.data_name)
+@click.argument(
+    "settings", nargs=-1, metavar="[KEY=VALUE]...", shell_complete=completers.data_settings_of(_shared_keys)
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--quiet", is_flag=True, help="Say nothing about progress.")
 def check(name: str, settings: tuple[str, ...], as_json: bool, quiet: bool) -> None:

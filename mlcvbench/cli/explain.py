@@ -5,11 +5,12 @@ from __future__ import annotations
 import click
 
 from mlcvbench.cli.command import Command
+from mlcvbench.cli.completers import run_id
 from mlcvbench.stdout import emit
 
 
 @click.command("explain", cls=Command)
-@click.argument("run")
+@click.argument("run", shell_complete=run_id)
 @click.argument("settings", nargs=-1, metavar="[KEY=VALUE]...")
 def explain(run: str, settings: tuple[str, ...]) -> None:
     """Draw why the classifier of RUN says what it says of some samples: one PNG a sample, and the numbers as JSON.

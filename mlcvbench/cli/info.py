@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import click
 
 from mlcvbench.cli.command import Command
+from mlcvbench.cli.completers import any_name
 from mlcvbench.errors import UnknownNameError
 from mlcvbench.listing import columns, shown
 from mlcvbench.protocol_families import about_protocol, described, protocol_families
@@ -30,7 +31,7 @@ class Card(NamedTuple):
 
 
 @click.command("info", cls=Command)
-@click.argument("name")
+@click.argument("name", shell_complete=any_name)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def info(name: str, as_json: bool) -> None:
     """Show a model, data set, task or definition: what it is, its settings and where it comes from."""

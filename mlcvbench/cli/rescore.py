@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mlcvbench.cli.command import Command
+from mlcvbench.cli.completers import run_id
 from mlcvbench.stdout import emit
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @click.command("rescore", cls=Command)
-@click.argument("run")
+@click.argument("run", shell_complete=run_id)
 @click.argument("settings", nargs=-1)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def rescore(run: str, settings: tuple[str, ...], as_json: bool) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mlcvbench.cli.command import Command, run_rows
+from mlcvbench.cli.completers import run_setting
 from mlcvbench.errors import StoreError
 from mlcvbench.stdout import emit
 
@@ -26,7 +27,7 @@ WIDTH = 80
 
 
 @click.command("run", cls=Command, keys=run_rows)
-@click.argument("settings", nargs=-1, required=True, metavar="KEY=VALUE...")
+@click.argument("settings", nargs=-1, required=True, metavar="KEY=VALUE...", shell_complete=run_setting)
 @click.option("--dry-run", is_flag=True, help="Print the resolved runs and start nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print the records as JSON instead of the leaderboard.")
 @click.option("--quiet", is_flag=True, help="Say nothing about progress.")

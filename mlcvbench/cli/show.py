@@ -5,11 +5,12 @@ from __future__ import annotations
 import click
 
 from mlcvbench.cli.command import Command
+from mlcvbench.cli.completers import run_id
 from mlcvbench.stdout import emit
 
 
 @click.command("show", cls=Command)
-@click.argument("run")
+@click.argument("run", shell_complete=run_id)
 @click.option("--json", "as_json", is_flag=True, help="Print the record itself.")
 @click.option("--traceback", is_flag=True, help="Print the traceback of a failed run.")
 def show(run: str, as_json: bool, traceback: bool) -> None:

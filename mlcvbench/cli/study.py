@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from mlcvbench.cli import completers
 from mlcvbench.cli.command import Command
 from mlcvbench.status_line import StatusLine, span_text
 from mlcvbench.stdout import emit
@@ -24,7 +25,9 @@ def study() -> None:
 
 
 @study.command("capacity", cls=Command, short_help="Draw training and validation error against one setting.")
-@click.argument("settings", nargs=-1, required=True, metavar="KEY=VALUE...")
+@click.argument(
+    "settings", nargs=-1, required=True, metavar="KEY=VALUE...", shell_complete=completers.study("capacity")
+)
 @click.option("--quiet", is_flag=True, help="Say nothing about progress.")
 def capacity(settings: tuple[str, ...], quiet: bool) -> None:
     """Draw training and validation error of one model against one setting.
@@ -46,7 +49,9 @@ def capacity(settings: tuple[str, ...], quiet: bool) -> None:
 
 
 @study.command("bias-variance", cls=Command, short_help="Fit again and again on resampled training data.")
-@click.argument("settings", nargs=-1, required=True, metavar="KEY=VALUE...")
+@click.argument(
+    "settings", nargs=-1, required=True, metavar="KEY=VALUE...", shell_complete=completers.study("bias-variance")
+)
 @click.option("--quiet", is_flag=True, help="Say nothing about progress.")
 def bias_variance(settings: tuple[str, ...], quiet: bool) -> None:
     """Fit again and again on resampled training data, and take the error apart.

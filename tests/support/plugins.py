@@ -127,3 +127,8 @@ def install_toy_task(place: Path) -> None:
 def toy_registry(place: Path) -> Registry:
     """Return a registry of what is installed in `place` and nothing else; `place` must be importable."""
     return discover([str(place)])
+
+
+def hub_names() -> list[str]:
+    """Return the names that a made-up hub knows."""
+    return ["resnet10t", "tiny_vit"]
