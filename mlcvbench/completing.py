@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from mlcvbench.config import Definition
-from mlcvbench.registry import Registry, get_registry
+from mlcvbench.registry import Entry, Registry, get_registry
 from mlcvbench.run_keys import REQUEST_KEYS, RUN_KEYS
 from mlcvbench.search import PLACES, SEARCH_KEYS
 from mlcvbench.specs import DatasetSpec, ModelSpec, Param
@@ -111,7 +111,7 @@ def names_of_all(registry: Registry) -> list[Offer]:
     """Return every name that `mlcvbench info` takes."""
     from mlcvbench.definition_files import definition_names
 
-    entries = [*registry.tasks(), *registry.models(), *registry.datasets()]
+    entries: list[Entry[Any]] = [*registry.tasks(), *registry.models(), *registry.datasets()]
     found = {entry.spec.name: entry.spec.summary for entry in entries}
     for kind, names in definition_names(registry).items():
         found |= {name: f"a benchmark of {kind}" for name in names if name not in found}

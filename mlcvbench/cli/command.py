@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
 import click
@@ -53,8 +53,8 @@ def run_rows() -> Rows:
     ]
 
 
-def score_rows() -> Rows:
-    """Return the keys of `mlcvbench score`; what a task kind reads with is its own."""
+def score_rows(idle: Collection[str]) -> Rows:
+    """Return the keys of `mlcvbench score`, without the `idle` ones of a run; those of reading are a task kind's own."""
     from mlcvbench.run_keys import REQUEST_KEYS, RUN_KEYS
 
     return [
@@ -64,7 +64,7 @@ def score_rows() -> Rows:
         ("KEY", "how the predictions are read, as `mlcvbench info KIND` lists it, such as value=distance"),
         *param_rows(REQUEST_KEYS[name] for name in ("data", "out")),
         ("data.NAME", "a setting of the data set, as `mlcvbench info DATASET` lists it"),
-        *param_rows(RUN_KEYS[name].param for name in ("data.seed", "limit", "intervals", "strict")),
+        *param_rows(key.param for name, key in RUN_KEYS.items() if name not in idle),
     ]
 
 

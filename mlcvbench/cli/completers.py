@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -58,22 +58,26 @@ def _run(_: click.Context, word: str, before: tuple[str, ...]) -> Iterable[Offer
     return complete_setting(word, asked, BENCHMARK_KEYS, asked.settings())
 
 
-def _score(_: click.Context, word: str, before: tuple[str, ...]) -> Iterable[Offer]:
-    from mlcvbench.cli.score import IDLE
-    from mlcvbench.completing import BENCHMARK_KEYS, Asked, complete_setting
-    from mlcvbench.search import SEARCH_KEYS
-    from mlcvbench.specs import Param
+def score(idle: Collection[str]) -> Completer:
+    """Return the completer of the settings of `score`; `idle` are keys of a run that decide nothing there."""
 
-    asked = Asked(before)
-    reading = asked.registry.task(asked.kind).spec.reading if asked.kind else ()
-    keys = {
-        "predictions": Param("predictions", "path", help="the file or folder to read"),
-        "as": Param("as", "str", help="name of the method that made them"),
-        **{param.name: param for param in reading},
-        **{name: param for name, param in BENCHMARK_KEYS.items() if name not in (*IDLE, *SEARCH_KEYS)},
-    }
-    data = {name: param for name, param in asked.settings().items() if name.startswith("data.")}
-    return complete_setting(word, asked, keys, data)
+    def offers(_: click.Context, word: str, before: tuple[str, ...]) -> Iterable[Offer]:
+        from mlcvbench.completing import BENCHMARK_KEYS, Asked, complete_setting
+        from mlcvbench.search import SEARCH_KEYS
+        from mlcvbench.specs import Param
+
+        asked = Asked(before)
+        reading = asked.registry.task(asked.kind).spec.reading if asked.kind else ()
+        keys = {
+            "predictions": Param("predictions", "path", help="the file or folder to read"),
+            "as": Param("as", "str", help="name of the method that made them"),
+            **{param.name: param for param in reading},
+            **{name: param for name, param in BENCHMARK_KEYS.items() if name not in (*idle, *SEARCH_KEYS)},
+        }
+        data = {name: param for name, param in asked.settings().items() if name.startswith("data.")}
+        return complete_setting(word, asked, keys, data)
+
+    return _completer(offers)
 
 
 def study(kind: str) -> Completer:
@@ -138,5 +142,5 @@ def paths(**helps: str) -> Callable[[], Mapping[str, Param]]:
     return keys
 
 
-run_setting, score_setting = _completer(_run), _completer(_score)
+run_setting = _completer(_run)
 any_name, data_name, run_id = _completer(_any_name), _completer(_data_name), _completer(_run_id)

@@ -21,6 +21,7 @@ from click.shell_completion import (
 )
 
 from mlcvbench.cli import COMMANDS, COMPLETE
+from mlcvbench.stdout import emit
 
 PROGRAM = "mlcvbench"
 
@@ -145,10 +146,10 @@ def answer(instruction: str) -> int:
         return 2
     talk = shells[shell](Commands(PROGRAM), {}, PROGRAM, COMPLETE)
     if what == "source":
-        click.echo(talk.source(), nl=False)
+        emit(talk.source(), end="")
         return 0
     try:
-        click.echo(talk.complete())
+        emit(talk.complete())
     except Exception:  # noqa: BLE001 - while somebody types, nothing at all is better than a complaint
         return 1
     return 0

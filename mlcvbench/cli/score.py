@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import click
 
+from mlcvbench.cli import completers
 from mlcvbench.cli.command import Command, score_rows
-from mlcvbench.cli.completers import score_setting
 from mlcvbench.stdout import emit
 
 IDLE = ("model", "seed", "device", "threads", "precision", "weights", "batch", "shards", "time", "timeout", "memory")
 """Keys of a run that decide nothing when the predictions are there."""
 
 
-@click.command("score", cls=Command, keys=score_rows)
-@click.argument("settings", nargs=-1, required=True, metavar="KEY=VALUE...", shell_complete=score_setting)
+@click.command("score", cls=Command, keys=lambda: score_rows(IDLE))
+@click.argument("settings", nargs=-1, required=True, metavar="KEY=VALUE...", shell_complete=completers.score(IDLE))
 @click.option("--json", "as_json", is_flag=True, help="Print the record as JSON.")
 def score(settings: tuple[str, ...], as_json: bool) -> None:
     """Score predictions made elsewhere and store a record of them.
