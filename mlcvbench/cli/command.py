@@ -54,7 +54,7 @@ def run_rows() -> Rows:
 
 
 def score_rows(idle: Collection[str]) -> Rows:
-    """Return the keys of `mlcvbench score`, without the `idle` ones of a run; those of reading are a task kind's own."""
+    """Return the keys of `mlcvbench score`, without a run's `idle` ones; those of reading are a kind's own."""
     from mlcvbench.run_keys import REQUEST_KEYS, RUN_KEYS
 
     return [
