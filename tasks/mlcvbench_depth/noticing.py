@@ -26,7 +26,7 @@ from mlcvbench_depth.protocols import (
 from mlcvbench_depth.scoring import scored_disparity
 from mlcvbench_depth.views import scored_depth
 
-IMAGES, PIXELS = 200, 5_000
+IMAGES, PIXELS = 50, 2_000
 """Images looked at, and scored pixels of each."""
 LEAST = 30
 """Pixels of an image from which an order or a factor is told."""

@@ -37,10 +37,10 @@ def view_of(outcome: Outcome, unit: int) -> View:
 
 def scored_depth(rules: MonoRules, truth: Array) -> Array:
     """Return the truth of an image with 0 where a protocol scores nothing."""
-    scored = np.zeros(truth.shape, dtype=bool)
-    scored[crop_window(rules.crop, *truth.shape)] = True
-    scored &= (truth > NEAREST) & (truth < rules.cap)
-    return np.where(scored, truth, np.float32(0))
+    window, scored = crop_window(rules.crop, *truth.shape), np.zeros_like(truth)
+    inside = truth[window]
+    scored[window] = np.where((inside > NEAREST) & (inside < rules.cap), inside, np.float32(0))
+    return scored
 
 
 def _depth_view(outcome: Outcome, unit: int) -> View:
