@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mlcvbench.contract import External, Notice, Predictions, Problem, Split
+from mlcvbench.contract import External, Predictions, Problem, Split
 from mlcvbench.contract.batch import take
 from mlcvbench.missing_files import no_files
 from mlcvbench_detection.image_names import Images
@@ -51,13 +51,4 @@ def _read(path: Path, split: Split, problem: Problem) -> External:
     read = read_results(path, wanted)
     held = {"xywh": "boxes", "masks": "masks"}
     fields = " and ".join(text for name, text in held.items() if name in read.predictions)
-    notices = (*read.notices, *_by_masks(path, read.predictions))
-    return External(read.predictions, f"{path.name}: {fields}", notices=notices)
-
-
-def _by_masks(path: Path, predictions: Predictions) -> tuple[Notice, ...]:
-    """Say that boxes and areas are those of masks when results have no boxes."""
-    if "xywh" in predictions or not len(predictions["scores"].values):
-        return ()
-    text = f"{path.name} has no boxes: they and their areas are those of the masks."
-    return (Notice("boxes-of-masks", text, len(predictions["scores"].values)),)
+    return External(read.predictions, f"{path.name}: {fields}", notices=read.notices)

@@ -89,7 +89,7 @@ class Images(NamedTuple):
         [(_, known)] = self._readings(numbers=True)
         names, where = np.unique(given, return_index=True)
         other = np.array([known.get(name, UNKNOWN) for name in names.tolist()])
-        if (other == UNKNOWN).any() or (other == by_id[where]).all():
+        if len(names) < 2 or (other == UNKNOWN).any() or (other == by_id[where]).all():
             return ()
         example = int(np.argmax(other != by_id[where]))
         name, here, there = names[example], by_id[where][example], other[example]

@@ -11,6 +11,7 @@ from mlcvbench.contract import (
     Array,
     External,
     LoadedData,
+    Notice,
     Outcome,
     Panel,
     Plot,
@@ -26,6 +27,7 @@ from mlcvbench_detection.data_checks import check_data
 from mlcvbench_detection.external import read_external
 from mlcvbench_detection.image_names import Images
 from mlcvbench_detection.lvis_scoring import LvisScorer
+from mlcvbench_detection.noticing import notices
 from mlcvbench_detection.predictions import category_ids, check_predictions, join_predictions
 from mlcvbench_detection.protocols import BOXES, LIMITS, LVIS_PROTOCOLS, MASKS, coco_protocol, parse_coco
 from mlcvbench_detection.requirements import refuse_protocol
@@ -105,6 +107,9 @@ class DetectionTask(Task):
 
     def read_external(self, path: Path, split: Split, problem: Problem, settings: Mapping[str, Any]) -> External:
         return read_external(path, split, problem)
+
+    def notices(self, predictions: Predictions, split: Split, problem: Problem, protocol: str) -> Sequence[Notice]:
+        return notices(predictions, split, problem, protocol)
 
     def plot(self, folder: Path, outcome: Outcome) -> list[Plot]:
         from mlcvbench_detection.plots import draw
