@@ -324,7 +324,16 @@ def test_shards_one_two_and_seven_give_the_same_bits(protocol):
     assert values[0] == values[1] == values[2]
 
 
-@pytest.mark.parametrize("protocol", ["stereo/holes-bad@1", "mono/full/cap50/metric@1"])
+@pytest.mark.parametrize(
+    "protocol",
+    [
+        "stereo/holes-bad@1",
+        "stereo/all/per-image@1",
+        "stereo/holes-bad/cap20/per-image@1",
+        "mono/full/cap50/metric@1",
+        "mono/full/cap50/scale-shift@1",
+    ],
+)
 def test_a_weight_of_two_counts_an_image_twice(protocol):
     scorer = scorer_of(protocol)
     estimate, truth = random_maps(3)
