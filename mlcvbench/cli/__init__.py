@@ -23,7 +23,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "explain": ("mlcvbench.cli.explain:explain", "Draw why a stored run's classifier says what it says."),
     "rescore": ("mlcvbench.cli.rescore:rescore", "Compute a run's metrics again from its stored predictions."),
     "compare": ("mlcvbench.cli.compare:compare", "Compare two runs, sample by sample."),
-    "leaderboard": ("mlcvbench.cli.leaderboard:leaderboard", "Build, verify or publish leaderboards."),
+    "leaderboard": ("mlcvbench.cli.leaderboard:leaderboard", "Build, verify or publish leaderboards, take a run back."),
     "plugin": ("mlcvbench.cli.plugin:plugin", "Start, check and diagnose plugins."),
 }
 """Command -> (where its click command is, its help line). Help is printed from here, so that it imports nothing."""

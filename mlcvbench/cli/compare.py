@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mlcvbench.cli.command import Command
-from mlcvbench.cli.completers import run_id
+from mlcvbench.cli.completers import run_id, settings_of, words
 from mlcvbench.stdout import emit
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ LEAST_P = 1e-4
 @click.command("compare", cls=Command)
 @click.argument("first", shell_complete=run_id)
 @click.argument("second", shell_complete=run_id)
-@click.argument("settings", nargs=-1)
+@click.argument("settings", nargs=-1, shell_complete=settings_of(words(by=("point", "low"))))
 @click.option(
     "--fail-below",
     type=float,

@@ -142,5 +142,21 @@ def paths(**helps: str) -> Callable[[], Mapping[str, Param]]:
     return keys
 
 
+def words(**choices: tuple[str, ...]) -> Callable[[], Mapping[str, Param]]:
+    """Return keys whose values are a few words, or any text where there are none."""
+
+    def keys() -> Mapping[str, Param]:
+        from mlcvbench.specs import Param
+
+        return {name: Param(name, "str", choices=values) for name, values in choices.items()}
+
+    return keys
+
+
+def joined(*parts: Callable[[], Mapping[str, Param]]) -> Callable[[], Mapping[str, Param]]:
+    """Return the keys of all parts."""
+    return lambda: {name: param for part in parts for name, param in part().items()}
+
+
 run_setting = _completer(_run)
 any_name, data_name, run_id = _completer(_any_name), _completer(_data_name), _completer(_run_id)

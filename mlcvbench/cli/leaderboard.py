@@ -10,9 +10,12 @@ from typing import Any
 import click
 
 from mlcvbench.cli.command import Command
+from mlcvbench.cli.completers import joined, paths, run_id, settings_of, words
 from mlcvbench.stdout import emit
 
 DEFAULTS = {"runs": "runs", "out": "board"}
+RUNS_AND_OUT = paths(runs="the folder of runs", out="the folder of boards")
+ARCHIVE = paths(archive="where publish put large predictions")
 
 
 @click.group("leaderboard")
@@ -21,7 +24,7 @@ def leaderboard() -> None:
 
 
 @leaderboard.command("build", cls=Command, short_help="Build the boards of a folder of runs.")
-@click.argument("settings", nargs=-1)
+@click.argument("settings", nargs=-1, shell_complete=settings_of(joined(RUNS_AND_OUT, words(site=("on", "off")))))
 @click.option("--json", "as_json", is_flag=True, help="Print the boards as JSON.")
 def build(settings: tuple[str, ...], as_json: bool) -> None:
     """Build the boards of a folder of runs: Markdown, CSV, JSON, LaTeX and one static site.
@@ -55,7 +58,7 @@ def build(settings: tuple[str, ...], as_json: bool) -> None:
 
 
 @leaderboard.command("verify", cls=Command, short_help="Check every run and recompute its metrics.")
-@click.argument("settings", nargs=-1)
+@click.argument("settings", nargs=-1, shell_complete=settings_of(joined(RUNS_AND_OUT, ARCHIVE)))
 @click.option("--json", "as_json", is_flag=True, help="Print every check as JSON.")
 def verify(settings: tuple[str, ...], as_json: bool) -> None:
     """Check every run of a folder: schema, hashes, metrics recomputed bit for bit, and the tables built from them.
@@ -82,7 +85,7 @@ def verify(settings: tuple[str, ...], as_json: bool) -> None:
 
 
 @leaderboard.command("publish", cls=Command, short_help="Copy, build and verify what goes into git.")
-@click.argument("settings", nargs=-1)
+@click.argument("settings", nargs=-1, shell_complete=settings_of(RUNS_AND_OUT))
 def publish_runs(settings: tuple[str, ...]) -> None:
     """Copy sound runs into a folder for git, with what recomputes them, and build and verify its boards.
 
@@ -103,8 +106,8 @@ def publish_runs(settings: tuple[str, ...]) -> None:
 
 
 @leaderboard.command("retract", cls=Command, short_help="Take a run back, with a reason.")
-@click.argument("run")
-@click.argument("settings", nargs=-1)
+@click.argument("run", shell_complete=run_id)
+@click.argument("settings", nargs=-1, shell_complete=settings_of(words(reason=(), undo=("on",))))
 def retract_run(run: str, settings: tuple[str, ...]) -> None:
     """Take RUN back: boards show it below the table, with the date and the reason, and rank it no more.
 

@@ -69,6 +69,13 @@ def test_commands_are_completed():
         ("data preview scenes data.level=h", ["data.level=hard"]),
         ("data check coco task=de", ["task=detection", "task=depth"]),
         ("data check scenes-semantic data.b", ["data.border="]),
+        ("compare one other by=", ["by=point", "by=low"]),
+        ("leaderboard re", ["retract"]),
+        ("leaderboard build si", ["site="]),
+        ("leaderboard build site=o", ["site=on", "site=off"]),
+        ("leaderboard verify ar", ["archive="]),
+        ("leaderboard publish o", ["out="]),
+        ("leaderboard retract one u", ["undo="]),
     ],
 )
 def test_keys_values_and_names_are_completed(line: str, words: list[str]):
@@ -92,6 +99,7 @@ def test_stored_runs_are_completed(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
     assert completed("show dig") == [record.run_id]
     assert completed(f"compare {record.run_id} d") == [record.run_id]
+    assert completed("leaderboard retract dig") == [record.run_id]
 
 
 def test_names_of_a_hub_are_completed_once_its_library_was_asked(
