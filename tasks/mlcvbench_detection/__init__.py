@@ -16,6 +16,11 @@ def mlcvbench_tasks() -> list[TaskSpec]:
             summary="Find the objects of an image: boxes, classes, scores, and masks where they are asked for.",
             default="scenes",
             package="mlcvbench_detection",
+            reads=(
+                (".json", "COCO's results, a list of {image_id, category_id, score, bbox or segmentation}; .gz, .zip"),
+                ("comp4_det_test_CLASS.txt", "a folder of VOC's development kit: image score xmin ymin xmax ymax"),
+                ("IMAGE.txt", "a folder of YOLO's: class cx cy w h confidence, shares of the image"),
+            ),
         )
     ]
 

@@ -17,12 +17,6 @@ from mlcvbench_detection.split import files_of, whole_of
 from mlcvbench_detection.voc_results import is_voc_folder, read_voc_results
 from mlcvbench_detection.yolo_results import is_yolo_folder, read_yolo_results
 
-READS = (
-    (".json", "COCO's results: a list of {image_id, category_id, score, bbox and/or segmentation}; also .gz, .zip"),
-    ("folder of comp4_det_test_CLASS.txt", "VOC's development kit: lines `image score xmin ymin xmax ymax`"),
-    ("folder of IMAGE.txt", "YOLO: lines `class cx cy w h confidence`, shares of the image"),
-)
-"""What is read, form by form."""
 _WANTED = "COCO's results as a .json file, or a folder of comp4_det_test_CLASS.txt (VOC) or of IMAGE.txt (YOLO)"
 
 

@@ -198,4 +198,4 @@ def _unannotated(scene: _Scene) -> Iterator[Notice]:
             f"{counted(count, 'detection', ('is', 'are'))} of {counted(len(absent), 'class')} without an annotation to "
             f"find ({names}): such a class has no average precision, so they count nowhere."
         )
-        yield Notice("classes-without-annotation", text, count)
+        yield Notice("unannotated-classes", text, count)

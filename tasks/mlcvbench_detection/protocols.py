@@ -63,3 +63,36 @@ def scores_masks(protocol: str) -> bool:
     """Return whether a protocol compares masks."""
     rules = parse_coco(protocol)
     return LVIS_PROTOCOLS.get(protocol) == MASKS or (rules is not None and rules.kind == MASKS)
+
+
+_COCO_WORDS = (
+    "COCO's evaluation, float for float that of pycocotools. A detection matches one object of its class and image at "
+    "ten IoUs; precision is averaged over 101 recalls, then over the classes that have an object to find. Crowds are "
+    "neither found nor missed."
+)
+_LVIS_WORDS = (
+    "LVIS' evaluation, float for float that of lvis-api: as COCO's with the 300 best detections of an image, where "
+    "classes that were not looked for count nowhere and detections without a match count only where every object of "
+    "their class is annotated."
+)
+_VOC_WORDS = (
+    "PASCAL VOC: a detection belongs to the object of its class that it overlaps most, at IoU 0.5; the first by score "
+    "is true, later ones are false, and those of difficult objects do not count. plus1: sides of boxes are x2 - x1 + "
+    "1, as in the development kit."
+)
+
+
+def about(protocol: str) -> str:
+    """Return in a few sentences what a protocol compares and how it averages; later ones refer to the first."""
+    rules = parse_coco(protocol)
+    if rules is None:
+        if protocol in LVIS_PROTOCOLS:
+            boxes = lvis_protocol(BOXES)
+            return _LVIS_WORDS if protocol == boxes else f"As {boxes}, with the IoU and the areas of masks."
+        return _VOC_WORDS if protocol.startswith("voc/11pt") else "As voc/11pt, by the area under the curve."
+    first = coco_protocol(BOXES, FEWEST)
+    if protocol == first:
+        return _COCO_WORDS
+    masks = "" if rules.kind == BOXES else ", with the IoU and the areas of masks, whatever boxes the results hold"
+    more = "" if rules.most == FEWEST else f", all at {rules.most} detections (any number up to 9999 may stand there)"
+    return f"As {first}{masks}{more}."

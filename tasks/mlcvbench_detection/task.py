@@ -29,7 +29,7 @@ from mlcvbench_detection.image_names import Images
 from mlcvbench_detection.lvis_scoring import LvisScorer
 from mlcvbench_detection.noticing import notices
 from mlcvbench_detection.predictions import category_ids, check_predictions, join_predictions
-from mlcvbench_detection.protocols import BOXES, LIMITS, LVIS_PROTOCOLS, MASKS, coco_protocol, parse_coco
+from mlcvbench_detection.protocols import BOXES, LIMITS, LVIS_PROTOCOLS, MASKS, about, coco_protocol, parse_coco
 from mlcvbench_detection.requirements import refuse_protocol
 from mlcvbench_detection.results import Wanted, read_results
 from mlcvbench_detection.storage import write_results
@@ -58,6 +58,9 @@ class DetectionTask(Task):
 
     def protocols(self) -> tuple[str, ...]:
         return tuple(SCORERS)
+
+    def about(self, protocol: str) -> str:
+        return about(protocol)
 
     def scorer(self, protocol: str, problem: Problem) -> Scorer:
         if protocol in SCORERS:
