@@ -81,7 +81,7 @@ def evaluate(  # noqa: PLR0913 - keyword-only settings of a public function
     asked = live.Asked(assembly.task_of(config), assembly.load_data(config).problem, config.reading)
     wrapped = live.wrap(model, asked, where, name, preprocess)
     config = replace(config, model=wrapped.info.name)
-    wrapped = replace(wrapped, call=evaluate_call_of(config, preprocess is not None))
+    wrapped = replace(wrapped, call=evaluate_call_of(config, preprocess is not None, wrapped.info.title))
     with _kept_in_eval_mode(model):
         if out is None:
             with tempfile.TemporaryDirectory(prefix="mlcvbench-") as folder:
@@ -124,6 +124,7 @@ def _frame_row(record: Record) -> dict[str, Any]:
         "run_id": record.run_id,
         "definition": record.task.definition,
         "model": record.model.name,
+        "title": record.model.title,
         "seed": record.seed,
         "status": record.status,
     }

@@ -20,7 +20,7 @@ from mlcvbench.errors import RequestError
 from mlcvbench.records.schema import ModelInfo, WeightsInfo
 from mlcvbench.registry import get_registry
 from mlcvbench.runner import Live
-from mlcvbench.specs import NAME_PATTERN
+from mlcvbench.titles import name_and_title
 
 Preprocess = Callable[..., Any]
 BYTES = 255.0
@@ -119,14 +119,13 @@ class LiveFunction(Model):
 
 def wrap(model: Any, asked: Asked, device: Device, name: str | None, preprocess: Preprocess | None) -> Live:
     """Return `model` as a live model. RequestError when it is nothing that can be called."""
-    label = name or default_name(model)
-    if not NAME_PATTERN.fullmatch(label):
-        raise RequestError(f"name={label!r}: wanted letters, digits and . _ + : -, at most 100.")
+    label, title = name_and_title(name or default_name(model), "name")
     wrapped = _wrap(model, asked, preprocess)
     wrapped.to(device)
     weights = weights_digest(wrapped.module) if isinstance(wrapped, TorchModel) else None
     info = ModelInfo(
         name=label,
+        title=title,
         plugin="(live)",
         plugin_version="",
         weights=WeightsInfo(source="live", sha256=weights),

@@ -17,15 +17,16 @@ from mlcvbench.request import score_command_of
 NOT_MEASURED = "only predictions are known"
 
 
-def score_file(config: RunConfig, name: str, path: Path, folder: Path) -> Record:
+def score_file(config: RunConfig, name: str, path: Path, folder: Path, title: str = "") -> Record:
     """Score the predictions in `path` as model `name`, write the artifacts into `folder` and return the record.
 
     What was predicted belongs to its key. DataError names the file and what is wrong with it; nothing is scored then.
     """
     config = replace(config, model=name, model_params={}, fit={}, time="off", threads=1)  # threads decide nothing here
-    info = ModelInfo(name=name, plugin=PREDICTIONS, plugin_version="", summary=f"predictions read from {path.name}")
+    summary = f"predictions read from {path.name}"
+    info = ModelInfo(name=name, title=title, plugin=PREDICTIONS, plugin_version="", summary=summary)
     draft = Draft(config, predicting.silent, outsider=info)
-    draft.command = score_command_of(config, path.name)
+    draft.command = score_command_of(config, path.name, title)
     with draft.stage("resolve"):
         task = assembly.task_of(config)
         data = assembly.load_data(config)

@@ -32,18 +32,18 @@ def command_of(config: RunConfig) -> str:
     return " ".join(shlex.quote(word) for word in words)
 
 
-def score_command_of(config: RunConfig, file: str) -> str:
-    """Return the command line that scores the predictions in `file`, its bare name."""
-    words = ["mlcvbench", "score", *task_words(config), f"predictions={file}", f"as={config.model}"]
+def score_command_of(config: RunConfig, file: str, title: str = "") -> str:
+    """Return the command line that scores the predictions in `file`, its bare name; `title` where the model has one."""
+    words = ["mlcvbench", "score", *task_words(config), f"predictions={file}", f"as={title or config.model}"]
     words += [f"{key}={text(value)}" for key, value in sorted(given_settings(config).items())]
     words += [f"{key}={text(value)}" for key, value in _reading_given(config).items()]
     words += _run_settings(config, (*UNSTATED, "time", "seed", "threads"), ())
     return " ".join(shlex.quote(word) for word in words)
 
 
-def evaluate_call_of(config: RunConfig, preprocessed: bool) -> str:
+def evaluate_call_of(config: RunConfig, preprocessed: bool, title: str = "") -> str:
     """Return the Python call that evaluates a model in hand so; MODEL and PREPROCESS stand for what is in hand."""
-    words: dict[str, Any] = {"name": config.model}
+    words: dict[str, Any] = {"name": title or config.model}
     for key in ("device", "batch", "limit", "intervals", "strict", "time"):
         run_key = RUN_KEYS[key]
         if (value := getattr(config, run_key.field)) != run_key.param.default:

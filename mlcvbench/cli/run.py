@@ -105,7 +105,7 @@ def _show_notices(records: Sequence[Record]) -> None:
     said: dict[str, list[str]] = {}
     for record in records:
         for notice in record.notices:
-            said.setdefault(notice.text, []).append(record.model.name)
+            said.setdefault(notice.text, []).append(record.model.called)
     for text, models in said.items():
         line = f"notice ({', '.join(dict.fromkeys(models))}): {text}"
         emit("\n".join(textwrap.wrap(line, WIDTH, subsequent_indent="  ", break_on_hyphens=False)))

@@ -28,26 +28,26 @@ def score(settings: tuple[str, ...], as_json: bool) -> None:
     from mlcvbench.records.display import to_text
     from mlcvbench.records.store import Store
     from mlcvbench.search import SEARCH_KEYS
-    from mlcvbench.specs import NAME_PATTERN
+    from mlcvbench.titles import name_and_title
 
     pairs = dict(parse_pairs(settings, bare="task"))
-    path, name = pairs.pop("predictions", None), pairs.pop("as", None)
+    path, called = pairs.pop("predictions", None), pairs.pop("as", None)
     for key in pairs:
         if key in IDLE or key in SEARCH_KEYS:
             raise OverrideError(f"key {key!r} has no effect on score: the predictions are there already.")
-    request = plan([f"{key}={value}" for key, value in pairs.items()], outside=name or "predictions", reads=True)
+    request = plan([f"{key}={value}" for key, value in pairs.items()], outside=called or "predictions", reads=True)
     if not path:
         raise OverrideError("score needs predictions=FILE, the predictions to score.")
-    if not name or not NAME_PATTERN.fullmatch(name):
-        got = f"; got {name!r}" if name else ""
-        raise OverrideError(f"score needs as=NAME: letters, digits and . _ + : -, at most 100{got}.")
+    if not called:
+        raise OverrideError("score needs as=NAME, what the method is called.")
+    name, title = name_and_title(called, "as")
     if not Path(path).exists():
         raise DataError(f"predictions={path}: no such file or folder.")
     store = Store(request.out)
     store.ensure_writable()
     pending = store.begin(name)
     try:
-        record = score_file(request.configs[0], name, Path(path), pending.folder)
+        record = score_file(request.configs[0], name, Path(path), pending.folder, title)
         folder = store.commit(pending, record)
     except BaseException:
         store.discard(pending)

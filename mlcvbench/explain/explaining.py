@@ -161,7 +161,7 @@ def draw(subject: Subject, sample: Explanation) -> Any:
             if sample.projections
             else f"No unit of layer {sample.layer} fires."
         )
-    title = f"{subject.record.model.name} on {subject.data.name}, sample {sample.id}"
+    title = f"{subject.record.model.called} on {subject.data.name}, sample {sample.id}"
     return draw_sheet(panels, len(panels), title, lines)
 
 

@@ -14,6 +14,7 @@ from mlcvbench.leaderboard.display import DASH, answer, metric_title, rank_text,
 from mlcvbench.leaderboard.notes import Notes, notes_of
 from mlcvbench.leaderboard.rows import Row, Unranked
 from mlcvbench.leaderboard.table import plain
+from mlcvbench.records.schema import ModelInfo
 
 BOARD_SCHEMA = 1
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
@@ -102,7 +103,7 @@ def to_json(board: Board) -> dict[str, Any]:
         "unranked": [
             {
                 "run": row.entry.record.run_id,
-                "model": row.entry.record.model.name,
+                **_names(row.entry.record.model),
                 "config": row.config,
                 "seed": row.entry.record.seed,
                 "state": row.state,
@@ -121,10 +122,15 @@ def _unranked_value(board: Board, item: Unranked) -> float | None:
     return None if metric is None else metric.value
 
 
+def _names(model: ModelInfo) -> dict[str, str]:
+    """Return a model's name, and its title where it has one."""
+    return {"model": model.name, **({"title": model.title} if model.title else {})}
+
+
 def _row_json(row: Row, columns: list[Column]) -> dict[str, Any]:
     cells = {column.key: column.cell(row) for column in columns}
     return {
-        "model": row.model,
+        **_names(row.record.model),
         "config": row.config,
         "family": row.family,
         "rank": [row.rank_low, row.rank_high],
@@ -165,7 +171,7 @@ def to_markdown(board: Board, picture: str | None = None) -> str:
         title = md_text(metric_title(board.primary, unit)) or "score"
         lines += ["## Not ranked", "", f"| model | seed | {title} | why |", "| :--- | ---: | ---: | :--- |"]
         for item in board.unranked:
-            name = f"{item.entry.record.model.name} {item.config}".strip()
+            name = f"{item.entry.record.model.called} {item.config}".strip()
             value = unranked_score(board, item) or DASH
             lines.append(
                 f"| {md_text(name)} | {item.entry.record.seed} | {value} | {md_text(shortened(item.reason))} |"

@@ -108,7 +108,7 @@ def board(board: Board, rows: Sequence[Row], *, with_picture: bool) -> dict[str,
         "unranked": [
             {
                 "href": _href(item.entry),
-                "model": item.entry.record.model.name,
+                "model": item.entry.record.model.called,
                 "config": item.config,
                 "seed": item.entry.record.seed,
                 "state": item.state,

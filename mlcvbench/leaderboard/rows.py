@@ -113,7 +113,7 @@ def make_row(group: Sequence[Entry], label: str) -> Row:
     first = records[0]
     return Row(
         key=f"{first.group_key[:16]}-{first.env_class}",
-        model=first.model.name,
+        model=first.model.called,
         family=first.model.family,
         config=label,
         hardware=hardware_label(first.environment) if first.env_class else "",

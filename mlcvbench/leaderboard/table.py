@@ -213,7 +213,7 @@ def _unranked(board: Board, width: int) -> list[str]:
     percent = board.primary in board.metrics and board.metrics[board.primary].unit == "fraction"
     lines = ["", f"not ranked ({len(board.unranked)}):"]
     for row in board.unranked[:UNRANKED_SHOWN]:
-        name = f"{row.entry.record.model.name} {row.config}".strip()
+        name = f"{row.entry.record.model.called} {row.config}".strip()
         shown = unranked_score(board, row)
         value = f", {board.primary} {shown}{' %' * percent}" if shown else ""
         said = f"  {plain(name)} seed {row.entry.record.seed}{value}: {plain(row.reason)}"

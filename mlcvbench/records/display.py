@@ -47,11 +47,9 @@ def rows(record: Record) -> Iterator[Row]:
     """Yield (section, name, value) of what a person wants to see of a record."""
     yield "run", "id", record.run_id
     yield "run", "status", record.status + (" (partial)" if record.partial else "")
-    yield (
-        "run",
-        "model",
-        f"{record.model.name} ({record.model.plugin} {record.model.plugin_version})".replace(" )", ")"),
-    )
+    model = record.model
+    name = f", {model.name}" if model.title else ""
+    yield "run", "model", f"{model.called}{name} ({model.plugin} {model.plugin_version})".replace(" )", ")")
     dataset = record.dataset
     if dataset is not None:
         yield "run", "data", f"{dataset.name}/{dataset.split}, n = {dataset.n}, {dataset.fingerprint[:12]}"

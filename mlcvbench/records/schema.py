@@ -56,7 +56,10 @@ PREDICTIONS = "(predictions)"
 
 
 class ModelInfo(Part):
+    """`title`: what somebody calls it where that is no name; `name` is made of it then."""
+
     name: str = Field(pattern=NAME)
+    title: str = ""
     plugin: str
     plugin_version: str
     source_hash: str | None = None
@@ -66,6 +69,11 @@ class ModelInfo(Part):
     summary: str = ""
     reference: str = ""
     year: int | None = None
+
+    @property
+    def called(self) -> str:
+        """What a reader sees: the title, or the name."""
+        return self.title or self.name
 
 
 class Metric(Part):

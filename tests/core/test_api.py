@@ -111,8 +111,18 @@ def test_what_cannot_be_called_is_refused() -> None:
 
 
 def test_a_name_that_no_record_may_have_is_refused() -> None:
-    with pytest.raises(RequestError, match=r"^name='a b': wanted letters, digits and \. _ \+ : -, at most 100\.$"):
-        mlcvbench.evaluate(network(), "digits", name="a b")
+    with pytest.raises(
+        RequestError, match=r"^name='a\\nb': wanted a line of printable text, at most 200 characters\.$"
+    ):
+        mlcvbench.evaluate(network(), "digits", name="a\nb")
+
+
+def test_any_line_of_text_names_a_live_model_and_is_kept_as_its_title() -> None:
+    record = mlcvbench.evaluate(network(), "digits", name="Linear (ours)", time="off", intervals=False)
+
+    assert record.model.title == record.model.called == "Linear (ours)"
+    assert re.fullmatch(r"Linear-ours-[0-9a-f]{6}", record.model.name)
+    assert "name='Linear (ours)'" in record.command
 
 
 def test_an_evaluation_can_be_kept_and_read_back(tmp_path: Path) -> None:
