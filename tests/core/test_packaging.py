@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import re
 import subprocess
 import sys
 import tomllib
@@ -16,6 +18,8 @@ ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 PACKAGES = sorted(path for root in ("plugins", "tasks") for path in (ROOT / root).iterdir() if path.is_dir())
 MOST_LINES = 500
+OTHERWISE = {"pynvml": "nvidia-ml-py"}
+"""Distributions of what an extra brings, which may not be installed here."""
 
 
 def test_each_package_with_hooks_has_its_entry_point_and_no_other_has_one() -> None:
@@ -38,6 +42,43 @@ def test_every_package_is_typed_and_named_after_the_bench() -> None:
     for path in PACKAGES:
         assert path.name.startswith("mlcvbench_"), path
         assert (path / "py.typed").is_file(), path
+
+
+def imported(folder: str) -> set[str]:
+    """Return the top-level names of what the modules below a folder import, wherever in them."""
+    names: set[str] = set()
+    for path in (ROOT / folder).rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                names |= {alias.name.partition(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                names.add(node.module.partition(".")[0])
+    return {name for name in names - sys.stdlib_module_names if not name.startswith("mlcvbench")}
+
+
+def declared(*extras: str) -> set[str]:
+    """Return the names of the distributions that the project asks for, with some extras."""
+    wanted = [*PROJECT["project"]["dependencies"]]
+    for extra in extras:
+        wanted += PROJECT["project"]["optional-dependencies"][extra]
+    return {re.match(r"[\w.-]+", line)[0].lower().replace("_", "-") for line in wanted}
+
+
+@pytest.mark.parametrize(
+    ("folder", "extras"), [("mlcvbench", ("gpu",)), ("plugins", ()), ("tasks", ()), ("tests/core", ("gpu", "test"))]
+)
+def test_what_is_imported_is_declared(folder: str, extras: tuple[str, ...]) -> None:
+    sources = metadata.packages_distributions()
+    own = {"support", "nets"}  # the second is written by a test
+    asked = declared(*extras)
+
+    undeclared = {
+        name
+        for name in imported(folder) - own
+        if not asked & {found.lower().replace("_", "-") for found in sources.get(name, [OTHERWISE.get(name, name)])}
+    }
+
+    assert undeclared == set()
 
 
 def test_the_version_is_said_once() -> None:
