@@ -2,7 +2,8 @@
 
 REQUEST.json holds `config` and `watch`, what is known of the candidates of its search. It writes the run's artifacts
 into FOLDER and says on the channel, one JSON object a line, how far it is (`{"stage", "done", "total"}`), which
-candidate it is trying (`{"trial", "left"}`, null when it is over) and how it ended (`{"record"}` or `{"failed"}`).
+candidate it is trying (`{"trial", "left"}`, null when it is over), what it would leave if it ended now, once there is a
+score (`{"scored", "files"}`), and how it ended (`{"record"}` or `{"failed"}`).
 Standard output and error belong to the method: nothing is read from them.
 """
 
@@ -50,6 +51,11 @@ class Channel:
         """Say which candidate of a search begins, or None: it is over; and how many fits there are still to come."""
         self.send({"trial": number, "left": left})
 
+    def scored(self, record: dict[str, Any], folder: Path) -> None:
+        """Say what the run has come to so far, and which files belong to it."""
+        files = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+        self.send({"scored": record, "files": files})
+
     def failed(self, error: BaseException) -> None:
         """Say that the run ended without a record of its own."""
         self.send(
@@ -87,7 +93,13 @@ def run(config: RunConfig, watch: dict[str, Any], folder: Path, channel: Channel
         from mlcvbench.runner import execute
         from mlcvbench.trials import Watch
 
-        record = execute(config, folder, progress=channel.progress, watch=Watch.of(watch, channel.trial))
+        record = execute(
+            config,
+            folder,
+            progress=channel.progress,
+            watch=Watch.of(watch, channel.trial),
+            keep=lambda record: channel.scored(record.model_dump(), folder),
+        )
         channel.send({"record": record.model_dump()})
     except BaseException as error:  # noqa: BLE001 - a method may raise SystemExit or worse; the parent records it
         channel.failed(error)

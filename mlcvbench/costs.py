@@ -10,7 +10,7 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from mlcvbench.config import RunConfig
 from mlcvbench.contract import Array, Predictions, Problem, Split, Task
@@ -18,7 +18,7 @@ from mlcvbench.draft import Draft
 from mlcvbench.errors import first_line
 from mlcvbench.fitting import Fitted
 from mlcvbench.npz import write_npz
-from mlcvbench.records.schema import LayersInfo, MemoryInfo, OperationsInfo
+from mlcvbench.records.schema import LayersInfo, MemoryInfo, NoticeInfo, OperationsInfo, Record
 from mlcvbench.scrubbing import scrub
 
 LATENCY_FILE = "latency.npz"
@@ -44,6 +44,7 @@ def measure_costs(config: RunConfig, folder: Path, draft: Draft, subject: Measur
     """
     with draft.stage("operations"):
         _count(draft, subject)
+    draft.keep()
     if config.time == "off":
         return {}
     from mlcvbench import measure
@@ -54,12 +55,14 @@ def measure_costs(config: RunConfig, folder: Path, draft: Draft, subject: Measur
         draft.parts["memory"] = _or(
             draft, lambda reason: MemoryInfo(reason=reason), lambda: measure.measure_memory(config, weights)
         )
+    draft.keep()
     with draft.stage("latency"):
         result = _or(draft, measure.untimed, lambda: measure.measure_time(config, model, subject.test, weights))
         draft.parts |= {"latency": result.latency, "throughput": result.throughput, "yardstick": result.yardstick}
         draft.note_gpu(result.gpu)
         if result.samples:
             write_npz(folder / LATENCY_FILE, result.samples)
+    draft.keep()
     with draft.stage("checks"):
         draft.parts["checks"] = _or(
             draft,
@@ -68,7 +71,28 @@ def measure_costs(config: RunConfig, folder: Path, draft: Draft, subject: Measur
                 model, subject.test, subject.predictions, subject.task, subject.problem, subject.batch
             ),
         )
+    draft.keep()
     return result.samples
+
+
+def ended_early(record: Record, stage: str, why: str) -> Record:
+    """Return what was kept of a run whose process ended while it was measured: the rest is null with the reason."""
+    from mlcvbench.measure import checks, untimed
+
+    reason = scrub(f"it could not be measured: {why.rstrip('.')}")
+    text = f"The run ended while it measured ({stage}): {scrub(why)} Its score stands; what was not measured is null."
+    changes: dict[str, Any] = {"notices": (*record.notices, NoticeInfo(code="measuring-ended-early", text=text))}
+    if record.operations == OperationsInfo():
+        changes["operations"] = OperationsInfo(reason=reason)
+    if record.config["time"] != "off":
+        none = untimed(reason)
+        if record.memory == MemoryInfo():
+            changes["memory"] = MemoryInfo(reason=reason)
+        if not record.latency:
+            changes |= {"latency": none.latency, "throughput": none.throughput, "yardstick": none.yardstick}
+        if not record.checks:
+            changes["checks"] = checks.not_made(reason)
+    return record.model_copy(update=changes)
 
 
 def _count(draft: Draft, subject: Measured) -> None:

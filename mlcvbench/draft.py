@@ -51,6 +51,7 @@ class Draft:
     """Parts of a record by field name, the stage that is running and how to report progress.
 
     `outsider` describes a model that no plugin provides: a live one, or one of which only predictions are known.
+    `keep` is called with the record as it stands once there is a score, and whenever a cost was measured since.
     """
 
     def __init__(
@@ -60,7 +61,9 @@ class Draft:
         *,
         isolated: bool = True,
         outsider: ModelInfo | None = None,
+        keep: Callable[[Record], None] | None = None,
     ) -> None:
+        self._keep = keep
         self.config = self.chosen = config
         self.outsider = outsider
         self.command = ""
@@ -113,6 +116,15 @@ class Draft:
         self.notices |= dict.fromkeys(notices)
         if self.config.strict and self.notices:
             raise RequestError(f"strict=on: {' '.join(notice.text for notice in self.notices)}")
+
+    def remark(self, notice: Notice) -> None:
+        """Keep what befell a run after its score: said, and no reason to refuse it."""
+        self.notices[notice] = None
+
+    def keep(self) -> None:
+        """Hand on what is known now: should this process end early, that is the record."""
+        if self._keep is not None:
+            self._keep(self.record())
 
     def predicted(self, path: Path, weights: str | None = None) -> None:
         """Note what a model that no plugin provides is known by: the predictions in `path`, the sha256 of weights."""

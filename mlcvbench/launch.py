@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -24,7 +25,6 @@ from mlcvbench.interrupts import deferred
 from mlcvbench.limits import MAX_RECORD_BYTES, MIB
 from mlcvbench.processes import Ending, end_tree, kernel_oom_kills, private_file, reap, tree_memory, wait_for
 from mlcvbench.records.canonical import dumps, loads, read_record, to_record
-from mlcvbench.records.durable import remove_tree
 from mlcvbench.records.store import Pending, Store, run_name
 from mlcvbench.run_clock import RunClock
 from mlcvbench.run_key import run_key
@@ -45,7 +45,10 @@ OOM_PHRASES = ("DefaultCPUAllocator", "CUDA out of memory", "Insufficient memory
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of a child: its record, or why there is none. `stage` is the last one it named."""
+    """What came of a child: its record, or why there is none. `stage` is the last one it named.
+
+    `scored`: what it had come to when it had a score, with the `files` that belong to that.
+    """
 
     status: Status
     stage: str
@@ -56,6 +59,13 @@ class Outcome:
     signal: str | None = None
     limit: str | None = None
     peak_memory: int | None = None
+    scored: dict[str, Any] | None = None
+    files: frozenset[str] = frozenset()
+
+    @property
+    def kept(self) -> bool:
+        """Whether a score stands though the process ended early. Who has it killed does not want it."""
+        return self.record is None and self.scored is not None and self.status != "killed"
 
 
 def _silent(stage: str, done: int, total: int) -> None:
@@ -75,8 +85,8 @@ def submit_child(config: RunConfig, store: Store, progress: Progress = _silent) 
         with deferred():
             log.close()
             record = _record_of(config, outcome)
-            if record.status != "ok":
-                _keep_only_log(pending.folder)
+            if outcome.kept or record.status != "ok":
+                _keep_only(pending.folder, {LOG_FILE} | (outcome.files if record.status == "ok" else set()))
             return read_record(store.commit(pending, record))
     except BaseException:
         store.discard(pending)
@@ -113,6 +123,8 @@ class _Reader:
         self.stage = "start"
         self.record: dict[str, Any] | None = None
         self.failed: dict[str, Any] | None = None
+        self.scored: dict[str, Any] | None = None
+        self.files: frozenset[str] = frozenset()
         self.trial: int | None = None
         self.left = 0
 
@@ -124,6 +136,8 @@ class _Reader:
                 self._progress(self.stage, int(message.get("done", 0)), int(message.get("total", 0)))
             elif "trial" in message:
                 self.trial, self.left = message["trial"], int(message["left"])
+            elif isinstance(message.get("scored"), dict):
+                self.scored, self.files = message["scored"], frozenset(map(str, message.get("files", ())))
             elif isinstance(message.get("record"), dict):
                 self.record = message["record"]
             elif isinstance(message.get("failed"), dict):
@@ -170,8 +184,10 @@ def _run_one(
         ending = reap(process)
         reader.read()
         if stopped is not None:
-            return replace(stopped, stage=reader.stage), reader.trial
-        return _outcome(config, reader, ending, log, kernel_oom_kills() > oom_kills), reader.trial
+            outcome = replace(stopped, stage=reader.stage)
+        else:
+            outcome = _outcome(config, reader, ending, log, kernel_oom_kills() > oom_kills)
+        return replace(outcome, scored=reader.scored, files=reader.files), reader.trial
 
 
 def _start(config: RunConfig, folder: Path, request: int, channel: int, log: RunLog) -> subprocess.Popen[bytes]:
@@ -261,6 +277,8 @@ def _signal_name(number: int) -> str:
 
 def _record_of(config: RunConfig, outcome: Outcome) -> Record:
     """Return the record of an outcome: the child's own where it holds, else one that says why there is none."""
+    if outcome.kept:
+        return _kept_record(config, outcome)
     if outcome.record is None:
         return _failed_record(config, outcome)
     try:
@@ -274,6 +292,16 @@ def _record_of(config: RunConfig, outcome: Outcome) -> Record:
     limit = f"{config.memory_mb} MB" if config.memory_mb is not None else None
     detailed = record.error.model_copy(update={"limit": limit, "peak_memory": outcome.peak_memory})
     return record.model_copy(update={"status": "oom", "error": detailed})
+
+
+def _kept_record(config: RunConfig, outcome: Outcome) -> Record:
+    from mlcvbench.costs import ended_early
+
+    try:
+        record = to_record(outcome.scored or {}, Path("the child's record"))
+    except RecordError:
+        return _failed_record(config, outcome)
+    return ended_early(record, outcome.stage, outcome.message)
 
 
 def _failed_record(config: RunConfig, outcome: Outcome) -> Record:
@@ -296,10 +324,11 @@ def _failed_record(config: RunConfig, outcome: Outcome) -> Record:
     return draft.record()
 
 
-def _keep_only_log(folder: Path) -> None:
-    """Remove what a failed run had written so far: half an artifact is worth less than none."""
-    for path in folder.iterdir():
+def _keep_only(folder: Path, names: AbstractSet[str]) -> None:
+    """Remove what a run had written that does not belong to it: half an artifact is worth less than none."""
+    for path in sorted(folder.rglob("*"), reverse=True):  # what lies in a folder before the folder
         if path.is_dir() and not path.is_symlink():
-            remove_tree(path)
-        elif path.name != LOG_FILE:
+            if not any(path.iterdir()):
+                path.rmdir()
+        elif str(path.relative_to(folder)) not in names:
             path.unlink()

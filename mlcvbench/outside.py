@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from mlcvbench import assembly, predicting, runner
+from mlcvbench import assembly, pictures, predicting, runner
 from mlcvbench.config import RunConfig
 from mlcvbench.contract import External, Notice
 from mlcvbench.draft import Draft
@@ -47,8 +47,11 @@ def score_file(config: RunConfig, name: str, path: Path, folder: Path, title: st
         scored = runner.score_stages(config, folder, draft, runner.Answered(task, data, scorer, external.predictions))
     except PredictionError as error:  # of a file that somebody wrote, not of a model that failed
         raise DataError(str(error)) from None
-    with draft.stage("plots"):
-        draft.parts["plots"] = runner.draw(task, folder / "plots", external.predictions, scored, test, data.problem)
+    pictures.draw(
+        draft,
+        folder,
+        lambda plots: pictures.of_task(task, plots, external.predictions, scored, test, data.problem),
+    )
     draft.parts |= {
         "operations": OperationsInfo(reason=NOT_MEASURED),
         "memory": MemoryInfo(reason=NOT_MEASURED),

@@ -8,19 +8,19 @@ with a record that names it, but for the cost passes, which cost themselves; not
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mlcvbench import assembly, history_plot, latency_plot, scoring
+from mlcvbench import assembly, history_plot, latency_plot, pictures, scoring
 from mlcvbench.config import RunConfig
-from mlcvbench.contract import LoadedData, Model, Notice, Outcome, Predictions, Problem, Scorer, Split, Task
+from mlcvbench.contract import LoadedData, Model, Notice, Predictions, Scorer, Task
 from mlcvbench.costs import Measured, measure_costs
 from mlcvbench.draft import Draft
 from mlcvbench.fitting import Progress, obtain_model
 from mlcvbench.predicting import batch_size, predict, silent
-from mlcvbench.records.schema import ModelInfo, PlotInfo, Record
+from mlcvbench.records.schema import ModelInfo, Record
 
 if TYPE_CHECKING:
     from mlcvbench.trials import Watch
@@ -40,12 +40,19 @@ class Live:
     call: str = ""
 
 
-def execute(config: RunConfig, folder: Path, *, progress: Progress = silent, watch: Watch | None = None) -> Record:
+def execute(
+    config: RunConfig,
+    folder: Path,
+    *,
+    progress: Progress = silent,
+    watch: Watch | None = None,
+    keep: Callable[[Record], None] | None = None,
+) -> Record:
     """Carry out one run, write its artifacts into the empty `folder` and return its record.
 
-    `watch`: what is known of the candidates of its search, and who is told about them.
+    `watch`: what is known of the candidates of its search, and who is told about them. `keep`: see `Draft`.
     """
-    draft = Draft(config, progress)
+    draft = Draft(config, progress, keep=keep)
     try:
         _run(config, folder, draft, watch=watch)
     except MemoryError as error:
@@ -95,11 +102,15 @@ def _run(config: RunConfig, folder: Path, draft: Draft, live: Live | None = None
             draft.predicted(path, live.weights)
             draft.notice(live.notices)
     scored = score_stages(config, folder, draft, Answered(task, data, scorer, predictions))
+    draft.keep()
     samples = measure_costs(config, folder, draft, Measured(fitted, task, data.problem, test, predictions, size))
-    with draft.stage("plots"):
-        plots = draw(task, folder / "plots", predictions, scored, test, data.problem)
-        plots += history_plot.draw(folder / "plots", fitted.info.history)
-        draft.parts["plots"] = plots + latency_plot.draw(folder / "plots", samples)
+    pictures.draw(
+        draft,
+        folder,
+        lambda plots: pictures.of_task(task, plots, predictions, scored, test, data.problem),
+        lambda plots: history_plot.draw(plots, fitted.info.history),
+        lambda plots: latency_plot.draw(plots, samples),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,17 +138,3 @@ def score_stages(config: RunConfig, folder: Path, draft: Draft, answered: Answer
             draft.parts |= {"metrics": scored.metrics(), "intervals": scoring.interval_info(scored)}
     scoring.write_scored(scored, folder)
     return scored
-
-
-def draw(
-    task: Task, folder: Path, predictions: Predictions, scored: scoring.Scored, split: Split, problem: Problem
-) -> tuple[PlotInfo, ...]:
-    """Let the task draw into `folder` and describe what it drew; nothing when no rows were made."""
-    if scored.table is None:
-        return ()
-    folder.mkdir()
-    protocol = scored.scorer.protocol_id
-    plots = task.plot(folder, Outcome(predictions, scored.targets, split, problem, protocol, scored.table))
-    if not plots:
-        folder.rmdir()
-    return tuple(PlotInfo(file=plot.file, title=plot.title, alt=plot.alt) for plot in plots)

@@ -8,6 +8,7 @@ import pytest
 from support.runs import config_for
 
 from mlcvbench import measure, runner
+from mlcvbench.costs import ended_early
 from mlcvbench.records.display import to_text
 from mlcvbench.records.schema import Record
 
@@ -75,3 +76,38 @@ def test_the_reason_holds_no_path_of_the_machine_and_is_shown(monkeypatch, tmp_p
     assert record.operations.reason == "it could not be measured: cannot read ~/secret/sensor"
     assert "MACs / FLOPs" in to_text(record)
     assert "cannot read ~/secret/sensor" in " ".join(to_text(record).split())
+
+
+@pytest.mark.parametrize("stage", ["operations", "memory", "latency", "checks"])
+def test_what_was_measured_before_a_process_ended_is_kept(tmp_path: Path, stage: str) -> None:
+    kept: list[Record] = []
+    whole = runner.execute(config_for("model=knn", "time=quick", "limit=20"), tmp_path, keep=kept.append)
+    place = ["operations", "memory", "latency", "checks"].index(stage)
+
+    record = ended_early(kept[place], stage, "the process crashed with SIGSEGV.")
+
+    why = "it could not be measured: the process crashed with SIGSEGV"
+    found = reasons(record)
+    assert len(kept) == 5
+    assert record.status == "ok"
+    assert record.metrics == whole.metrics
+    assert {name: why in said for name, said in found.items()} == {
+        "operations": place == 0,
+        "memory": place <= 1,
+        "latency": place <= 2,
+        "checks": True,
+    }
+    assert [notice.text for notice in record.notices] == [
+        f"The run ended while it measured ({stage}): the process crashed with SIGSEGV. Its score stands; what was not "
+        "measured is null."
+    ]
+
+
+def test_what_was_not_asked_for_has_no_such_reason(tmp_path: Path) -> None:
+    kept: list[Record] = []
+    runner.execute(config_for("time=off"), tmp_path, keep=kept.append)
+
+    record = ended_early(kept[0], "operations", "the process crashed with SIGSEGV.")
+
+    assert record.operations.reason == "it could not be measured: the process crashed with SIGSEGV"
+    assert (record.memory.reason, record.latency, record.checks) == (None, {}, {})

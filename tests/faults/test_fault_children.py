@@ -49,6 +49,61 @@ def test_a_method_that_ends_its_process_is_recorded_with_stage_and_signal(store,
     assert folder.name.endswith(".e1")
 
 
+STOOD = ["log.txt", "predictions.npz", "record.json", "rows.parquet"]
+MEASURED = "The run ended while it measured (operations): {} Its score stands; what was not measured is null."
+
+
+@pytest.mark.parametrize(
+    ("deed", "message"),
+    [
+        ("segfault", "the process crashed with SIGSEGV."),
+        ("abort", "the process crashed with SIGABRT."),
+        ("exit0", "the process ended with exit code 0 and without a result."),
+    ],
+)
+def test_a_process_that_ends_while_it_is_measured_leaves_its_score(store, deed, message):
+    whole, _ = carry_out(store, "faulty.do=nothing")
+
+    record, folder = carry_out(store, f"faulty.do={deed}", "faulty.at=operations")
+
+    assert (record.status, record.error) == ("ok", None)
+    assert record.metrics == whole.metrics
+    assert record.operations.reason == f"it could not be measured: {message.rstrip('.')}"
+    assert [(notice.code, notice.text) for notice in record.notices] == [
+        ("measuring-ended-early", MEASURED.format(message))
+    ]
+    assert sorted(path.name for path in folder.iterdir()) == STOOD
+
+
+def test_a_method_that_hangs_while_it_is_measured_leaves_its_score(store):
+    limit = patience()
+
+    record, folder = carry_out(store, "faulty.do=sleep", "faulty.at=operations", f"timeout={limit}")
+
+    why = f"the run took longer than its limit of {limit:g} s; give it more with timeout=SECONDS"
+    assert record.status == "ok"
+    assert record.operations.reason == f"it could not be measured: {why}"
+    assert record.memory.reason is None
+    assert sorted(path.name for path in folder.iterdir()) == STOOD
+
+
+@pytest.mark.parametrize("deed", ["raise", "sysexit", "memoryerror"])
+def test_a_method_that_raises_while_it_is_measured_costs_that_number(store, deed):
+    record, _ = carry_out(store, f"faulty.do={deed}", "faulty.at=operations")
+
+    assert record.status == "ok"
+    assert record.operations.macs is None
+    assert record.operations.reason.startswith(("it could not be measured", "it does not run while operations"))
+    assert record.notices == ()
+
+
+def test_who_has_a_run_killed_while_it_is_measured_wants_none_of_it(store):
+    record, folder = carry_out(store, "faulty.do=kill", "faulty.at=operations")
+
+    assert (record.status, record.error.stage) == ("killed", "operations")
+    assert sorted(path.name for path in folder.iterdir()) == ["log.txt", "record.json"]
+
+
 def test_a_crash_leaves_the_place_of_the_crash_in_the_record(store):
     record, _ = carry_out(store, "faulty.do=segfault", "faulty.at=fit")
 
