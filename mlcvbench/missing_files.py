@@ -36,18 +36,30 @@ def missing_files(
     return DataError(f"{lead}; it holds {_below(shown, folder)}{more} of other names; wanted {wanted}.")
 
 
+def no_file(path: Path, wanted: str) -> DataError:
+    """Return the error for a file that is not there, or is a folder, with what lies beside it."""
+    if path.is_dir():
+        return DataError(f"{path}: is a folder; wanted {wanted}.")
+    return DataError(f"{path}: no such file{_beside(path)}; wanted {wanted}.")
+
+
 def no_files(folder: Path, wanted: str, refused: Mapping[str, str] | None = None) -> DataError:
     """Return the error for a folder in which no file was found that is read, with what lies there, or beside it."""
     if not folder.is_dir():
-        beside = sorted(path.name for path in folder.parent.iterdir() if not path.name.startswith("."))
-        holds = f"; {folder.parent} holds {_listed(beside)}" if beside else ""
-        return DataError(f"{folder}: no such folder{holds}; wanted {wanted} in it.")
+        return DataError(f"{folder}: no such folder{_beside(folder)}; wanted {wanted} in it.")
     there = _some_files(folder, ())
     if not there:
         return DataError(f"{folder}: is empty; wanted {wanted}.")
     why = (refused or {}).get(there[0].suffix.lower())
     shown = _listed([_below(path, folder) for path in there])
     return DataError(f"{folder}: holds {shown}{f': {why}' if why else ''}; wanted {wanted}.")
+
+
+def _beside(path: Path) -> str:
+    """Return in words what lies in the folder in which something was looked for, empty when there is nothing."""
+    there = path.parent.iterdir() if path.parent.is_dir() else ()
+    names = sorted(one.name for one in there if not one.name.startswith("."))
+    return f"; {path.parent} holds {_listed(names)}" if names else ""
 
 
 def _listed(names: Sequence[str]) -> str:

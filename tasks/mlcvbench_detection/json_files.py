@@ -17,6 +17,7 @@ from typing import IO, Any, cast
 
 from mlcvbench.errors import MlcvbenchError
 from mlcvbench.limits import MAX_JSON_BYTES
+from mlcvbench.missing_files import no_file
 
 _GZIP, _ZIP = b"\x1f\x8b", b"PK\x03\x04"
 _WIDE = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
@@ -47,7 +48,7 @@ def is_compressed(path: Path) -> bool:
 def check_size(path: Path, error: type[MlcvbenchError]) -> None:
     """Refuse a file that is missing or larger than `MAX_JSON_BYTES`."""
     if not path.is_file():
-        raise error(f"{path}: no such file.")
+        raise error(str(no_file(path, "a file of JSON")))
     size = path.stat().st_size
     if size > MAX_JSON_BYTES:
         raise error(f"{path}: has {size} bytes; the most is {MAX_JSON_BYTES}.")

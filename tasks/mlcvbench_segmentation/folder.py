@@ -9,7 +9,7 @@ from typing import Any
 from mlcvbench.contract import InputSpec, LoadedData, Problem, Split
 from mlcvbench.errors import DataError
 from mlcvbench.file_sets import files_by_id
-from mlcvbench.missing_files import missing_files, no_files
+from mlcvbench.missing_files import missing_files, no_file, no_files
 from mlcvbench_segmentation.coding import Coding
 from mlcvbench_segmentation.label_map import read_classes, read_label_map
 from mlcvbench_segmentation.split import LabelSplit
@@ -31,7 +31,10 @@ def load_label_folder(params: Mapping[str, Any], data_seed: int) -> LoadedData: 
     root = Path(params["root"])
     if not root.is_dir():
         raise DataError(f"data.root={root}: no such folder.")
-    classes = read_classes(Path(params.get("classes") or root / "classes.txt"))
+    named = Path(params.get("classes") or root / "classes.txt")
+    if not named.is_file():
+        raise no_file(named, "the names of the classes, one a line; data.classes=FILE names another file")
+    classes = read_classes(named)
     ignore = params.get("ignore", 255)
     coding = _coding(root, params.get("label_map"), classes, None if ignore < 0 else ignore)
     if (root / "test").is_dir():

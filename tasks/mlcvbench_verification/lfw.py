@@ -9,6 +9,7 @@ from typing import Any
 
 from mlcvbench.contract import InputSpec, LoadedData, Problem
 from mlcvbench.errors import DataError
+from mlcvbench.missing_files import no_file
 from mlcvbench_verification.pairs import lfw_name, read_lfw_pairs
 from mlcvbench_verification.people import SUFFIXES, images_of, people_in
 from mlcvbench_verification.split import FaceSplit
@@ -26,6 +27,8 @@ def load_lfw(params: Mapping[str, Any], data_seed: int) -> LoadedData:  # noqa: 
     if not root.is_dir():
         raise DataError(f"data.root={root}: no such folder.")
     path = Path(params.get("pairs") or root / "pairs.txt")
+    if not path.is_file():
+        raise no_file(path, "LFW's list of pairs; data.pairs=FILE names another file")
     has_images = bool(people_in(root))
 
     @cache

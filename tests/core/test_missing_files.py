@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from mlcvbench.file_sets import files_by_id
-from mlcvbench.missing_files import missing_files, no_files
+from mlcvbench.missing_files import missing_files, no_file, no_files
 
 WANTED = "maps (.png)"
 REFUSED = {".jpg": "JPEG changes maps"}
@@ -92,3 +92,14 @@ def test_files_that_begin_with_a_dot_are_no_samples(tmp_path: Path) -> None:
         (tmp_path / name).touch()
 
     assert list(files_by_id(tmp_path, (".png",))) == ["a", "deep/d"]
+
+
+def test_a_file_that_is_not_there_says_what_lies_beside_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("set/labels").mkdir(parents=True)
+
+    assert str(no_file(Path("set/classes.txt"), "names")) == (
+        "set/classes.txt: no such file; set holds labels; wanted names."
+    )
+    assert str(no_file(Path("set/labels"), "names")) == "set/labels: is a folder; wanted names."
+    assert str(no_file(Path("none/classes.txt"), "names")) == "none/classes.txt: no such file; wanted names."

@@ -245,7 +245,7 @@ class TestAnnotations:
         with pytest.raises(DataError) as error:
             read_case(tmp_path / "none.json", tmp_path / "results.json")
 
-        assert str(error.value) == f"{tmp_path / 'none.json'}: no such file."
+        assert str(error.value) == f"{tmp_path / 'none.json'}: no such file; wanted a file of JSON."
 
     def test_a_file_over_the_limit(self, tmp_path, monkeypatch):
         monkeypatch.setattr(json_files, "MAX_JSON_BYTES", 100)

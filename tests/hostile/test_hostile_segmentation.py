@@ -218,12 +218,14 @@ def test_missing_folders_and_class_lists_are_named(tmp_path):
     assert message(lambda: load_label_folder({"root": str(tmp_path / "no")}, 0)) == (
         f"data.root={tmp_path / 'no'}: no such folder."
     )
-    assert (
-        message(lambda: load_label_folder({"root": str(tmp_path)}, 0)) == f"{tmp_path / 'classes.txt'}: no such file."
+    (tmp_path / "masks").mkdir()
+    assert message(lambda: load_label_folder({"root": str(tmp_path)}, 0)) == (
+        f"{tmp_path / 'classes.txt'}: no such file; {tmp_path} holds masks; "
+        "wanted the names of the classes, one a line; data.classes=FILE names another file."
     )
     (tmp_path / "classes.txt").write_text("a\nb\n")
     assert message(lambda: load_label_folder({"root": str(tmp_path)}, 0)) == (
-        f"{tmp_path / 'labels'}: no such folder; {tmp_path} holds classes.txt; "
+        f"{tmp_path / 'labels'}: no such folder; {tmp_path} holds classes.txt, masks; "
         "wanted label images (.png, .tif, .tiff, .bmp, .gif) in it."
     )
 
