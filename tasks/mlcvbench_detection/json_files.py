@@ -9,6 +9,7 @@ from __future__ import annotations
 import codecs
 import gzip
 import json
+import struct
 import zipfile
 import zlib
 from contextlib import suppress
@@ -21,6 +22,7 @@ from mlcvbench.missing_files import no_file
 
 _GZIP, _ZIP = b"\x1f\x8b", b"PK\x03\x04"
 _WIDE = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+_DAMAGED = (OSError, EOFError, zlib.error, zipfile.BadZipFile)
 _NO_NUMBERS = (b"NaN", b"Infinity")
 
 
@@ -80,14 +82,14 @@ def _only_member(path: Path, error: type[MlcvbenchError]) -> bytes:
                 raise error(f"{path}: is a zip of {holds or 'nothing'}; wanted one .json file in it.")
             with archive.open(members[0]) as stream:
                 return _unpacked(path, stream, "zip", error)
-    except (zipfile.BadZipFile, RuntimeError, NotImplementedError) as bad:  # RuntimeError: it wants a password
+    except (*_DAMAGED, RuntimeError, ValueError, struct.error) as bad:  # RuntimeError: it wants a password
         raise error(f"{path}: cannot be read as a zip ({bad}).") from None
 
 
 def _unpacked(path: Path, stream: IO[bytes], form: str, error: type[MlcvbenchError]) -> bytes:
     try:
         content = stream.read(MAX_JSON_BYTES + 1)
-    except (OSError, EOFError, zlib.error, zipfile.BadZipFile) as bad:
+    except _DAMAGED as bad:
         raise error(f"{path}: cannot be read as {form} ({bad}).") from None
     if len(content) > MAX_JSON_BYTES:
         raise error(f"{path}: holds more than {MAX_JSON_BYTES} bytes, unpacked.")

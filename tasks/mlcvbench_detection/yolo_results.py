@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Mapping
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 
 from mlcvbench.contract import Array, External, Notice, Predictions, Problem
 from mlcvbench.errors import DataError
 from mlcvbench.text_lines import numbered_lines
-from mlcvbench_detection.image_names import Images
+from mlcvbench_detection.image_names import Images, stem_of
 from mlcvbench_detection.predictions import category_ids
 from mlcvbench_detection.ragged import Labels, Ragged, starts_of
 from mlcvbench_detection.voc import plain_number
@@ -64,7 +64,7 @@ def _is_result(path: Path) -> bool:
 def _places(images: Images) -> Mapping[str, int]:
     """Return the place of each image by the name of its file without ending; by its id where the file is unknown."""
     names = [
-        PurePosixPath(file).stem if file else str(name)
+        stem_of(file) if file else str(name)
         for name, file in zip(images.ids, images.files or [""] * len(images.ids), strict=True)
     ]
     place: dict[str, int] = {}

@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from support.detection import random_case, scene, write_case
+from support.mutations import mutations
 from support.voc import annotation, voc_folder
 
 from mlcvbench.cli.score import score as command
 from mlcvbench.contract import External, LoadedData
-from mlcvbench.errors import DataError
+from mlcvbench.errors import DataError, MlcvbenchError
 from mlcvbench.scoring import score
 from mlcvbench_detection import json_table
 from mlcvbench_detection.coco import load_coco
@@ -378,6 +379,36 @@ class TestYolo:
         data = load(tmp_path, perfect(2, files=["a/x.jpg", "b/x.jpg"]))
 
         assert refusal(data, folder) == "two images of the set are called 'x': files cannot be named after them."
+
+
+class TestDamage:
+    """Every byte of small files flipped, left out, doubled, cut off: numbers or one line, never another exception."""
+
+    def outcome(self, data: LoadedData, path: Path) -> str | None:
+        try:
+            boxes: Any = read(data, path).predictions["xywh"]
+        except MlcvbenchError as error:
+            return str(error)
+        assert np.isfinite(boxes.values).all()
+        return None
+
+    def test_in_a_yolo_file(self, tmp_path):
+        data = load(tmp_path, perfect())
+        folder = write_yolo(tmp_path, perfect())
+        for _, damaged in mutations(b"0 0.5 0.25 0.1 0.2 0.75\n1 0.5 0.5 .5 1e-1 1\n"):
+            (folder / "000002.txt").write_bytes(damaged)
+            said = self.outcome(data, folder)
+            assert said is None or said.startswith(f"{folder / '000002.txt'}, line ")
+
+    @pytest.mark.parametrize("form", ["gz", "zip"])
+    def test_in_a_packed_file(self, form, tmp_path):
+        truth = perfect(2)
+        data = load(tmp_path, truth)
+        path = TestPackedJson().packed(tmp_path, form, "dt", found_in(truth))
+        for _, damaged in mutations(path.read_bytes(), 3):
+            path.write_bytes(damaged)
+            said = self.outcome(data, path)
+            assert said is None or said.startswith(f"{path}")
 
 
 class TestAnnotationsWithLess:
