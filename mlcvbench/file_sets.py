@@ -1,4 +1,7 @@
-"""Files of a data set: those below a folder by name, and their digests."""
+"""Files of a data set: those below a folder by name, and their digests.
+
+What begins with a dot is no sample, nor what lies in a folder that does: macOS and editors leave such files everywhere.
+"""
 
 from __future__ import annotations
 
@@ -7,17 +10,36 @@ from pathlib import Path
 
 from mlcvbench.errors import DataError
 
+LITTER = frozenset({"thumbs.db", "desktop.ini", "__macosx"})
+"""What file browsers leave behind under other names."""
+
+
+def is_litter(name: str) -> bool:
+    """Say whether a file or folder of this name was left behind by a program and is no part of the data.
+
+    >>> is_litter("._0001.png"), is_litter("Thumbs.db"), is_litter("0001.png")
+    (True, True, False)
+    """
+    return name.startswith(".") or name.lower() in LITTER
+
+
+def entries(folder: Path) -> list[Path]:
+    """Return what lies in a folder, sorted by name, without litter; DataError when it cannot be read."""
+    try:
+        return sorted(path for path in folder.iterdir() if not is_litter(path.name))
+    except OSError as error:
+        raise DataError(f"{folder}: cannot be read ({error.strerror}).") from None
+
 
 def files_by_id(folder: Path, suffixes: tuple[str, ...]) -> dict[str, Path]:
     """Return the files below `folder` with these endings by name without ending, such as `drive_1/000001`, sorted.
 
-    What begins with a dot is left out: such files are notes of an operating system, not samples. DataError on two files
-    of one name.
+    Litter is passed over. DataError on two files of one name.
     """
     found: dict[str, Path] = {}
     for path in sorted(folder.rglob("*")):
         below = path.relative_to(folder)
-        if path.suffix.lower() not in suffixes or not path.is_file() or any(part[0] == "." for part in below.parts):
+        if path.suffix.lower() not in suffixes or any(map(is_litter, below.parts)) or not path.is_file():
             continue
         name = below.with_suffix("").as_posix()
         if name in found:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import warnings
 from collections.abc import Iterator
+from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -26,6 +27,7 @@ _QUARTER_TURNED = (5, 6, 7, 8)
 _SEVERAL_PICTURES = ("JPEG", "MPO")
 _HARMLESS = ".*exif|metadata warning"
 """Warnings about notes beside the picture; many real photographs have broken ones."""
+_TURNED: ContextVar[set[Path] | None] = ContextVar("turned", default=None)
 
 
 def image_size(path: Path) -> tuple[int, int]:
@@ -55,7 +57,21 @@ def read_image(path: Path, color: Color = "rgb", size: tuple[int, int] | None = 
         image.load()
         orientation = image.getexif().get(_ORIENTATION, 1)
         pixels = _upright(_to_bytes(path, image, color), orientation)
+        noted = _TURNED.get()
+        if noted is not None and orientation in range(2, 9):
+            noted.add(path)
         return np.ascontiguousarray(pixels if size is None else _resized(pixels, size))
+
+
+@contextlib.contextmanager
+def turned_images() -> Iterator[set[Path]]:
+    """Collect the files that `read_image` turns as their EXIF orientation says while the block runs."""
+    found: set[Path] = set()
+    token = _TURNED.set(found)
+    try:
+        yield found
+    finally:
+        _TURNED.reset(token)
 
 
 @contextlib.contextmanager

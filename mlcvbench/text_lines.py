@@ -10,6 +10,12 @@ from typing import NamedTuple
 from mlcvbench.errors import DataError
 from mlcvbench.limits import MAX_LINE_BYTES, MAX_LIST_BYTES, MAX_LIST_LINE_BYTES
 
+_SIGNATURES = {
+    b"\x1f\x8b": "packed (gzip); unpack it",
+    b"PK\x03\x04": "packed (zip), or a spreadsheet; unpack it, or save it as text",
+    b"\xff\xfe": "UTF-16 text; save it as UTF-8",
+    b"\xfe\xff": "UTF-16 text; save it as UTF-8",
+}
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,99}")
 
 
@@ -23,13 +29,15 @@ class Line(NamedTuple):
 def text_lines(path: Path, longest: int = MAX_LINE_BYTES) -> Iterator[str]:
     """Yield the lines of a text file with their ends, one in memory at a time.
 
-    DataError names file and line: missing, unreadable, not UTF-8, a NUL, more than `longest` bytes.
+    DataError names file and line: missing, unreadable, packed, not UTF-8, a NUL, more than `longest` bytes.
     """
     try:
         with path.open("rb") as file:
             number = 0
             while line := file.readline(longest + 1):
                 number += 1
+                if number == 1:
+                    _refuse_packed(path, line)
                 if len(line) > longest:
                     raise DataError(f"{path}, line {number}: is longer than {longest} bytes.")
                 if b"\0" in line:
@@ -42,6 +50,13 @@ def text_lines(path: Path, longest: int = MAX_LINE_BYTES) -> Iterator[str]:
         raise DataError(f"{path}: no such file.") from None
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror}).") from None
+
+
+def _refuse_packed(path: Path, start: bytes) -> None:
+    """Name what a file is whose first bytes are those of no UTF-8 text: DataError."""
+    for signature, what in _SIGNATURES.items():
+        if start.startswith(signature):
+            raise DataError(f"{path}: is {what}.")
 
 
 def numbered_lines(path: Path, longest: int = MAX_LIST_LINE_BYTES) -> Iterator[Line]:

@@ -13,7 +13,7 @@ from PIL import Image, ImageOps
 from support.mutations import assert_one_line_about, mutations
 
 from mlcvbench.errors import DataError, MlcvbenchError
-from mlcvbench.images import image_size, read_image
+from mlcvbench.images import image_size, read_image, turned_images
 
 RAMP = np.arange(12, dtype=np.uint8).reshape(3, 4) * 20
 
@@ -109,6 +109,21 @@ def test_a_picture_of_one_pixel_is_a_picture(tmp_path):
 
     assert read_image(path).tolist() == [[[1, 2, 3]]]
     assert image_size(path) == (1, 1)
+
+
+def test_images_that_are_turned_are_collected_once_and_only_while_asked(tmp_path):
+    paths = []
+    for orientation in (1, 6, 9):
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        paths.append(saved(tmp_path, Image.fromarray(RAMP), f"{orientation}.jpg", exif=exif))
+
+    with turned_images() as found:
+        for path in (*paths, *paths):
+            read_image(path)
+    read_image(saved(tmp_path, Image.fromarray(RAMP), "later.jpg", exif=exif))
+
+    assert found == {tmp_path / "6.jpg"}
 
 
 @pytest.mark.parametrize("ending", ["png", "tif", "webp"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
 import tracemalloc
 from pathlib import Path
 
@@ -55,6 +56,9 @@ def test_rows_keep_quoted_commas_and_the_line_they_end_on(tmp_path, raw):
         (b'a,b\n"1"x,2\n', ", line 2: ',' expected after '\"'."),
         (b"a,b\n1\0,2\n", ", line 2: holds a NUL byte; wanted text."),
         (b"a,b\n\xff,2\n", ", line 2: is not UTF-8 text."),
+        (gzip.compress(b"a,b\n1,2\n"), ": is packed (gzip); unpack it."),
+        (b"PK\x03\x04\x14\0", ": is packed (zip), or a spreadsheet; unpack it, or save it as text."),
+        ("a,b\n1,2\n".encode("utf-16"), ": is UTF-16 text; save it as UTF-8."),
         (b"a,b\n1," + b"x" * (MAX_CSV_FIELD + 1), f", line 2: a field is longer than {MAX_CSV_FIELD} characters."),
         (b"a,b\n" + b"x" * (MAX_LINE_BYTES + 1), f", line 2: is longer than {MAX_LINE_BYTES} bytes."),
     ],
