@@ -1,74 +1,27 @@
-"""Image files in one folder a class, read when they are needed."""
+"""Image files in one folder a class, or in any folders with a list of labels."""
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from mlcvbench.contract import Array, Batch, Column, InputSpec, LoadedData, Problem, Split, Targets
+from mlcvbench.contract import InputSpec, LoadedData, Notice, Problem, Split
 from mlcvbench.errors import DataError, OverrideError
-from mlcvbench.images import Color, image_size, read_image
+from mlcvbench.file_sets import entries
 from mlcvbench.limits import MAX_PIXELS
+from mlcvbench.text_lines import read_lines
+from mlcvbench_classification.class_order import are_numbers, shown
+from mlcvbench_classification.file_split import ENDINGS, Decoding, FileSplit
+from mlcvbench_classification.labelled_images import read_labelled, refuse_strange
 from mlcvbench_classification.splitting import stratified_test, train_and_val
 
-ENDINGS = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".pbm", ".pnm"})
-LITTER = frozenset({"thumbs.db", "desktop.ini"})
-"""What file browsers leave behind; hidden files are passed over too."""
 TEST_SHARE = 5
 VAL_SHARE = 10
 """One image in five tests when the folder does not say which; one training image in ten validates."""
-
-
-class Decoding(NamedTuple):
-    """How files become arrays. `leniently`: those that cannot be read will be left out, so that they stop nothing."""
-
-    color: Color
-    size: tuple[int, int] | None
-    leniently: bool = False
-
-    def read(self, path: Path) -> Array:
-        """Return an image as uint8 (H, W, 3) or (H, W)."""
-        return read_image(path, self.color, self.size)
-
-
-class FileSplit(Split):
-    """Images that stay on disk: only the samples asked for are decoded."""
-
-    def __init__(self, name: str, files: Sequence[Path], ids: Sequence[str], labels: Array, decoding: Decoding) -> None:
-        self.name, self._files, self._labels, self._decoding = name, tuple(files), labels, decoding
-        self.ids = np.array(ids, dtype=np.str_)
-        self.groups = self.ids
-        self._digest: str | None = None
-        self._ragged = decoding.size is None and len(_sizes(self._files, decoding.leniently)) > 1
-
-    @property
-    def ragged(self) -> bool:
-        return self._ragged
-
-    def read(self, index: Sequence[int] | Array | slice) -> tuple[Batch, Targets]:
-        places = np.arange(len(self))[index if isinstance(index, slice) else np.asarray(index, dtype=np.int64)]
-        images = [self._decoding.read(self._files[place]) for place in places]
-        if not self._ragged and len({image.shape for image in images}) > 1:
-            raise DataError(f"split {self.name!r}: images of one size when they were listed now differ in size.")
-        column: Column = images if self._ragged or not images else np.stack(images)
-        return Batch(self.ids[places], {"image": column}), {"label": self._labels[places]}
-
-    def targets(self) -> Targets:
-        return {"label": self._labels}
-
-    def fingerprint(self) -> str:
-        """Return the digest of ids, labels, the bytes of every file and how they are decoded."""
-        if self._digest is None:
-            digest = hashlib.sha256(f"{self._decoding.color};{self._decoding.size}\n".encode())
-            for name, label, path in zip(self.ids, self._labels, self._files, strict=True):
-                digest.update(f"{name}\n{label}\n{_digest_of(path)}\n".encode())
-            self._digest = digest.hexdigest()
-        return self._digest
 
 
 def load_image_folder(params: Mapping[str, Any], data_seed: int) -> LoadedData:
@@ -76,27 +29,83 @@ def load_image_folder(params: Mapping[str, Any], data_seed: int) -> LoadedData:
 
     Either `root/train/CLASS/FILE` and `root/test/CLASS/FILE` (`root/val` is validation, or the test set when there is
     no `root/test`, as in ImageNet), or `root/CLASS/FILE`: then `data_seed` draws a fifth of each class for the test.
-    Classes are named by their folders, in alphabetical order.
+    With `labels`, a file, the images that it names are the test set, wherever below `root` they lie.
+    Classes are named by their folders, or by the labels, in alphabetical order unless the file `classes` lists them.
     """
     root = Path(params["root"])
     if not root.is_dir():
         raise DataError(f"{root}: no such folder; data.root wants a folder with a folder of images for each class.")
     size = _checked_size(params.get("size"))
     decoding = Decoding(params.get("color") or "rgb", size, params.get("skip") == "broken")
+    listed = _listed_classes(params.get("classes"))
+    if params.get("labels"):
+        classes, splits, notices = _labelled(root, Path(params["labels"]), listed, decoding, data_seed)
+    else:
+        classes, splits = _in_class_folders(root, listed, decoding, data_seed)
+        notices = []
+    if listed is None:
+        notices += _odd_order(classes)
+    problem = Problem("classification", classes, _inputs(splits, decoding))
+    return LoadedData("image-folder", "1", problem, splits, notices=tuple(notices))
+
+
+def _in_class_folders(
+    root: Path, listed: tuple[str, ...] | None, decoding: Decoding, data_seed: int
+) -> tuple[tuple[str, ...], dict[str, Split]]:
     parts = {name: root / name for name in ("train", "val", "test") if (root / name).is_dir()}
     if "val" in parts and "test" not in parts:
         parts["test"] = parts.pop("val")
     if "test" in parts:
-        classes = _class_names(root, parts.get("train", parts["test"]))
+        classes = listed or _class_names(root, parts.get("train", parts["test"]))
         splits = {name: _read_folder(root, folder, classes, name, decoding) for name, folder in parts.items()}
         if "train" in splits and "val" not in splits:
             splits |= _shuffled_train_and_val(splits["train"], data_seed)
     elif parts:
         raise DataError(f"{root}: has a folder 'train' but none named 'test' or 'val'.")
     else:
-        classes = _class_names(root, root)
+        classes = listed or _class_names(root, root)
         splits = _drawn(_read_folder(root, root, classes, "all", decoding), data_seed)
-    return LoadedData("image-folder", "1", Problem("classification", classes, _inputs(splits, decoding)), splits)
+    return classes, splits
+
+
+def _labelled(
+    root: Path, file: Path, listed: tuple[str, ...] | None, decoding: Decoding, data_seed: int
+) -> tuple[tuple[str, ...], dict[str, Split], list[Notice]]:
+    """Return classes and splits where a file labels the test images; `train/` may hold class folders all the same."""
+    train = root / "train"
+    splits: dict[str, Split] = {}
+    trained = any(path.is_dir() for path in entries(train)) if train.is_dir() else False
+    if trained:
+        listed = listed or _class_names(root, train)
+        splits = _shuffled_train_and_val(_read_folder(root, train, listed, "train", decoding), data_seed)
+    found = read_labelled(root, file, listed, train if trained else None)
+    splits["test"] = FileSplit("test", found.files, found.ids, found.labels, decoding)
+    return found.classes, splits, list(found.notices)
+
+
+def _listed_classes(file: str | None) -> tuple[str, ...] | None:
+    """Return the class names that a file lists, one a line, None without a file."""
+    if file is None:
+        return None
+    names: dict[str, None] = {}
+    for number, name in read_lines(Path(file)):
+        if name in names:
+            raise DataError(f"{file}, line {number}: class {name[:100]!r} is named twice.")
+        names[name] = None
+    if not names:
+        raise DataError(f"{file}: names no class; wanted a class a line.")
+    return tuple(names)
+
+
+def _odd_order(classes: Sequence[str]) -> list[Notice]:
+    """Say that classes named by numbers have the order of text, where that is another one."""
+    if not are_numbers(classes) or sorted(classes, key=int) == list(classes):
+        return []
+    text = (
+        f"the classes have the order of their names as text, {shown(classes)}, as in torchvision's ImageFolder, not "
+        "that of the numbers; data.classes=FILE says another order, a class a line."
+    )
+    return [Notice("class-order-as-text", text, len(classes))]
 
 
 def _checked_size(size: Sequence[int] | None) -> tuple[int, int] | None:
@@ -107,18 +116,6 @@ def _checked_size(size: Sequence[int] | None) -> tuple[int, int] | None:
             f"data.size={list(size)}: wanted [height,width], at least 1 and {MAX_PIXELS} pixels at most."
         )
     return size[0], size[1]
-
-
-def _sizes(files: Sequence[Path], leniently: bool) -> set[tuple[int, int]]:
-    """Return the sizes that images have, (height, width); DataError names one that cannot be read."""
-    found = set()
-    for path in files:
-        try:
-            found.add(image_size(path))
-        except DataError:
-            if not leniently:
-                raise
-    return found
 
 
 def _inputs(splits: Mapping[str, Split], decoding: Decoding) -> dict[str, InputSpec]:
@@ -170,7 +167,7 @@ def _read_folder(root: Path, folder: Path, classes: Sequence[str], name: str, de
         if not place.is_dir():
             raise DataError(f"{place}: wanted only class folders in {folder.name!r}, got a file.")
         if place.name not in classes:
-            raise DataError(f"{place}: class {place.name!r} is not among the {len(classes)} training classes.")
+            raise DataError(f"{place}: class {place.name!r} is not among the {len(classes)} classes.")
         found = _entries(root, place)
         for path in found:
             if path.is_dir() or path.suffix.lower() not in ENDINGS:
@@ -185,30 +182,7 @@ def _read_folder(root: Path, folder: Path, classes: Sequence[str], name: str, de
 
 def _entries(root: Path, folder: Path) -> list[Path]:
     """Return what lies in a folder, sorted by name; links must stay inside `root`, and names must be text."""
-    try:
-        found = sorted(path for path in folder.iterdir() if not _is_litter(path.name))
-    except OSError as error:
-        raise DataError(f"{folder}: cannot be read ({error.strerror}).") from None
-    inside = root.resolve()
+    found, inside = entries(folder), root.resolve()
     for path in found:
-        if not path.name.isprintable():  # nor are the stand-ins for bytes that are no text
-            raise DataError(f"{folder}: file name {path.name!a} is not plain text; rename it.")
-        try:
-            outside = not path.resolve(strict=True).is_relative_to(inside)
-        except (OSError, RuntimeError):
-            raise DataError(f"{path}: is a link that leads nowhere.") from None
-        if outside:
-            raise DataError(f"{path}: is a link out of {root}; wanted every file inside data.root.")
+        refuse_strange(root, inside, path)
     return found
-
-
-def _is_litter(name: str) -> bool:
-    return name.startswith(".") or name.lower() in LITTER
-
-
-def _digest_of(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror}).") from None

@@ -1,0 +1,76 @@
+"""A split of image files that stay on disk, read when they are needed."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from mlcvbench.contract import Array, Batch, Column, Split, Targets
+from mlcvbench.errors import DataError
+from mlcvbench.file_sets import file_digest
+from mlcvbench.images import Color, image_size, read_image
+
+ENDINGS = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".pbm", ".pnm"})
+
+
+class Decoding(NamedTuple):
+    """How files become arrays. `leniently`: those that cannot be read will be left out, so that they stop nothing."""
+
+    color: Color
+    size: tuple[int, int] | None
+    leniently: bool = False
+
+    def read(self, path: Path) -> Array:
+        """Return an image as uint8 (H, W, 3) or (H, W)."""
+        return read_image(path, self.color, self.size)
+
+
+class FileSplit(Split):
+    """Images that stay on disk: only the samples asked for are decoded."""
+
+    def __init__(self, name: str, files: Sequence[Path], ids: Sequence[str], labels: Array, decoding: Decoding) -> None:
+        self.name, self._files, self._labels, self._decoding = name, tuple(files), labels, decoding
+        self.ids = np.array(ids, dtype=np.str_)
+        self.groups = self.ids
+        self._digest: str | None = None
+        self._ragged = decoding.size is None and len(_sizes(self._files, decoding.leniently)) > 1
+
+    @property
+    def ragged(self) -> bool:
+        return self._ragged
+
+    def read(self, index: Sequence[int] | Array | slice) -> tuple[Batch, Targets]:
+        places = np.arange(len(self))[index if isinstance(index, slice) else np.asarray(index, dtype=np.int64)]
+        images = [self._decoding.read(self._files[place]) for place in places]
+        if not self._ragged and len({image.shape for image in images}) > 1:
+            raise DataError(f"split {self.name!r}: images of one size when they were listed now differ in size.")
+        column: Column = images if self._ragged or not images else np.stack(images)
+        return Batch(self.ids[places], {"image": column}), {"label": self._labels[places]}
+
+    def targets(self) -> Targets:
+        return {"label": self._labels}
+
+    def fingerprint(self) -> str:
+        """Return the digest of ids, labels, the bytes of every file and how they are decoded."""
+        if self._digest is None:
+            digest = hashlib.sha256(f"{self._decoding.color};{self._decoding.size}\n".encode())
+            for name, label, path in zip(self.ids, self._labels, self._files, strict=True):
+                digest.update(f"{name}\n{label}\n{file_digest(path).hex()}\n".encode())
+            self._digest = digest.hexdigest()
+        return self._digest
+
+
+def _sizes(files: Sequence[Path], leniently: bool) -> set[tuple[int, int]]:
+    """Return the sizes that images have, (height, width); DataError names one that cannot be read."""
+    found = set()
+    for path in files:
+        try:
+            found.add(image_size(path))
+        except DataError:
+            if not leniently:
+                raise
+    return found
