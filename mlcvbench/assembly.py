@@ -73,8 +73,9 @@ def load_data(config: RunConfig) -> LoadedData:
     test = data.splits["test"]
     if config.limit is None or config.limit >= len(test):
         return data
-    cut = {**data.splits, "test": test.take(np.arange(config.limit))}
-    return replace(data, splits=cut, whole=data.fingerprint())
+    first = test.take(np.arange(config.limit))
+    first.beyond = test.ids[config.limit :]
+    return replace(data, splits={**data.splits, "test": first}, whole=data.fingerprint())
 
 
 def read_data(spec: DatasetSpec, task: Task, params: Mapping[str, Any], data_seed: int) -> LoadedData:

@@ -156,14 +156,15 @@ class _Reader:
     def check_scored(self, task: Task, protocol: str) -> None:
         """Refuse a protocol that the task kind has not, or metrics that the protocol has not."""
         try:
-            known = [metric.name for metric in task.metrics_of(protocol)]
+            known = _names(task, protocol)
         except UnknownNameError as error:
             raise DefinitionError(f"{self.path}:{self.root.lines['protocol']}: protocol: {error}") from None
         node = self.root.items.get("metrics")
         for item in node.items if isinstance(node, Sequence) else ():
             name = item.text if isinstance(item, Scalar) else ""
             if name not in known and not _may_be_of_a_class(name, known):
-                hint = did_you_mean(name, known)
+                others = [other for other in task.protocols() if name in _names(task, other)]
+                hint = f" Protocol {others[0]!r} has it." if others else did_you_mean(name, known)
                 raise DefinitionError(
                     f"{self.path}:{item.line}: metrics: protocol {protocol!r} has no metric {name!r}.{hint}"
                 )
@@ -216,6 +217,10 @@ class _Reader:
             return parse_setting(param, text, key)
         except OverrideError as error:
             raise DefinitionError(f"{self.path}:{node.line}: {error}") from None
+
+
+def _names(task: Task, protocol: str) -> list[str]:
+    return [metric.name for metric in task.metrics_of(protocol)]
 
 
 def _may_be_of_a_class(name: str, known: Iterable[str]) -> bool:

@@ -46,7 +46,7 @@ class Asked:
         """Return an output as columns; PredictionError says what was wanted."""
         found = self.task.from_output(output, self.problem)
         self.notices |= dict.fromkeys(found.notices)
-        return self.task.interpret(found.predictions, self.settings)
+        return self.task.interpret(found.predictions, self.settings, self.problem)
 
 
 class LiveModule(TorchModel):

@@ -38,6 +38,7 @@ def score_file(config: RunConfig, name: str, path: Path, folder: Path, title: st
         config = draft.config = replace(config, definition=replace(config.definition, protocol=protocol))
         scorer = task.scorer(protocol, data.problem)
         draft.resolved(data, scorer)
+        draft.parts["predictions"] = external.source
         draft.notice(external.notices)
         if protocol != wanted:
             text = f"the definition asks for {wanted}; these predictions are scored as {protocol}."

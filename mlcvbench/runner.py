@@ -19,6 +19,7 @@ from mlcvbench.contract import LoadedData, Model, Notice, Predictions, Scorer, T
 from mlcvbench.costs import Measured, measure_costs
 from mlcvbench.draft import Draft
 from mlcvbench.fitting import Progress, obtain_model
+from mlcvbench.images import turned_images
 from mlcvbench.predicting import batch_size, predict, silent
 from mlcvbench.records.schema import ModelInfo, Record
 
@@ -95,12 +96,15 @@ def _run(config: RunConfig, folder: Path, draft: Draft, live: Live | None = None
         fitted = obtain_model(config, data, draft.report, live.model if live is not None else None)
         draft.fitted(fitted)
     size = batch_size(config, test, fitted)
-    with draft.stage("predict"):
+    with draft.stage("predict"), turned_images() as turned:
         predictions = predict(fitted.model, test, task, data.problem, size, shards=config.shards, progress=draft.report)
         path = task.save(predictions, test.ids, folder)
         if live is not None:
             draft.predicted(path, live.weights)
             draft.notice(live.notices)
+        draft.parts["predictions"] = task.contents(predictions)
+        draft.notice(task.misreadings(predictions, config.reading))
+        draft.notice(_turned(len(turned)))
     scored = score_stages(config, folder, draft, Answered(task, data, scorer, predictions))
     draft.keep()
     samples = measure_costs(config, folder, draft, Measured(fitted, task, data.problem, test, predictions, size))
@@ -111,6 +115,14 @@ def _run(config: RunConfig, folder: Path, draft: Draft, live: Live | None = None
         lambda plots: history_plot.draw(plots, fitted.info.history),
         lambda plots: latency_plot.draw(plots, samples),
     )
+
+
+def _turned(count: int) -> list[Notice]:
+    """Say that test images were shown to the model otherwise than they are stored."""
+    if not count:
+        return []
+    text = f"{count} test images were turned as their EXIF orientation says; what is known of them must fit that."
+    return [Notice("images-turned", text, count)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,11 +19,13 @@ class Split(ABC):
     """An ordered set of samples with targets.
 
     `ids`: unicode array (N,), unique. `groups`: array (N,), the bootstrap unit of each sample (default the id).
+    `beyond`: ids of the samples after the last one that `limit=` left out: predictions of them are no mistake.
     """
 
     name: str
     ids: Array
     groups: Array
+    beyond: Array = np.array([], dtype=np.str_)
 
     def __len__(self) -> int:
         return len(self.ids)

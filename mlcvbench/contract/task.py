@@ -121,12 +121,24 @@ class Task(ABC):
             raise PredictionError(f"a model for {self.kind} returns {wanted}; got {described(plain)}.")
         return found
 
-    def interpret(self, predictions: Predictions, settings: Mapping[str, Any]) -> Predictions:
+    def interpret(self, predictions: Predictions, settings: Mapping[str, Any], problem: Problem) -> Predictions:
         """Return what a live model gave as the settings of `TaskSpec.reading` say it is meant; by default as it is.
 
-        It is not checked yet. A setting that says nothing about these predictions is ignored.
+        It is not checked yet. OverrideError for a setting without effect on these predictions.
         """
         return predictions
+
+    def contents(self, predictions: Predictions) -> str:
+        """Say in a few words what checked predictions are and how they are read, for the record; default nothing."""
+        return ""
+
+    def misreadings(self, predictions: Predictions, settings: Mapping[str, Any]) -> Sequence[Notice]:
+        """Say where a model's checked predictions look like something else than what they are read as.
+
+        Asked of runs, of live models and by `mlcvbench plugin check`; readers of files say it themselves. What
+        `settings`, those of `TaskSpec.reading` for a live model, say outright is no misreading.
+        """
+        return ()
 
     def check_data(self, data: LoadedData) -> None:
         """Refuse a data set that contradicts its own problem, before anything runs on it. It reads two samples a split.

@@ -124,14 +124,17 @@ def _scorer(subject: Subject, batch: Batch, watched: int) -> Callable[[Array], A
 
 
 def _probabilities(subject: Subject, batch: Batch) -> Array:
-    """Return the softmax of the model's scores, float64 (B, C)."""
+    """Return the model's probabilities, or the softmax of its scores, float64 (B, C)."""
     found = subject.model.predict(batch)
-    given = found.get("scores") if isinstance(found, dict) else None
+    fields: dict[str, Any] = found if isinstance(found, dict) else {}
+    given = fields.get("scores", fields.get("probabilities"))
     classes = len(subject.data.problem.classes)
     if not isinstance(given, np.ndarray) or given.shape != (len(batch), classes):
         name = subject.record.model.name
         raise RequestError(f"model {name!r} gives no score a class and image, so there is nothing to explain.")
     scores = given.astype(np.float64)
+    if "probabilities" in fields:
+        return np.asarray(scores)
     powers = np.exp(scores - scores.max(axis=1, keepdims=True))
     return np.asarray(powers / powers.sum(axis=1, keepdims=True))
 

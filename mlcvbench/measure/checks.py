@@ -117,7 +117,8 @@ def _equal(left: Any, right: Any) -> bool:
 def agree(alone: Predictions, together: Predictions) -> CheckInfo:
     """Compare batches of one with larger ones: numbers within 1e-4 (relative and absolute), decisions on 99.9 %.
 
-    The decision of a sample is the argmax of its `scores` where it has one row of them, else every integer it holds.
+    The decision of a sample is the argmax of its `scores` or `probabilities` where it has one row of them, else every
+    integer it holds.
     """
     worst, decided, total = 0.0, 0, 0
     for name in sorted(together):
@@ -144,7 +145,7 @@ def _largest_gap(one: Array, other: Array) -> float:
 
 
 def _same_decision(name: str, one: Array, other: Array) -> bool:
-    if name == "scores" and one.ndim == 1 and one.size:
+    if name in {"scores", "probabilities"} and one.ndim == 1 and one.size:
         return bool(np.argmax(one) == np.argmax(other))
     return other.dtype.kind == "f" or np.array_equal(one, other)
 

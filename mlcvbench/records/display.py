@@ -54,6 +54,8 @@ def rows(record: Record) -> Iterator[Row]:
     if dataset is not None:
         yield "run", "data", f"{dataset.name}/{dataset.split}, n = {dataset.n}, {dataset.fingerprint[:12]}"
     yield "run", "protocol", record.task.protocol_id
+    if record.predictions:
+        yield "run", "predictions", record.predictions
     yield "run", "seed", str(record.seed)
     yield "run", "trust", record.trust + (f", contaminated: {record.contaminated}" if record.contaminated else "")
     if record.error is not None:

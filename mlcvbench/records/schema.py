@@ -334,6 +334,7 @@ class Record(Part):
     metrics: dict[str, Metric] = {}
     primary_metric: str | None = None
     intervals: dict[str, Any] = {}
+    predictions: str = ""
     notices: tuple[NoticeInfo, ...] = ()
     operations: OperationsInfo = OperationsInfo()
     parameters: ParametersInfo | None = None

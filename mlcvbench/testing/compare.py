@@ -41,11 +41,12 @@ def largest_difference(one: Predictions, other: Predictions) -> float:
 def differing_decision(kind: str, one: Predictions, other: Predictions, tolerance: float) -> int | None:
     """Return the index of the first sample whose decision differs by more than a tie, or None.
 
-    A decision is the class of the highest score; task kinds without scores decide by the values themselves.
+    A decision is the class of the highest score or probability; task kinds without either decide by the values.
     """
-    if kind != "classification" or "scores" not in one:
+    name = next((name for name in ("scores", "probabilities") if name in one), None)
+    if kind != "classification" or name is None:
         return None
-    first, second = np.asarray(one["scores"]), np.asarray(other["scores"])  # (B, C)
+    first, second = np.asarray(one[name]), np.asarray(other[name])  # (B, C)
     chosen, again = first.argmax(axis=1), second.argmax(axis=1)
     rows = np.arange(len(first))
     lead = np.abs(first[rows, chosen] - first[rows, again])  # 0 where both choose alike

@@ -88,6 +88,7 @@ class _Checks(UnderTest):
         """Yield the checks that need data, in the order in which one builds on another."""
         yield "fit", self.fits
         yield "predictions", self.predicts
+        yield "meaning", self.means_what_it_says
         yield "empty batch", self.takes_an_empty_batch
         yield "odd pixels", self.takes_odd_pixels
         if self.has_toys:
@@ -145,6 +146,10 @@ class _Checks(UnderTest):
         self.contract_broken = False
         again = self.task.check(self.fitted.predict(batch), batch.ids, self.fitted.problem)
         return None if same_bytes(checked, again) else "the same batch twice gives different predictions."
+
+    def means_what_it_says(self) -> str | None:
+        doubts = self.task.misreadings(self.predict_all(self.fitted), {})
+        return doubts[0].text if doubts else None
 
     def takes_an_empty_batch(self) -> str | None:
         batch, _ = self.test.read(slice(0, 0))

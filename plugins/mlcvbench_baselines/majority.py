@@ -15,10 +15,10 @@ STATE_FILE = "majority.safetensors"
 
 
 class Majority(Model):
-    """Predict log((n_c + 1) / (N + C)) for each of the C classes, n_c of the N training labels being c.
+    """Predict the probability (n_c + 1) / (N + C) of each of the C classes, n_c of the N training labels being c.
 
-    The 1 (Laplace's rule) keeps a class without training samples finite. Scores are float32 (B, C); among equally
-    frequent classes the first has the top rank, as ties always go to the lower label.
+    The 1 (Laplace's rule) keeps a class without training samples possible. Probabilities are float32 (B, C); among
+    equally frequent classes the first has the top rank, as ties always go to the lower label.
     """
 
     def fit(self, train: Split, val: Split | None, ctx: FitContext) -> None:
@@ -32,11 +32,11 @@ class Majority(Model):
 
     def forward(self, inputs: int) -> Array:
         total = self._counts.sum() + len(self._counts)
-        scores = np.log((self._counts + 1) / total).astype(np.float32)
-        return np.broadcast_to(scores, (inputs, len(scores)))  # (B, C)
+        shares = ((self._counts + 1) / total).astype(np.float32)
+        return np.broadcast_to(shares, (inputs, len(shares)))  # (B, C)
 
     def postprocess(self, outputs: Array, batch: Batch) -> Predictions:
-        return {"scores": np.ascontiguousarray(outputs)}
+        return {"probabilities": np.ascontiguousarray(outputs)}
 
     def operations(self, inputs: Any) -> Operations:
         return Operations(macs=0)

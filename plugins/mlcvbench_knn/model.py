@@ -25,7 +25,7 @@ from mlcvbench.errors import DataError, RecordError
 from mlcvbench_knn.distances import compare_pairs, cosine_distances, minkowski_distances
 from mlcvbench_knn.euclidean import EuclideanIndex
 from mlcvbench_knn.neighbours import Index
-from mlcvbench_knn.votes import inverse_distances, vote_scores
+from mlcvbench_knn.votes import inverse_distances, vote_shares
 from mlcvbench_training.arrays import read_arrays, write_arrays
 
 STATE_FILE = "neighbours.safetensors"
@@ -38,12 +38,12 @@ class KNN(Model):
     where q or x is all zero. `weights`: `uniform`, each has one vote; `distance`, a vote counts 1 / distance, and where
     neighbours are at distance zero only they vote.
 
-    Scores are log((v_c + 1/C) / (k + 1)): v_c of the k votes are for class c, weighted ones scaled to k in all; one
-    further vote is spread evenly over the C classes, which keeps scores finite and in the order of the votes.
+    Probabilities are (v_c + 1/C) / (k + 1): v_c of the k votes are for class c, weighted ones scaled to k in all; one
+    further vote is spread evenly over the C classes, so that none is impossible.
 
     Ties as in scikit-learn: equal votes go to the lowest label. Of training images equally far away at the k-th place
     the one with the lower index votes; scikit-learn leaves that choice to the order of a heap. Weighted votes and their
-    sums are rounded, the scores to float32: shares of the votes that differ by less than about 1e-7 may count as equal.
+    sums are rounded, probabilities to float32: shares that differ by less than about 1e-7 may count as equal.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class KNN(Model):
         weights = None
         if self.weights == "distance":
             weights = inverse_distances(self._distances(pixels_of(batch.inputs["image"]), nearest))
-        return {"scores": vote_scores(self._labels[nearest], weights, len(self.problem.classes))}
+        return {"probabilities": vote_shares(self._labels[nearest], weights, len(self.problem.classes))}
 
     def operations(self, inputs: Any) -> Operations:
         """Count what the definition asks of every pixel of the training images.

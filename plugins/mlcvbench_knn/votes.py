@@ -1,4 +1,4 @@
-"""From the labels and distances of the k nearest to scores."""
+"""From the labels and distances of the k nearest to probabilities."""
 
 from __future__ import annotations
 
@@ -22,18 +22,17 @@ def inverse_distances(distances: Array) -> Array:
     return np.asarray(weights * (distances.shape[1] / weights.sum(axis=1, keepdims=True)))
 
 
-def vote_scores(labels: Array, weights: Array | None, classes: int) -> Array:
-    """Return log((v_c + 1/C) / (k + 1)), float32 (B, C), from the labels int (B, k) of the k nearest.
+def vote_shares(labels: Array, weights: Array | None, classes: int) -> Array:
+    """Return (v_c + 1/C) / (k + 1), float32 (B, C), from the labels int (B, k) of the k nearest.
 
     v_c is the number of votes for class c, or the sum of their `weights` (B, k), which make k in each row. One further
-    vote is spread evenly over the C classes: it keeps the scores finite and in the order of the votes. Their
-    exponentials sum to 1: they are the shares of k + 1 votes.
+    vote is spread evenly over the C classes, so that no class is impossible: these are the shares of k + 1 votes.
 
-    >>> np.exp(vote_scores(np.array([[1, 1, 0]]), None, classes=2)).round(3)
+    >>> vote_shares(np.array([[1, 1, 0]]), None, classes=2)
     array([[0.375, 0.625]], dtype=float32)
     """
     count, k = labels.shape
     cells = np.arange(count)[:, None] * classes + labels
     worth = None if weights is None else weights.ravel()
     votes = np.bincount(cells.ravel(), worth, minlength=count * classes).reshape(count, classes)
-    return np.asarray(np.log((votes + 1 / classes) / (k + 1)).astype(np.float32))
+    return np.asarray(((votes + 1 / classes) / (k + 1)).astype(np.float32))

@@ -20,8 +20,16 @@ def mlcvbench_tasks() -> list[TaskSpec]:
             default="digits",
             package="mlcvbench_classification",
             reads=(
-                (".npz", "`scores` (N, C) or `labels` (N,), and `ids` (N,) unless in the order of the test set"),
-                (".csv", "a header `id,CLASS,CLASS ...` and a row of scores a sample, or `id,label`"),
+                (
+                    ".npz",
+                    "one of `scores` (N, C), `probabilities` (N, C) and `labels` (N,), numbers or class names; `ids` "
+                    "(N,) unless the rows are in the order of the test set; `classes` (C,), the names of the columns",
+                ),
+                (
+                    ".csv",
+                    "a header `id,CLASS,CLASS ...` in any order and a row of scores a sample; or `id,label` with class "
+                    "names",
+                ),
             ),
             reading=(
                 Param(
@@ -31,6 +39,13 @@ def mlcvbench_tasks() -> list[TaskSpec]:
                     help="what class scores are; not set: probabilities where all rows lie in [0, 1] and sum to 1",
                     alias="value",
                 ),
+                Param(
+                    "classes",
+                    "str",
+                    help="what columns or numbers without names stand for: [A,B,...], by-number, by-name (as text) or "
+                    "data, the order of the data set; not set: that order, and a notice",
+                ),
+                Param("class_file", "path", help="the same from a file, a class a line"),
             ),
         )
     ]
@@ -97,11 +112,13 @@ def mlcvbench_datasets() -> list[DatasetSpec]:
             name="image-folder",
             kinds=kinds,
             target="mlcvbench_classification.image_folder:load_image_folder",
-            summary="Image files in one folder a class, below train/ and test/ or split by seed.",
+            summary="Image files in one folder a class, below train/ and test/ or split by seed; or a list of labels.",
             params=(
                 _ROOT,
                 Param("size", "ints", length=2, help="resize every image to [height,width]"),
                 Param("color", "str", default="rgb", choices=("rgb", "grey"), help="channels of the decoded images"),
+                Param("classes", "path", help="file with the classes in their order, one a line; not set: as text"),
+                Param("labels", "path", help="file with the test images and their classes, `id,label` a line"),
                 SKIP,
             ),
         ),

@@ -19,6 +19,10 @@ LOSS_STEP = 2.0**-24
 sums of them with whole weights exact: in any order, with any number of threads, the same bits."""
 
 
+TINY = np.finfo(np.float32).tiny
+"""The smallest normal float32, 1.18e-38: a smaller probability counts as it, so that a loss stays finite (87.34)."""
+
+
 class Ranking(NamedTuple):
     """Facts of N samples: prediction, rank int64 (N,); confidence in [0, 1] and loss in nats float64 (N,)."""
 
@@ -64,6 +68,33 @@ def rank_labels(scores: Array, labels: Array) -> Ranking:
         top[block], gap[block] = highest, of_label
     confidence = np.rint(1.0 / total / CONFIDENCE_STEP) * CONFIDENCE_STEP
     loss = np.rint((np.log(total) + (top - gap)) / LOSS_STEP) * LOSS_STEP
+    return Ranking(prediction, rank, confidence, loss)
+
+
+def rank_probabilities(probabilities: Array, labels: Array) -> Ranking:
+    """Return what the metrics need of float32 probabilities (N, C), whose rows sum to 1, and labels (N,) in 0..C-1.
+
+    As `rank_labels`, but the confidence is the highest probability as it stands, and the loss is -log of the label's,
+    which counts as 1.18e-38 when it is less.
+
+    >>> ranking = rank_probabilities(np.array([[0.5, 0.5], [1.0, 0.0]], np.float32), np.array([1, 1]))
+    >>> ranking.rank.tolist(), ranking.confidence.tolist(), ranking.loss.round(2).tolist()
+    ([1, 1], [0.5, 1.0], [0.69, 87.34])
+    """
+    count, classes = probabilities.shape
+    rows = min(count, max(1, BLOCK_SCORES // max(classes, 1)))
+    flags = np.zeros((rows, -(-classes // 8) * 8), dtype=bool)
+    prediction, rank = np.empty(count, dtype=np.int64), np.empty(count, dtype=np.int64)
+    highest, of_label = np.empty(count, dtype=np.float64), np.empty(count, dtype=np.float64)
+    for start in range(0, count, max(rows, 1)):
+        block = slice(start, start + rows)
+        part, own = probabilities[block], labels[block]
+        at = np.arange(len(part))
+        prediction[block] = best = part.argmax(axis=1)
+        rank[block] = _count_ahead(part, part[at, own], own, flags[: len(part)])
+        highest[block], of_label[block] = part[at, best], part[at, own]
+    confidence = np.rint(highest / CONFIDENCE_STEP) * CONFIDENCE_STEP
+    loss = np.rint(-np.log(np.maximum(of_label, TINY)) / LOSS_STEP) * LOSS_STEP
     return Ranking(prediction, rank, confidence, loss)
 
 

@@ -1,28 +1,54 @@
-"""The scorer of classification: top-1, top-5, macro F1, negative log-likelihood and calibration error.
+"""The scorer of classification: accuracy by rank and by class, negative log-likelihood and calibration error.
 
-Scores are any finite real numbers, larger for likelier classes, and are read as logits: `nll` and `ece` take their
-softmax. A method that gives probabilities returns their logarithms, which softmax leaves unchanged.
+`scores` are any finite real numbers, larger for likelier classes, and are read as logits: `nll` and `ece` take their
+softmax. `probabilities` are taken as they are.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import numpy as np
 
 from mlcvbench.contract import Array, MetricSpec, Predictions, Problem, Scorer, Table, Targets, Values
 from mlcvbench.errors import DataError
-from mlcvbench_classification.ranking import rank_labels
+from mlcvbench_classification.ranking import TINY, rank_labels, rank_probabilities
 
-PROTOCOL = "top1/single-crop@1"
+PROTOCOL = "top1/single-crop@2"
+FIRST_PROTOCOL = "top1/single-crop@1"
 ECE_BINS = 15
 FEW_CLASSES = 64
 """Up to here, sums by class are one matrix product; beyond, a count a resample is quicker and needs less memory."""
 TOLERANCE = "reference-tolerance"
-METRICS = (
+_SHARED = (
     MetricSpec("top1", "share of samples whose highest score is the label's; at ties the lowest class index counts"),
     MetricSpec("top5", "share of samples with fewer than five scores before the label's; needs 6 classes or more"),
     MetricSpec("macro_f1", "mean F1 of the classes that occur as label or prediction", provenance=TOLERANCE),
+)
+METRICS = (
+    *_SHARED,
+    MetricSpec(
+        "nll",
+        f"mean of -log probability of the label; a given probability is at least {TINY:.3g}, so at most "
+        f"{-np.log(TINY):.2f} a sample",
+        "nat",
+        False,
+        TOLERANCE,
+    ),
+    MetricSpec(
+        "ece",
+        "expected calibration error: mean gap of accuracy and confidence in 15 equal bins [k/15, (k+1)/15), the last "
+        "with 1",
+        "fraction",
+        False,
+        TOLERANCE,
+    ),
+    MetricSpec("balanced_accuracy", "mean over the classes with labels of the share found", provenance=TOLERANCE),
+    MetricSpec("weighted_f1", "mean F1 of the classes, weighted by their labels", provenance=TOLERANCE),
+)
+FIRST_METRICS = (
+    *_SHARED,
     MetricSpec("nll", "mean of -log softmax(scores)[label]", "nat", False, TOLERANCE),
     MetricSpec("ece", "expected calibration error of the softmax, 15 equal bins", "fraction", False, TOLERANCE),
 )
@@ -30,19 +56,21 @@ NO_SCORES = "the predictions are labels without scores"
 
 
 class ClassificationScorer(Scorer):
-    """Protocol `top1/single-crop@1`: one prediction an image as it is given, over the data set's class list.
+    """Protocol `top1/single-crop@2`: one prediction an image as it is given, over the data set's class list.
 
     - `top1`, `top5`: rank of the label by `#(s > s_y) + #(j < y and s_j == s_y)`.
     - `macro_f1`: scikit-learn's `f1_score(average="macro", zero_division=0)`; a class that occurs neither among the
-      labels nor the predictions (of a resample) has no F1 and is left out of the mean.
-    - `nll`, `ece`: of the softmax in float32; `ece` as torchmetrics' `MulticlassCalibrationError` with 15 bins and
-      norm l1, where a confidence of exactly 1 has a bin of its own.
+      labels nor the predictions (of a resample) has no F1 and is left out of the mean. `weighted_f1`: that of
+      `average="weighted"`. `balanced_accuracy`: scikit-learn's `balanced_accuracy_score`.
+    - `nll`, `ece`: of the probabilities, or of the softmax of scores in float32. `ece` as in Guo et al., On Calibration
+      of Modern Neural Networks, ICML 2017, with 15 bins closed on the left, the last on both sides (np.histogram).
 
-    Predictions that are labels without scores have `top1` and `macro_f1` only.
+    Predictions that are labels without scores have `top1`, `macro_f1`, `balanced_accuracy` and `weighted_f1` only.
     """
 
     protocol_id = PROTOCOL
-    metrics = METRICS
+    metrics: tuple[MetricSpec, ...] = METRICS
+    bins = ECE_BINS
 
     def __init__(self, problem: Problem) -> None:
         self.classes = len(problem.classes)
@@ -54,13 +82,18 @@ class ClassificationScorer(Scorer):
             outside = labels[(labels < 0) | (labels >= self.classes)][0]
             raise DataError(f"label {outside} is outside the class list; wanted 0 to {self.classes - 1}.")
         columns = {"unit": np.asarray(units, dtype=np.int64), "label": labels}
-        if "scores" in predictions:
-            ranking = rank_labels(predictions["scores"], labels)
-            facts = (ranking.prediction, ranking.rank, ranking.confidence, ranking.loss)
-        else:
+        if "labels" in predictions:
             unknown = np.full(len(labels), np.nan)
             facts = (predictions["labels"].astype(np.int64), np.full(len(labels), -1), unknown, unknown)
+        else:
+            facts = self.ranked(predictions, labels)
         return Table(columns | dict(zip(("prediction", "label_rank", "confidence", "loss"), facts, strict=True)))
+
+    def ranked(self, predictions: Predictions, labels: Array) -> tuple[Array, Array, Array, Array]:
+        """Return prediction, label_rank, confidence and loss of each sample."""
+        if "probabilities" in predictions:
+            return rank_probabilities(predictions["probabilities"], labels)
+        return rank_labels(predictions["scores"], labels)
 
     def summarise(self, table: Table, weights: Array | None = None) -> Values:
         """Return every metric, None where `undefined` says why; equal to `summarise_many` with one row, bit for bit."""
@@ -75,15 +108,19 @@ class ClassificationScorer(Scorer):
         aligned = len(unit) == weights.shape[1] and np.array_equal(unit, np.arange(len(unit)))
         weights = weights if aligned else weights[:, unit]  # (R, N)
         sums = weights @ self._features(table)  # (R, 4 + bins)
+        found = _by_class(weights, labels, predicted, self.classes)
         with np.errstate(invalid="ignore", divide="ignore"):  # no weight at all: 0 / 0 is NaN, undefined
             means = sums[:, 1:] / sums[:, :1]
         many = {
             "top1": means[:, 0],
             "top5": means[:, 1],
-            "macro_f1": _macro_f1(weights, labels, predicted, self.classes),
+            "macro_f1": _macro_f1(found),
             "nll": means[:, 2],
             "ece": np.abs(means[:, 3:]).sum(axis=1),
+            "balanced_accuracy": _balanced_accuracy(found),
+            "weighted_f1": _weighted_f1(found),
         }
+        many = {metric.name: many[metric.name] for metric in self.metrics}
         for name in self.undefined(table):
             many[name] = np.full(len(weights), np.nan)
         return many
@@ -91,7 +128,7 @@ class ClassificationScorer(Scorer):
     def undefined(self, table: Table) -> dict[str, str]:
         """Return the metrics that have no value for these rows, each with the reason."""
         if not len(table):
-            return dict.fromkeys((metric.name for metric in METRICS), "there are no samples")
+            return dict.fromkeys((metric.name for metric in self.metrics), "there are no samples")
         reasons = {}
         if self.classes <= 5:
             reasons["top5"] = f"with {self.classes} classes the label is always among the five highest scores"
@@ -102,11 +139,11 @@ class ClassificationScorer(Scorer):
     def _features(self, table: Table) -> Array:
         """Return float64 (N, 4 + bins): 1, right, in top 5, loss; right - confidence in the sample's bin, else 0."""
         right = table["label"] == table["prediction"]
-        features = np.zeros((len(table), 4 + ECE_BINS + 1))
+        features = np.zeros((len(table), 4 + self.bins))
         features[:, 0], features[:, 1], features[:, 2] = 1.0, right, table["label_rank"] < 5
         if not np.isnan(table["loss"]).any():
             features[:, 3] = table["loss"]
-            bins = confidence_bins(table["confidence"])
+            bins = np.minimum(confidence_bins(table["confidence"]), self.bins - 1)
             features[np.arange(len(table)), 4 + bins] = right - table["confidence"]
         return features
 
@@ -134,14 +171,43 @@ def class_f1(true_positives: Array, occurrences: Array) -> Array:
     return f1
 
 
-def _macro_f1(weights: Array, labels: Array, predicted: Array, classes: int) -> Array:
-    """Return the mean F1 (R,) over the classes with weight among labels or predictions, NaN when there is none."""
+class _ByClass(NamedTuple):
+    """Weights of each class under each row of weights (R, C): right predictions, labels and predictions."""
+
+    hits: Array
+    labelled: Array
+    predicted: Array
+
+    def f1(self) -> Array:
+        """Return F1 of each class, NaN where it does not occur."""
+        return class_f1(self.hits, self.labelled + self.predicted)
+
+
+def _by_class(weights: Array, labels: Array, predicted: Array, classes: int) -> _ByClass:
     hits = _sum_by_class(weights, np.where(labels == predicted, labels, classes), classes)
-    occurrences = _sum_by_class(weights, labels, classes) + _sum_by_class(weights, predicted, classes)
-    f1 = class_f1(hits, occurrences)  # (R, C)
-    present = np.count_nonzero(occurrences > 0, axis=1)
+    return _ByClass(hits, _sum_by_class(weights, labels, classes), _sum_by_class(weights, predicted, classes))
+
+
+def _macro_f1(found: _ByClass) -> Array:
+    """Return the mean F1 (R,) over the classes with weight among labels or predictions, NaN when there is none."""
+    present = np.count_nonzero(found.labelled + found.predicted > 0, axis=1)
     with np.errstate(invalid="ignore"):
-        mean: Array = np.nansum(f1, axis=1) / present
+        mean: Array = np.nansum(found.f1(), axis=1) / present
+    return mean
+
+
+def _weighted_f1(found: _ByClass) -> Array:
+    """Return the mean F1 (R,) of the classes weighted by their labels, NaN without labels."""
+    with np.errstate(invalid="ignore"):
+        mean: Array = np.nansum(found.f1() * found.labelled, axis=1) / found.labelled.sum(axis=1)
+    return mean
+
+
+def _balanced_accuracy(found: _ByClass) -> Array:
+    """Return the mean share found (R,) over the classes with weight among the labels, NaN when there is none."""
+    with np.errstate(invalid="ignore"):
+        recall = found.hits / found.labelled
+        mean: Array = np.nansum(recall, axis=1) / np.count_nonzero(found.labelled > 0, axis=1)
     return mean
 
 
@@ -153,5 +219,28 @@ def _sum_by_class(weights: Array, index: Array, classes: int) -> Array:
     return np.stack([np.bincount(index, row, classes + 1)[:classes] for row in weights])
 
 
-SCORERS: Mapping[str, type[ClassificationScorer]] = {PROTOCOL: ClassificationScorer}
+class FirstScorer(ClassificationScorer):
+    """Protocol `top1/single-crop@1`, kept for what was published under it.
+
+    Probabilities become logarithms, whose softmax in float32 loses the last bit, so that round ones may fall into the
+    bin below; a confidence of exactly 1 has a bin of its own, as in torchmetrics' `MulticlassCalibrationError`.
+    """
+
+    protocol_id = FIRST_PROTOCOL
+    metrics = FIRST_METRICS
+    bins = ECE_BINS + 1
+
+    def ranked(self, predictions: Predictions, labels: Array) -> tuple[Array, Array, Array, Array]:
+        if "probabilities" in predictions:
+            return rank_labels(np.log(np.maximum(predictions["probabilities"], TINY)), labels)
+        return super().ranked(predictions, labels)
+
+
+SCORERS: Mapping[str, type[ClassificationScorer]] = {PROTOCOL: ClassificationScorer, FIRST_PROTOCOL: FirstScorer}
 """The scorer of each protocol id."""
+ABOUT: Mapping[str, str] = {
+    PROTOCOL: "One prediction an image as it is given; means over the images, and over classes where it says so.",
+    FIRST_PROTOCOL: "As above, kept for what was published under it: probabilities go through a logarithm and a "
+    "softmax, and a confidence of exactly 1 has a bin of its own.",
+}
+"""What `mlcvbench info classification` says of each protocol."""

@@ -12,6 +12,7 @@ from mlcvbench.contract import (
     Array,
     External,
     LoadedData,
+    Notice,
     Outcome,
     Panel,
     Plot,
@@ -25,15 +26,25 @@ from mlcvbench.contract import (
 )
 from mlcvbench.errors import PredictionError, RecordError, UnknownNameError
 from mlcvbench.npz import open_npz, write_npz
-from mlcvbench_classification.scoring import SCORERS
+from mlcvbench_classification.scoring import ABOUT, SCORERS
+from mlcvbench_classification.values import checked_probabilities
+
+CONTENTS = {
+    "scores": "scores read as logits",
+    "probabilities": "probabilities",
+    "labels": "labels without scores",
+}
+"""The forms of predictions by the name of their column, and what a record calls them."""
 
 
 class ClassificationTask(Task):
     """One label an image.
 
-    Predictions: `scores` float32 (B, C), finite, larger for likelier classes, read as logits (give logarithms of
-    probabilities). A method without scores gives `labels` instead, integers (B,) in 0..C-1; metrics that need scores
-    are then undefined.
+    Predictions, one of
+
+    - `scores` float32 (B, C), finite, larger for likelier classes, read as logits;
+    - `probabilities` float32 (B, C), rows that sum to 1, taken as they are;
+    - `labels`, integers (B,) in 0..C-1, of a method without scores: metrics that need scores are then undefined.
     """
 
     kind = "classification"
@@ -50,9 +61,37 @@ class ClassificationTask(Task):
         super().check_data(data)
         check_labels(data)
 
+    def about(self, protocol: str) -> str:
+        return ABOUT[protocol]
+
+    def interpret(self, predictions: Predictions, settings: Mapping[str, Any], problem: Problem) -> Predictions:
+        from mlcvbench_classification.interpreting import interpreted
+
+        found: Predictions = interpreted(predictions, settings, problem.classes)
+        return found
+
+    def contents(self, predictions: Predictions) -> str:
+        return CONTENTS[next(iter(predictions))]
+
+    def misreadings(self, predictions: Predictions, settings: Mapping[str, Any]) -> list[Notice]:
+        from mlcvbench_classification.doubts import misread_scores
+
+        return misread_scores(predictions) if settings.get("values") is None else []
+
+    def notices(self, predictions: Predictions, split: Split, problem: Problem, protocol: str) -> list[Notice]:
+        from mlcvbench_classification.doubts import find_doubts
+
+        return find_doubts(predictions, np.asarray(split.targets()["label"]), problem.classes, protocol)
+
     def check(self, predictions: Predictions, ids: Array, problem: Problem) -> Predictions:
-        if isinstance(predictions, dict) and "labels" in predictions and "scores" not in predictions:
+        given = [name for name in CONTENTS if isinstance(predictions, dict) and name in predictions]
+        if len(given) > 1:
+            raise PredictionError(f"predictions: wanted one of {', '.join(CONTENTS)}; got {' and '.join(given)}.")
+        if given == ["labels"]:
             return {"labels": _check_labels(predictions, ids, len(problem.classes))}
+        if given == ["probabilities"]:
+            values = check_array(predictions, "probabilities", ids, (len(problem.classes),))
+            return {"probabilities": checked_probabilities(values, ids)}
         scores = _copy_of_sound(predictions, (len(ids), len(problem.classes)))
         if scores is not None:
             return {"scores": scores}
@@ -62,7 +101,7 @@ class ClassificationTask(Task):
         count = len(problem.classes)
         return (
             f"class scores, floats (B, {count}), larger for likelier classes, or labels, integers (B,) from 0 to "
-            f"{count - 1}; a dict names them 'scores' or 'labels'"
+            f"{count - 1}; a dict names them 'scores', 'probabilities' or 'labels'"
         )
 
     def columns_of(self, output: Any, problem: Problem) -> External | None:
@@ -79,8 +118,8 @@ class ClassificationTask(Task):
     def load(self, path: Path, split_ids: Array, problem: Problem) -> Predictions:
         with open_npz(path, RecordError) as file:
             names = set(file.headers)
-            if names not in ({"ids", "scores"}, {"ids", "labels"}):
-                raise RecordError(f"{path}: wanted arrays ids and scores, or ids and labels; got {sorted(names)}.")
+            if names not in [{"ids", name} for name in CONTENTS]:
+                raise RecordError(f"{path}: wanted arrays ids and one of {', '.join(CONTENTS)}; got {sorted(names)}.")
             ids = file.read("ids")
             if ids.shape != split_ids.shape or (ids != split_ids).any():
                 raise PredictionError(
@@ -92,7 +131,7 @@ class ClassificationTask(Task):
     def read_external(self, path: Path, split: Split, problem: Problem, settings: Mapping[str, Any]) -> External:
         from mlcvbench_classification.external import read_predictions
 
-        return read_predictions(path, split.ids, problem, settings, self)
+        return read_predictions(path, split, problem, settings, self)
 
     def plot(self, folder: Path, outcome: Outcome) -> list[Plot]:
         from mlcvbench_classification.plots import draw

@@ -389,12 +389,13 @@ def test_info_of_a_task_explains_its_protocols_and_what_score_reads(capsys: pyte
     assert main(["info", "segmentation"]) == 0
     out = capsys.readouterr().out
     assert "  fwiou           mean IoU weighted by the labelled pixels of each class; higher\n" in out
-    assert "  class-accuracy/ignore-none/absent-zero@1\n  as above: mean_accuracy, miou, pixel_accuracy" in out
+    assert "  class-accuracy/ignore-none/absent-zero@1\n    Pixels are counted over the whole data set" in out
+    assert "\n  as above: mean_accuracy, miou, pixel_accuracy, fwiou, iou_CLASS\n" in out
 
     assert main(["info", "classification"]) == 0
     out = capsys.readouterr().out
-    assert "what `mlcvbench score` reads\n  .npz  `scores` (N, C) or `labels` (N,)" in out
-    assert "  nll       mean of -log softmax(scores)[label], in nat; lower is better\n" in out
+    assert "what `mlcvbench score` reads\n  .npz  one of `scores` (N, C), `probabilities` (N, C) and" in out
+    assert "  nll  mean of -log softmax(scores)[label], in nat; lower is better\n" in out
 
 
 def test_info_of_a_task_that_cannot_be_imported_says_so(toys: Registry, site: Path, capsys: pytest.CaptureFixture[str]):
@@ -412,7 +413,7 @@ def test_info_of_a_task_as_json_lists_protocols_with_their_metrics(capsys: pytes
 
     assert main(["info", "classification", "--json"]) == 0
     [card] = json.loads(capsys.readouterr().out)
-    assert card["protocols"][0]["ids"] == ["top1/single-crop@1"]
+    assert card["protocols"][0]["ids"] == ["top1/single-crop@2"]
     assert card["protocols"][0]["metrics"][3] | {"summary": ""} == {
         "name": "nll", "summary": "", "unit": "nat", "higher_is_better": False, "provenance": "reference-tolerance",
     }  # fmt: skip

@@ -31,6 +31,12 @@ BROKEN = {
         "def postprocess(self, outputs, batch):\n    return {'scores': outputs * np.nan}",
         None,
     ),
+    "meaning": (
+        "def postprocess(self, outputs, batch):\n    shares = np.exp(outputs - outputs.max(axis=1, keepdims=True))\n"
+        "    return {'scores': (shares / shares.sum(axis=1, keepdims=True)).astype('float32')}",
+        "all 12 rows of scores lie in [0, 1] and sum to 1, as probabilities do, but scores are read as logits: nll and "
+        "ece take their softmax. Say values=probabilities, or return 'probabilities' instead.",
+    ),
     "empty batch": (
         "def preprocess(self, batch):\n    np.max([len(i) for i in batch.ids])\n    return super().preprocess(batch)",
         None,
@@ -108,7 +114,7 @@ def test_a_model_that_keeps_every_promise_passes_every_check(site: Path, example
     results = check_model(bad_model(site, "pass"), "classification")
 
     assert failures(results) == {}
-    assert [result.passed for result in results] == [True] * 14
+    assert [result.passed for result in results] == [True] * 15
 
 
 def test_a_model_that_loads_something_else_is_found(site: Path, example: None):

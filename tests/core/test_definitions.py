@@ -153,7 +153,7 @@ REFUSED = {
     ),
     "metric of another protocol": (
         ("metrics: [top1]", "metrics:\n  - top1\n  - top5"),
-        "mine.yaml:8: metrics: protocol 'top1@1' has no metric 'top5'. Did you mean 'top1'?",
+        "mine.yaml:8: metrics: protocol 'top1@1' has no metric 'top5'. Protocol 'top5@1' has it.",
     ),
     "model that is no name": (("[floor, knn]", "['a b']"), "mine.yaml:7: models: 'a b' is not a name."),
     "floats in a list of whole numbers": (

@@ -152,7 +152,7 @@ def test_a_network_of_depth_images_gets_metres() -> None:
 
 WANTED = {
     "digits": "class scores, floats (B, 10), larger for likelier classes, or labels, integers (B,) from 0 to 9; a dict "
-    "names them 'scores' or 'labels'",
+    "names them 'scores', 'probabilities' or 'labels'",
     "detection": "for each image a dict of 'boxes', floats (n, 4) as [x1, y1, x2, y2] in pixels, 'scores', floats (n,),"
     " and 'labels', integers (n,) from 0 to 4 (and 'masks', booleans (n, H, W)), or one dict of such lists",
     "segmentation": "label maps, integers (B, H, W) from 0 to 6 in the size of the images (a list where sizes differ), "

@@ -60,7 +60,7 @@ def test_permuted_predictions_change_the_metrics_and_the_command_exits_1(copy: R
     path = folder / "predictions.npz"
     with open_npz(path) as stored:
         arrays = {name: stored.read(name) for name in stored.headers}
-    arrays["scores"] = np.ascontiguousarray(arrays["scores"][::-1])
+    arrays["probabilities"] = np.ascontiguousarray(arrays["probabilities"][::-1])
     write_npz(path, arrays)
 
     outcome = CliRunner().invoke(rescore, [str(folder)])
@@ -148,7 +148,7 @@ def test_a_protocol_with_one_engine_has_none_to_compare(runs: dict[str, Run]) ->
 
     assert isinstance(outcome.exception, RequestError)
     assert outcome.exception.exit_code == 2
-    assert str(outcome.exception) == ("protocol 'top1/single-crop@1' is scored by one engine only; leave out engine=.")
+    assert str(outcome.exception) == ("protocol 'top1/single-crop@2' is scored by one engine only; leave out engine=.")
 
 
 def test_missing_predictions_are_named(copy: Run) -> None:
@@ -207,8 +207,9 @@ def test_the_primary_metric_stands_first_and_n_is_said(runs: dict[str, Run]) -> 
 
     assert lines[2] == "n       797"
     assert lines[4] == "metric              first   second difference  95 % interval                p"
-    assert [line.split()[0] for line in lines[5:10]] == ["top1", "top5", "macro_f1", "nll", "ece"]
-    assert lines[11] == "top1 is the primary metric; * the interval excludes no difference"
+    names = ["top1", "top5", "macro_f1", "nll", "ece", "balanced_accuracy", "weighted_f1"]
+    assert [line.split()[0] for line in lines[5:12]] == names
+    assert lines[13] == "top1 is the primary metric; * the interval excludes no difference"
 
 
 def test_groups_are_said_where_they_are_not_the_samples(runs: dict[str, Run]) -> None:
@@ -260,7 +261,7 @@ def test_runs_of_different_protocols_are_not_compared(runs: dict[str, Run]) -> N
         compare_runs((record, folder), (other, folder))
 
     assert str(error.value) == (
-        "runs of different protocols cannot be compared: 'top1/single-crop@1' and 'top1/other@1'."
+        "runs of different protocols cannot be compared: 'top1/single-crop@2' and 'top1/other@1'."
     )
 
 

@@ -39,6 +39,30 @@ def test_a_run_leaves_predictions_rows_replicates_and_plots(tmp_path: Path) -> N
     assert names == {"predictions.npz", "rows.parquet", "replicates.npz", "plots"}
 
 
+def test_a_record_says_what_was_predicted_and_how_it_is_read(tmp_path: Path) -> None:
+    assert run(tmp_path / "a").predictions == "probabilities"
+    assert run(tmp_path / "b", "model=linear_least_squares").predictions == "scores read as logits"
+
+
+def test_images_that_exif_turns_are_counted(tmp_path: Path) -> None:
+    from PIL import Image
+
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    for number in range(8):
+        path = tmp_path / "set" / ("train" if number < 4 else "test") / "ab"[number % 2] / f"{number}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (6, 4), (30 * number, 0, 0)).save(path, exif=exif if number != 7 else Image.Exif())
+
+    record = run(tmp_path / "run", "task=classification", "data=image-folder", f"data.root={tmp_path / 'set'}")
+
+    (notice,) = (notice for notice in record.notices if notice.code == "images-turned")
+    assert (
+        notice.text == "3 test images were turned as their EXIF orientation says; what is known of them must fit that."
+    )
+    assert notice.count == 3
+
+
 def test_rows_are_read_back_as_they_were(tmp_path: Path) -> None:
     from pyarrow import parquet
 

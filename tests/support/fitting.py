@@ -55,8 +55,9 @@ def images_batch(images: Any) -> Batch:
 
 
 def scores_of(model: Model, images: Any) -> np.ndarray:
-    """Return the scores (B, C) of images."""
-    return model.predict(images_batch(images))["scores"]
+    """Return the scores, or the probabilities, (B, C) of images."""
+    (scores,) = model.predict(images_batch(images)).values()
+    return scores
 
 
 def percent_right(model: Model, test: ArraySplit) -> float:

@@ -14,7 +14,7 @@ from mlcvbench.errors import DefinitionError
 from mlcvbench.registry import get_registry
 
 KINDS = {
-    "classification": ("digits", "top1/single-crop@1", "top1", "majority"),
+    "classification": ("digits", "top1/single-crop@2", "top1", "majority"),
     "detection": ("scenes", "coco/bbox/maxdet100@1", "ap", "box_prior"),
     "segmentation": ("scenes", "miou/ignore255/absent-skip@1", "miou", "majority"),
     "verification": ("faces", "pairs/10fold/declared@1", "auc", "pixel_distance"),
@@ -40,12 +40,12 @@ def write(folder: Path, kind: str, protocol: str, metric: str) -> Path:
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_misspelt_protocol_is_named_with_file_and_line(kind: str, ask: str, tmp_path: Path) -> None:
     _, protocol, metric, _ = KINDS[kind]
-    path = write(tmp_path, kind, protocol.removesuffix("@1"), metric)
+    path = write(tmp_path, kind, protocol.partition("@")[0], metric)
 
     outcome = ASK[ask](path)
 
     assert isinstance(outcome.exception, DefinitionError)
-    start = f"{path}:5: protocol: unknown {kind} protocol {protocol.removesuffix('@1')!r}. Did you mean {protocol!r}"
+    start = f"{path}:5: protocol: unknown {kind} protocol {protocol.partition('@')[0]!r}. Did you mean {protocol!r}"
     assert str(outcome.exception).startswith(start)
 
 
@@ -86,3 +86,15 @@ def test_every_installed_definition_names_a_protocol_and_metrics_of_its_kind() -
     names = [read_definition(path, registry, checked=True).name for path in paths]
 
     assert len(names) == len(paths) > 20
+
+
+@pytest.mark.parametrize("ask", ASK)
+def test_a_metric_of_another_protocol_is_found_there(ask: str, tmp_path: Path) -> None:
+    path = write(tmp_path, "classification", "top1/single-crop@1", "balanced_accuracy")
+
+    outcome = ASK[ask](path)
+
+    assert str(outcome.exception) == (
+        f"{path}:6: metrics: protocol 'top1/single-crop@1' has no metric 'balanced_accuracy'. "
+        "Protocol 'top1/single-crop@2' has it."
+    )

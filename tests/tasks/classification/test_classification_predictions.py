@@ -19,6 +19,7 @@ TASK = ClassificationTask()
 IDS = ["a", "b", "c"]
 SPLIT = split_of(IDS)
 PROBLEM = problem_of(["cat", "dog"])
+FIELDS = "scores, probabilities, labels"
 SCORES = np.array([[1.5, -2.0], [0.25, 0.5], [3.0, 3.0]], np.float32)
 
 
@@ -50,6 +51,19 @@ def test_double_scores_are_stored_as_float32():
         ({"labels": np.array([0, 1, 2])}, "field 'labels', sample 'c': wanted 0 to 1, got 2."),
         ({"labels": np.array([0, -1, 1])}, "field 'labels', sample 'b': wanted 0 to 1, got -1."),
         ({"labels": np.array([0.0, 1.0, 1.0])}, "field 'labels': wanted int64 (B), got dtype float64."),
+        (
+            {"labels": np.zeros(3, int), "scores": SCORES},
+            f"predictions: wanted one of {FIELDS}; got scores and labels.",
+        ),
+        ({"probabilities": SCORES}, "field 'probabilities', sample 'a': wanted values from 0 to 1, got -2."),
+        (
+            {"probabilities": np.full((3, 2), 0.4)},
+            "field 'probabilities', sample 'a': wanted values that sum to 1, got a sum of 0.8.",
+        ),
+        (
+            {"probabilities": np.zeros((3, 2))},
+            "field 'probabilities', sample 'a': wanted values that sum to 1, got a sum of 0.",
+        ),
     ],
 )
 def test_predictions_that_break_the_contract_are_refused(predictions, message):
@@ -63,11 +77,16 @@ def test_an_unknown_protocol_lists_the_known_one():
     with pytest.raises(UnknownNameError) as caught:
         TASK.scorer("top1/five-crop@1", PROBLEM)
 
-    wanted = "unknown classification protocol 'top1/five-crop@1'. Did you mean 'top1/single-crop@1'?"
+    wanted = "unknown classification protocol 'top1/five-crop@1'. Did you mean "
+    wanted += "'top1/single-crop@1' or 'top1/single-crop@2'?"
     assert str(caught.value) == wanted
 
 
-@pytest.mark.parametrize("predictions", [{"scores": SCORES}, {"labels": np.array([0, 1, 1])}], ids=["scores", "labels"])
+@pytest.mark.parametrize(
+    "predictions",
+    [{"scores": SCORES}, {"labels": np.array([0, 1, 1])}, {"probabilities": np.array([[0.6, 0.4]] * 3, np.float32)}],
+    ids=["scores", "labels", "probabilities"],
+)
 def test_stored_predictions_come_back_bit_for_bit_and_equal_ones_give_equal_bytes(tmp_path, predictions):
     (tmp_path / "again").mkdir()
     path = TASK.save(predictions, SPLIT.ids, tmp_path)
@@ -97,7 +116,7 @@ def test_stored_predictions_with_other_arrays_are_refused(tmp_path):
     with pytest.raises(RecordError) as caught:
         TASK.load(path, SPLIT.ids, PROBLEM)
 
-    assert str(caught.value) == f"{path}: wanted arrays ids and scores, or ids and labels; got ['boxes', 'ids']."
+    assert str(caught.value) == f"{path}: wanted arrays ids and one of {FIELDS}; got ['boxes', 'ids']."
 
 
 def test_an_array_of_objects_is_never_unpickled(tmp_path):
@@ -192,41 +211,34 @@ def test_an_npz_is_aligned_by_id_or_in_order(tmp_path, field, ids):
     assert np.array_equal(external.predictions[field], values)
 
 
-PROBABILITIES = np.array([[0.75, 0.25], [0.0, 1.0], [0.5, 0.5]], np.float32)
-
-
-def test_probabilities_are_recognised_and_become_finite_logarithms(tmp_path):
-    np.savez(tmp_path / "p.npz", scores=PROBABILITIES)
-
-    external = read(tmp_path / "p.npz")
-
-    softmax = np.exp(external.predictions["scores"])
-    np.testing.assert_allclose(softmax, PROBABILITIES, atol=1e-7)
-    assert external.source == "p.npz: scores read as probabilities"
-
-
-def test_value_says_how_scores_are_to_be_read(tmp_path):
-    np.savez(tmp_path / "p.npz", scores=PROBABILITIES)
-
-    assert np.array_equal(read(tmp_path / "p.npz", {"values": "logits"}).predictions["scores"], PROBABILITIES)
+def notices(external: External) -> list[tuple[str, int | None]]:
+    return [(notice.code, notice.count) for notice in external.notices]
 
 
 @pytest.mark.parametrize(
     ("arrays", "settings", "kind", "message"),
     [
         ({"scores": SCORES}, {"values": "probabilities"}, DataError,
-         "FILE: the values of sample 'a' are not all probabilities from 0 to 1."),
+         "FILE: field 'probabilities', sample 'a': wanted values from 0 to 1, got -2."),
         ({"labels": np.zeros(3, int)}, {"values": "logits"}, OverrideError,
          "values=logits has no effect: p.npz holds labels, not scores."),
         ({"scores": SCORES[:2]}, {}, DataError,
          "FILE: wanted array 'scores' of shape (3, 2), got float32 (2, 2)."),
         ({"scores": SCORES, "labels": np.zeros(3, int)}, {}, DataError,
-         "FILE: wanted an array 'scores' or 'labels', got scores, labels."),
+         "FILE: wanted one array of 'scores', 'probabilities' or 'labels', got scores, labels."),
+        ({"scores": SCORES, "filenames": np.array(IDS)}, {}, DataError,
+         "FILE: unknown array 'filenames'. Known: classes, ids, scores, probabilities, labels."),
+        ({"probabilities": SCORES}, {"values": "logits"}, OverrideError,
+         "values=logits contradicts p.npz, whose array is called 'probabilities'."),
+        ({"scores": SCORES[:2], "ids": np.array(["a", "b"])}, {}, DataError,
+         "FILE: no prediction for 1 of 3 samples; the first is 'c'."),
+        ({"labels": np.array(["cat", "cow", "dog"])}, {}, DataError,
+         "FILE, row 1: unknown class 'cow'. Known: cat, dog."),
         ({"scores": np.full((3, 2), np.inf)}, {}, DataError,
          "FILE: field 'scores', sample 'a': wanted finite numbers, got inf."),
         ({"labels": np.array([0, 1, 2])}, {}, DataError,
          "FILE: field 'labels', sample 'c': wanted 0 to 1, got 2."),
-        ({"labels": np.zeros(3)}, {}, DataError, "FILE: wanted integers in 'labels', got float64."),
+        ({"labels": np.zeros(3)}, {}, DataError, "FILE: wanted array 'labels' of shape (3,), got float64 (3,)."),
         ({"scores": SCORES, "ids": np.array(["a", "b", "b"])}, {}, DataError,
          "FILE, row 2: id 'b' is given twice."),
         ({"scores": SCORES, "ids": np.array(["a", "b", "z"])}, {}, DataError,
@@ -249,8 +261,8 @@ def test_an_npz_that_does_not_fit_is_refused(tmp_path, arrays, settings, kind, m
         ("", "FILE: is empty; wanted a header line."),
         ("name,cat\n", "FILE, line 1: wanted a header id,<class names> or id,label, got 'name,cat'."),
         ("id,cat,dgo\n", "FILE, line 1: unknown class 'dgo'. Did you mean 'dog'?"),
-        ("id,cat\n", "FILE, line 1: 1 of 2 classes have no column: 'dog' ..."),
-        ("id,cat,dog,cat\n", "FILE, line 1: a class is named twice."),
+        ("id,cat\n", "FILE, line 1: 1 of 2 classes are missing; the first is 'dog'."),
+        ("id,cat,dog,cat\n", "FILE, line 1: class 'cat' is named twice."),
         ("id,cat,dog\na,1\n", "FILE, line 2: wanted 3 cells like the header, got 2."),
         ("id,cat,dog\na,1,x\n", "FILE, line 2: wanted numbers after the id, got '1,x'."),
         ("id,cat,dog\na,1_0,2\n", "FILE, line 2: wanted numbers after the id, got '1_0,2'."),

@@ -11,11 +11,11 @@ from support.classification import problem_of
 
 from mlcvbench.contract import Table
 from mlcvbench.errors import DataError
-from mlcvbench_classification.ranking import rank_labels
-from mlcvbench_classification.scoring import ClassificationScorer, confidence_bins, confusion_matrix
+from mlcvbench_classification.ranking import rank_labels, rank_probabilities
+from mlcvbench_classification.scoring import ClassificationScorer, FirstScorer, confidence_bins, confusion_matrix
 
 relaxed = settings(deadline=None, derandomize=True, database=None)
-NAMES = {"top1", "top5", "macro_f1", "nll", "ece"}
+NAMES = ("top1", "top5", "macro_f1", "nll", "ece", "balanced_accuracy", "weighted_f1")
 
 
 def rows(scores: np.ndarray, labels: np.ndarray) -> Table:
@@ -78,8 +78,8 @@ def test_loss_and_confidence_equal_a_float64_softmax(case):
 
 @relaxed
 @given(cases())
-def test_top1_equals_scikit_learn_and_macro_f1_its_mean_over_the_classes_that_occur(case):
-    from sklearn.metrics import accuracy_score, f1_score
+def test_what_counts_decisions_equals_scikit_learn(case):
+    from sklearn.metrics import accuracy_score, f1_score, recall_score
 
     scores, labels = case
 
@@ -88,6 +88,12 @@ def test_top1_equals_scikit_learn_and_macro_f1_its_mean_over_the_classes_that_oc
     predicted = scores.argmax(axis=1)
     assert found["top1"] == accuracy_score(labels, predicted)
     assert found["macro_f1"] == pytest.approx(f1_score(labels, predicted, average="macro", zero_division=0), abs=1e-12)
+    assert found["weighted_f1"] == pytest.approx(
+        f1_score(labels, predicted, average="weighted", zero_division=0), abs=1e-12
+    )
+    # balanced_accuracy_score without its warning that a class was predicted which has no label
+    balanced = recall_score(labels, predicted, labels=np.unique(labels), average="macro", zero_division=0)
+    assert found["balanced_accuracy"] == pytest.approx(balanced, abs=1e-12)
 
 
 @relaxed
@@ -207,7 +213,7 @@ def test_certain_and_right_predictions_are_calibrated_and_certain_and_wrong_ones
 
     right, wrong = summary(scores, np.full(4, 2)), summary(scores, np.full(4, 3))
 
-    assert right == {"top1": 1.0, "top5": 1.0, "macro_f1": 1.0, "nll": 0.0, "ece": 0.0}
+    assert right == dict.fromkeys(NAMES, 1.0) | {"nll": 0.0, "ece": 0.0}
     assert (wrong["top1"], wrong["macro_f1"], wrong["ece"]) == (0.0, 0.0, 1.0)
     assert wrong["nll"] == pytest.approx(2e38)
 
@@ -245,7 +251,7 @@ def test_top5_is_undefined_when_it_could_only_be_one(classes):
     }
 
 
-def test_predictions_without_scores_have_top1_and_macro_f1_only():
+def test_predictions_without_scores_have_what_counts_decisions_only():
     scorer = ClassificationScorer(problem_of(10))
     labels = np.array([1, 2, 3])
 
@@ -258,6 +264,8 @@ def test_predictions_without_scores_have_top1_and_macro_f1_only():
         "top5": None,
         "nll": None,
         "ece": None,
+        "balanced_accuracy": pytest.approx(2 / 3),
+        "weighted_f1": pytest.approx(2 / 3),
     }
     assert scorer.undefined(table) == {"top5": reason, "nll": reason, "ece": reason}
 
@@ -289,5 +297,86 @@ def test_the_confusion_matrix_counts_labels_by_row():
 def test_the_primary_metric_and_its_order_are_fixed():
     scorer = ClassificationScorer(problem_of(10))
 
-    assert [metric.name for metric in scorer.metrics] == ["top1", "top5", "macro_f1", "nll", "ece"]
+    assert [metric.name for metric in scorer.metrics] == list(NAMES)
+    assert [metric.name for metric in FirstScorer(problem_of(10)).metrics] == list(NAMES[:5])
     assert scorer.primary().name == "top1"
+
+
+def given(probabilities: np.ndarray, labels: np.ndarray, scorer: type[ClassificationScorer] = ClassificationScorer):
+    """Return the metrics of probabilities that are given as such."""
+    one = scorer(problem_of(probabilities.shape[1]))
+    columns = {"probabilities": probabilities.astype(np.float32)}
+    return one.summarise(one.rows(columns, {"label": labels}, np.arange(len(labels))))
+
+
+def edges(confidences: list[float]) -> tuple[np.ndarray, np.ndarray]:
+    """Return 60 rows of these highest probabilities in turn, every second one right."""
+    labels = np.repeat(np.arange(3), 20)
+    rows = np.zeros((60, 3))
+    for k, label in enumerate(labels):
+        best = confidences[k % len(confidences)]
+        rows[k] = (1 - best) / 2
+        rows[k, label if k % 2 == 0 else (label + 1) % 3] = best
+    return rows, labels
+
+
+def test_round_probabilities_fall_into_the_bins_that_begin_with_them():
+    probabilities, labels = edges([0.6, 0.59, 0.8, 0.79])
+
+    assert given(probabilities, labels)["ece"] == pytest.approx(0.495, abs=1e-6)  # torchmetrics 1.9.0 as well
+    assert given(probabilities, labels, FirstScorer)["ece"] == pytest.approx(0.295, abs=1e-6)  # as it was published
+
+
+@pytest.mark.parametrize("k", range(6, 15))
+def test_the_probability_k_of_15_is_apart_from_one_a_little_less(k):
+    probabilities, labels = edges([k / 15, k / 15 - 0.001])
+
+    found = given(probabilities, labels)
+
+    assert found["ece"] == pytest.approx((1 - k / 15 + k / 15 - 0.001) / 2, abs=1e-6)
+
+
+def test_certainty_belongs_to_the_last_bin():
+    labels = np.repeat(np.arange(3), 20)
+    rows = np.full((60, 3), 0.025)
+    rows[np.arange(60), labels] = 0.95
+    for k in range(0, 60, 2):
+        rows[k] = 0
+        rows[k, labels[k] if (k // 2) % 2 == 0 else (labels[k] + 1) % 3] = 1
+
+    assert given(rows, labels)["ece"] == pytest.approx(0.225, abs=1e-6)  # Guo et al. 2017, 15 bins, the last closed
+    assert given(rows, labels, FirstScorer)["ece"] == pytest.approx(0.275, abs=1e-6)  # as it was published
+    logits = np.array([[1e3, 0, 0]] * 3 + [[3.5, 0, 0]], np.float32)  # softmax 1, and 0.943 in the same bin
+    assert summary(logits, np.array([1, 0, 0, 0]))["ece"] == pytest.approx((3 + 0.943) / 4 - 3 / 4, abs=1e-4)
+
+
+def test_a_probability_of_zero_costs_at_most_the_documented_floor():
+    rows = np.full((60, 3), 1 / 3)
+    rows[0] = [0, 0.5, 0.5]
+    labels = np.repeat(np.arange(3), 20)
+
+    found = given(rows, labels)["nll"]
+
+    assert found == pytest.approx((59 * np.log(3) + 87.3365) / 60, abs=1e-4)
+    assert "at most 87.34 a sample" in ClassificationScorer.metrics[3].summary
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_given_probabilities_score_as_scikit_learn_says(seed):
+    from sklearn.metrics import log_loss
+
+    scores, labels = random_case(500, 12, seed)
+    probabilities = np.exp(scores.astype(np.float64))
+    probabilities = (probabilities / probabilities.sum(axis=1, keepdims=True)).astype(np.float32)
+
+    found, by_logits = given(probabilities, labels), summary(scores, labels)
+
+    assert found["nll"] == pytest.approx(log_loss(labels, probabilities, labels=range(12)), abs=1e-6)
+    assert {name: found[name] for name in NAMES} == {name: pytest.approx(by_logits[name], abs=2e-6) for name in NAMES}
+
+
+def test_ties_of_probabilities_go_to_the_lower_class():
+    ranking = rank_probabilities(np.array([[0.25, 0.25, 0.5], [0.4, 0.2, 0.4]], np.float32), np.array([1, 2]))
+
+    assert ranking.prediction.tolist() == [2, 0]
+    assert ranking.rank.tolist() == [2, 1]

@@ -1,0 +1,79 @@
+"""What about predictions and labels is legal but surely not meant, found in a few passes over them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from mlcvbench.contract import Array, Notice, Predictions
+from mlcvbench_classification.class_order import shown
+from mlcvbench_classification.scoring import FIRST_PROTOCOL, PROTOCOL
+from mlcvbench_classification.values import likeness
+
+SUPERSEDED = (
+    f"protocol {FIRST_PROTOCOL} is kept for what was published under it: its ece gives a confidence of exactly 1 a bin "
+    f"of its own and takes probabilities through a logarithm, which moves round ones a bin down; use {PROTOCOL}."
+)
+
+
+def misread_scores(predictions: Predictions) -> list[Notice]:
+    """Say whether a model's `scores`, which are read as logits, look like probabilities."""
+    if "scores" not in predictions:
+        return []
+    like = likeness(predictions["scores"])
+    if not like.probable:
+        return []
+    text = (
+        f"all {like.rows} rows of scores lie in [0, 1] and sum to 1, as probabilities do, but scores are read as "
+        "logits: nll and ece take their softmax. Say values=probabilities, or return 'probabilities' instead."
+    )
+    return [Notice("scores-look-like-probabilities", text, like.rows)]
+
+
+def find_doubts(predictions: Predictions, labels: Array, classes: Sequence[str], protocol: str) -> list[Notice]:
+    """Return what is odd about predictions (checked) of samples with these labels (N,)."""
+    notices = [Notice("protocol-superseded", SUPERSEDED)] if protocol == FIRST_PROTOCOL else []
+    notices += _odd_labels(labels, classes)
+    if "labels" in predictions:
+        predicted = predictions["labels"]
+    else:
+        (scores,) = predictions.values()
+        notices += _odd_scores(scores)
+        predicted = scores.argmax(axis=1)
+    count = len(predicted)
+    if count > 1 and (predicted == predicted[0]).all() and (labels != labels[0]).any():
+        text = f"all {count} samples were predicted to be {classes[int(predicted[0])]!r}, whatever they show."
+        notices.append(Notice("one-class-predicted", text, count))
+    return notices
+
+
+def _odd_labels(labels: Array, classes: Sequence[str]) -> list[Notice]:
+    if len(labels) < 2:
+        return []
+    counts = np.bincount(labels, minlength=len(classes))
+    if np.count_nonzero(counts) == 1:
+        text = f"all {len(labels)} samples have the label {classes[int(labels[0])]!r}, so most metrics say little."
+        return [Notice("labels-all-one-class", text, len(labels))]
+    missing = [classes[label] for label in np.flatnonzero(counts == 0).tolist()]
+    if not missing:
+        return []
+    text = f"{len(missing)} of {len(classes)} classes have no sample in the test set: {shown(missing)}."
+    return [Notice("classes-without-samples", text, len(missing))]
+
+
+def _odd_scores(scores: Array) -> list[Notice]:
+    """Say whether scores (N, C) take one value, or two: then they order hardly anything."""
+    if len(scores) < 2 or scores.shape[1] < 2:
+        return []
+    low, high = scores.min(), scores.max()
+    if low == high:
+        text = f"all scores are {low:g}, so at ties the first class is predicted everywhere."
+        return [Notice("scores-all-equal", text, len(scores))]
+    if ((scores == low) | (scores == high)).all():
+        text = (
+            f"scores take two values only, {low:g} and {high:g}: top5, nll and ece rest on no order of the other "
+            "classes. Give the scores before they were decided, or labels."
+        )
+        return [Notice("scores-of-two-values", text, len(scores))]
+    return []

@@ -1,0 +1,36 @@
+"""What a file of predictions is asked for, and what it holds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from mlcvbench.contract import Array, Notice
+
+
+class Wanted(NamedTuple):
+    """What a file must fit: the classes, how many samples the split has and `limit=` left out, and how it is read."""
+
+    classes: tuple[str, ...]
+    samples: int
+    beyond: int
+    settings: Mapping[str, Any]
+
+    @property
+    def most(self) -> int:
+        """The most rows that a file may have."""
+        return self.samples + self.beyond
+
+
+class Given(NamedTuple):
+    """What a file holds: a column `scores` or `probabilities` float32 (M, C), or `labels` int64 (M,).
+
+    Columns and labels are those of the data set already. `ids` name the rows, None when they are in the order of the
+    split; `places` say where each row stands; `notices` what had to be assumed.
+    """
+
+    field: str
+    values: Array
+    ids: Sequence[str] | None = None
+    places: Sequence[str] = ()
+    notices: tuple[Notice, ...] = ()
