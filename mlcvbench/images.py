@@ -95,9 +95,8 @@ def _opened(path: Path) -> Iterator[Image.Image]:
     except FileNotFoundError:
         raise DataError(f"{path}: no such image.") from None
     except Exception as error:  # noqa: BLE001 - decoders raise whatever they like on damaged files
-        raise DataError(
-            f"{path}: cannot be decoded as {', '.join(IMAGE_FORMATS)} ({type(error).__name__}: {_first_line(error)})."
-        ) from None
+        said = f"{type(error).__name__}: {_first_line(error)}".replace(f" {str(path)!r}", "")
+        raise DataError(f"{path}: cannot be decoded as {', '.join(IMAGE_FORMATS)} ({said}).") from None
 
 
 def _to_bytes(path: Path, image: Image.Image, color: Color) -> NDArray[np.uint8]:

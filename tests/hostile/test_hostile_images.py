@@ -182,7 +182,10 @@ def test_files_of_other_kinds_under_an_image_name_are_refused(tmp_path, name, da
     path = tmp_path / name
     path.write_bytes(data)
 
-    assert refusal(path).startswith("cannot be decoded as PNG, JPEG, BMP, GIF, TIFF, WEBP, PPM (UnidentifiedImageError")
+    assert refusal(path) == (
+        "cannot be decoded as PNG, JPEG, BMP, GIF, TIFF, WEBP, PPM "
+        "(UnidentifiedImageError: cannot identify image file)."
+    )
 
 
 @pytest.mark.parametrize(("width", "height"), [(100_000, 100_000), (9_000, 9_000), (2**31 - 1, 1)])
