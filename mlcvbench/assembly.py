@@ -74,7 +74,7 @@ def load_data(config: RunConfig) -> LoadedData:
     if config.limit is None or config.limit >= len(test):
         return data
     first = test.take(np.arange(config.limit))
-    first.beyond = test.ids[config.limit :]
+    first.beyond, first.unread = test.ids[config.limit :], test.unread
     return replace(data, splits={**data.splits, "test": first}, whole=data.fingerprint())
 
 

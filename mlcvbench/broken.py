@@ -61,6 +61,7 @@ def without_broken(data: LoadedData) -> LoadedData:
             )
         if places:
             splits[name] = split.take(np.setdiff1d(np.arange(len(split)), places))
+            splits[name].unread = split.ids[places]
     first = broken[0]
     notice = Notice(
         "broken-samples-left-out",

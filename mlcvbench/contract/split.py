@@ -19,13 +19,15 @@ class Split(ABC):
     """An ordered set of samples with targets.
 
     `ids`: unicode array (N,), unique. `groups`: array (N,), the bootstrap unit of each sample (default the id).
-    `beyond`: ids of the samples after the last one that `limit=` left out: predictions of them are no mistake.
+    Predictions of samples that are left out are no mistake: `beyond` are the ids after the last one that `limit=` cut
+    off, `unread` those of files that cannot be read and were to be skipped.
     """
 
     name: str
     ids: Array
     groups: Array
     beyond: Array = np.array([], dtype=np.str_)
+    unread: Array = np.array([], dtype=np.str_)
 
     def __len__(self) -> int:
         return len(self.ids)

@@ -29,13 +29,14 @@ def read_predictions(path: Path, split: Split, problem: Problem, settings: Mappi
 
     `settings`: `values` says that scores are `logits` or `probabilities` (module `values` has the rule when nobody
     does); `classes` and `class_file` the order of the classes (module `class_order`). OverrideError for one without
-    effect. Predictions of the samples that `limit=` left out are passed over.
+    effect. Predictions of samples that `limit=` or `data.skip=` left out are passed over.
     """
     if path.suffix.lower() not in READERS:
         got = path.suffix or "no ending"
         hint = "; unpack it" if path.suffix.lower() in PACKED else ""
         raise DataError(f"{path}: wanted a .npz or .csv file of class scores or labels, got {got}{hint}.")
-    given = READERS[path.suffix.lower()](path, Wanted(tuple(problem.classes), len(split), len(split.beyond), settings))
+    wanted = Wanted(tuple(problem.classes), len(split), len(split.beyond), len(split.unread), settings)
+    given = READERS[path.suffix.lower()](path, wanted)
     values = given.values[_alignment(path, given, split)]
     field, source, doubts = _read_as(path, given.field, values, settings.get("values"))
     try:
@@ -87,10 +88,10 @@ def _alignment(path: Path, given: Given, split: Split) -> Array:
         return np.arange(count)
     rows: dict[str, int] = {}
     known = {str(name): place for place, name in enumerate(split.ids)}
-    beyond = set(map(str, split.beyond))
+    left_out = {*map(str, split.beyond), *map(str, split.unread)}
     seen: set[str] = set()
     for row, name in enumerate(given.ids):
-        if name not in known and name not in beyond:
+        if name not in known and name not in left_out:
             near = did_you_mean(name, known) if count <= 20_000 else ""
             raise DataError(f"{path}, {given.places[row]}: unknown id {name[:100]!r}.{near}")
         if name in seen:

@@ -9,17 +9,26 @@ from mlcvbench.contract import Array, Notice
 
 
 class Wanted(NamedTuple):
-    """What a file must fit: the classes, how many samples the split has and `limit=` left out, and how it is read."""
+    """What a file must fit: the classes, the samples of the split and those left out, and how it is read.
+
+    `beyond` samples lie after the last one, `unread` ones anywhere.
+    """
 
     classes: tuple[str, ...]
     samples: int
     beyond: int
+    unread: int
     settings: Mapping[str, Any]
 
     @property
-    def most(self) -> int:
-        """The most rows that a file may have."""
+    def in_order(self) -> int:
+        """The most rows that a file in the order of the split may have."""
         return self.samples + self.beyond
+
+    @property
+    def most(self) -> int:
+        """The most rows that a file may have whose rows are named."""
+        return self.in_order + self.unread
 
 
 class Given(NamedTuple):

@@ -46,7 +46,7 @@ def read_npz(path: Path, wanted: Wanted) -> Given:
 def _rows(path: Path, file: NpzReader, field: str, wanted: Wanted) -> tuple[list[str] | None, int]:
     """Return the ids of the rows, None when there are none, and how many rows the file must have."""
     if "ids" not in file.headers:
-        return None, wanted.most if file.headers[field].shape[:1] == (wanted.most,) else wanted.samples
+        return None, wanted.in_order if file.headers[field].shape[:1] == (wanted.in_order,) else wanted.samples
     shape = file.headers["ids"].shape
     rows = shape[0] if len(shape) == 1 and shape[0] <= wanted.most else wanted.samples
     _check_header(path, file, "ids", (rows,), "USiu")

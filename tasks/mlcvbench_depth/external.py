@@ -11,7 +11,6 @@ import numpy as np
 
 from mlcvbench.columns import LazyColumn
 from mlcvbench.contract import Array, External, Problem, Split
-from mlcvbench.contract.split import SubSplit
 from mlcvbench.errors import DataError, PredictionError
 from mlcvbench.file_sets import files_by_id
 from mlcvbench.missing_files import missing_files
@@ -39,8 +38,9 @@ def read_predictions(path: Path, split: Split, problem: Problem, settings: Mappi
     files, ids = files_by_id(path, SUFFIXES), split.ids.tolist()
     if any(name not in files for name in ids):
         raise missing_files(path, ids, files, wanted, LOSSY)
-    strange = next((name for name in files if name not in set(ids)), None)
-    if strange is not None and not isinstance(split, SubSplit):
+    known = {*ids, *split.beyond.tolist(), *split.unread.tolist()}
+    strange = next((name for name in files if name not in known), None)
+    if strange is not None:
         raise DataError(f"{files[strange]}: is a prediction of no sample in split {split.name!r}.")
     field = field_of(problem.extra)
     unit = _Unit(

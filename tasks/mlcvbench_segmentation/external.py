@@ -30,17 +30,10 @@ def read_predictions(path: Path, split: Split, problem: Problem, settings: Mappi
     files, ids = files_by_id(path, LABEL_SUFFIXES) or files_by_id(path, ARRAY_SUFFIXES), split.ids.tolist()
     if any(name not in files for name in ids):
         raise missing_files(path, ids, files, wanted, LOSSY)
-    strange = sorted(set(files) - set(ids))
-    if strange and not _is_part(split):
+    strange = sorted(set(files) - {*ids, *split.beyond.tolist(), *split.unread.tolist()})
+    if strange:
         raise DataError(f"{files[strange[0]]}: is a prediction of no sample in split {split.name!r}.")
     coding = prediction_coding(problem, settings)
     maps: Any = file_column([files[name] for name in ids], lambda file: coding.decode(file, ignored=False))
     kind = "label images" if files[ids[0]].suffix.lower() in LABEL_SUFFIXES else "arrays of labels"
     return External({"label_map": maps}, f"folder of {kind}")
-
-
-def _is_part(split: Split) -> bool:
-    """Say whether the split was cut by `limit=`, so that predictions of other samples are no mistake."""
-    from mlcvbench.contract.split import SubSplit
-
-    return isinstance(split, SubSplit)

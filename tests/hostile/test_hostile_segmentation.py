@@ -61,6 +61,21 @@ def test_a_prediction_of_no_sample_is_named(case):
     assert message(score) == f"{root / 'out/9.png'}: is a prediction of no sample in split 'test'."
 
 
+def test_a_prediction_of_no_sample_is_named_under_a_limit_too(tmp_path):
+    labels = label_maps()
+    root = write_label_folder(tmp_path / "set", labels)
+    write_predictions(tmp_path / "out", [*labels, labels[0]])
+    data = load_label_folder({"root": str(root)}, 0)
+    part = data.splits["test"].take([0])
+    part.beyond, part.unread = np.array(["1"]), np.array(["2"])
+
+    assert message(lambda: SegmentationTask().read_external(tmp_path / "out", part, data.problem, {})) == (
+        f"{tmp_path / 'out/3.png'}: is a prediction of no sample in split 'test'."
+    )
+    (tmp_path / "out/3.png").unlink()
+    assert len(SegmentationTask().read_external(tmp_path / "out", part, data.problem, {}).predictions["label_map"]) == 1
+
+
 def test_a_prediction_of_wrong_size_is_named(case):
     root, score = case
     write_png(root / "out/1.png", np.zeros((2, 3), np.uint8))

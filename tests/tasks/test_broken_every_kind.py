@@ -154,6 +154,7 @@ def test_broken_samples_are_left_out_on_request_counted_and_noticed(case: Case):
 
     test = data.splits["test"]
     assert not set(case.ids) & set(map(str, test.ids))
+    assert sorted(map(str, test.unread)) == sorted(case.ids)
     assert find_broken(data) == []
     (notice,) = data.notices
     total = sum(map(len, data.splits.values())) + len(case.ids)

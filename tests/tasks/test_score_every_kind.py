@@ -147,3 +147,13 @@ def test_predictions_from_elsewhere_become_a_record(tmp_path, case: Callable[[Pa
     given = dict(word.removeprefix("data.").split("=", 1) for word in wanted.words if word.startswith("data."))
     given = given or {"root": str(tmp_path / "set")}
     assert recompute(stored, folder, given).differences == ()
+
+
+@pytest.mark.parametrize(
+    ("case", "limit"),
+    [(classification, 3), (detection, 1), (segmentation, 2), (verification, 6), (stereo, 2), (monocular, 1)],
+)
+def test_the_first_samples_are_scored_out_of_predictions_for_all(tmp_path, case: Callable[[Path], Case], limit: int):
+    record = scored([*case(tmp_path).words, f"limit={limit}"], tmp_path / "runs")
+
+    assert (record["status"], record["partial"], record["dataset"]["n"]) == ("ok", True, limit)

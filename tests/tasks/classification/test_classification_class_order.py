@@ -195,6 +195,9 @@ def test_predictions_beyond_the_limit_are_no_mistake(tmp_path):
     np.savez(tmp_path / "all.npz", labels=np.array(["cat", "dog", "cow", "cow"]))
     np.savez(tmp_path / "few.npz", labels=np.array(["cat", "dog"]))
 
+    skipped = whole.take([0, 1])
+    skipped.unread = whole.ids[2:]
+    assert named(TASK.read_external(tmp_path / "p.csv", skipped, problem_of(WORDS), {}), WORDS) == ["cat", "dog"]
     for name in ("p.csv", "all.npz", "few.npz"):
         external = TASK.read_external(tmp_path / name, first, problem_of(WORDS), {})
         assert named(external, WORDS) == ["cat", "dog"]
