@@ -11,7 +11,7 @@ import numpy as np
 
 from mlcvbench.broken import without_broken
 from mlcvbench.config import RunConfig
-from mlcvbench.contract import Device, JoinedSplit, LoadedData, Model, Problem, Scorer, Split, Task
+from mlcvbench.contract import Device, JoinedSplit, LoadedData, Model, Problem, Scorer, Split, Task, TorchModel
 from mlcvbench.contract.scoring import iter_names
 from mlcvbench.errors import DataError, PluginError, RequestError, UnknownNameError
 from mlcvbench.registry import get_registry
@@ -144,11 +144,26 @@ def resolve_device(name: str) -> str:
 
 
 def build_model(config: RunConfig, problem: Problem, weights: Path | None = None) -> Model:
-    """Return the run's model on its device, with the state in the folder `weights` when given."""
+    """Return the run's model on its device, with the state that `weights` names when given; see `load_state`."""
     model = construct(model_spec(config), config.model_params, problem, device_of(config))
     if weights is not None:
-        model.load(weights)
+        load_state(model, weights, config.model)
     return model
+
+
+def load_state(model: Model, given: Path, name: str) -> None:
+    """Load what `weights=` names: the folder of a fitted state, or, for a network, one file of weights, whatever it is
+    called.
+
+    The one place that says so: runs, the processes that measure them and pictures of them load here. RequestError when
+    a model that is no network, whose state may be several files, is given one of them.
+    """
+    if given.is_file() and not isinstance(model, TorchModel):
+        raise RequestError(
+            f"weights={given.name}: wanted a folder, for the state of model {name!r} may be several files; "
+            "a single file is for networks."
+        )
+    model.load(given)
 
 
 def construct(spec: ModelSpec, params: Mapping[str, Any], problem: Problem, device: Device) -> Model:

@@ -13,7 +13,7 @@ import psutil
 
 from mlcvbench import assembly, cache
 from mlcvbench.config import RunConfig
-from mlcvbench.contract import FitContext, FitReport, LoadedData, Model, TorchModel
+from mlcvbench.contract import FitContext, FitReport, LoadedData, Model
 from mlcvbench.errors import DataError
 from mlcvbench.records.schema import FitInfo, WeightsInfo
 from mlcvbench.run_key import compute_fit_key, weights_hash
@@ -25,7 +25,7 @@ STATE_FOLDER = "state"
 
 @dataclass(frozen=True, slots=True)
 class Fitted:
-    """A model ready to predict. `weights`: the folder of its saved state, None for a live model."""
+    """A model ready to predict. `weights`: the folder or file of its saved state, None for a live model."""
 
     model: Model
     ragged: bool
@@ -65,8 +65,7 @@ def obtain_model(config: RunConfig, data: LoadedData, report: Progress, live: Mo
 def _from_file(config: RunConfig, data: LoadedData, ragged: bool) -> Fitted:
     given = Path(str(config.weights))
     digest = weights_hash(str(given))
-    model = assembly.build_model(config, data.problem)
-    model.load(given if given.is_dir() or isinstance(model, TorchModel) else given.parent)
+    model = assembly.build_model(config, data.problem, given)
     return Fitted(
         model, ragged=ragged, info=FitInfo(), weights=given, weights_info=WeightsInfo(source="file", sha256=digest)
     )

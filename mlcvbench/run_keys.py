@@ -47,7 +47,10 @@ RUN_KEYS: dict[str, RunKey] = {
             ),
             "precision",
         ),
-        RunKey(Param("weights", "path", None, "folder of fitted weights to use instead of fitting"), "weights"),
+        RunKey(
+            Param("weights", "path", None, "fitted weights to use instead of fitting: a folder, or a network's file"),
+            "weights",
+        ),
         RunKey(Param("limit", "int", None, "score only the first N samples (marked partial)", low=1), "limit"),
         RunKey(Param("batch", "int", 64, "samples a batch while predicting", low=1, high=65536), "batch_size"),
         RunKey(Param("shards", "int", 1, "parts the test split is predicted in", low=1, high=4096), "shards", False),

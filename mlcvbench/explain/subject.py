@@ -9,7 +9,7 @@ from typing import Any
 
 from mlcvbench import assembly, cache
 from mlcvbench.config import RunConfig
-from mlcvbench.contract import LoadedData, Model, Split, TorchModel
+from mlcvbench.contract import LoadedData, Model, Split
 from mlcvbench.errors import RecordError, RequestError, UnknownNameError
 from mlcvbench.fitting import STATE_FOLDER
 from mlcvbench.records.schema import Record
@@ -51,9 +51,7 @@ def open_subject(record: Record, paths: Mapping[str, Any], weights: Path | None 
         raise RecordError(f"{state.name}: these are not the weights of run {record.run_id!r} (their sha256 differs).")
     # a search may have chosen other settings than the request's: the record's model has those that were fitted
     config = replace(config, device="cpu", precision="float32", model_params=dict(record.model.params))
-    model = assembly.build_model(config, data.problem)
-    model.load(state if state.is_dir() or isinstance(model, TorchModel) else state.parent)
-    return Subject(record, data, model)
+    return Subject(record, data, assembly.build_model(config, data.problem, state))
 
 
 def _refuse(record: Record, config: RunConfig) -> None:

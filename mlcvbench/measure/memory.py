@@ -13,7 +13,7 @@ PROBE_SECONDS = 600.0
 
 
 def measure(config: RunConfig, weights: Path | None, *, seconds: float = PROBE_SECONDS) -> MemoryInfo:
-    """Return the memory of predicting a few batches; `weights` is the folder of the fitted state.
+    """Return the memory of predicting a few batches; `weights` names the fitted state, a folder or a file.
 
     `host_peak` is the highest resident size over the baseline, taken when data and model were loaded: as seen from
     outside, or by the kernel's mark since then where that is higher (a peak can be shorter than our sampling).

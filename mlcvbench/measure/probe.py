@@ -56,10 +56,7 @@ def _rebuild(config: RunConfig, weights: str | None) -> tuple[Model, Split, int]
     from mlcvbench import assembly
 
     data = assembly.load_data(config)
-    state = None if weights is None else Path(weights)
-    if state is not None and not state.is_dir():
-        state = state.parent
-    model = assembly.build_model(config, data.problem, state)
+    model = assembly.build_model(config, data.problem, None if weights is None else Path(weights))
     split = data.splits["test"]
     ragged_one = split.ragged and not assembly.model_spec(config).ragged
     return model, split, 1 if ragged_one else config.batch_size

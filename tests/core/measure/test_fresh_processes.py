@@ -6,14 +6,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
-from mlcvbench import assembly, measure
+from mlcvbench import assembly, measure, runner
 from mlcvbench.config import RunConfig
 from mlcvbench.contract import FitContext
-from mlcvbench.measure import memory, publish
+from mlcvbench.contract.torch_model import read_weights
+from mlcvbench.errors import RequestError
+from mlcvbench.fitting import obtain_model
+from mlcvbench.measure import memory, probe, publish
 from mlcvbench.measure.isolated import Probe, ProbeFailedError
 from mlcvbench.measure.timing import Profile
 from mlcvbench.overrides import plan
+from mlcvbench.records.durable import sha256_of
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +46,64 @@ def test_memory_is_measured_from_outside_over_a_baseline_after_loading(config: R
     assert info.host_high_water >= info.host_baseline
     assert info.sampled_every == 0.01
     assert info.device_peak_allocated is None
+
+
+@pytest.fixture(scope="module")
+def two_files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Return the weights of three networks in one folder: `mine` of 8 units, `other` of 8, `weights` of 16."""
+    folder = tmp_path_factory.mktemp("networks")
+    paths = {}
+    for seed, (name, width) in enumerate((("mine", 8), ("other", 8), ("weights", 16))):
+        torch.manual_seed(seed)
+        config = plan(["task=digits", "model=mlp", f"model.hidden=[{width}]"]).configs[0]
+        model = assembly.build_model(config, assembly.load_data(config).problem)
+        model.save(folder)
+        paths[name] = (folder / "weights.safetensors").rename(folder / f"{name}.safetensors")
+    return paths
+
+
+def of_file(path: Path, *words: str) -> RunConfig:
+    return plan(["task=digits", "model=mlp", "model.hidden=[8]", f"weights={path}", "limit=50", *words]).configs[0]
+
+
+@pytest.mark.parametrize("name", ["mine", "other"])
+def test_every_process_of_a_run_loads_the_file_that_weights_names(two_files: dict[str, Path], name: str) -> None:
+    config = of_file(two_files[name])
+    wanted = read_weights(two_files[name])
+
+    fitted = obtain_model(config, assembly.load_data(config), lambda *_: None, None)
+    rebuilt, _, _ = probe._rebuild(config, str(fitted.weights))
+
+    for model in (fitted.model, rebuilt):
+        found = model.module.state_dict()
+        assert all(torch.equal(found[key], wanted[key]) for key in wanted)
+
+
+def test_a_run_with_a_file_of_weights_beside_others_is_measured(two_files: dict[str, Path], tmp_path: Path) -> None:
+    record = runner.execute(of_file(two_files["mine"], "intervals=off"), tmp_path)
+
+    assert record.error is None
+    assert (record.memory.reason, record.memory.host_peak is None) == (None, False)
+    assert record.model.weights.sha256 == sha256_of(two_files["mine"])
+
+
+@pytest.mark.slow
+def test_published_times_are_taken_with_the_file_too(two_files: dict[str, Path]) -> None:
+    times = publish.time_fresh_process(of_file(two_files["mine"]), two_files["mine"], Profile(20, 0.05))
+
+    assert set(times.samples) >= {"forward"}
+
+
+def test_a_file_is_refused_for_a_model_that_is_no_network(weights: Path, config: RunConfig) -> None:
+    (file,) = weights.iterdir()
+
+    with pytest.raises(RequestError) as caught:
+        assembly.build_model(config, assembly.load_data(config).problem, file)
+
+    assert str(caught.value) == (
+        f"weights={file.name}: wanted a folder, for the state of model 'majority' may be several files; "
+        "a single file is for networks."
+    )
 
 
 def test_a_probe_that_fails_leaves_a_reason_and_no_numbers(config: RunConfig, tmp_path: Path) -> None:
