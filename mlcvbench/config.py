@@ -18,7 +18,10 @@ def usable_cores() -> int:
 
 @dataclass(frozen=True, slots=True)
 class Definition:
-    """A benchmark: what is asked, on which data, scored how. `file`: base name of a YAML file of one's own."""
+    """A benchmark: what is asked, on which data, scored how. `file`: base name of a YAML file of one's own.
+
+    `sha256`: what that file held, for whoever has another of its name.
+    """
 
     name: str
     kind: str
@@ -32,6 +35,7 @@ class Definition:
     title: str = ""
     version: int = 1
     file: str | None = None
+    sha256: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

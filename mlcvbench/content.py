@@ -19,7 +19,7 @@ SETTLED_SECONDS = 2.0
 """How long ago a file must have changed for its times to tell it from a later change: clocks of disks are coarse."""
 LARGE_BYTES = 32 * 2**20
 """From this size on a digest is kept in the cache."""
-_remembered: dict[str, tuple[str, str]] = {}
+_remembered: dict[str, str] = {}
 
 
 def content_hash(path: str | Path) -> str:
@@ -69,13 +69,13 @@ def _digest(place: str, files: list[tuple[str, Path, os.stat_result]]) -> str:
         parts = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
         signature.update(f"\n{name}\0{parts}".encode("utf-8", "surrogateescape"))
     known = signature.hexdigest()
-    if _remembered.get(place, ("", ""))[0] == known:
-        return _remembered[place][1]
+    if known in _remembered:
+        return _remembered[known]
     large = sum(status.st_size for _, _, status in files) >= LARGE_BYTES
     found = (_cached(known) if large else None) or _read(files)
     newest = max((max(status.st_mtime, status.st_ctime) for _, _, status in files), default=0.0)
     if time.time() - newest > SETTLED_SECONDS:
-        _remembered[place] = (known, found)
+        _remembered[known] = found
         if large:
             _cache(known, found)
     return found

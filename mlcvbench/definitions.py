@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlcvbench.config import Definition
+from mlcvbench.content import content_hash
 from mlcvbench.definition_files import SUFFIXES, definition_files, definition_names
 from mlcvbench.errors import (
     DefinitionError,
@@ -78,7 +79,7 @@ def _own_definition(path: Path, registry: Registry) -> Definition:
     twin = definition_files(registry).get(definition.kind, {}).get(definition.name)
     if twin is not None and twin.read_bytes() != path.read_bytes():
         raise DefinitionError(f"{path}: the name {definition.name!r} is an installed definition's; give yours another.")
-    return definition if twin is not None else replace(definition, file=path.name)
+    return definition if twin is not None else replace(definition, file=path.name, sha256=content_hash(path))
 
 
 def read_definition(path: Path, registry: Registry, *, installed: bool = True, checked: bool = False) -> Definition:

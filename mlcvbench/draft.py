@@ -23,6 +23,7 @@ from mlcvbench.fitting import Fitted
 from mlcvbench.named_files import labelled
 from mlcvbench.records.durable import message_of, sha256_of
 from mlcvbench.records.schema import (
+    PREDICTIONS,
     DatasetInfo,
     EnvironmentInfo,
     ErrorInfo,
@@ -93,7 +94,8 @@ class Draft:
 
         self.notice(data.notices)
         test = data.splits["test"]
-        self.fingerprint = data.fingerprint()
+        seen = self.outsider is None or self.outsider.plugin != PREDICTIONS
+        self.fingerprint = data.fingerprint(shown=seen)
         entry = get_registry().dataset(self.config.definition.dataset, self.config.definition.kind)
         environment = describe(assembly.device_of(self.config))
         self.parts |= {

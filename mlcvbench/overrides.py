@@ -94,8 +94,15 @@ def plan(
     params = known.task(definition.kind).spec.reading if reads else ()
     reading = take_reading(pairs, params)
     request = Request(known, definition, models, pairs, search, reads)
-    configs = [replace(config, reading=reading) for config in request.configs()]
+    configs = [replace(_settled(config), reading=reading) for config in request.configs()]
     return Plan(configs, Path(out).expanduser(), definition)
+
+
+def _settled(config: RunConfig) -> RunConfig:
+    """Return a run that says where it computes: `device=auto` means another run where there is a GPU."""
+    from mlcvbench.assembly import resolve_device
+
+    return replace(config, device=resolve_device("auto")) if config.device == "auto" else config
 
 
 def _definition(task: str | None, data: str | None, registry: Registry) -> Definition:

@@ -16,8 +16,9 @@ ALWAYS = ("seed", "threads")
 """Keys a command always states: they differ between people and machines."""
 PATH = "PATH"
 """What stands for a path outside the data."""
-UNSTATED = ("weights", "timeout", "memory")
-"""Keys that are paths, or that bound a run without changing its result."""
+PATHS = ("weights",)
+UNSTATED = (*PATHS, "timeout", "memory")
+"""Keys that are paths, or that bound a run without changing its result; they bound the candidates of a search too."""
 
 
 def command_of(config: RunConfig) -> str:
@@ -26,7 +27,7 @@ def command_of(config: RunConfig) -> str:
     words = ["mlcvbench", "run", *task_words(config), f"model={config.model}"]
     words += [f"{key}={text(value)}" for key, value in sorted(given_settings(config).items())]
     words += [] if config.search is None else _search_words(config.search)
-    words += _run_settings(config, UNSTATED, ALWAYS)
+    words += _run_settings(config, UNSTATED if config.search is None else PATHS, ALWAYS)
     if config.weights:
         words.append(f"weights={config.weights}")
     return " ".join(shlex.quote(word) for word in words)

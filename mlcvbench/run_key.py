@@ -17,8 +17,10 @@ from mlcvbench.named_files import label, labelled, rename_paths
 
 LIBRARIES = ("numpy", "scikit-learn", "torch")
 SHARED_SOURCES = ("mlcvbench_training",)
-TIMING = ("time", "seconds", "memory_mb", "given", "intervals", "strict")
-DISPLAY = ("title", "summary", "models", "metrics", "file")
+LIMITS = ("seconds", "memory_mb")
+"""Bounds of a run. A candidate of a search may be lost to them, so there they decide what is chosen."""
+TIMING = ("time", "given", "intervals", "strict")
+DISPLAY = ("title", "summary", "models", "metrics", "file", "sha256")
 
 
 def run_key(config: RunConfig) -> str:
@@ -83,8 +85,9 @@ def _identity(config: RunConfig, fingerprint: str) -> dict[str, Any]:
     paths = {param.name for param in dataset.params if param.type == "path"}
     plain["data_params"] = {name: value for name, value in plain["data_params"].items() if name not in paths}
     definition["data"] = {name: value for name, value in definition["data"].items() if name not in paths}
+    idle = TIMING if config.search is not None else (*TIMING, *LIMITS)
     return {
-        "config": {name: value for name, value in plain.items() if name not in TIMING},
+        "config": {name: value for name, value in plain.items() if name not in idle},
         "definition": definition,
         "inner": [rename_paths(one.spec.params, one.params, kind, one.spec.name, label) for one in inner],
         "fingerprint": fingerprint,

@@ -8,7 +8,6 @@ cache as long as the search is not through, so that none is tried twice, nor aft
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping
@@ -101,9 +100,7 @@ class Journal:
 def journal_of(config: RunConfig, fingerprint: str, watch: Watch) -> Iterator[Journal]:
     """Yield the journal of a run's search, which goes when the search is through and stays when it is interrupted.
 
-    A search that is given more time or memory tries everything again that failed.
+    A search that is given more time or memory has another key, so it tries everything again that failed.
     """
-    limits = f"{config.seconds:g} {config.memory_mb}"
-    key = hashlib.sha256(f"{compute_run_key(config, fingerprint)} {limits}".encode()).hexdigest()
-    with cache.interruptible("searches", key) as folder:
+    with cache.interruptible("searches", compute_run_key(config, fingerprint)) as folder:
         yield Journal(folder, watch)

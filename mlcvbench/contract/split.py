@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -43,6 +44,14 @@ class Split(ABC):
     @abstractmethod
     def fingerprint(self) -> str:
         """Return a sha256 hex digest of ids, inputs and targets: equal data, equal digest."""
+
+    def content(self) -> str:
+        """Return a digest of what a model is shown and the fingerprint leaves out; "" when that says all.
+
+        It belongs to the key of a run but not to the identity of the data: predictions made here and elsewhere, where
+        the images may not be, stand on one board.
+        """
+        return ""
 
     @property
     def ragged(self) -> bool:
@@ -149,6 +158,9 @@ class SubSplit(Split):
     def targets(self) -> Targets:
         return {name: take(column, self.indices) for name, column in self.parent.targets().items()}
 
+    def content(self) -> str:
+        return self.parent.content()
+
     def fingerprint(self) -> str:
         digest = hashlib.sha256(self.parent.fingerprint().encode())
         digest.update(self.indices.astype("<i8").tobytes())
@@ -188,6 +200,9 @@ class JoinedSplit(Split):
         parts = [part.targets() for part in self._parts]
         return {name: join([targets[name] for targets in parts]) for name in parts[0]}
 
+    def content(self) -> str:
+        return "".join(part.content() for part in self._parts)
+
     def fingerprint(self) -> str:
         return hashlib.sha256("".join(part.fingerprint() for part in self._parts).encode()).hexdigest()
 
@@ -203,19 +218,32 @@ class LoadedData:
     version: str
     problem: Problem
     splits: Mapping[str, Split]
-    whole: str | None = None
-    """The fingerprint before a split was cut, kept so that a limited run still says which data it is part of."""
+    whole: LoadedData | None = None
+    """The data before a split was cut, kept so that a limited run still says which data it is part of."""
     notices: tuple[Notice, ...] = ()
 
-    def fingerprint(self) -> str:
-        """Return one digest over all splits as they were loaded."""
-        return self.whole or self.fingerprint_of(self.splits)
+    def fingerprint(self, *, shown: bool = True) -> str:
+        """Return one digest over the problem and all splits as they were loaded.
 
-    def fingerprint_of(self, names: Iterable[str]) -> str:
-        """Return one digest over the named splits that exist, in the order of their names."""
-        digest = hashlib.sha256()
+        `shown`: with what models are shown and the fingerprints of splits leave out; predictions made elsewhere do not
+        depend on it.
+        """
+        data = self.whole or self
+        return data.fingerprint_of(data.splits, shown=shown)
+
+    def fingerprint_of(self, names: Iterable[str], *, shown: bool = True) -> str:
+        """Return one digest over the problem and the named splits that exist, in the order of their names."""
+        problem = self.problem
+        plain = [
+            problem.kind,
+            problem.classes,
+            {kind: str(spec) for kind, spec in problem.inputs.items()},
+            problem.extra,
+        ]
+        digest = hashlib.sha256(json.dumps(plain, sort_keys=True, default=str).encode())
         for name in sorted(set(names) & set(self.splits)):
-            digest.update(f"{name}:{self.splits[name].fingerprint()};".encode())
+            split = self.splits[name]
+            digest.update(f"{name}:{split.fingerprint()}{split.content() if shown else ''};".encode())
         return digest.hexdigest()
 
 

@@ -53,6 +53,7 @@ def rows(record: Record) -> Iterator[Row]:
     dataset = record.dataset
     if dataset is not None:
         yield "run", "data", f"{dataset.name}/{dataset.split}, n = {dataset.n}, {dataset.fingerprint[:12]}"
+    yield from _file_rows(record)
     yield "run", "protocol", record.task.protocol_id
     if record.predictions:
         yield "run", "predictions", record.predictions
@@ -74,6 +75,21 @@ def rows(record: Record) -> Iterator[Row]:
         yield "checks", name, {True: "passed", False: "FAILED", None: "not made"}[check.passed] + f": {check.detail}"
     yield "machine", "class", record.env_class or "-"
     yield "command", "", record.command
+
+
+def _file_rows(record: Record) -> Iterator[Row]:
+    """Yield the files that decided the numbers, for the command has no place for what they held."""
+    from mlcvbench.scrubbing import short_digests
+
+    definition = record.config.get("definition") or {}
+    if definition.get("file") and definition.get("sha256"):
+        yield "run", "benchmark", f"{definition['file']}@{definition['sha256'][:12]}"
+    named = {f"model.{name}": value for name, value in record.model.params.items()}
+    named |= {f"fit.{name}": value for name, value in (record.config.get("fit") or {}).items()}
+    named |= {**(record.config.get("reading") or {}), "weights": record.config.get("weights")}
+    for key, value in named.items():
+        if isinstance(value, str) and (shown := short_digests(value)) != value:
+            yield "run", key, shown
 
 
 def _selection_rows(record: Record) -> Iterator[Row]:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from mlcvbench.content import file_hash
 from mlcvbench.contract import Array, Batch, Split, Targets
 from mlcvbench.contract.batch import take
 from mlcvbench.contract.split import SubSplit
@@ -87,6 +88,14 @@ class DetectionSplit(Split):
                     digest.update(little.tobytes())
             self._digest = digest.hexdigest()
         return self._digest
+
+    def content(self) -> str:
+        """Return the digest of the pictures; one that is missing is named by the run that wants to read it."""
+        if self._folder is None:
+            return ""
+        return file_hash(
+            [path for name in self.files if name and (path := self._folder / name).is_file()], self._folder
+        )
 
     def _taken(self, places: Array) -> Targets:
         return {name: take(column, places) for name, column in self._targets.items()}

@@ -20,6 +20,7 @@ from mlcvbench.settings import text
         ("model=small_cnn", "model.width=8", "fit.epochs=2", "fit.optimizer=sgd", "limit=50"),
         ("model=majority", "intervals=off", "shards=3", "batch=7", "data.seed=4"),
         ("model=knn", "data=mnist5k"),
+        ("model=knn", "model.k=1,3", "select=grid", "timeout=120", "memory=2000"),
     ],
 )
 def test_the_command_resolves_to_the_same_run(settings: tuple[str, ...]) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from support.runs import config_for
 
+from mlcvbench import assembly
 from mlcvbench.errors import RequestError
 from mlcvbench.run_key import (
     compute_fit_key,
@@ -47,6 +48,32 @@ def test_limits_and_wording_do_not_change_the_key(change: dict[str, object]) -> 
     config = config_for("model=knn")
 
     assert compute_run_key(config, DATA) == compute_run_key(replace(config, **change), DATA)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("change", [{"seconds": 5.0}, {"memory_mb": 100}])
+def test_limits_change_the_key_of_a_search_whose_candidates_they_bound(change: dict[str, object]) -> None:
+    config = config_for("model=knn", "model.k=1,3", "select=grid")
+
+    assert compute_run_key(config, DATA) != compute_run_key(replace(config, **change), DATA)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("available", [False, True])
+def test_an_automatic_device_is_settled_when_the_run_is_planned(
+    available: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: available)
+
+    assert config_for("device=auto").device == ("cuda" if available else "cpu")
+
+
+def test_a_data_set_that_asks_something_else_with_the_same_samples_is_other_data() -> None:
+    data = assembly.load_data(config_for())
+    renamed = replace(data.problem, classes=tuple(reversed(data.problem.classes)))
+
+    for other in (renamed, replace(data.problem, extra={"disparities": 64})):
+        changed = replace(data, problem=other)
+        assert changed.fingerprint() != data.fingerprint()
+        assert changed.fingerprint_of(("train",)) != data.fingerprint_of(("train",))
 
 
 def test_other_data_or_another_protocol_change_the_key() -> None:

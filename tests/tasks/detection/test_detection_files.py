@@ -169,10 +169,26 @@ class TestDataSets:
         )
 
         def fingerprint(**params: object) -> str:
-            return load_coco(params, 0).fingerprint()
+            return load_coco(params, 0).splits["test"].fingerprint()
 
         assert fingerprint(annotations=str(path)) == fingerprint(annotations=str(path), images=str(tmp_path / "images"))
         assert fingerprint(annotations=str(path)) != fingerprint(annotations=str(other))
+
+    def test_other_pictures_are_another_run_on_the_same_data(self, tmp_path):
+        folder = tmp_path / "images"
+        folder.mkdir()
+        path = self.write(tmp_path)
+        Image.new("RGB", (320, 240), "red").save(folder / "0.png")
+        data = load_coco({"annotations": str(path), "images": str(folder)}, 0)
+        part = data.splits["test"].take([0])
+
+        def digests() -> list[str]:
+            return [data.fingerprint(), data.fingerprint(shown=False), part.content(), part.fingerprint()]
+
+        before = digests()
+        Image.new("RGB", (320, 240), "blue").save(folder / "0.png")
+
+        assert [old == new for old, new in zip(before, digests(), strict=True)] == [False, True, False, True]
 
     def test_pictures_are_read_and_held_against_their_size(self, tmp_path):
         folder = tmp_path / "images"
