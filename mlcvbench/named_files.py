@@ -7,20 +7,23 @@ the data's fingerprint, which holds what was read of them; only predictions and 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from mlcvbench.config import RunConfig
 from mlcvbench.content import content_hash
-from mlcvbench.errors import DataError, UnknownNameError
+from mlcvbench.errors import DataError, OverrideError, RecordError, RequestError, UnknownNameError
 from mlcvbench.registry import get_registry
-from mlcvbench.settings import parse_setting, split_commas
+from mlcvbench.scrubbing import short_digests
+from mlcvbench.settings import absolute, parse_setting, split_commas
 from mlcvbench.specs import Param
 
 ABSENT = "absent"
 """What a default that names no file of this machine holds."""
 PLACES = ("model", "fit")
+_LABEL = re.compile(r".+@[0-9a-f]{64}")
 
 Rename = Callable[[str, str], str]
 """From the key of a setting, such as `model.base.file`, and the path it names to what is to stand there."""
@@ -74,6 +77,36 @@ def rename_paths(
         else value
         for name, value in values.items()
     }
+
+
+def with_files(config: RunConfig, given: Mapping[str, str], run: str) -> RunConfig:
+    """Return the configuration of the record `run` with paths in place of the labels among its model's settings.
+
+    `given`: the paths, by key such as `model.base.file`. RequestError names one that is missing, RecordError one that
+    holds something else than the run was made with.
+    """
+    found = set()
+
+    def path_of(key: str, value: str) -> str:
+        label = os.path.basename(value)  # noqa: PTH119 - it is text
+        if not _LABEL.fullmatch(label):
+            return value  # a record of before labels
+        if key not in given:
+            raise RequestError(
+                f"record {run!r} does not say where its files lie; give {key}=PATH ({short_digests(label)})."
+            )
+        found.add(key)
+        path = absolute(given[key])
+        if content_hash(path) != label.rpartition("@")[2]:
+            raise RecordError(f"{key}={given[key]}: holds something else than run {run!r} was made with.")
+        return path
+
+    params = declared(config.model, config.definition.kind, "model")
+    model_params = rename_paths(params, config.model_params, config.definition.kind, "model", path_of)
+    for key in given:
+        if key not in found:
+            raise OverrideError(f"key {key!r} has no effect: run {run!r} was made with no such file.")
+    return replace(config, model_params=model_params)
 
 
 def declared(model: str, kind: str, place: str) -> Sequence[Param]:

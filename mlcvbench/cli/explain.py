@@ -31,6 +31,7 @@ def explain(run: str, settings: tuple[str, ...]) -> None:
       out=DIR               folder to write; explain-RUN by default
       weights=PATH          weights of the run, when they are not in the cache
       data.NAME=PATH        paths of the data, which a record does not hold
+      model.NAME=PATH       files that the model's settings name, likewise
     """  # noqa: D301 - backslash-b is click's mark of lines that stay as they are
     from mlcvbench.cli.runs import open_run
     from mlcvbench.explain import explaining
@@ -39,7 +40,7 @@ def explain(run: str, settings: tuple[str, ...]) -> None:
 
     request = parse_request(settings)
     record, _ = open_run(run)
-    subject = open_subject(record, request.paths, request.weights)
+    subject = open_subject(record, request.paths, request.files, request.weights)
     classes = subject.data.problem.classes
     for written in explaining.explain(subject, request):
         sample = written.sample

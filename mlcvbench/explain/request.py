@@ -32,7 +32,10 @@ KEYS: dict[str, Param] = {
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One call of `explain`. None: the default, which depends on the run. `paths`: `data.*` settings."""
+    """One call of `explain`. None: the default, which depends on the run. `paths`: `data.*` settings.
+
+    `files`: `model.*` settings that are paths, under their whole keys.
+    """
 
     samples: tuple[str, ...]
     count: int
@@ -46,6 +49,7 @@ class Request:
     out: Path | None
     weights: Path | None
     paths: Mapping[str, str]
+    files: Mapping[str, str]
 
 
 def parse_request(words: Sequence[str]) -> Request:
@@ -54,6 +58,7 @@ def parse_request(words: Sequence[str]) -> Request:
 
     pairs = dict(parse_pairs(words))
     paths = {key.removeprefix("data."): pairs.pop(key) for key in list(pairs) if key.startswith("data.")}
+    files = {key: pairs.pop(key) for key in list(pairs) if key.startswith("model.")}
     for key in pairs:
         if key not in KEYS:
             raise OverrideError(f"unknown key {key!r}.{did_you_mean(key, KEYS)}")
@@ -78,6 +83,7 @@ def parse_request(words: Sequence[str]) -> Request:
         out=Path(values["out"]).expanduser() if values["out"] else None,
         weights=Path(weights) if weights else None,
         paths=paths,
+        files=files,
     )
 
 

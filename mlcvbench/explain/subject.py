@@ -12,6 +12,7 @@ from mlcvbench.config import RunConfig
 from mlcvbench.contract import LoadedData, Model, Split
 from mlcvbench.errors import RecordError, RequestError, UnknownNameError
 from mlcvbench.fitting import STATE_FOLDER
+from mlcvbench.named_files import with_files
 from mlcvbench.records.schema import Record
 from mlcvbench.rescoring import config_of
 from mlcvbench.run_key import compute_fit_key, weights_hash
@@ -31,14 +32,20 @@ class Subject:
         return self.data.splits["test"]
 
 
-def open_subject(record: Record, paths: Mapping[str, Any], weights: Path | None = None) -> Subject:
-    """Rebuild the model of a run. `paths`: `data.*` paths, which a record does not hold; `weights`: its weights file.
+def open_subject(
+    record: Record, paths: Mapping[str, Any], files: Mapping[str, str] | None = None, weights: Path | None = None
+) -> Subject:
+    """Rebuild the model of a run.
+
+    `paths`: `data.*` paths, which a record does not hold; `files`: `model.*` paths likewise, under their whole keys;
+    `weights`: its weights file.
 
     RequestError when the run has no model of this installation, is of another task than classifying images, or when its
     weights are gone; RecordError when data or weights are not those of the record.
     """
     config = config_of(record, paths)
     _refuse(record, config)
+    config = with_files(config, files or {}, record.run_id)
     data = assembly.load_data(config)
     if record.dataset is None or data.splits["test"].fingerprint() != record.dataset.fingerprint:
         raise RecordError(f"record {record.run_id!r} was made on other data than {data.name!r} is here.")
@@ -49,8 +56,7 @@ def open_subject(record: Record, paths: Mapping[str, Any], weights: Path | None 
     state = weights or _cached(record, config, data)
     if record.model.weights.sha256 not in {None, weights_hash(str(state))}:
         raise RecordError(f"{state.name}: these are not the weights of run {record.run_id!r} (their sha256 differs).")
-    # a search may have chosen other settings than the request's: the record's model has those that were fitted
-    config = replace(config, device="cpu", precision="float32", model_params=dict(record.model.params))
+    config = replace(config, device="cpu", precision="float32")
     return Subject(record, data, assembly.build_model(config, data.problem, state))
 
 

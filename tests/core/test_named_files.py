@@ -14,7 +14,8 @@ from support.faults import environment, run_cli
 from support.prior import installed
 from support.runs import config_for, stored_run
 
-from mlcvbench.errors import DataError
+from mlcvbench.errors import DataError, OverrideError, RecordError, RequestError
+from mlcvbench.explain.subject import open_subject
 from mlcvbench.overrides import plan
 from mlcvbench.records.schema import Record
 from mlcvbench.request import command_of
@@ -175,3 +176,38 @@ def test_the_command_with_its_files_put_in_asks_for_the_same_run(best: Path) -> 
     (again,) = plan(words).configs
 
     assert compute_run_key(again, DATA) == compute_run_key(config, DATA)
+
+
+@pytest.mark.parametrize(
+    ("words", "key"),
+    [
+        (("model=prior", "model.file={}"), "model.file"),
+        (("model=outer", "model.base=[prior,file={}]"), "model.base.file"),
+    ],
+)
+def test_a_stored_model_is_rebuilt_with_the_file_it_was_made_with(
+    tmp_path: Path, best: Path, words: tuple[str, ...], key: str
+) -> None:
+    best.write_text("4")
+    record, _ = stored_run(tmp_path / "runs", *(word.format(best) for word in words))
+    short = label("4")[:21]
+
+    assert open_subject(record, {}, {key: str(best)}).model.answer == 4
+    with pytest.raises(RequestError) as missing:
+        open_subject(record, {})
+    assert str(missing.value) == (
+        f"record {record.run_id!r} does not say where its files lie; give {key}=PATH ({short})."
+    )
+    best.write_text("5")
+    with pytest.raises(RecordError) as changed:
+        open_subject(record, {}, {key: str(best)})
+    assert str(changed.value) == f"{key}={best}: holds something else than run {record.run_id!r} was made with."
+
+
+def test_a_file_that_a_run_has_not_has_no_effect_on_its_pictures(tmp_path: Path, best: Path) -> None:
+    record, _ = stored_run(tmp_path / "runs", "model=majority")
+
+    with pytest.raises(OverrideError) as caught:
+        open_subject(record, {}, {"model.file": str(best)})
+
+    assert str(caught.value) == f"key 'model.file' has no effect: run {record.run_id!r} was made with no such file."
