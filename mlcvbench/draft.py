@@ -20,7 +20,7 @@ from mlcvbench.config import RunConfig
 from mlcvbench.contract import LoadedData, Notice, Scorer
 from mlcvbench.errors import RequestError
 from mlcvbench.fitting import Fitted
-from mlcvbench.named_files import labelled
+from mlcvbench.named_files import labelled, paths_of
 from mlcvbench.records.durable import message_of, sha256_of
 from mlcvbench.records.schema import (
     PREDICTIONS,
@@ -115,7 +115,8 @@ class Draft:
 
     def notice(self, notices: Iterable[Notice]) -> None:
         """Keep what a reader of the numbers must know, each once; RequestError says it instead where `strict` is on."""
-        self.notices |= dict.fromkeys(notices)
+        paths = paths_of(self.config)
+        self.notices |= {replace(notice, text=scrub(notice.text, paths)): None for notice in notices}
         if self.config.strict and self.notices:
             raise RequestError(f"strict=on: {' '.join(notice.text for notice in self.notices)}")
 

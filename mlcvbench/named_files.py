@@ -58,6 +58,20 @@ def renamed(config: RunConfig, rename: Rename) -> RunConfig:
     )
 
 
+def paths_of(config: RunConfig) -> list[str]:
+    """Return every path that the settings of a run name, those of its data too."""
+    found: list[str] = []
+
+    def note(_: str, path: str) -> str:
+        found.append(path)
+        return path
+
+    renamed(config, note)
+    spec = get_registry().dataset(config.definition.dataset, config.definition.kind).spec
+    data = [config.data_params.get(param.name) for param in spec.params if param.type == "path"]
+    return [*found, *(str(path) for path in data if path)]
+
+
 def label_keyed(config: RunConfig, settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return settings under whole keys, such as `model.file`, with labels in place of paths."""
     return _rename_keyed(config, settings, label)

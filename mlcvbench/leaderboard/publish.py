@@ -8,7 +8,7 @@ folder named by their sha256, which need not be in git.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from typing import Any
 from mlcvbench.errors import CheckFailedError
 from mlcvbench.leaderboard.boards import boards_of
 from mlcvbench.leaderboard.build import build_boards, refuse_inside
+from mlcvbench.leaderboard.places import paths_among, place_in
 from mlcvbench.leaderboard.reading import read_runs
 from mlcvbench.leaderboard.superseding import replaced
 from mlcvbench.leaderboard.verify import verify_runs
@@ -47,8 +48,8 @@ def publish(runs: Path, out: Path, data: Mapping[str, Any] | None = None) -> Pub
     """Publish every run of `runs` that a board ranks into `out`, beside what `out` already holds.
 
     `data`: `data.*` paths, which records do not hold. CheckFailedError, and nothing is published, when a run of `runs`
-    does not come out as recorded. An older run of the same request in `out` is removed; a retracted one stays so, and
-    one that was published and is retracted in `runs` is retracted in `out` too.
+    does not come out as recorded, or holds a path of this machine. An older run of the same request in `out` is
+    removed; a retracted one stays so, and one that was published and is retracted in `runs` is retracted in `out` too.
     What was recomputed when it was published stays so, though the archive with its predictions may be elsewhere now.
     """
     refuse_inside(out, runs)
@@ -60,6 +61,7 @@ def publish(runs: Path, out: Path, data: Mapping[str, Any] | None = None) -> Pub
     ranked = {entry.record.run_id for row in rows for entry in row.runs}
     shown = {row.record.run_id for row in rows}  # other seeds draw much the same pictures
     records, archive = out / RECORDS, out / ARCHIVE
+    _refuse_places([pair for pair in pairs if pair[0].run_id in ranked], [runs, *paths_among(data)])
     with storing(out):
         records.mkdir(parents=True, exist_ok=True)
         there = {record.run_id: record.retraction is not None for record, _ in read_runs(records)[0]}
@@ -79,6 +81,19 @@ def publish(runs: Path, out: Path, data: Mapping[str, Any] | None = None) -> Pub
         raise CheckFailedError(f"{result.errors[0]} ({len(result.errors)} checks of {out.name} failed).")
     published = tuple(sorted(ranked - set(dropped)))
     return Published(published, tuple(dropped), archived, len(pairs) - len(ranked), result.summary())
+
+
+def _refuse_places(pairs: Iterable[tuple[Record, Path]], known: Sequence[str | Path]) -> None:
+    """Refuse to publish where this machine keeps its files."""
+    for record, folder in pairs:
+        names = [RECORD_FILE, *(name for name in record.artifacts if name.startswith(_KEPT))]
+        found = place_in(record, folder, names, known)
+        if found is not None:
+            name, place = found
+            raise CheckFailedError(
+                f"nothing was published: {name} of run {record.run_id!r} holds {place!r}, a path of this machine. "
+                "Settings that name files must be of type path, which shows them by name; then run it again."
+            )
 
 
 def _copy(record: Record, folder: Path, records: Path, archive: Path, *, pictures: bool) -> bool:

@@ -6,9 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from support.runs import config_for
 
 from mlcvbench.cli.score import score as command
 from mlcvbench.contract import Notice
+from mlcvbench.draft import Draft
+from mlcvbench.predicting import silent
 from mlcvbench_classification.task import ClassificationTask
 
 FEW = Notice("few-samples", "the split has fewer samples than classes; look twice.", 3)
@@ -43,3 +46,13 @@ def test_strict_refuses_a_notice_and_stores_nothing(tmp_path: Path) -> None:
     assert str(outcome.exception) == f"strict=on: {FEW.text}"
     assert outcome.exception.exit_code == 2
     assert list((tmp_path / "runs").glob("*/record.json")) == []
+
+
+def test_a_notice_names_files_without_the_place_where_the_data_lie(tmp_path: Path) -> None:
+    root = tmp_path / "photos"
+    root.mkdir()
+    draft = Draft(config_for("task=fashion-mnist", f"data.root={root}"), silent)
+
+    draft.notice([Notice("images-turned", f"3 images were turned, the first is {root}/a/1.jpg.", 3)])
+
+    assert [notice.text for notice in draft.notices] == ["3 images were turned, the first is photos/a/1.jpg."]

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -17,6 +20,7 @@ from mlcvbench.leaderboard.report import read_report
 from mlcvbench.leaderboard.retracting import retract
 from mlcvbench.leaderboard.verify import verify_runs
 from mlcvbench.records.canonical import read_record
+from mlcvbench.records.durable import sha256_of
 
 
 @pytest.fixture(scope="module")
@@ -177,3 +181,62 @@ def test_a_run_that_was_never_published_is_not_published_to_be_retracted(runs: P
     publish(runs, tmp_path / "out")
 
     assert "-knn-" in only(tmp_path / "out/records").name
+
+
+def changed(runs: Path, change: Callable[[dict[str, Any]], None]) -> None:
+    path = only(runs) / "record.json"
+    raw = json.loads(path.read_text())
+    change(raw)
+    path.write_text(json.dumps(raw))
+
+
+def a_setting(raw: dict[str, Any], place: Path) -> None:
+    raw["config"]["model_params"]["file"] = f"{place}/best.txt"
+
+
+def the_command(raw: dict[str, Any], place: Path) -> None:
+    raw["command"] += f" model.base=[prior,file={place}/best.txt]"
+
+
+def a_notice(raw: dict[str, Any], place: Path) -> None:
+    raw["notices"] = [{"code": "images-turned", "text": f"the first is {place}/best.txt."}]
+
+
+@pytest.mark.parametrize("holding", [a_setting, the_command, a_notice])
+def test_a_path_of_this_machine_is_not_published(runs: Path, tmp_path: Path, holding, monkeypatch) -> None:
+    home = tmp_path / "home" / "someuser"
+    home.mkdir(parents=True)
+    (home / "best.txt").write_text("0")
+    monkeypatch.setenv("HOME", str(home))
+    changed(runs, lambda raw: holding(raw, home))
+
+    with pytest.raises(CheckFailedError) as caught:
+        publish(runs, tmp_path / "out")
+
+    said = str(home / "best.txt") if holding is not a_notice else str(home)
+    assert str(caught.value) == (
+        f"nothing was published: record.json of run {only(runs).name!r} holds {said!r}, a path of this machine. "
+        "Settings that name files must be of type path, which shows them by name; then run it again."
+    )
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("text", ["see https://example.org/usr/bin, or /dev/null", "1/2 of /nowhere/at/all", "and/or"])
+def test_what_only_looks_like_a_path_is_published(runs: Path, tmp_path: Path, text: str) -> None:
+    changed(runs, lambda raw: raw["config"]["model_params"].update(note=text))
+
+    assert publish(runs, tmp_path / "out").runs == (only(runs).name,)
+
+
+def test_a_picture_that_holds_the_place_of_the_data_is_not_published(runs: Path, tmp_path: Path) -> None:
+    folder = only(runs)
+    place = tmp_path / "photos"
+    place.mkdir()
+    picture = next((folder / "plots").iterdir())
+    picture.write_bytes(picture.read_bytes() + str(place / "a.png").encode())
+    changed(runs, lambda raw: raw["artifacts"].update({f"plots/{picture.name}": sha256_of(picture)}))
+
+    with pytest.raises(
+        CheckFailedError, match=f"^nothing was published: plots/{picture.name} of run .* holds '{place}'"
+    ):
+        publish(runs, tmp_path / "out", {"root": str(place)})
