@@ -30,13 +30,14 @@ BYTES = 255.0
 class Asked:
     """What a model in hand is asked, and how its answers are read: `settings` are those of the kind's reading.
 
-    `notices` collects what had to be assumed.
+    `notices` collects what had to be assumed. `named`: an answer named its columns, so they are what they are called.
     """
 
     task: Task
     problem: Problem
     settings: Mapping[str, Any]
     notices: dict[Notice, None] = field(default_factory=dict)
+    named: bool = False
 
     def inputs(self, batch: Batch) -> list[Column]:
         """Return the inputs of a batch in the order of the problem; lists of equal shapes become arrays."""
@@ -46,7 +47,20 @@ class Asked:
         """Return an output as columns; PredictionError says what was wanted."""
         found = self.task.from_output(output, self.problem)
         self.notices |= dict.fromkeys(found.notices)
+        self.named = self.named or isinstance(output, Mapping)
         return self.task.interpret(found.predictions, self.settings, self.problem)
+
+    def settle(self, predictions: Predictions, ids: Array) -> Predictions:
+        """Return the answers to a whole split as they are read once all are known; later ones are read like them."""
+        if self.named:
+            return predictions
+        guess = self.task.guess(predictions, self.settings)
+        self.notices |= dict.fromkeys(guess.notices)
+        if not guess.settings:
+            return predictions
+        self.settings = {**self.settings, **guess.settings}
+        meant = self.task.interpret(predictions, guess.settings, self.problem)
+        return self.task.check(meant, ids, self.problem)
 
 
 class LiveModule(TorchModel):
@@ -131,7 +145,8 @@ def wrap(model: Any, asked: Asked, device: Device, name: str | None, preprocess:
         weights=WeightsInfo(source="live", sha256=weights),
         summary=f"a live {type(model).__name__}, evaluated in its own process",
     )
-    return Live(wrapped, info, weights, asked.notices)
+    settle = None if isinstance(model, Model) else asked.settle
+    return Live(wrapped, info, weights, asked.notices, settle=settle)
 
 
 def weights_digest(network: Any) -> str:

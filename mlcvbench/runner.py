@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from mlcvbench import assembly, history_plot, latency_plot, pictures, scoring
 from mlcvbench.config import RunConfig
-from mlcvbench.contract import LoadedData, Model, Notice, Predictions, Scorer, Task
+from mlcvbench.contract import Array, LoadedData, Model, Notice, Predictions, Scorer, Task
 from mlcvbench.costs import Measured, measure_costs
 from mlcvbench.draft import Draft
 from mlcvbench.fitting import Progress, obtain_model
@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 class Live:
     """A model that exists already, how a record describes it, and the sha256 of its weights where it has any.
 
-    `notices`: what had to be assumed of its answers, known once it has predicted. `call`: how it was asked.
+    `notices`: what had to be assumed of its answers, known once it has predicted. `call`: how it was asked. `settle`:
+    returns all its answers, with their ids, as they are read once all are known.
     """
 
     model: Model
@@ -39,6 +40,7 @@ class Live:
     weights: str | None = None
     notices: Iterable[Notice] = ()
     call: str = ""
+    settle: Callable[[Predictions, Array], Predictions] | None = None
 
 
 def execute(
@@ -98,6 +100,8 @@ def _run(config: RunConfig, folder: Path, draft: Draft, live: Live | None = None
     size = batch_size(config, test, fitted)
     with draft.stage("predict"), turned_images() as turned:
         predictions = predict(fitted.model, test, task, data.problem, size, shards=config.shards, progress=draft.report)
+        if live is not None and live.settle is not None:
+            predictions = live.settle(predictions, test.ids)
         path = task.save(predictions, test.ids, folder)
         if live is not None:
             draft.predicted(path, live.weights)

@@ -61,6 +61,14 @@ class External:
     notices: tuple[Notice, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Guess:
+    """Settings of reading that nobody gave and that answers ask for by themselves, and what must be said of that."""
+
+    settings: Mapping[str, Any]
+    notices: tuple[Notice, ...] = ()
+
+
 class Task(ABC):
     """One task kind. Stateless: a run asks it for the parts it needs."""
 
@@ -127,6 +135,13 @@ class Task(ABC):
         It is not checked yet. OverrideError for a setting without effect on these predictions.
         """
         return predictions
+
+    def guess(self, predictions: Predictions, settings: Mapping[str, Any]) -> Guess:
+        """Return how all answers of a function or network that named no columns are read, by the rule for files.
+
+        `predictions` are checked, as `settings` say. The default guesses nothing.
+        """
+        return Guess({})
 
     def contents(self, predictions: Predictions) -> str:
         """Say in a few words what checked predictions are and how they are read, for the record; default nothing."""

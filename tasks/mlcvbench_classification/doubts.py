@@ -17,6 +17,29 @@ SUPERSEDED = (
 )
 
 
+def read_scores(scores: Array, subject: str) -> tuple[str, list[Notice]]:
+    """Return whether scores that nobody named are read as `logits` or `probabilities`, and what to say of that.
+
+    `subject` begins the sentence: `the scores of p.csv`. Nothing is said where it could not be otherwise.
+    """
+    like = likeness(scores)
+    read_as = "probabilities" if like.probable else "logits"
+    if not like.bounded or like.clear or not like.rows:
+        return read_as, []
+    sums = f"{like.off} of {like.rows} rows sum to other than 1 (from {like.low:.4g} to {like.high:.4g})"
+    if like.probable:
+        text = (
+            f"{subject} were read as probabilities, rounded when they were printed: {sums}; each row was scaled to sum "
+            "to 1. Say values=probabilities, or values=logits."
+        )
+        return read_as, [Notice("probabilities-assumed", text, like.off)]
+    text = (
+        f"{subject} were read as logits, though all lie in [0, 1]: {sums}. Say values=logits, or give probabilities "
+        "that sum to 1."
+    )
+    return read_as, [Notice("logits-assumed", text, like.off)]
+
+
 def misread_scores(predictions: Predictions) -> list[Notice]:
     """Say whether a model's `scores`, which are read as logits, look like probabilities."""
     if "scores" not in predictions:
@@ -63,17 +86,17 @@ def _odd_labels(labels: Array, classes: Sequence[str]) -> list[Notice]:
 
 
 def _odd_scores(scores: Array) -> list[Notice]:
-    """Say whether scores (N, C) take one value, or two: then they order hardly anything."""
+    """Say whether scores (N, C) take one value, or are decisions written as 0 and 1, or -1 and 1."""
     if len(scores) < 2 or scores.shape[1] < 2:
         return []
     low, high = scores.min(), scores.max()
     if low == high:
         text = f"all scores are {low:g}, so at ties the first class is predicted everywhere."
         return [Notice("scores-all-equal", text, len(scores))]
-    if ((scores == low) | (scores == high)).all():
+    if low in (0, -1) and high == 1 and ((scores == low) | (scores == high)).all():
         text = (
-            f"scores take two values only, {low:g} and {high:g}: top5, nll and ece rest on no order of the other "
-            "classes. Give the scores before they were decided, or labels."
+            f"scores take two values only, {low:g} and {high:g}, as decisions do: top5, nll and ece say nothing then. "
+            "Give the scores before they were decided, or labels."
         )
         return [Notice("scores-of-two-values", text, len(scores))]
     return []

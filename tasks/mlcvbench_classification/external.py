@@ -11,9 +11,10 @@ import numpy as np
 from mlcvbench.contract import Array, External, Notice, Problem, Split, Task
 from mlcvbench.errors import DataError, OverrideError, PredictionError, did_you_mean
 from mlcvbench_classification.csv_predictions import read_csv
+from mlcvbench_classification.doubts import read_scores
 from mlcvbench_classification.given import Given, Wanted
 from mlcvbench_classification.npz_predictions import read_npz
-from mlcvbench_classification.values import Likeness, likeness, rows_to_scale
+from mlcvbench_classification.values import rows_to_scale
 
 READERS: dict[str, Callable[[Path, Wanted], Given]] = {".npz": read_npz, ".csv": read_csv}
 PACKED = (".gz", ".zip", ".bz2", ".xz", ".zst", ".7z", ".tar")
@@ -54,31 +55,14 @@ def _read_as(path: Path, field: str, values: Array, said: str | None) -> tuple[s
         return field, f"{path.name}: labels", []
     if field == "probabilities" and said == "logits":
         raise OverrideError(f"values=logits contradicts {path.name}, whose array is called 'probabilities'.")
-    like = likeness(values) if said is None and field == "scores" else None
-    notices = [] if like is None else _assumed(path, like)
-    if field == "probabilities" or said == "probabilities" or (like is not None and like.probable):
+    read_as, notices = said or field, list[Notice]()
+    if said is None and field == "scores":
+        read_as, notices = read_scores(values, f"the scores of {path.name}")
+    if read_as == "probabilities":
         scaled = rows_to_scale(values)
         more = f", {scaled} of {len(values)} rows scaled to sum to 1" if scaled else ""
         return "probabilities", f"{path.name}: {field} read as probabilities{more}", notices
     return field, f"{path.name}: scores read as logits", notices
-
-
-def _assumed(path: Path, like: Likeness) -> list[Notice]:
-    """Say what scores were taken for where they could be either."""
-    if not like.bounded or like.clear:
-        return []
-    sums = f"{like.off} of {like.rows} rows sum to other than 1 (from {like.low:.4g} to {like.high:.4g})"
-    if like.probable:
-        text = (
-            f"the scores of {path.name} were read as probabilities, rounded when they were printed: {sums}; each row "
-            "was scaled to sum to 1. Say values=probabilities, or values=logits."
-        )
-        return [Notice("probabilities-assumed", text, like.off)]
-    text = (
-        f"the scores of {path.name} were read as logits, though all lie in [0, 1]: {sums}. Say values=logits, or give "
-        "probabilities that sum to 1."
-    )
-    return [Notice("logits-assumed", text, like.off)]
 
 
 def _alignment(path: Path, given: Given, split: Split) -> Array:

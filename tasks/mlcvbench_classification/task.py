@@ -11,6 +11,7 @@ import numpy as np
 from mlcvbench.contract import (
     Array,
     External,
+    Guess,
     LoadedData,
     Notice,
     Outcome,
@@ -69,6 +70,14 @@ class ClassificationTask(Task):
 
         found: Predictions = interpreted(predictions, settings, problem.classes)
         return found
+
+    def guess(self, predictions: Predictions, settings: Mapping[str, Any]) -> Guess:
+        from mlcvbench_classification.doubts import read_scores
+
+        if settings.get("values") is not None or "scores" not in predictions:
+            return Guess({})
+        read_as, notices = read_scores(predictions["scores"], "the scores")
+        return Guess({"values": read_as} if read_as == "probabilities" else {}, tuple(notices))
 
     def contents(self, predictions: Predictions) -> str:
         return CONTENTS[next(iter(predictions))]

@@ -1,7 +1,8 @@
 """Logits or probabilities: what class scores are, one rule for files, functions, networks and plugins.
 
-`scores` are logits unless somebody says that they are probabilities. Files whose scores look like probabilities are
-read as such; from a model they are a mistake that is said. They look like it when
+`scores` are logits unless somebody says that they are probabilities. Those of a file, or of a function that gives a
+bare array, are read as probabilities when they look like it; those that a model calls `scores` are then a mistake that
+is said. They look like it when
 
 - all values lie in [0, 1], but for an error of 1e-6, and
 - each row sums to 1, but for 0.005 (half precision), or for what rounding to the printed decimals can make: half a unit

@@ -47,10 +47,16 @@ def test_scores_that_are_all_equal_are_said():
 
 def test_scores_of_two_values_are_said():
     text = (
-        "scores take two values only, 0 and 1: top5, nll and ece rest on no order of the other classes. Give the "
-        "scores before they were decided, or labels."
+        "scores take two values only, 0 and 1, as decisions do: top5, nll and ece say nothing then. Give the scores "
+        "before they were decided, or labels."
     )
     assert doubts({"scores": np.eye(3, dtype=np.float32)[[0, 1, 2, 0]]}) == [Notice("scores-of-two-values", text, 4)]
+
+
+def test_shares_of_the_votes_of_one_neighbour_are_not_decisions():
+    votes = np.where(np.eye(3, dtype=bool)[[0, 1, 2, 0]], 2 / 3, 1 / 6).astype(np.float32)
+
+    assert doubts({"probabilities": votes}) == []
 
 
 def test_labels_of_one_class_are_said():

@@ -6,13 +6,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from support.classification import problem_of, split_of
 from support.runs import config_for
 
 import mlcvbench
 from mlcvbench import assembly
+from mlcvbench.cli.score import score as score_command
 from mlcvbench.contract import External, Notice
 from mlcvbench.errors import OverrideError
+from mlcvbench.records.schema import Record
 from mlcvbench_classification.task import ClassificationTask
 from mlcvbench_classification.values import checked_probabilities, likeness, sum_slack
 
@@ -28,7 +31,7 @@ def read_csv(folder: Path, table: np.ndarray, form: str, **settings: str) -> Ext
     return TASK.read_external(folder / "p.csv", SPLIT, PROBLEM, settings)
 
 
-def score(external: External) -> dict[str, float | None]:
+def metrics_of(external: External) -> dict[str, float | None]:
     labels = np.repeat(np.arange(3), 20)
     scorer = TASK.scorer("top1/single-crop@2", PROBLEM)
     return scorer.summarise(scorer.rows(external.predictions, {"label": labels}, np.arange(60)))
@@ -49,7 +52,7 @@ def test_probabilities_of_two_decimals_are_read_as_such_and_the_guess_is_said(tm
     off = int((np.abs(printed.sum(axis=1) - 1) > 0.005).sum())
     wanted = printed / printed.sum(axis=1, keepdims=True)
     labels = np.repeat(np.arange(3), 20)
-    assert score(external)["nll"] == pytest.approx(-np.log(wanted[np.arange(60), labels]).mean(), abs=1e-6)
+    assert metrics_of(external)["nll"] == pytest.approx(-np.log(wanted[np.arange(60), labels]).mean(), abs=1e-6)
     assert external.notices == (
         Notice(
             "probabilities-assumed",
@@ -193,25 +196,52 @@ def test_what_a_live_model_gives_is_interpreted_as_it_is_said():
     assert str(caught.value) == "values=logits has no effect: the model gives labels, not scores."
 
 
-@pytest.mark.parametrize("values", [None, "probabilities"])
-def test_evaluate_takes_probabilities_as_such_or_points_at_them(values):
-    def shares(images: np.ndarray) -> np.ndarray:
-        light = images.reshape(len(images), -1)[:, 20:30].astype(np.float64) + 1
-        return light / light.sum(axis=1, keepdims=True)
+def shares(images: np.ndarray) -> np.ndarray:
+    """Return made-up probabilities of digits: the light of ten pixels."""
+    light = images.reshape(len(images), -1)[:, 20:30].astype(np.float64) + 1
+    return light / light.sum(axis=1, keepdims=True)
 
-    settings = {} if values is None else {"values": values}
-    record = mlcvbench.evaluate(shares, "digits", time="off", intervals=False, **settings)
 
-    images, targets = assembly.load_data(config_for()).splits["test"].arrays()
-    expected = -np.log(shares(images["image"])[np.arange(797), targets["label"]]).mean()
-    codes = [notice.code for notice in record.notices]
-    if values is None:
-        assert codes == ["scores-look-like-probabilities"]
-        assert (record.predictions, record.notices[0].count) == ("scores read as logits", 797)
+@pytest.mark.parametrize("settings", [{}, {"values": "probabilities"}], ids=["guessed", "said"])
+@pytest.mark.parametrize("out", ["file", "function"])
+def test_probabilities_without_a_name_are_read_alike_from_a_file_and_from_a_function(tmp_path, settings, out):
+    test = assembly.load_data(config_for()).splits["test"]
+    images, targets = test.arrays()
+    if out == "function":
+        record = mlcvbench.evaluate(shares, "digits", time="off", intervals=False, **settings)
     else:
-        assert codes == []
-        assert record.predictions == "probabilities"
-        assert record.metrics["nll"].value == pytest.approx(expected, abs=1e-6)
+        np.savez(tmp_path / "p.npz", scores=shares(images["image"]), ids=test.ids)
+        words = ["task=digits", f"predictions={tmp_path / 'p.npz'}", "as=m", "intervals=off", f"out={tmp_path}"]
+        outcome = CliRunner().invoke(score_command, [*words, *(f"{k}={v}" for k, v in settings.items()), "--json"])
+        record = Record.model_validate_json(outcome.output)
+
+    wanted = -np.log(shares(images["image"])[np.arange(797), targets["label"]]).mean()
+    assert record.metrics["nll"].value == pytest.approx(wanted, abs=1e-6)
+    assert record.predictions.endswith("probabilities")
+    assert record.notices == ()
+
+
+def test_a_timed_function_of_probabilities_keeps_its_checks():
+    record = mlcvbench.evaluate(shares, "digits", intervals=False, limit=64)
+
+    assert record.predictions == "probabilities"
+    assert {name: check.passed for name, check in record.checks.items()} == dict.fromkeys(record.checks, True)
+
+
+@pytest.mark.parametrize(
+    ("values", "code", "read_as"),
+    [
+        (lambda images: np.round(shares(images), 2), "probabilities-assumed", "probabilities"),
+        (lambda images: np.sqrt(shares(images)), "logits-assumed", "scores read as logits"),
+        (lambda images: {"scores": shares(images)}, "scores-look-like-probabilities", "scores read as logits"),
+    ],
+    ids=["printed", "sigmoids", "named"],
+)
+def test_what_a_function_gives_and_could_be_either_is_said(values, code, read_as):
+    record = mlcvbench.evaluate(values, "digits", time="off", intervals=False, name="f")
+
+    assert [notice.code for notice in record.notices] == [code]
+    assert record.predictions == read_as
 
 
 @pytest.mark.parametrize(
