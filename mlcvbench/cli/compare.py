@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from mlcvbench.comparison import Comparison
 
 WIDTH = 80
+NAME = 17
 LEAST_P = 1e-4
 """A p below this is printed so: it comes of 1,000 resamples and a t distribution."""
 
@@ -104,16 +105,18 @@ def as_dict(result: Comparison) -> dict[str, Any]:
 
 
 def as_text(result: Comparison) -> str:
-    """Return a comparison as lines of at most 80 columns."""
+    """Return a comparison as lines of at most 80 columns; a long name stands on a line of its own."""
     groups = "" if result.groups in (None, result.n) else f" in {result.groups:,} groups"
     lines = [f"first   {result.first}", f"second  {result.second}", f"n       {result.n:,}{groups}", ""]
-    lines.append(f"{'metric':<16}{'first':>9}{'second':>9}{'difference':>11}  {'95 % interval':<22}{'p':>8}")
+    lines.append(f"{'metric':<{NAME}}{'first':>9}{'second':>9}{'difference':>11}  {'95 % interval':<21}{'p':>8}")
     for d in result.metrics:
         values = "".join(f"{_number(value):>9}" for value in (d.first, d.second))
         change = "-" if d.difference is None else f"{_number(d.difference, '+')}"
         interval = "-" if d.low is None or d.high is None else f"[{_number(d.low, '+')}, {_number(d.high, '+')}]"
         clear = "" if d.low is None or d.high is None or d.low <= 0 <= d.high else " *"
-        lines.append(f"{d.name:<16}{values}{change:>11}  {interval:<22}{_p(d.p):>8}{clear}")
+        lines += [d.name] if len(d.name) > NAME else []
+        name = d.name if len(d.name) <= NAME else ""
+        lines.append(f"{name:<{NAME}}{values}{change:>11}  {interval:<21}{_p(d.p):>8}{clear}")
     lines += ["", f"{result.primary} is the primary metric; * the interval excludes no difference"]
     if lower := [d.name for d in result.metrics if not d.higher_is_better]:
         lines += textwrap.wrap(f"lower is better: {', '.join(lower)}", WIDTH)

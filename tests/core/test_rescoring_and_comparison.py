@@ -206,10 +206,22 @@ def test_the_primary_metric_stands_first_and_n_is_said(runs: dict[str, Run]) -> 
     lines = CliRunner().invoke(compare, [str(runs["knn5"][1]), str(runs["knn9"][1])]).output.splitlines()
 
     assert lines[2] == "n       797"
-    assert lines[4] == "metric              first   second difference  95 % interval                p"
+    assert lines[4] == "metric               first   second difference  95 % interval               p"
     names = ["top1", "top5", "macro_f1", "nll", "ece", "balanced_accuracy", "weighted_f1"]
     assert [line.split()[0] for line in lines[5:12]] == names
     assert lines[13] == "top1 is the primary metric; * the interval excludes no difference"
+
+
+def test_columns_line_up_and_a_long_name_has_a_line_of_its_own(runs: dict[str, Run]) -> None:
+    result = compare_runs(runs["knn5"], runs["knn9"])
+    long = replace(result, metrics=(replace(result.metrics[0], name="iou_traffic_light_1"),))
+
+    lines, wrapped = as_text(result).splitlines(), as_text(long).splitlines()
+
+    assert len({line.index(".") for line in lines[5:12]}) == 1
+    assert wrapped[5] == "iou_traffic_light_1"
+    assert wrapped[6] == lines[5].replace("top1", "    ")
+    assert max(map(len, lines)) <= 80
 
 
 def test_groups_are_said_where_they_are_not_the_samples(runs: dict[str, Run]) -> None:
