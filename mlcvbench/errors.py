@@ -97,6 +97,8 @@ REFUSALS = frozenset(
 
 NEAR = 0.5
 """How alike two names must be, from 0 to 1, for one to be offered for the other."""
+BEGUN = 3
+"""So many letters are enough to offer the names that begin with them."""
 
 
 def offer(names: Sequence[str]) -> str:
@@ -113,17 +115,22 @@ def offer(names: Sequence[str]) -> str:
 def did_you_mean(name: str, known: Iterable[str], most: int = 3) -> str:
     """Return ` Did you mean 'a', 'b' or 'c'?` for the nearest names, or the known names when none is near.
 
+    Names that begin with what was given are offered too, after those that look like it, the shortest first.
+
     >>> did_you_mean("resnt18", ["resnet18", "vgg16"])
     " Did you mean 'resnet18'?"
+    >>> did_you_mean("seg", ["segmentation", "sgm"])
+    " Did you mean 'sgm' or 'segmentation'?"
     >>> did_you_mean("zzz", [])
     ''
     >>> did_you_mean("zzz", "abcdefghij")
     ' Known: a, b, c, d, e, f, g, h, ...'
     """
     names = sorted(set(known))
-    near = difflib.get_close_matches(name, names, n=most, cutoff=NEAR)
+    begun = sorted((one for one in names if one.startswith(name)), key=len) if len(name) >= BEGUN else []
+    near = [*difflib.get_close_matches(name, names, n=most, cutoff=NEAR), *begun]
     if near:
-        return offer(near)
+        return offer(list(dict.fromkeys(near))[:most])
     if not names:
         return ""
     return f" Known: {', '.join(names[:8])}{', ...' if len(names) > 8 else '.'}"

@@ -10,6 +10,7 @@ import numpy as np
 
 from mlcvbench.contract import Array, External, Notice, Problem, Split, Task
 from mlcvbench.errors import DataError, OverrideError, PredictionError, did_you_mean
+from mlcvbench.missing_files import no_file
 from mlcvbench_classification.csv_predictions import read_csv
 from mlcvbench_classification.doubts import read_scores
 from mlcvbench_classification.given import Given, Wanted
@@ -32,6 +33,8 @@ def read_predictions(path: Path, split: Split, problem: Problem, settings: Mappi
     does); `classes` and `class_file` the order of the classes (module `class_order`). OverrideError for one without
     effect. Predictions of samples that `limit=` or `data.skip=` left out are passed over.
     """
+    if path.is_dir():
+        raise no_file(path, "a .npz or .csv file of class scores or labels")
     if path.suffix.lower() not in READERS:
         got = path.suffix or "no ending"
         hint = "; unpack it" if path.suffix.lower() in PACKED else ""

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from mlcvbench.assembly import resolve_device
 from mlcvbench.config import RunConfig, usable_cores
 from mlcvbench.errors import DataError, MlcvbenchError, OverrideError, RequestError
 from mlcvbench.overrides import parse_pairs, plan
@@ -71,7 +72,8 @@ def test_every_run_key_reaches_its_field(toys: Registry, tmp_path: Path):
     [config] = request.configs
 
     assert request.out == Path("elsewhere")
-    assert (config.seed, config.data_seed, config.device, config.threads) == (3, 4, "auto", 2)
+    # `auto` is what it means here from the plan on: runs on other devices are other runs.
+    assert (config.seed, config.data_seed, config.device, config.threads) == (3, 4, resolve_device("auto"), 2)
     assert (config.precision, config.limit, config.shards, config.batch_size) == ("bfloat16", 10, 2, 8)
     assert (config.intervals, config.time, config.seconds, config.memory_mb) == (False, "off", 1.5, 512)
     assert config.weights == str(tmp_path)

@@ -306,6 +306,12 @@ def test_a_missing_file_or_a_folder_in_its_place_is_one_error(tmp_path, name):
     for path in (tmp_path / name, tmp_path / "folder" / name):
         with pytest.raises(MlcvbenchError, match=name):
             read(path)
+    with pytest.raises(DataError) as caught:
+        read(tmp_path / "folder")
+    assert (
+        str(caught.value)
+        == f"{tmp_path / 'folder'}: is a folder; wanted a .npz or .csv file of class scores or labels."
+    )
 
 
 def test_a_duplicate_or_foreign_member_of_an_npz_is_refused(tmp_path):
