@@ -120,7 +120,8 @@ class Fisherfaces(Eigenfaces):
     def _subspace(self, faces: Array, identity: Array, where: str) -> tuple[Array, Array]:
         from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
-        people = len(np.unique(identity))
+        names, places = np.unique(identity, return_inverse=True)
+        people = len(names)
         spare = len(faces) - people
         if people < 2 or spare < 1:
             raise DataError(
@@ -131,8 +132,12 @@ class Fisherfaces(Eigenfaces):
         if not len(vectors):
             raise DataError(f"fisherfaces: all images of split {where!r} are equal.")
         coordinates = (faces - mean).astype(np.float64) @ vectors.T  # (N, M)
-        analysis = LinearDiscriminantAnalysis(solver="svd").fit(coordinates, identity)
-        return mean, (analysis.scalings_.T @ vectors)[: self.params["components"]]
+        scalings = LinearDiscriminantAnalysis(solver="svd").fit(coordinates, identity).scalings_
+        means = np.stack([coordinates[places == place].mean(axis=0) for place in range(people)])
+        within = (coordinates - means[places]) @ scalings[:, :1]
+        # scikit-learn divides the scatter by N since 1.9, by N less people before
+        unit = round(float(np.sqrt(np.mean(within**2))), 12)
+        return mean, (scalings.T @ vectors / unit)[: self.params["components"]]
 
 
 def eigenfaces(faces: Array, most: int) -> tuple[Array, Array, Array]:
