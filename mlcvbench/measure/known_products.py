@@ -55,7 +55,8 @@ def products(device: str) -> Iterator[Product]:
     yield "a linear layer", lambda: functional.linear(zeros(2, 3, 4), zeros(5, 4), zeros(5)), 2 * 3 * 20
     yield "a matrix product", lambda: zeros(2, 3, 4) @ zeros(2, 4, 5), 2 * 60
     yield "a sum with a product", lambda: torch.baddbmm(zeros(2, 3, 5), zeros(2, 3, 4), zeros(2, 4, 5)), 2 * 60
-    for dtype in (torch.float32, torch.bfloat16):
+    half = {"cpu": torch.bfloat16, "cuda": torch.float16}.get(device, torch.float32)
+    for dtype in (torch.float32, half):
         query, key = zeros(2, 4, 7, 8, dtype=dtype), zeros(2, 4, 9, 8, dtype=dtype)
         yield "attention", partial(functional.scaled_dot_product_attention, query, key, key), 2 * 4 * 7 * 9 * 16
     make: Any = nn.utils.skip_init
