@@ -112,25 +112,33 @@ def test_more_queries_than_a_tile_are_searched_in_tiles(make_index):
     assert np.array_equal(index.search(index.prepare(queries)), exact_nearest(queries, images, 3))
 
 
+FLAG, ALLOWED, FULL = (
+    ("fp32_precision", "tf32", "ieee")
+    if hasattr(torch.backends.cuda.matmul, "fp32_precision")
+    else ("allow_tf32", True, False)
+)
+"""torch's setting since 2.9 and before, what allows rounded products and what does not."""
+
+
 class FloatProducts(TorchFunctionMode):
     """Note with which precision CUDA would take each float32 matrix product."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.precisions: list[str] = []
+        self.precisions: list[str | bool] = []
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
         if func is torch.Tensor.matmul and args[0].dtype == torch.float32:
-            self.precisions.append(torch.backends.cuda.matmul.fp32_precision)
+            self.precisions.append(getattr(torch.backends.cuda.matmul, FLAG))
         return func(*args, **(kwargs or {}))
 
 
 @pytest.fixture
 def tf32_allowed():
-    before = torch.backends.cuda.matmul.fp32_precision
-    torch.backends.cuda.matmul.fp32_precision = "tf32"
+    before = getattr(torch.backends.cuda.matmul, FLAG)
+    setattr(torch.backends.cuda.matmul, FLAG, ALLOWED)
     yield
-    torch.backends.cuda.matmul.fp32_precision = before
+    setattr(torch.backends.cuda.matmul, FLAG, before)
 
 
 @pytest.mark.usefixtures("tf32_allowed")
@@ -141,8 +149,8 @@ def test_the_products_are_of_full_float32_where_the_process_allows_tf32():
     with FloatProducts() as products:
         index.search(index.prepare(images))
 
-    assert products.precisions == ["ieee"]
-    assert torch.backends.cuda.matmul.fp32_precision == "tf32"
+    assert products.precisions == [FULL]
+    assert getattr(torch.backends.cuda.matmul, FLAG) == ALLOWED
 
 
 def test_before_torch_2_9_the_older_flag_is_cleared_and_put_back(monkeypatch):
