@@ -39,6 +39,7 @@ from mlcvbench.records.schema import (
 )
 from mlcvbench.records.store import run_name
 from mlcvbench.registry import get_registry
+from mlcvbench.repeated_files import repeated_files
 from mlcvbench.request import command_of
 from mlcvbench.run_key import compute_group_key, compute_run_key, source_hash
 from mlcvbench.scrubbing import scrub
@@ -96,6 +97,7 @@ class Draft:
         test = data.splits["test"]
         seen = self.outsider is None or self.outsider.plugin != PREDICTIONS
         self.fingerprint = data.fingerprint(shown=seen)
+        self.notice(repeated_files(data))
         entry = get_registry().dataset(self.config.definition.dataset, self.config.definition.kind)
         environment = describe(assembly.device_of(self.config))
         self.parts |= {

@@ -53,6 +53,10 @@ class Split(ABC):
         """
         return ""
 
+    def file_digests(self) -> Sequence[bytes]:
+        """Return the digest of each sample's file where the fingerprint was made of them, else nothing."""
+        return ()
+
     @property
     def ragged(self) -> bool:
         """True when inputs may differ in size, so that batches hold lists."""
@@ -160,6 +164,10 @@ class SubSplit(Split):
 
     def content(self) -> str:
         return self.parent.content()
+
+    def file_digests(self) -> Sequence[bytes]:
+        digests = self.parent.file_digests()
+        return [digests[place] for place in self.indices] if digests else ()
 
     def fingerprint(self) -> str:
         digest = hashlib.sha256(self.parent.fingerprint().encode())

@@ -37,6 +37,7 @@ class FileSplit(Split):
         self.ids = np.array(ids, dtype=np.str_)
         self.groups = self.ids
         self._digest: str | None = None
+        self._digests: list[bytes] = []
         self._ragged = decoding.size is None and len(_sizes(self._files, decoding.leniently)) > 1
 
     @property
@@ -58,10 +59,14 @@ class FileSplit(Split):
         """Return the digest of ids, labels, the bytes of every file and how they are decoded."""
         if self._digest is None:
             digest = hashlib.sha256(f"{self._decoding.color};{self._decoding.size}\n".encode())
-            for name, label, path in zip(self.ids, self._labels, self._files, strict=True):
-                digest.update(f"{name}\n{label}\n{file_digest(path).hex()}\n".encode())
+            self._digests = [file_digest(path) for path in self._files]
+            for name, label, content in zip(self.ids, self._labels, self._digests, strict=True):
+                digest.update(f"{name}\n{label}\n{content.hex()}\n".encode())
             self._digest = digest.hexdigest()
         return self._digest
+
+    def file_digests(self) -> Sequence[bytes]:
+        return self._digests
 
 
 def _sizes(files: Sequence[Path], leniently: bool) -> set[tuple[int, int]]:

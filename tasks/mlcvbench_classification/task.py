@@ -93,18 +93,17 @@ class ClassificationTask(Task):
         return find_doubts(predictions, np.asarray(split.targets()["label"]), problem.classes, protocol)
 
     def check(self, predictions: Predictions, ids: Array, problem: Problem) -> Predictions:
+        scores = _copy_of_sound(predictions, (len(ids), len(problem.classes)))
+        if scores is not None and len(predictions) == 1:
+            return {"scores": scores}
         given = [name for name in CONTENTS if isinstance(predictions, dict) and name in predictions]
         if len(given) > 1:
             raise PredictionError(f"predictions: wanted one of {', '.join(CONTENTS)}; got {' and '.join(given)}.")
         if given == ["labels"]:
             return {"labels": _check_labels(predictions, ids, len(problem.classes))}
-        if given == ["probabilities"]:
-            values = check_array(predictions, "probabilities", ids, (len(problem.classes),))
-            return {"probabilities": checked_probabilities(values, ids)}
-        scores = _copy_of_sound(predictions, (len(ids), len(problem.classes)))
-        if scores is not None:
-            return {"scores": scores}
-        return {"scores": check_array(predictions, "scores", ids, (len(problem.classes),))}
+        field = "probabilities" if given == ["probabilities"] else "scores"
+        values = check_array(predictions, field, ids, (len(problem.classes),))
+        return {field: checked_probabilities(values, ids) if field == "probabilities" else values}
 
     def returns(self, problem: Problem) -> str:
         count = len(problem.classes)

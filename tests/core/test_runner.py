@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support.classification import write_image_folder
 from support.runs import config_for
 
 from mlcvbench import predicting, runner
@@ -61,6 +62,27 @@ def test_images_that_exif_turns_are_counted(tmp_path: Path) -> None:
         notice.text == "3 test images were turned as their EXIF orientation says; what is known of them must fit that."
     )
     assert notice.count == 3
+
+
+@pytest.mark.parametrize("limit", [None, 3])
+def test_test_images_that_are_training_images_too_are_counted(tmp_path: Path, limit: int | None) -> None:
+    write_image_folder(tmp_path / "set", {"train/a": 5, "train/b": 5, "test/a": 2})
+    write_image_folder(tmp_path / "set", {"test/b": 2})  # other images
+    for number in (0, 1):
+        copied = (tmp_path / "set" / "train" / "a" / f"00{number + 3}.png").read_bytes()
+        (tmp_path / "set" / "test" / "b" / f"00{number}.png").write_bytes(copied)
+    (tmp_path / "set" / "test" / "a" / "000.png").write_bytes(b"P5 1 1 255\n7")
+    (tmp_path / "set" / "test" / "a" / "001.png").write_bytes(b"P5 1 1 255\n8")
+
+    words = ["task=classification", "data=image-folder", f"data.root={tmp_path / 'set'}", "data.size=[4,4]"]
+    record = run(tmp_path / "run", *words, limit=limit)
+
+    (notice,) = (notice for notice in record.notices if notice.code == "test-files-in-training")
+    assert notice.count == (2 if limit is None else 1)
+    assert notice.text == (
+        f"{notice.count} of {limit or 4} test files are in another split too, such as 'b/000.png' (train: a/003.png); "
+        "the score on them says nothing of unseen images."
+    )
 
 
 def test_rows_are_read_back_as_they_were(tmp_path: Path) -> None:
