@@ -237,6 +237,7 @@ def _groups(record: Record) -> list[dict[str, Any]]:
                 "fingerprint": record.dataset.fingerprint[:16] if record.dataset else None,
                 "licence": record.dataset.licence if record.dataset else None,
                 "protocol": record.task.protocol_id,
+                "predictions": record.predictions,
             },
         ),
         _group(

@@ -19,6 +19,7 @@ from mlcvbench.text_lines import read_lines
 
 BY_NUMBER, BY_NAME, AS_DATA = "by-number", "by-name", "data"
 SHOWN = 5
+MOST_DIGITS = 18
 
 
 class Order(NamedTuple):
@@ -102,13 +103,22 @@ def assumed_order(path: Path, classes: Sequence[str], what: str) -> Order:
     return Order(same.labels, (Notice("class-order-assumed", text, len(classes)),))
 
 
+def is_number(name: str) -> bool:
+    """Say whether a name is a whole number of at most 18 digits.
+
+    >>> is_number("010"), is_number("-1"), is_number("9" * 5000)
+    (True, False, False)
+    """
+    return name.isascii() and name.isdigit() and len(name) <= MOST_DIGITS
+
+
 def are_numbers(classes: Sequence[str]) -> bool:
     """Say whether all classes are named by whole numbers, each another one.
 
     >>> are_numbers(["0", "10", "2"]), are_numbers(["1", "01"]), are_numbers(["cat"])
     (True, False, False)
     """
-    return all(name.isascii() and name.isdigit() for name in classes) and len(set(map(int, classes))) == len(classes)
+    return all(map(is_number, classes)) and len(set(map(int, classes))) == len(classes)
 
 
 def shown(classes: Sequence[str]) -> str:

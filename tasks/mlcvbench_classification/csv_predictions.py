@@ -10,7 +10,7 @@ import numpy as np
 from mlcvbench.contract import Array
 from mlcvbench.csv_table import CsvTable, Row, read_table
 from mlcvbench.errors import DataError, did_you_mean
-from mlcvbench_classification.class_order import assumed_order, complete_order, refuse_said, said_order
+from mlcvbench_classification.class_order import assumed_order, complete_order, is_number, refuse_said, said_order
 from mlcvbench_classification.given import Given, Wanted
 
 
@@ -35,7 +35,7 @@ def _labels(path: Path, table: CsvTable, wanted: Wanted) -> Given:
         name = row.cells[1]
         if name in names:
             labels.append(names[name])
-        elif numbered and name.isdecimal() and str(int(name)) == name and int(name) < len(wanted.classes):
+        elif numbered and is_number(name) and str(int(name)) == name and int(name) < len(wanted.classes):
             order, used = order or assumed_order(path, wanted.classes, "labels"), True
             labels.append(int(order.labels[int(name)]))
         else:

@@ -13,7 +13,7 @@ from mlcvbench.csv_table import read_rows
 from mlcvbench.errors import DataError, did_you_mean
 from mlcvbench.file_sets import is_litter
 from mlcvbench.text_lines import numbered_lines
-from mlcvbench_classification.class_order import are_numbers, shown
+from mlcvbench_classification.class_order import are_numbers, is_number, shown
 from mlcvbench_classification.file_split import ENDINGS
 
 HEADERS = ({"id", "image", "file", "filename", "file_name", "name", "path"}, {"label", "class", "class_name", "target"})
@@ -98,7 +98,7 @@ def _labels(file: Path, lines: Sequence[_Line], classes: Sequence[str]) -> tuple
     for row, (number, _, name) in enumerate(lines):
         if name in places:
             labels[row] = places[name]
-        elif numbered and name.isascii() and name.isdigit() and int(name) < len(classes):
+        elif numbered and is_number(name) and int(name) < len(classes):
             labels[row], counted = int(name), counted + 1
         else:
             near = did_you_mean(name[:100], classes)

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.classification import idx_bytes, problem_of, split_of
+from support.classification import idx_bytes, problem_of, split_of, write_image_folder
 from support.mutations import assert_one_line_about, mutations
 
 from mlcvbench.errors import MlcvbenchError
 from mlcvbench_classification.idx import read_idx
+from mlcvbench_classification.image_folder import load_image_folder
 from mlcvbench_classification.task import ClassificationTask
 
 TASK = ClassificationTask()
@@ -39,7 +40,8 @@ def read_images(path: Path) -> np.ndarray:
 
 
 def read_scores(path: Path) -> np.ndarray:
-    return TASK.read_external(path, split_of(IDS), PROBLEM, {}).predictions["scores"]
+    (column,) = TASK.read_external(path, split_of(IDS), PROBLEM, {}).predictions.values()
+    return column
 
 
 def read_stored(path: Path) -> np.ndarray:
@@ -97,6 +99,33 @@ def test_a_csv_file_damaged_anywhere_is_refused_or_read(tmp_path):
     counts = campaign(read_scores, tmp_path / "scores.csv", b"id,cat,dog\na,1.5,-2\nb,0.25,0.5\nc,3,3\n")
 
     assert counts["refused"] > counts["changed"] > 0
+
+
+@pytest.mark.parametrize("text", [b"id,label\n000.png,cat\n001.png,1\n", b"000.png cat\n001.png 1\n"])
+def test_a_list_of_labels_damaged_anywhere_is_refused_or_read(tmp_path, text):
+    root = write_image_folder(tmp_path / "set", {"x": 2})
+    classes = tmp_path / "classes.txt"
+    classes.write_text("dog\ncat\n")
+    settings = {"root": str(root), "classes": str(classes), "labels": str(tmp_path / "labels.csv")}
+
+    def read_labels(path: Path) -> np.ndarray:
+        return np.asarray(load_image_folder(settings, 0).splits["test"].targets()["label"])
+
+    counts = campaign(read_labels, tmp_path / "labels.csv", text)
+
+    assert counts["refused"] > counts["changed"] > 0
+
+
+def test_a_list_of_classes_damaged_anywhere_is_refused_or_read(tmp_path):
+    def read_columns(path: Path) -> np.ndarray:
+        settings = {"class_file": str(path)}
+        return TASK.read_external(tmp_path / "p.npz", split_of(IDS), PROBLEM, settings).predictions["scores"]
+
+    np.savez(tmp_path / "p.npz", scores=SCORES)
+
+    counts = campaign(read_columns, tmp_path / "classes.txt", b"dog\ncat\n")
+
+    assert counts["refused"] > counts["changed"] == 0
 
 
 def test_a_zip_bomb_is_refused_without_unpacking_it(tmp_path):

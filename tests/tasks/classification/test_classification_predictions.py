@@ -274,13 +274,14 @@ def test_an_npz_that_does_not_fit_is_refused(tmp_path, arrays, settings, kind, m
         ("id,label\na,0\nb,0\nc,0\nd,0\n", "FILE, line 5: has more rows than the split's 3 samples."),
         ("id,label\na,cow\n", "FILE, line 2: unknown class 'cow'. Known: cat, dog."),
         ("id,label\na,2\n", "FILE, line 2: unknown class '2'. Known: cat, dog."),
+        ("id,label\na," + "9" * 5000, "FILE, line 2: unknown class '" + "9" * 100 + "'. Known: cat, dog."),
         (b"id,label\na,\0\n", "FILE, line 2: holds a NUL byte; wanted text."),
         (b"id,label\na,\xff\n", "FILE, line 2: is not UTF-8 text."),
         ('id,label\na,"cat\n', "FILE, line 2: unexpected end of data."),
         ("id,label\na," + "x" * 100_001 + "\n", "FILE, line 2: a field is longer than 100000 characters."),
         ("id,label\n" + "x" * (8 * 2**20 + 1), "FILE, line 2: is longer than 8388608 bytes."),
     ],
-    ids=range(21),
+    ids=range(22),
 )
 def test_a_csv_that_does_not_fit_is_refused_with_its_line(tmp_path, text, message):
     path = csv(tmp_path, text)
