@@ -22,7 +22,7 @@ def name_and_title(given: str, key: str) -> tuple[str, str]:
     RequestError, which names `key`, for what is no line of printable text.
 
     >>> name_and_title("my-net_v2", "as"), name_and_title("ResNet-50 (ours)", "as")
-    (('my-net_v2', ''), ('ResNet-50-ours-84ae55', 'ResNet-50 (ours)'))
+    (('my-net_v2', ''), ('ResNet-50-ours-23ee17', 'ResNet-50 (ours)'))
     """
     title = given.strip()
     if NAME_PATTERN.fullmatch(title):

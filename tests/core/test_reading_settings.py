@@ -44,7 +44,7 @@ def test_a_wrong_value_is_named(pairs: dict[str, str], message: str) -> None:
 def test_the_stored_command_says_how_predictions_were_read() -> None:
     (config,) = plan(["task=digits", "value=probabilities"], outside="net", reads=True).configs
 
-    assert config.reading == {"values": "probabilities"}
+    assert config.reading["values"] == "probabilities"
     assert (
         score_command_of(config, "p.csv") == "mlcvbench score task=digits predictions=p.csv as=net values=probabilities"
     )

@@ -38,7 +38,7 @@ World = Callable[[Generator, int], Sample]
 
 
 def _problem(classes: int) -> Any:
-    return SimpleNamespace(classes=tuple(map(str, range(classes))))
+    return SimpleNamespace(classes=tuple(map(str, range(classes))), extra={})
 
 
 def _logistic(values: np.ndarray) -> np.ndarray:
