@@ -18,9 +18,9 @@ import mlcvbench
 from mlcvbench import assembly
 from mlcvbench.config import RunConfig
 from mlcvbench.contract import LoadedData, Notice, Scorer
-from mlcvbench.errors import RequestError
+from mlcvbench.errors import DataError, RequestError
 from mlcvbench.fitting import Fitted
-from mlcvbench.named_files import labelled, paths_of
+from mlcvbench.named_files import labelled, labels_of, paths_of
 from mlcvbench.records.durable import message_of, sha256_of
 from mlcvbench.records.schema import (
     PREDICTIONS,
@@ -42,7 +42,7 @@ from mlcvbench.registry import get_registry
 from mlcvbench.repeated_files import repeated_files
 from mlcvbench.request import command_of
 from mlcvbench.run_key import compute_group_key, compute_run_key, source_hash
-from mlcvbench.scrubbing import scrub
+from mlcvbench.scrubbing import scrub, short_digests
 
 UNKNOWN_FINGERPRINT = "0" * 64
 MEASURED = ("operations", "layers", "parameters", "memory", "latency", "throughput")
@@ -67,6 +67,7 @@ class Draft:
     ) -> None:
         self._keep = keep
         self.config = self.chosen = config
+        self.begun = config
         self.outsider = outsider
         self.command = ""
         self.report = report
@@ -89,11 +90,19 @@ class Draft:
         self.seconds[name] = time.perf_counter() - start
         self.report(name, 1, 1)
 
+    def refuse_changed(self) -> None:
+        """Refuse to tell what a file decided that has changed since the run began; DataError names its setting."""
+        for before, now in zip(labels_of(self.begun), labels_of(labelled(self.config)), strict=True):
+            if before != now:
+                key, label = before
+                raise DataError(f"{key}={short_digests(label)}: changed while the run was going on; run it again.")
+
     def resolved(self, data: LoadedData, scorer: Scorer) -> None:
         """Note the data, the protocol and the machine."""
         from mlcvbench.measure.environment import describe, env_class
 
         self.notice(data.notices)
+        self.begun = labelled(self.config)
         test = data.splits["test"]
         seen = self.outsider is None or self.outsider.plugin != PREDICTIONS
         self.fingerprint = data.fingerprint(shown=seen)

@@ -72,6 +72,18 @@ def paths_of(config: RunConfig) -> list[str]:
     return [*found, *(str(path) for path in data if path)]
 
 
+def labels_of(config: RunConfig) -> list[tuple[str, str]]:
+    """Return key and label of every file that a labelled configuration names, always in the same order."""
+    found: list[tuple[str, str]] = []
+
+    def note(key: str, label: str) -> str:
+        found.append((key, os.path.basename(label)))  # noqa: PTH119 - a setting inside a model was made absolute
+        return label
+
+    renamed(config, note)
+    return found
+
+
 def label_keyed(config: RunConfig, settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return settings under whole keys, such as `model.file`, with labels in place of paths."""
     return _rename_keyed(config, settings, label)

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from mlcvbench import assembly, pictures, predicting, runner
 from mlcvbench.config import RunConfig
-from mlcvbench.contract import External, Notice
+from mlcvbench.contract import External, Notice, Scorer
+from mlcvbench.contract.scoring import iter_names
 from mlcvbench.draft import Draft
 from mlcvbench.errors import DataError, PredictionError
 from mlcvbench.records.schema import PREDICTIONS, FitInfo, MemoryInfo, ModelInfo, OperationsInfo, Record
@@ -41,8 +42,7 @@ def score_file(config: RunConfig, name: str, path: Path, folder: Path, title: st
         draft.parts["predictions"] = external.source
         draft.notice(external.notices)
         if protocol != wanted:
-            text = f"the definition asks for {wanted}; these predictions are scored as {protocol}."
-            draft.notice([Notice("another-protocol", text)])
+            draft.notice([_another_protocol(config, wanted, scorer)])
         draft.predicted(task.save(external.predictions, test.ids, folder))
     try:
         scored = runner.score_stages(config, folder, draft, runner.Answered(task, data, scorer, external.predictions))
@@ -60,6 +60,15 @@ def score_file(config: RunConfig, name: str, path: Path, folder: Path, title: st
         "env_class": "",
     }
     return draft.record()
+
+
+def _another_protocol(config: RunConfig, wanted: str, scorer: Scorer) -> Notice:
+    """Say that other rules than the benchmark's score predictions, and which of its metrics these do not give."""
+    known = iter_names(scorer.metrics)
+    lost = [name for name in config.definition.metrics if name not in known]
+    without = f", which gives no {' and no '.join(lost)}" if lost else ""
+    text = f"the definition asks for {wanted}; these predictions are scored as {scorer.protocol_id}{without}."
+    return Notice("another-protocol", text)
 
 
 def already_stored(record: Record, store: Store) -> str:

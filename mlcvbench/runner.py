@@ -100,6 +100,7 @@ def _run(config: RunConfig, folder: Path, draft: Draft, live: Live | None = None
     size = batch_size(config, test, fitted)
     with draft.stage("predict"), turned_images() as turned:
         predictions = predict(fitted.model, test, task, data.problem, size, shards=config.shards, progress=draft.report)
+        draft.refuse_changed()
         if live is not None and live.settle is not None:
             predictions = live.settle(predictions, test.ids)
         path = task.save(predictions, test.ids, folder)
@@ -119,6 +120,7 @@ def _run(config: RunConfig, folder: Path, draft: Draft, live: Live | None = None
         lambda plots: history_plot.draw(plots, fitted.info.history),
         lambda plots: latency_plot.draw(plots, samples),
     )
+    draft.refuse_changed()
 
 
 def _turned(count: int) -> list[Notice]:

@@ -14,6 +14,7 @@ from support.faults import environment, run_cli
 from support.prior import installed
 from support.runs import config_for, stored_run
 
+from mlcvbench import runner
 from mlcvbench.errors import DataError, OverrideError, RecordError, RequestError
 from mlcvbench.explain.subject import open_subject
 from mlcvbench.overrides import plan
@@ -130,6 +131,20 @@ def test_the_fit_that_a_file_decided_is_not_taken_for_that_of_another(tmp_path: 
     first, second, again = records
     assert first.metrics["top1"].value != second.metrics["top1"].value
     assert again == first
+
+
+def test_a_file_that_changes_while_its_run_goes_on_ends_the_run(
+    tmp_path: Path, best: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    predict = runner.predict
+    monkeypatch.setattr(runner, "predict", lambda *given, **named: (predict(*given, **named), best.write_text("4"))[0])
+
+    record = runner.execute(config_for("model=outer", f"model.base=[prior,file={best}]", "limit=9"), tmp_path)
+
+    assert record.error is not None
+    assert record.error.message == (
+        f"model.base.file={label('0')[:21]}: changed while the run was going on; run it again."
+    )
 
 
 def test_a_file_that_cannot_be_read_is_named_with_its_key(best: Path) -> None:

@@ -19,6 +19,7 @@ from mlcvbench.records.schema import Record
 from mlcvbench.records.store import Store
 from mlcvbench.rescoring import recompute
 from mlcvbench.run_keys import RUN_KEYS
+from mlcvbench_classification.task import ClassificationTask
 
 MISSPELT = "unknown key 'prediction'. Did you mean 'predictions', 'precision' or 'refit'?"
 NO_NAME = "score needs as=NAME, what the method is called."
@@ -177,3 +178,32 @@ def test_the_key_of_a_hand_in_is_the_same_on_another_machine(tmp_path: Path, tru
         invoke("task=digits", f"predictions={path}", "as=mine", "intervals=off", cwd=tmp_path)
 
     assert len(Store(tmp_path / "runs").records()[0]) == 1
+
+
+def test_a_protocol_that_replaces_the_benchmarks_says_which_of_its_metrics_are_lost(tmp_path, truth, monkeypatch):
+    ids, labels = truth
+    path = write_labels(tmp_path / "l.csv", ids, labels)
+    mine = tmp_path / "mine.yaml"
+    mine.write_text(
+        "name: mine\nkind: classification\nsummary: My digits.\ndata: {name: digits}\n"
+        "protocol: top1/single-crop@2\nmetrics: [top1, nll]\n"
+    )
+    older = ClassificationTask().scorer("top1/single-crop@1", assembly.load_data(config_for()).problem)
+    older.metrics = tuple(metric for metric in older.metrics if metric.name != "nll")
+    monkeypatch.setattr(ClassificationTask, "scored_as", lambda *_: older.protocol_id)
+    scorer = ClassificationTask.scorer
+
+    def scorer_of(task, name, problem):
+        return older if name == older.protocol_id else scorer(task, name, problem)
+
+    monkeypatch.setattr(ClassificationTask, "scorer", scorer_of)
+
+    invoke(f"task={mine}", f"predictions={path}", "as=mine", "intervals=off", cwd=tmp_path)
+
+    record, _ = stored(tmp_path)
+    assert record.task.protocol_id == "top1/single-crop@1"
+    assert (record.notices[0].code, record.notices[0].text) == (
+        "another-protocol",
+        "the definition asks for top1/single-crop@2; these predictions are scored as top1/single-crop@1, which gives "
+        "no nll.",
+    )
