@@ -43,10 +43,10 @@ REFERENCES = (
     ),
     Reference(
         "classification",
-        "top1|macro_f1",
+        "top1|macro_f1|weighted_f1|balanced_accuracy",
         SKLEARN,
         "test_classification_scoring.py",
-        "test_top1_equals_scikit_learn_and_macro_f1_its_mean_over_the_classes_that_occur",
+        "test_what_counts_decisions_equals_scikit_learn",
     ),
     Reference(
         "classification",

@@ -38,7 +38,7 @@ def test_the_commands_of_the_page_are_understood(tmp_path, monkeypatch):
     previews = [plan_previews(name, settings) for name, *settings in commands("data preview")]
 
     assert {run.definition.kind for run in runs} == {"detection", "segmentation", "depth", "verification"}
-    assert {one.spec.name for found in previews for one in found} == {
+    assert {one.data.spec.name for found in previews for one in found} == {
         "scenes",
         "scenes-stereo",
         "scenes-mono",
