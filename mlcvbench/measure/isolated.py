@@ -21,6 +21,8 @@ from mlcvbench.config import RunConfig
 REQUEST_FILE, RESULT_FILE, LOG_FILE = "request.json", "result.json", "log.txt"
 MAX_RESULT_BYTES = 64 * 2**20
 LOG_TAIL = 300
+LAST_SECONDS = 15
+"""What a process that has closed its output is given to end, which a busy machine may need."""
 
 
 class ProbeFailedError(Exception):
@@ -114,7 +116,7 @@ class Probe:
         if said:
             return f"the measuring process said {said[:LOG_TAIL]!r}"
         with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(timeout=2)
+            self._process.wait(timeout=LAST_SECONDS)
         code = self._process.returncode
         lines = scrub((self._folder / LOG_FILE).read_text(errors="replace")).strip().splitlines()
         last = f": {lines[-1][-LOG_TAIL:]}" if lines else ""
