@@ -8,7 +8,7 @@ from typing import Any
 from support.records import make_record, sha
 
 from mlcvbench.leaderboard.boards import Board, boards_of
-from mlcvbench.records.schema import ErrorInfo, Record, Retraction
+from mlcvbench.records.schema import PREDICTIONS, ErrorInfo, Record, Retraction
 
 OLD, NEW = "2026-01-01T00:00:00+00:00", "2026-01-02T00:00:00+00:00"
 
@@ -95,3 +95,39 @@ def test_a_retracted_run_replaces_none() -> None:
 
     assert [row.record.run_id for row in board.rows] == [old.run_id]
     assert [item.reason for item in board.unranked] == ["retracted on 2026-11-21: wrong labels"]
+
+
+def handed_in(of: Record, name: str, created: str, **config: Any) -> Record:
+    """Return predictions that were handed in under the name of another record's model."""
+    model = of.model.model_copy(update={"plugin": PREDICTIONS})
+    content = {"predictions": sha("predictions", name)}
+    return version(of, name, created, model=model, env_class="", config={**of.config, "content": content, **config})
+
+
+def test_the_newest_hand_in_of_a_name_stands_however_it_was_read_and_wherever_it_was_scored() -> None:
+    base = make_record()
+    old = handed_in(base, "old", OLD, reading={"value": "similarity"}, threads=2)
+    new = handed_in(base, "new", NEW, reading={"value": "distance"}, threads=64)
+
+    board = board_of(old, new)
+
+    assert [row.record.run_id for row in board.rows] == [new.run_id]
+    assert [item.reason for item in board.unranked] == [f"replaced by {new.run_id}: it was handed in later"]
+
+
+def test_a_run_that_was_taken_back_replaces_none() -> None:
+    base = make_record()
+    taken_back = handed_in(base, "new", NEW).model_copy(update={"retraction": Retraction(date=NEW[:10], reason="no")})
+    old = handed_in(base, "old", OLD)
+
+    board = board_of(old, taken_back)
+
+    assert [row.record.run_id for row in board.rows] == [old.run_id]
+    assert [item.state for item in board.unranked] == ["retracted"]
+
+
+def test_a_model_evaluated_in_another_process_replaces_none() -> None:
+    base = make_record()
+    run, live = version(base, "run", OLD), version(base, "live", NEW, isolated=False)
+
+    assert [row.record.run_id for row in board_of(run, live).rows] == [run.run_id]
