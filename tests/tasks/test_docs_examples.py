@@ -23,6 +23,7 @@ def prepare(kind: str) -> Callable[[Path], None] | None:
     return importlib.import_module(name).prepare if importlib.util.find_spec(name) else None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", PAGES)
 def test_the_examples_of_a_page_do_what_the_page_says(
     kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

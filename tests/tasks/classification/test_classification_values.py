@@ -221,6 +221,7 @@ def test_probabilities_without_a_name_are_read_alike_from_a_file_and_from_a_func
     assert record.notices == ()
 
 
+@pytest.mark.slow
 def test_a_timed_function_of_probabilities_keeps_its_checks():
     record = mlcvbench.evaluate(shares, "digits", intervals=False, limit=64)
 
