@@ -61,7 +61,7 @@
   // ---- state: the hash holds what differs from the defaults
   const control = (name) => form.elements[name];
   const defaults = {
-    q: "", family: "", hardware: control("hardware").value, p50: "", params: "", front: "", verified: "",
+    q: "", family: "", hardware: control("hardware")?.value ?? "all", p50: "", params: "", front: "", verified: "",
     rows: "", columns: "", x: control("x") ? control("x").value : "", y: data.scale, sort: "rank",
   };
   let state = { ...defaults };
@@ -163,7 +163,7 @@
   // ---- filter
   function passes(item) {
     const most = (name, factor) => {
-      if (state[name] === "" || !(Number(state[name]) >= 0)) return true;
+      if (state[name] === "" || !(Number(state[name]) >= 0) || !(name in at)) return true;
       const value = item.values[at[name]];
       return value != null && value <= Number(state[name]) * factor;
     };
@@ -172,7 +172,7 @@
     return (
       words.every(fits) &&
       (state.family === "" || item.family === state.family) &&
-      (state.hardware === "all" || item.machine === state.hardware) &&
+      (state.hardware === "all" || item.machine === "" || item.machine === state.hardware) &&
       (state.verified === "" || item.values[at.trust] > 0) &&
       most("p50", 1e-3) &&
       most("params", 1e6)
@@ -186,7 +186,7 @@
       left = left.filter((item) => best.includes(item));
     }
     const front = frontOf(left);
-    if (state.front === "1") left = left.filter((item) => front.on.has(item));
+    if (state.front === "1" && axisNow()) left = left.filter((item) => front.on.has(item));
     const kept = new Set(left);
     for (const item of rows) item.row.hidden = !kept.has(item);
     fillGroups(left);
@@ -204,12 +204,12 @@
   function frontOf(items) {
     const axis = axisNow();
     if (!axis) return { on: new Set(), near: new Set(), line: [] };
-    if (axis.machine && new Set(items.map((item) => item.machine)).size > 1) {
+    const cost = (item) => item.values[at[axis.key]];
+    const usable = items.filter((item) => cost(item) !== null && item.y !== null);
+    if (axis.machine && new Set(usable.map((item) => item.machine)).size > 1) {
       return { on: new Set(items.filter((item) => item.ownFront)), near: new Set(), line: [] };
     }
     const sign = data.higher ? 1 : -1;
-    const cost = (item) => item.values[at[axis.key]];
-    const usable = items.filter((item) => cost(item) !== null && item.y !== null);
     usable.sort((a, b) => cost(a) - cost(b) || sign * (b.y - a.y));
     const on = new Set();
     const near = new Set();
@@ -228,7 +228,7 @@
   function draw(items, front) {
     const axis = axisNow();
     if (!axis || !globalThis.Plot) return;
-    const cell = (item, key) => item.row.cells[at[key]].textContent.replace("±", " ± ");
+    const cell = (item, key) => item.row.cells[at[key]].textContent.replace(/(?=[±[])/, " ");
     point = drawScatter(scatter, {
       data, axis, items, front,
       error: state.y === "error",
@@ -276,7 +276,7 @@
     later = setTimeout(changed, event.type === "input" && event.target.type !== "checkbox" ? 60 : 0);
   };
   form.addEventListener("input", soon);
-  document.querySelector(".axes").addEventListener("input", soon);
+  document.querySelector(".axes")?.addEventListener("input", soon);
   form.addEventListener("submit", (event) => event.preventDefault());
   form.addEventListener("reset", (event) => { event.preventDefault(); clear(); });
   document.getElementById("clear").addEventListener("click", clear);

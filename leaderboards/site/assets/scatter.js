@@ -87,6 +87,7 @@ const drawScatter = (() => {
     const ring = mark.appendChild(document.createElementNS(svg.namespaceURI, "circle"));
     const text = mark.appendChild(document.createElementNS(svg.namespaceURI, "text"));
     mark.setAttribute("class", "pointed");
+    mark.style.display = "none";
     ring.setAttribute("r", 8);
     return (item) => {
       const at = item && find(item);
