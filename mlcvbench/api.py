@@ -10,18 +10,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mlcvbench import assembly, progress
-from mlcvbench.config import RunConfig, TimeProfile, usable_cores
-from mlcvbench.definitions import load_definition
 from mlcvbench.errors import OverrideError
-from mlcvbench.overrides import plan
+from mlcvbench.loading import assembly
+from mlcvbench.plan.command import evaluate_call_of
+from mlcvbench.plan.config import RunConfig, TimeProfile, usable_cores
+from mlcvbench.plan.definitions import load_definition
+from mlcvbench.plan.planning import plan
 from mlcvbench.records.doubts import doubts
 from mlcvbench.records.schema import Record
 from mlcvbench.records.store import Store
 from mlcvbench.registry import get_registry
-from mlcvbench.request import evaluate_call_of
-from mlcvbench.settings import text
-from mlcvbench.sweep import run_sweep
+from mlcvbench.running import progress
+from mlcvbench.running.sweep import run_sweep
+from mlcvbench.specs.values import text
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -73,7 +74,7 @@ def evaluate(  # noqa: PLR0913 - keyword-only settings of a public function
     `out`: a folder to keep the record in; a model's weights, predictions and measured costs belong to its key.
     Exceptions of the model reach the caller; PredictionError when its output breaks the contract.
     """
-    from mlcvbench import live, runner
+    from mlcvbench.running import live, stages
 
     given = {"device": device, "batch": batch, "limit": limit, "intervals": intervals, "strict": strict, "time": time}
     config = _live_config(task, settings, given)
@@ -85,12 +86,12 @@ def evaluate(  # noqa: PLR0913 - keyword-only settings of a public function
     with _kept_in_eval_mode(model):
         if out is None:
             with tempfile.TemporaryDirectory(prefix="mlcvbench-") as folder:
-                return runner.evaluate_live(config, Path(folder), wrapped)
+                return stages.evaluate_live(config, Path(folder), wrapped)
         store = Store(Path(out))
         store.ensure_writable()
         pending = store.begin(wrapped.info.name)
         try:
-            record = runner.evaluate_live(config, pending.folder, wrapped)
+            record = stages.evaluate_live(config, pending.folder, wrapped)
             return store.load(store.commit(pending, record).name)
         except BaseException:
             store.discard(pending)

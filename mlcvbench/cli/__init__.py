@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from contextlib import redirect_stdout, suppress
 
 from mlcvbench.errors import MlcvbenchError, did_you_mean
-from mlcvbench.stdout import emit, results_apart, take_stdout
+from mlcvbench.processes.stdout import emit, results_apart, take_stdout
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("mlcvbench.cli.run:run", "Run methods on a benchmark and print the leaderboard."),
@@ -110,7 +110,7 @@ def _dispatch(words: list[str]) -> int:
         emit(f"mlcvbench {mlcvbench.__version__}")
         return 0
     if words[0] == "list" and (request := _plain_list(words[1:])) is not None:
-        from mlcvbench.listing import list_text
+        from mlcvbench.cli.listing import list_text
 
         with results_apart():
             emit(list_text(*request))
@@ -164,7 +164,7 @@ def _run_click(name: str, words: list[str]) -> int:
 
 def _is_key(option: str) -> bool:
     """Return whether an unknown option is a setting in the form of other programs: `--model`, `--fit.lr`."""
-    from mlcvbench.run_keys import REQUEST_KEYS, RUN_KEYS
+    from mlcvbench.plan.vocabulary import REQUEST_KEYS, RUN_KEYS
 
     name = option.lstrip("-")
     return "." in name or name in (*REQUEST_KEYS, *RUN_KEYS)

@@ -7,9 +7,9 @@ from typing import Any
 
 import click
 
-from mlcvbench.settings import text, wanted
+from mlcvbench.processes.stdout import results_apart
 from mlcvbench.specs import Param
-from mlcvbench.stdout import results_apart
+from mlcvbench.specs.values import text, wanted
 
 Rows = list[tuple[str, str]]
 """Keys as they are written, and what each means."""
@@ -40,8 +40,8 @@ class Command(click.Command):
 
 def run_rows() -> Rows:
     """Return the keys of `mlcvbench run`, from the tables that the request itself is read with."""
-    from mlcvbench.run_keys import REQUEST_KEYS, RUN_KEYS
-    from mlcvbench.search import SEARCH_KEYS
+    from mlcvbench.plan.search import SEARCH_KEYS
+    from mlcvbench.plan.vocabulary import REQUEST_KEYS, RUN_KEYS
 
     return [
         *param_rows(REQUEST_KEYS.values()),
@@ -55,7 +55,7 @@ def run_rows() -> Rows:
 
 def score_rows(idle: Collection[str]) -> Rows:
     """Return the keys of `mlcvbench score`, without a run's `idle` ones; those of reading are a kind's own."""
-    from mlcvbench.run_keys import REQUEST_KEYS, RUN_KEYS
+    from mlcvbench.plan.vocabulary import REQUEST_KEYS, RUN_KEYS
 
     return [
         *param_rows([REQUEST_KEYS["task"]]),

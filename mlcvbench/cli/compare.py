@@ -13,10 +13,10 @@ import click
 
 from mlcvbench.cli.command import Command
 from mlcvbench.cli.completers import run_id, settings_of, words
-from mlcvbench.stdout import emit
+from mlcvbench.processes.stdout import emit
 
 if TYPE_CHECKING:
-    from mlcvbench.comparison import Comparison
+    from mlcvbench.analysis.comparison import Comparison
 
 WIDTH = 80
 NAME = 17
@@ -43,8 +43,8 @@ def compare(first: str, second: str, settings: tuple[str, ...], fail_below: floa
 
     SETTINGS: by=point|low, what --fail-below looks at: the gain itself (the default), or the lower end of its interval.
     """
+    from mlcvbench.analysis.comparison import compare_runs
     from mlcvbench.cli.runs import open_run
-    from mlcvbench.comparison import compare_runs
     from mlcvbench.errors import OverrideError
 
     by = _by(settings)
@@ -61,7 +61,7 @@ def compare(first: str, second: str, settings: tuple[str, ...], fail_below: floa
 def _by(settings: Sequence[str]) -> str:
     """Return the value of `by=`; OverrideError for another one, or another key."""
     from mlcvbench.errors import OverrideError, did_you_mean
-    from mlcvbench.overrides import parse_pairs
+    from mlcvbench.plan.planning import parse_pairs
 
     by = "point"
     for key, value in parse_pairs(settings):

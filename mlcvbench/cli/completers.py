@@ -10,7 +10,7 @@ import click
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
-    from mlcvbench.completing import Offer
+    from mlcvbench.cli.completing import Offer
     from mlcvbench.specs import Param
 
 Completer = Callable[[click.Context, click.Parameter, str], "list[CompletionItem[Any]]"]
@@ -33,7 +33,7 @@ def settings_of(keys: Callable[[], Mapping[str, Param]]) -> Completer:
     """Return the completer of KEY=VALUE words of a command that takes these keys and no others."""
 
     def offers(_: click.Context, word: str, before: tuple[str, ...]) -> Iterable[Offer]:
-        from mlcvbench.completing import Asked, complete_setting
+        from mlcvbench.cli.completing import Asked, complete_setting
 
         return complete_setting(word, Asked(before), keys())
 
@@ -44,7 +44,7 @@ def names_of(*words: str) -> Completer:
     """Return the completer of a word that is one of these."""
 
     def offers(_: click.Context, word: str, __: tuple[str, ...]) -> Iterable[Offer]:
-        from mlcvbench.completing import Offer
+        from mlcvbench.cli.completing import Offer
 
         return [Offer(one) for one in words if one.startswith(word)]
 
@@ -52,7 +52,7 @@ def names_of(*words: str) -> Completer:
 
 
 def _run(_: click.Context, word: str, before: tuple[str, ...]) -> Iterable[Offer]:
-    from mlcvbench.completing import BENCHMARK_KEYS, Asked, complete_setting
+    from mlcvbench.cli.completing import BENCHMARK_KEYS, Asked, complete_setting
 
     asked = Asked(before)
     return complete_setting(word, asked, BENCHMARK_KEYS, asked.settings())
@@ -62,8 +62,8 @@ def score(idle: Collection[str]) -> Completer:
     """Return the completer of the settings of `score`; `idle` are keys of a run that decide nothing there."""
 
     def offers(_: click.Context, word: str, before: tuple[str, ...]) -> Iterable[Offer]:
-        from mlcvbench.completing import BENCHMARK_KEYS, Asked, complete_setting
-        from mlcvbench.search import SEARCH_KEYS
+        from mlcvbench.cli.completing import BENCHMARK_KEYS, Asked, complete_setting
+        from mlcvbench.plan.search import SEARCH_KEYS
         from mlcvbench.specs import Param
 
         asked = Asked(before)
@@ -84,8 +84,8 @@ def study(kind: str) -> Completer:
     """Return the completer of the settings of a study of this kind."""
 
     def offers(_: click.Context, word: str, before: tuple[str, ...]) -> Iterable[Offer]:
-        from mlcvbench.completing import BENCHMARK_KEYS, Asked, complete_setting
-        from mlcvbench.studies.planning import IDLE, OWN
+        from mlcvbench.analysis.studies.planning import IDLE, OWN
+        from mlcvbench.cli.completing import BENCHMARK_KEYS, Asked, complete_setting
 
         asked = Asked(before)
         keys = {name: param for name, param in BENCHMARK_KEYS.items() if name not in IDLE}
@@ -98,7 +98,7 @@ def data_settings_of(keys: Callable[[], Mapping[str, Param]]) -> Completer:
     """Return the completer of the settings behind the name of a data set or a definition."""
 
     def offers(ctx: click.Context, word: str, before: tuple[str, ...]) -> Iterable[Offer]:
-        from mlcvbench.completing import Asked, complete_setting
+        from mlcvbench.cli.completing import Asked, complete_setting
 
         name = str(ctx.params.get("name") or "")
         asked = Asked([*before, f"task={name}"])
@@ -111,22 +111,22 @@ def data_settings_of(keys: Callable[[], Mapping[str, Param]]) -> Completer:
 
 
 def _any_name(_: click.Context, word: str, __: tuple[str, ...]) -> Iterable[Offer]:
-    from mlcvbench.completing import names_of_all
+    from mlcvbench.cli.completing import names_of_all
     from mlcvbench.registry import get_registry
 
     return (offer for offer in names_of_all(get_registry()) if offer.word.startswith(word))
 
 
 def _data_name(_: click.Context, word: str, __: tuple[str, ...]) -> Iterable[Offer]:
-    from mlcvbench.completing import data_names
+    from mlcvbench.cli.completing import data_names
     from mlcvbench.registry import get_registry
 
     return (offer for offer in data_names(get_registry()) if offer.word.startswith(word))
 
 
 def _run_id(_: click.Context, word: str, __: tuple[str, ...]) -> Iterable[Offer]:
+    from mlcvbench.cli.completing import Offer, run_ids
     from mlcvbench.cli.runs import DEFAULT_RUNS
-    from mlcvbench.completing import Offer, run_ids
 
     return [offer for offer in run_ids(DEFAULT_RUNS) if offer.word.startswith(word)] or [Offer(word, kind="file")]
 

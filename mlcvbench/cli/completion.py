@@ -21,7 +21,7 @@ from click.shell_completion import (
 )
 
 from mlcvbench.cli import COMMANDS, COMPLETE
-from mlcvbench.stdout import emit
+from mlcvbench.processes.stdout import emit
 
 PROGRAM = "mlcvbench"
 

@@ -9,25 +9,25 @@ import click
 
 from mlcvbench.cli import completers
 from mlcvbench.cli.command import Command
-from mlcvbench.stdout import emit
+from mlcvbench.processes.stdout import emit
 
 if TYPE_CHECKING:
-    from mlcvbench.broken import Broken
     from mlcvbench.contract import LoadedData
-    from mlcvbench.data_requests import DataRequest
+    from mlcvbench.loading.broken import Broken
+    from mlcvbench.plan.data_requests import DataRequest
     from mlcvbench.specs import Param
 
 
 def _shared_keys() -> dict[str, Param]:
     """Return the keys of every command here, for completion."""
-    from mlcvbench.data_requests import SEED, TASK
+    from mlcvbench.plan.data_requests import SEED, TASK
     from mlcvbench.specs import TASK_KINDS
 
     return {TASK.name: replace(TASK, choices=TASK_KINDS), SEED.name: SEED}
 
 
 def _preview_keys() -> dict[str, Param]:
-    from mlcvbench.preview import COUNT, OUT, SPLIT
+    from mlcvbench.analysis.preview import COUNT, OUT, SPLIT
 
     return {**_shared_keys(), **{param.name: param for param in (COUNT, SPLIT, OUT)}}
 
@@ -56,7 +56,7 @@ def preview(name: str, settings: tuple[str, ...]) -> None:
       data.NAME=VALUE    settings of the data set, as `mlcvbench info` lists them
       data.seed=0        other rendered scenes, other splits
     """  # noqa: D301 - backslash-b is click's mark of lines that stay as they are
-    from mlcvbench.preview import no_pictures, plan_previews, write_preview
+    from mlcvbench.analysis.preview import no_pictures, plan_previews, write_preview
 
     requests = plan_previews(name, settings)
     written = [sheet for sheet in map(write_preview, requests) if sheet is not None]
@@ -86,9 +86,9 @@ def check(name: str, settings: tuple[str, ...], as_json: bool, quiet: bool) -> N
     """  # noqa: D301 - backslash-b is click's mark of lines that stay as they are
     import json
 
-    from mlcvbench.broken import share_text
-    from mlcvbench.data_requests import plan_data
     from mlcvbench.errors import CheckFailedError
+    from mlcvbench.loading.broken import share_text
+    from mlcvbench.plan.data_requests import plan_data
 
     requests, _ = plan_data(name, settings)
     checked = [_read_all(request, quiet) for request in requests]
@@ -107,11 +107,11 @@ def check(name: str, settings: tuple[str, ...], as_json: bool, quiet: bool) -> N
 
 def _read_all(request: DataRequest, quiet: bool) -> tuple[LoadedData, list[Broken]]:
     """Return the data that are asked for, and which of their samples cannot be read."""
-    from mlcvbench import assembly
-    from mlcvbench.broken import find_broken
-    from mlcvbench.data_requests import guarded
+    from mlcvbench.loading import assembly
+    from mlcvbench.loading.broken import find_broken
+    from mlcvbench.plan.data_requests import guarded
+    from mlcvbench.processes.status_line import StatusLine
     from mlcvbench.specs import SKIP
-    from mlcvbench.status_line import StatusLine
 
     leniently = {SKIP.name: "broken"} if SKIP in request.spec.params else {}
     params = {**request.params, **leniently}

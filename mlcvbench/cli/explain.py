@@ -6,7 +6,7 @@ import click
 
 from mlcvbench.cli.command import Command
 from mlcvbench.cli.completers import run_id
-from mlcvbench.stdout import emit
+from mlcvbench.processes.stdout import emit
 
 
 @click.command("explain", cls=Command)
@@ -33,10 +33,10 @@ def explain(run: str, settings: tuple[str, ...]) -> None:
       data.NAME=PATH        paths of the data, which a record does not hold
       model.NAME=PATH       files that the model's settings name, likewise
     """  # noqa: D301 - backslash-b is click's mark of lines that stay as they are
+    from mlcvbench.analysis.explain import explaining
+    from mlcvbench.analysis.explain.request import parse_request
+    from mlcvbench.analysis.explain.subject import open_subject
     from mlcvbench.cli.runs import open_run
-    from mlcvbench.explain import explaining
-    from mlcvbench.explain.request import parse_request
-    from mlcvbench.explain.subject import open_subject
 
     request = parse_request(settings)
     record, _ = open_run(run)

@@ -10,13 +10,13 @@ import click
 
 from mlcvbench.cli.command import Command
 from mlcvbench.cli.completers import any_name
+from mlcvbench.cli.listing import columns, shown
+from mlcvbench.cli.protocol_families import about_protocol, described, protocol_families
 from mlcvbench.errors import UnknownNameError
-from mlcvbench.listing import columns, shown
-from mlcvbench.protocol_families import about_protocol, described, protocol_families
+from mlcvbench.processes.stdout import emit
 from mlcvbench.registry import Entry, Registry, get_registry
-from mlcvbench.settings import condition, wanted
 from mlcvbench.specs import DatasetSpec, ModelSpec, Param, TaskSpec
-from mlcvbench.stdout import emit
+from mlcvbench.specs.values import condition, wanted
 
 WIDTH = 80
 
@@ -50,8 +50,8 @@ def info(name: str, as_json: bool) -> None:
 
 def find(name: str, registry: Registry) -> list[Card]:
     """Return everything of that name, or the definition in a YAML file: a model and a data set may share a name."""
-    from mlcvbench.definition_files import SUFFIXES, definition_names
-    from mlcvbench.definitions import load_definition
+    from mlcvbench.plan.definition_files import SUFFIXES, definition_names
+    from mlcvbench.plan.definitions import load_definition
 
     if name.endswith(SUFFIXES):
         return [Card("definition", load_definition(name, registry), f"the file {name}", name)]
@@ -73,7 +73,7 @@ def _card(what: str, entry: Entry[Any], spec: Any = None) -> Card:
 
 
 def _all_names(registry: Registry) -> list[str]:
-    from mlcvbench.definition_files import definition_names
+    from mlcvbench.plan.definition_files import definition_names
 
     entries: list[Entry[Any]] = [*registry.tasks(), *registry.models(), *registry.datasets()]
     return [*(e.spec.name for e in entries), *(n for names in definition_names(registry).values() for n in names)]
@@ -122,7 +122,7 @@ def _settings(place: str, params: Sequence[Param]) -> list[str]:
 
 
 def _plain(param: Param) -> str:
-    from mlcvbench.settings import text
+    from mlcvbench.specs.values import text
 
     return repr(param.default) if param.default == "" else text(param.default)
 
@@ -155,7 +155,7 @@ def _dataset_facts(spec: DatasetSpec, _: Registry) -> list[tuple[str, str]]:
 
 
 def _task_facts(spec: Any, registry: Registry) -> list[tuple[str, str]]:
-    from mlcvbench.definition_files import definition_names
+    from mlcvbench.plan.definition_files import definition_names
 
     return [
         ("default", spec.default),

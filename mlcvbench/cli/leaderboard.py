@@ -11,7 +11,7 @@ import click
 
 from mlcvbench.cli.command import Command
 from mlcvbench.cli.completers import joined, paths, run_id, settings_of, words
-from mlcvbench.stdout import emit
+from mlcvbench.processes.stdout import emit
 
 DEFAULTS = {"runs": "runs", "out": "board"}
 RUNS_AND_OUT = paths(runs="the folder of runs", out="the folder of boards")
@@ -34,7 +34,7 @@ def build(settings: tuple[str, ...], as_json: bool) -> None:
     import gc
 
     from mlcvbench.leaderboard.build import SITE, build_boards
-    from mlcvbench.leaderboard.export import to_json
+    from mlcvbench.leaderboard.tables.export import to_json
 
     given = read_settings(settings, ("runs", "out", "site"))
     site = read_switch(given, "site")
@@ -136,7 +136,7 @@ def retract_run(run: str, settings: tuple[str, ...]) -> None:
 def read_settings(words: Sequence[str], known: Collection[str]) -> dict[str, str]:
     """Return `key=value` words over the defaults; OverrideError for a key that is not known."""
     from mlcvbench.errors import OverrideError, did_you_mean
-    from mlcvbench.overrides import parse_pairs
+    from mlcvbench.plan.planning import parse_pairs
 
     given: dict[str, Any] = {}
     for key, value in parse_pairs(words):

@@ -6,8 +6,8 @@ import click
 
 from mlcvbench.cli.command import Command
 from mlcvbench.cli.completers import names_of
-from mlcvbench.listing import SECTIONS, list_text
-from mlcvbench.stdout import emit
+from mlcvbench.cli.listing import SECTIONS, list_text
+from mlcvbench.processes.stdout import emit
 
 
 @click.command("list", cls=Command)

@@ -10,7 +10,7 @@ import click
 
 from mlcvbench.cli.command import Command
 from mlcvbench.errors import CheckFailedError, MlcvbenchError, OverrideError
-from mlcvbench.stdout import emit
+from mlcvbench.processes.stdout import emit
 
 if TYPE_CHECKING:
     from mlcvbench.registry import Entry, Registry
@@ -29,7 +29,7 @@ def plugin() -> None:
 @click.option("--into", default=".", metavar="DIR", help="Folder to write it in; the working folder by default.")
 def new(name: str, into: str) -> None:
     """Write an installable package with one working method NAME and its tests."""
-    from mlcvbench.scaffold import write_plugin
+    from mlcvbench.cli.scaffold import write_plugin
 
     folder = write_plugin(name, Path(into))
     files = sorted(path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
@@ -41,8 +41,8 @@ def new(name: str, into: str) -> None:
 
 def _taken(name: str) -> Iterator[str]:
     """Warn of an installed model or plugin of the new name: the later one would be set aside."""
+    from mlcvbench.cli.scaffold import short_name
     from mlcvbench.registry import get_registry
-    from mlcvbench.scaffold import short_name
 
     short, registry = short_name(name), get_registry()
     for entry in registry.models():
@@ -62,7 +62,7 @@ def check(reference: str, settings: tuple[str, ...], as_json: bool) -> None:
     A folder is read as it lies there, installed or not. KEY is model.NAME, fit.NAME or data.NAME. Exit code 1
     when a check fails.
     """
-    from mlcvbench.overrides import parse_pairs
+    from mlcvbench.plan.planning import parse_pairs
     from mlcvbench.testing.subjects import check_reference
 
     pairs = dict(parse_pairs(settings))
@@ -120,7 +120,7 @@ def doctor() -> None:
 
 def _broken_parts(name: str, registry: Registry) -> Iterator[str]:
     """Yield a line for each target that cannot be imported and each definition that cannot be read."""
-    from mlcvbench.definitions import definition_files, read_definition
+    from mlcvbench.plan.definitions import definition_files, read_definition
     from mlcvbench.specs import load_target
 
     entries: list[Entry[Any]] = [*registry.tasks(), *registry.datasets(), *registry.models()]

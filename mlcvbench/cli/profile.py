@@ -11,10 +11,10 @@ import click
 
 from mlcvbench.cli.command import Command
 from mlcvbench.errors import OverrideError, RequestError
-from mlcvbench.stdout import emit
+from mlcvbench.processes.stdout import emit
 
 if TYPE_CHECKING:
-    from mlcvbench.measure.conventions import Convention, Row
+    from mlcvbench.measure.layers.conventions import Convention, Row
     from mlcvbench.records.schema import OperationsInfo
 
 KEYS = {
@@ -64,7 +64,7 @@ def profile(settings: tuple[str, ...], as_json: bool, as_csv: bool) -> None:
 def _request(settings: Sequence[str]) -> dict[str, Any]:
     """Read and check the keys. OverrideError says what is wrong with which."""
     from mlcvbench.errors import UnknownNameError
-    from mlcvbench.overrides import parse_pairs
+    from mlcvbench.plan.planning import parse_pairs
 
     given = dict(parse_pairs(settings, bare="model"))
     own = {key.removeprefix("model."): given.pop(key) for key in list(given) if key.startswith("model.")}
@@ -103,9 +103,9 @@ def _number(key: str, text: str) -> int:
 def _rows(request: dict[str, Any]) -> tuple[list[Row], OperationsInfo]:
     """Build the network, send one image through it and account for its layers."""
     from mlcvbench.errors import MlcvbenchError, first_line
-    from mlcvbench.measure.conventions import account
-    from mlcvbench.measure.layers import tabulate_traced
-    from mlcvbench.measure.networks import open_network, run_quietly
+    from mlcvbench.measure.layers.conventions import account
+    from mlcvbench.measure.layers.networks import open_network, run_quietly
+    from mlcvbench.measure.layers.tabulate import tabulate_traced
     from mlcvbench.measure.operations import summarise
 
     name, image = request["model"], request["input"]
@@ -149,7 +149,7 @@ def _print_csv(request: dict[str, Any], rows: Sequence[Row]) -> None:
     import csv
     import io
 
-    from mlcvbench.measure.conventions import COLUMNS, FIELD_COLUMNS, printed
+    from mlcvbench.measure.layers.conventions import COLUMNS, FIELD_COLUMNS, printed
 
     standard = request["convention"] == "standard"
     text = io.StringIO()
@@ -219,7 +219,7 @@ def _named(request: dict[str, Any]) -> str:
 
 def _lecture_lines(request: dict[str, Any], rows: Sequence[Row]) -> list[str]:
     """Lay the lecture's table out: thousands of parameters, millions of FLOPs, MiB."""
-    from mlcvbench.measure.conventions import PRINTED_DIGITS, printed
+    from mlcvbench.measure.layers.conventions import PRINTED_DIGITS, printed
 
     rounded = printed(rows) if request["convention"] == "notes" else [row.cells(PRINTED_DIGITS) for row in rows]
     lines = [_lecture_line("layer", "kern", "k", "s", "p", "out", "chan", "activ.", *LECTURE_UNITS)]

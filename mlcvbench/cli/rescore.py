@@ -11,11 +11,11 @@ import click
 
 from mlcvbench.cli.command import Command
 from mlcvbench.cli.completers import run_id
-from mlcvbench.stdout import emit
+from mlcvbench.processes.stdout import emit
 
 if TYPE_CHECKING:
+    from mlcvbench.analysis.rescoring import EngineValue
     from mlcvbench.records.schema import Record
-    from mlcvbench.rescoring import EngineValue
 
 
 @click.command("rescore", cls=Command)
@@ -50,8 +50,8 @@ def _engine_of(settings: Sequence[str]) -> tuple[str | None, list[str]]:
 
 
 def _recompute(record: Record, folder: Path, data: dict[str, str], as_json: bool) -> None:
+    from mlcvbench.analysis.rescoring import recompute
     from mlcvbench.errors import CheckFailedError
-    from mlcvbench.rescoring import recompute
 
     result = recompute(record, folder, data)
     if as_json:
@@ -70,8 +70,8 @@ def _recompute(record: Record, folder: Path, data: dict[str, str], as_json: bool
 
 
 def _compare_engine(record: Record, folder: Path, engine: str, data: dict[str, str], as_json: bool) -> None:
+    from mlcvbench.analysis.rescoring import values_by_engine
     from mlcvbench.errors import CheckFailedError
-    from mlcvbench.rescoring import values_by_engine
 
     values = values_by_engine(record, folder, engine, data)
     if as_json:

@@ -13,14 +13,14 @@ import click
 from mlcvbench.cli.command import Command, run_rows
 from mlcvbench.cli.completers import run_setting
 from mlcvbench.errors import StoreError
-from mlcvbench.stdout import emit
+from mlcvbench.processes.stdout import emit
 
 if TYPE_CHECKING:
-    from mlcvbench.leaderboard.boards import Board
-    from mlcvbench.overrides import Plan
+    from mlcvbench.leaderboard.standing.boards import Board
+    from mlcvbench.plan.planning import Plan
     from mlcvbench.records.schema import Record
     from mlcvbench.records.store import Store
-    from mlcvbench.sweep import SweepResult
+    from mlcvbench.running.sweep import SweepResult
 
 SITE_FOLDER = "_board"
 WIDTH = 80
@@ -38,15 +38,15 @@ def run(settings: tuple[str, ...], dry_run: bool, as_json: bool, quiet: bool) ->
     With select=grid|random such lists of model.* and fit.* are one run's search instead, with random also ranges:
     log(a,b) uniform(a,b) int(a,b). What is stored with status ok under the same key is not run again.
     """
-    from mlcvbench.overrides import plan
+    from mlcvbench.plan.planning import plan
 
     request = plan(settings)
     if dry_run:
         emit(_plan_text(request, as_json))
         return
-    from mlcvbench.progress import Reporter
     from mlcvbench.records.store import Store
-    from mlcvbench.sweep import run_sweep
+    from mlcvbench.running.progress import Reporter
+    from mlcvbench.running.sweep import run_sweep
 
     store = Store(request.out)
     store.ensure_writable()
@@ -66,8 +66,8 @@ def run(settings: tuple[str, ...], dry_run: bool, as_json: bool, quiet: bool) ->
 
 
 def _plan_text(request: Plan, as_json: bool) -> str:
-    from mlcvbench.request import command_of
-    from mlcvbench.search import search_lines
+    from mlcvbench.plan.command import command_of
+    from mlcvbench.plan.search import search_lines
 
     if as_json:
         return json.dumps([config.to_dict() for config in request.configs], indent=2)
@@ -82,7 +82,7 @@ def _plan_text(request: Plan, as_json: bool) -> str:
 def _show(result: SweepResult, store: Store) -> None:
     """Print the boards of this request's definitions, what failed, and where everything lies."""
     from mlcvbench.leaderboard.build import build_boards
-    from mlcvbench.leaderboard.table import render_terminal
+    from mlcvbench.leaderboard.tables.terminal import render_terminal
 
     names = {record.run_id for record in result.records}
     if not names:

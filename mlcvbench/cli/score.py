@@ -6,7 +6,7 @@ import click
 
 from mlcvbench.cli import completers
 from mlcvbench.cli.command import Command, score_rows
-from mlcvbench.stdout import emit
+from mlcvbench.processes.stdout import emit
 
 IDLE = ("model", "seed", "device", "threads", "precision", "weights", "batch", "shards", "time", "timeout", "memory")
 """Keys of a run that decide nothing when the predictions are there."""
@@ -23,12 +23,12 @@ def score(settings: tuple[str, ...], as_json: bool) -> None:
     from pathlib import Path
 
     from mlcvbench.errors import DataError, OverrideError
-    from mlcvbench.outside import already_stored, score_file
-    from mlcvbench.overrides import parse_pairs, plan
+    from mlcvbench.plan.planning import parse_pairs, plan
+    from mlcvbench.plan.search import SEARCH_KEYS
+    from mlcvbench.plan.titles import name_and_title
     from mlcvbench.records.display import to_text
     from mlcvbench.records.store import Store
-    from mlcvbench.search import SEARCH_KEYS
-    from mlcvbench.titles import name_and_title
+    from mlcvbench.running.external import already_stored, score_file
 
     pairs = dict(parse_pairs(settings, bare="task"))
     path, called = pairs.pop("predictions", None), pairs.pop("as", None)

@@ -6,7 +6,7 @@ import click
 
 from mlcvbench.cli.command import Command
 from mlcvbench.cli.completers import run_id
-from mlcvbench.stdout import emit
+from mlcvbench.processes.stdout import emit
 
 
 @click.command("show", cls=Command)

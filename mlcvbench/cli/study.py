@@ -12,11 +12,11 @@ import click
 
 from mlcvbench.cli import completers
 from mlcvbench.cli.command import Command
-from mlcvbench.status_line import StatusLine, span_text
-from mlcvbench.stdout import emit
+from mlcvbench.processes.status_line import StatusLine, span_text
+from mlcvbench.processes.stdout import emit
 
 if TYPE_CHECKING:
-    from mlcvbench.studies.planning import Kind
+    from mlcvbench.analysis.studies.planning import Kind
 
 
 @click.group("study")
@@ -75,10 +75,10 @@ def bias_variance(settings: tuple[str, ...], quiet: bool) -> None:
 
 
 def _carry_out(kind: Kind, settings: tuple[str, ...], quiet: bool) -> None:
-    from mlcvbench.studies.drawing import draw
-    from mlcvbench.studies.planning import plan_study
-    from mlcvbench.studies.running import measure
-    from mlcvbench.studies.summary import to_csv, to_text
+    from mlcvbench.analysis.studies.drawing import draw
+    from mlcvbench.analysis.studies.planning import plan_study
+    from mlcvbench.analysis.studies.running import measure
+    from mlcvbench.analysis.studies.summary import to_csv, to_text
 
     asked = plan_study(kind, settings)
     with StatusLine(quiet=quiet) as line:

@@ -108,7 +108,7 @@ class Scorer(ABC):
 
     def replicate_count(self, table: Table) -> int:
         """Return how many bootstrap replicates a record of these rows holds."""
-        from mlcvbench.stats import REPLICATES
+        from mlcvbench.stats.bootstrap import REPLICATES
 
         return REPLICATES
 

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mlcvbench.errors import StoreError
-from mlcvbench.leaderboard.boards import Board, boards_of
-from mlcvbench.leaderboard.export import table_files
-from mlcvbench.leaderboard.report import read_report
-from mlcvbench.records.durable import remove_tree, replace_text, storing
+from mlcvbench.leaderboard.standing.boards import Board, boards_of
+from mlcvbench.leaderboard.tables.export import table_files
+from mlcvbench.leaderboard.verdicts import read_report
+from mlcvbench.storage.durable import remove_tree, replace_text, storing
 
 SITE = "site"
 MARKER = Path("assets", "board.js")
@@ -68,7 +68,7 @@ def _collector_off() -> Iterator[None]:
 
 def read_boards(runs: Path) -> tuple[list[Board], list[str]]:
     """Return the boards of a runs folder, and a line for each run that cannot be read."""
-    from mlcvbench.leaderboard.reading import read_runs
+    from mlcvbench.leaderboard.standing.reading import read_runs
 
     if not runs.is_dir():
         raise StoreError(
@@ -96,7 +96,7 @@ def write_tables(board: Board, out: Path, *, site: bool = True) -> list[Path]:
 
 def _replace_site(boards: list[Board], out: Path) -> list[Path]:
     """Build the site beside the old one and swap them; refuse to remove a folder that is not a site of ours."""
-    from mlcvbench.leaderboard.site import write_site
+    from mlcvbench.leaderboard.site.site import write_site
 
     final, fresh, old = out / SITE, out / f".{SITE}-{os.getpid()}", out / f".{SITE}-old-{os.getpid()}"
     if final.exists() and not (final / MARKER).is_file() and any(final.iterdir()):

@@ -14,15 +14,15 @@ from pathlib import Path
 from typing import Any
 
 from mlcvbench.errors import CheckFailedError
-from mlcvbench.leaderboard.boards import boards_of
 from mlcvbench.leaderboard.build import build_boards, refuse_inside
 from mlcvbench.leaderboard.places import paths_among, place_in
-from mlcvbench.leaderboard.reading import read_runs
-from mlcvbench.leaderboard.superseding import replaced
+from mlcvbench.leaderboard.standing.boards import boards_of
+from mlcvbench.leaderboard.standing.reading import read_runs
+from mlcvbench.leaderboard.standing.superseding import replaced
 from mlcvbench.leaderboard.verify import verify_runs
 from mlcvbench.records.canonical import RECORD_FILE
-from mlcvbench.records.durable import remove_tree, storing
 from mlcvbench.records.schema import Record
+from mlcvbench.storage.durable import remove_tree, storing
 
 RECORDS, ARCHIVE = "records", "archive"
 MOST_BYTES = 200_000

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from mlcvbench.errors import MlcvbenchError
-from mlcvbench.leaderboard.boards import boards_of
 from mlcvbench.leaderboard.build import SITE
-from mlcvbench.leaderboard.export import table_files
-from mlcvbench.leaderboard.report import CHECKED, FAILED, RECOMPUTED, Report, read_report, record_digest, write_report
+from mlcvbench.leaderboard.standing.boards import boards_of
+from mlcvbench.leaderboard.tables.export import table_files
+from mlcvbench.leaderboard.verdicts import CHECKED, FAILED, RECOMPUTED, Report, read_report, record_digest, write_report
 from mlcvbench.records.schema import Record
 
 ARCHIVED = ("predictions.", "rows.", "latency.", "log.", "plots/")
@@ -87,8 +87,8 @@ def verify_runs(
     StoreError when `runs` is no folder or holds no run.
     """
     from mlcvbench.errors import StoreError
-    from mlcvbench.records.durable import storing
     from mlcvbench.records.store import Store
+    from mlcvbench.storage.durable import storing
 
     if not runs.is_dir():
         raise StoreError(
@@ -143,7 +143,7 @@ def _verdict(checks: Sequence[Check], folder: Path) -> dict[str, str]:
 
 def _artifacts(record: Record, folder: Path) -> list[Check]:
     """Recompute the hash of each artifact; a large one may be archived elsewhere."""
-    from mlcvbench.records.durable import sha256_of
+    from mlcvbench.storage.durable import sha256_of
 
     checks = []
     for name, wanted in sorted(record.artifacts.items()):
@@ -160,7 +160,7 @@ def _artifacts(record: Record, folder: Path) -> list[Check]:
 
 def _metrics(record: Record, folder: Path, data: Mapping[str, Any] | None, archive: Path | None = None) -> list[Check]:
     """Recompute every metric, interval and replicate from the stored predictions."""
-    from mlcvbench.rescoring import predictions_file, recompute, unknown_path
+    from mlcvbench.analysis.rescoring import predictions_file, recompute, unknown_path
 
     label = f"{record.run_id}/record.json"
     try:

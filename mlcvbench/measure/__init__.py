@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mlcvbench.config import RunConfig
 from mlcvbench.contract import Array, Batch, Model, Predictions, Problem, Split, Task
+from mlcvbench.plan.config import RunConfig
 from mlcvbench.records.schema import (
     CheckInfo,
     LatencyInfo,
@@ -46,9 +46,9 @@ def count_operations(model: Model, batch: Batch, samples: int = 1) -> Operations
 
 def tabulate_layers(model: Model, batch: Batch, operations: OperationsInfo) -> LayersInfo | None:
     """Tabulate the layers of a torch network; see `layer_record.layers_of`."""
-    from mlcvbench.measure import layer_record
+    from mlcvbench.measure.layers import record
 
-    return layer_record.layers_of(model, batch, operations)
+    return record.layers_of(model, batch, operations)
 
 
 def measure_memory(config: RunConfig, weights: Path | None) -> MemoryInfo:
@@ -64,7 +64,7 @@ def measure_time(config: RunConfig, model: Model, split: Split, weights: Path | 
     `publish` rebuilds the model from `weights` in five fresh processes; where that cannot be done, or another process
     holds the GPU, latency is null and says why.
     """
-    from mlcvbench.measure import latency, yardstick
+    from mlcvbench.measure.timing import latency, yardstick
 
     before = yardstick.run()
     profile = latency.profile_named(config.time)
@@ -79,22 +79,22 @@ def measure_time(config: RunConfig, model: Model, split: Split, weights: Path | 
 
 def untimed(reason: str) -> TimingResult:
     """Return a result without numbers that says why."""
-    from mlcvbench.measure import latency
+    from mlcvbench.measure.timing import latency
 
     result = latency.refused(reason)
     return TimingResult(result.latency, result.throughput, YardstickInfo(reason=reason), {})
 
 
 def _publish(config: RunConfig, model: Model, split: Split, weights: Path | None, profile: Any) -> Any:
-    from mlcvbench.measure import latency, publish
-    from mlcvbench.measure.isolated import ProbeFailedError
-    from mlcvbench.measure.throughput import measure_throughput
+    from mlcvbench.measure.probe import ProbeFailedError
+    from mlcvbench.measure.timing import fresh_processes, latency
+    from mlcvbench.measure.timing.throughput import measure_throughput
 
     reason = LIVE_REASON if weights is None else latency.device_is_shared(model)
     if reason is not None or weights is None:
         return latency.refused(reason or LIVE_REASON)
     try:
-        processes = publish.time_fresh_processes(config, weights, profile)
+        processes = fresh_processes.time_fresh_processes(config, weights, profile)
     except ProbeFailedError as error:
         return latency.refused(str(error))
     throughput = measure_throughput(model, split, seconds=profile.seconds / 6, sync=latency.synchroniser(model))

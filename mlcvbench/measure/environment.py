@@ -8,8 +8,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from mlcvbench.config import usable_cores
 from mlcvbench.contract.model import Device
+from mlcvbench.plan.config import usable_cores
 from mlcvbench.records.schema import EnvironmentInfo
 
 PACKAGES = (

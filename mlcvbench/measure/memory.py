@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mlcvbench.config import RunConfig
-from mlcvbench.measure.isolated import Probe, ProbeFailedError
+from mlcvbench.measure.probe import Probe, ProbeFailedError
+from mlcvbench.plan.config import RunConfig
 from mlcvbench.records.schema import MemoryInfo
 
 SAMPLED_EVERY = 0.01

@@ -1,132 +1,138 @@
-"""The child side of a measurement: rebuild the model of a run, measure, leave the result as JSON.
-
-Run as `python -m mlcvbench.measure.probe FOLDER`; the folder holds the request. The talk with the parent goes over the
-original standard output, which is then pointed at the log, so that a model that prints cannot disturb it.
-"""
+"""Start a probe: one fresh process that rebuilds a run's model and reports back as JSON. Seen from the parent."""
 
 from __future__ import annotations
 
-import ctypes
+import contextlib
 import os
-import signal
+import select
+import subprocess
 import sys
+import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TextIO
+from types import TracebackType
+from typing import IO, Any
 
 import orjson
 
-from mlcvbench.config import RunConfig
-from mlcvbench.contract import Model, Split
-from mlcvbench.measure.isolated import REQUEST_FILE, RESULT_FILE
-from mlcvbench.stdout import take_stdout
+from mlcvbench.plan.config import RunConfig
 
-PREDICTED_BATCHES = 4
-"""Batches that the memory pass predicts."""
-
-
-def main(folder: Path) -> None:
-    """Carry out the request in `folder`."""
-    die_with_parent()
-    with take_stdout() as talk:
-        _measure(folder, talk)
+REQUEST_FILE, RESULT_FILE, LOG_FILE = "request.json", "result.json", "log.txt"
+MAX_RESULT_BYTES = 64 * 2**20
+LOG_TAIL = 300
+LAST_SECONDS = 15
+"""What a process that has closed its output is given to end, which a busy machine may need."""
 
 
-def _measure(folder: Path, talk: TextIO) -> None:
-    request = orjson.loads((folder / REQUEST_FILE).read_bytes())
-    config = RunConfig.from_dict(request["config"])
-    model, split, size = _rebuild(config, request["weights"])
-    measures: dict[str, Callable[[], dict[str, Any]]] = {
-        "memory": lambda: predict_for_memory(model, split, size),
-        "latency": lambda: time_once(model, split, request["profile"]),
-    }
-    fresh_mark = request["mode"] == "memory" and reset_high_water()
-    talk.write("ready\n")
-    talk.flush()
-    if sys.stdin.readline().strip() != "go":
-        return
-    answer = {**measures[request["mode"]](), "fresh_mark": fresh_mark}
-    (folder / RESULT_FILE).write_bytes(orjson.dumps(answer))
-    talk.write("done\n")
-    talk.flush()
+class ProbeFailedError(Exception):
+    """A probe died, hung or answered nonsense; the message becomes the reason in the record."""
 
 
-def _rebuild(config: RunConfig, weights: str | None) -> tuple[Model, Split, int]:
-    """Load data and model as the run did, and the batch size of its accuracy pass."""
-    from mlcvbench import assembly
+class Probe:
+    """A running probe process; leaving the `with` block ends it, whatever happened.
 
-    data = assembly.load_data(config)
-    model = assembly.build_model(config, data.problem, None if weights is None else Path(weights))
-    split = data.splits["test"]
-    ragged_one = split.ragged and not assembly.model_spec(config).ragged
-    return model, split, 1 if ragged_one else config.batch_size
+    It says `ready` when model and data are loaded, goes on when told to, says `done`, and leaves its result in a file.
+    """
 
+    def __init__(self, config: RunConfig, weights: Path | None, request: dict[str, Any], seconds: float) -> None:
+        self._request = {**request, "config": config.to_dict(), "weights": None if weights is None else str(weights)}
+        self._threads = config.threads
+        self._deadline = time.monotonic() + seconds
+        self._seconds = seconds
+        self._stack = contextlib.ExitStack()
 
-def predict_for_memory(model: Model, split: Split, size: int) -> dict[str, Any]:
-    """Predict the first few batches and return the high-water marks in bytes, null where unknown."""
-    for number, batch in enumerate(split.inputs(size)):
-        if number == PREDICTED_BATCHES:
-            break
-        model.predict(batch)
-    answer: dict[str, Any] = {"host_high_water": high_water()}
-    if model.device.type == "cuda":
-        import torch
+    def __enter__(self) -> Probe:
+        from mlcvbench.loading.assembly import thread_environment
 
-        from mlcvbench.measure.gpu import open_gpu
+        self._folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="mlcvbench-probe-")))
+        (self._folder / REQUEST_FILE).write_bytes(orjson.dumps(self._request))
+        log = self._stack.enter_context((self._folder / LOG_FILE).open("wb"))
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "mlcvbench.measure.probe_child", str(self._folder)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            env={**os.environ, **thread_environment(self._threads)},
+        )
+        self._stack.callback(self._end)
+        return self
 
-        torch.cuda.synchronize()
-        gpu = open_gpu(model.device.index)
-        answer |= {
-            "device_peak_allocated": torch.cuda.max_memory_allocated(),
-            "device_peak_reserved": torch.cuda.max_memory_reserved(),
-            "device_process": gpu.processes().get(os.getpid()) if gpu else None,
-        }
-    return answer
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.close()
 
+    @property
+    def pid(self) -> int:
+        """Process id of the probe."""
+        return self._process.pid
 
-def time_once(model: Model, split: Split, profile: dict[str, Any]) -> dict[str, Any]:
-    """Time the model once and return the samples as lists of integer nanoseconds."""
-    from mlcvbench.measure.latency import rotation
-    from mlcvbench.measure.timing import Profile, time_process
+    def wait_for(self, word: str, *, every: float = 0.2, meanwhile: Callable[[], None] | None = None) -> None:
+        """Wait until the probe says `word`, calling `meanwhile` every so many seconds. ProbeFailedError otherwise."""
+        pipe = self._pipe(self._process.stdout)
+        while True:
+            left = self._deadline - time.monotonic()
+            if left <= 0:
+                raise ProbeFailedError(f"the measuring process was stopped after {self._seconds:.0f} s")
+            if meanwhile is not None:
+                meanwhile()
+            if select.select([pipe], [], [], min(every, left))[0]:
+                said = pipe.readline().decode(errors="replace").strip()
+                if said == word:
+                    return
+                raise ProbeFailedError(self._why(said))
 
-    times = time_process(model, rotation(split), Profile(**profile))
-    return {
-        "samples": {name: values.tolist() for name, values in times.samples.items()},
-        "converged": times.converged,
-        "warm_up": [times.warm_up.calls, times.warm_up.seconds, times.warm_up.settled],
-        "clocks": times.clocks,
-        "dropped": times.dropped,
-        "host_bound": times.host_bound,
-        "gpu": times.gpu,
-    }
+    def go(self) -> None:
+        """Tell the probe to go on."""
+        pipe = self._pipe(self._process.stdin)
+        try:
+            pipe.write(b"go\n")
+            pipe.flush()
+        except BrokenPipeError:
+            raise ProbeFailedError(self._why("")) from None
 
+    def result(self) -> dict[str, Any]:
+        """Return what the probe left behind."""
+        path = self._folder / RESULT_FILE
+        try:
+            if path.stat().st_size > MAX_RESULT_BYTES:
+                raise ProbeFailedError(f"the measuring process answered with more than {MAX_RESULT_BYTES} bytes")
+            answer = orjson.loads(path.read_bytes())
+        except (OSError, orjson.JSONDecodeError) as error:
+            raise ProbeFailedError(f"the measuring process left no readable result ({type(error).__name__})") from None
+        if not isinstance(answer, dict):
+            raise ProbeFailedError("the measuring process left a result that is no object")
+        return answer
 
-def die_with_parent() -> None:
-    """Ask Linux to kill this process when its parent ends, so that no probe outlives its run."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+    def _pipe(self, pipe: IO[bytes] | None) -> IO[bytes]:
+        assert pipe is not None, "the probe is started with pipes"
+        return pipe
 
+    def _why(self, said: str) -> str:
+        """Say how the process ended, with the last line it logged, without folders of this machine."""
+        from mlcvbench.scrubbing import scrub
 
-def reset_high_water() -> bool:
-    """Start the kernel's high-water mark anew so that imports do not count; False where the kernel refuses."""
-    try:
-        Path("/proc/self/clear_refs").write_text("5")
-    except OSError:
-        return False
-    return True
+        if said:
+            return f"the measuring process said {said[:LOG_TAIL]!r}"
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(timeout=LAST_SECONDS)
+        code = self._process.returncode
+        lines = scrub((self._folder / LOG_FILE).read_text(errors="replace")).strip().splitlines()
+        last = f": {lines[-1][-LOG_TAIL:]}" if lines else ""
+        how = (
+            "closed its output"
+            if code is None
+            else f"died of signal {-code}"
+            if code < 0
+            else f"ended with code {code}"
+        )
+        return f"the measuring process {how}{last}"
 
-
-def high_water() -> int | None:
-    """Return VmHWM of this process in bytes, None where the kernel does not tell."""
-    try:
-        lines = Path("/proc/self/status").read_text().splitlines()
-    except OSError:
-        return None
-    for line in lines:
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1]) * 1024
-    return None
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    def _end(self) -> None:
+        """Kill the probe if it still runs, reap it and close the pipes."""
+        self._process.kill()
+        self._process.wait()
+        for pipe in (self._process.stdin, self._process.stdout):
+            with contextlib.suppress(OSError):
+                self._pipe(pipe).close()

@@ -119,7 +119,7 @@ def settings_text(settings: Mapping[str, Any]) -> str:
     'model.k=3 fit.augment=true'
     """
     from mlcvbench.scrubbing import short_digests
-    from mlcvbench.settings import text
+    from mlcvbench.specs.values import text
 
     return " ".join(f"{name}={short_digests(text(value))}" for name, value in settings.items())
 

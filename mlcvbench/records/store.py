@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlcvbench.errors import RecordError, StoreError
-from mlcvbench.records import claims
 from mlcvbench.records.canonical import RECORD_FILE, dumps, read_raw, read_record, to_record
-from mlcvbench.records.durable import (
+from mlcvbench.storage import claims
+from mlcvbench.storage.durable import (
     make_folder,
     plain_files,
     remove_tree,

@@ -20,9 +20,9 @@ from mlcvbench.contract import (
 )
 from mlcvbench.errors import MlcvbenchError
 from mlcvbench.registry import Registry, get_registry
-from mlcvbench.settings import complete
-from mlcvbench.spec_checks import check_kinds, check_spec, refuse_settings, untaken_parameter
 from mlcvbench.specs import Chosen, ModelSpec, load_target
+from mlcvbench.specs.checks import check_kinds, check_spec, refuse_settings, untaken_parameter
+from mlcvbench.specs.values import complete
 from mlcvbench.testing.compare import differing_decision, largest_difference, same_bytes
 from mlcvbench.testing.gradients import check_gradients
 from mlcvbench.testing.imports import heavy_imports

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from mlcvbench.assembly import task_of_kind
 from mlcvbench.contract import LoadedData
 from mlcvbench.errors import DataError
-from mlcvbench.settings import complete
-from mlcvbench.spec_checks import check_spec
+from mlcvbench.loading.assembly import task_of_kind
 from mlcvbench.specs import DatasetSpec, load_target
+from mlcvbench.specs.checks import check_spec
+from mlcvbench.specs.values import complete
 from mlcvbench.testing.imports import heavy_imports
 from mlcvbench.testing.results import CheckResult, run_check
 

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mlcvbench.entry_points import GROUP, EntryPoint, normalise
 from mlcvbench.errors import OverrideError, PluginError, UnknownNameError, did_you_mean
 from mlcvbench.registry import Entry, Registry, discover, get_registry, using
-from mlcvbench.settings import parse_setting
+from mlcvbench.registry.entry_points import GROUP, EntryPoint, normalise
 from mlcvbench.specs import DatasetSpec, ModelSpec, Param
+from mlcvbench.specs.values import parse_setting
 from mlcvbench.testing.conformance import check_model
 from mlcvbench.testing.datasets import check_dataset
 from mlcvbench.testing.results import CheckResult

@@ -9,8 +9,8 @@ import numpy as np
 
 from mlcvbench.contract import Array, ArraySplit, Batch, Column, InputSpec, LoadedData, Problem, Split
 from mlcvbench.registry import Registry
-from mlcvbench.settings import complete
 from mlcvbench.specs import load_target
+from mlcvbench.specs.values import complete
 
 CLASSES = ("disc", "bars", "checks")
 SIZES = {"train": 48, "val": 12, "test": 12}

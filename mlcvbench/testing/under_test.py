@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from mlcvbench.assembly import fit_data
 from mlcvbench.contract import (
     Batch,
     Device,
@@ -24,9 +23,10 @@ from mlcvbench.contract import (
     fingerprint_columns,
 )
 from mlcvbench.errors import CheckFailedError
+from mlcvbench.loading.assembly import fit_data
 from mlcvbench.registry import Registry
-from mlcvbench.settings import complete
 from mlcvbench.specs import ModelSpec, load_target
+from mlcvbench.specs.values import complete
 from mlcvbench.testing.toy import installed_data, toy_data
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from mlcvbench.contract import TorchModel
 from mlcvbench.errors import RequestError
-from mlcvbench.inner import inner_fit, parse_inner
+from mlcvbench.registry.inner import inner_fit, parse_inner
 from mlcvbench.specs import Chosen, load_target
 from mlcvbench_training.settings import OPTIMIZERS
 

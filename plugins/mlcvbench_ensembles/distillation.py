@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from mlcvbench.contract import FitContext, FitReport, Problem, Split, TorchModel
 from mlcvbench.errors import RequestError
-from mlcvbench.inner import inner_fit
+from mlcvbench.registry.inner import inner_fit
 from mlcvbench.specs import Chosen
 from mlcvbench_ensembles.bases import check_loop, check_network
 from mlcvbench_ensembles.ensemble import member_seed, part_of

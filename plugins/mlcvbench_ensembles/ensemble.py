@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mlcvbench.contract import FitContext, FitReport, Problem, Split, TorchModel
-from mlcvbench.inner import inner_fit
+from mlcvbench.registry.inner import inner_fit
 
 if TYPE_CHECKING:
     from torch import nn

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mlcvbench.contract import FitContext, FitReport, Problem, Split, TorchModel
-from mlcvbench.inner import inner_fit
+from mlcvbench.registry.inner import inner_fit
 from mlcvbench_training.seeding import seeded
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from mlcvbench.contract import FitContext, FitReport, Problem, Split, TorchModel
 from mlcvbench.contract.torch_model import WEIGHTS_FILE
 from mlcvbench.errors import RequestError
-from mlcvbench.inner import inner_fit, parse_inner
+from mlcvbench.registry.inner import inner_fit, parse_inner
 from mlcvbench.specs import Chosen
 from mlcvbench_ensembles.bases import check_network
 from mlcvbench_training.guidance import GuidedContext

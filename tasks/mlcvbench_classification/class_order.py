@@ -15,7 +15,7 @@ import numpy as np
 
 from mlcvbench.contract import Array, Notice
 from mlcvbench.errors import DataError, OverrideError, did_you_mean
-from mlcvbench.text_lines import read_lines
+from mlcvbench.files.text_lines import read_lines
 
 BY_NUMBER, BY_NAME, AS_DATA = "by-number", "by-name", "data"
 SHOWN = 5

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from mlcvbench.contract import Array
-from mlcvbench.csv_table import CsvTable, Row, read_table
 from mlcvbench.errors import DataError, did_you_mean
+from mlcvbench.files.csv_columns import CsvTable, Row, read_table
 from mlcvbench_classification.class_order import assumed_order, complete_order, is_number, refuse_said, said_order
 from mlcvbench_classification.given import Given, Wanted
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from mlcvbench.contract import Array, External, Notice, Problem, Split, Task
 from mlcvbench.errors import DataError, OverrideError, PredictionError, did_you_mean
-from mlcvbench.missing_files import no_file
+from mlcvbench.files.missing import no_file
 from mlcvbench_classification.csv_predictions import read_csv
 from mlcvbench_classification.doubts import read_scores
 from mlcvbench_classification.given import Given, Wanted

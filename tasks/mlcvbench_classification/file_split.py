@@ -11,8 +11,8 @@ import numpy as np
 
 from mlcvbench.contract import Array, Batch, Column, Split, Targets
 from mlcvbench.errors import DataError
-from mlcvbench.file_sets import file_digest
-from mlcvbench.images import Color, image_size, read_image
+from mlcvbench.files.folders import file_digest
+from mlcvbench.files.images import Color, image_size, read_image
 
 ENDINGS = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".pbm", ".pnm"})
 

@@ -11,9 +11,9 @@ import numpy as np
 
 from mlcvbench.contract import InputSpec, LoadedData, Notice, Problem, Split
 from mlcvbench.errors import DataError, OverrideError
-from mlcvbench.file_sets import entries
+from mlcvbench.files.folders import entries
+from mlcvbench.files.text_lines import read_lines
 from mlcvbench.limits import MAX_PIXELS
-from mlcvbench.text_lines import read_lines
 from mlcvbench_classification.class_order import are_numbers, shown
 from mlcvbench_classification.file_split import ENDINGS, Decoding, FileSplit
 from mlcvbench_classification.labelled_images import read_labelled, refuse_strange

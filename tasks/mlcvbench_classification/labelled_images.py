@@ -9,10 +9,10 @@ from typing import NamedTuple
 import numpy as np
 
 from mlcvbench.contract import Array, Notice
-from mlcvbench.csv_table import read_rows
 from mlcvbench.errors import DataError, did_you_mean
-from mlcvbench.file_sets import is_litter
-from mlcvbench.text_lines import numbered_lines
+from mlcvbench.files.csv_columns import read_rows
+from mlcvbench.files.folders import is_litter
+from mlcvbench.files.text_lines import numbered_lines
 from mlcvbench_classification.class_order import are_numbers, is_number, shown
 from mlcvbench_classification.file_split import ENDINGS
 

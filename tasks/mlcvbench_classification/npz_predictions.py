@@ -8,7 +8,7 @@ import numpy as np
 
 from mlcvbench.contract import Array, Notice
 from mlcvbench.errors import DataError, OverrideError, did_you_mean
-from mlcvbench.npz import NpzReader, open_npz
+from mlcvbench.files.npz import NpzReader, open_npz
 from mlcvbench_classification.class_order import Order, assumed_order, complete_order, refuse_said, said_order
 from mlcvbench_classification.given import Given, Wanted
 

@@ -26,7 +26,7 @@ from mlcvbench.contract import (
     check_labels,
 )
 from mlcvbench.errors import PredictionError, RecordError, UnknownNameError
-from mlcvbench.npz import open_npz, write_npz
+from mlcvbench.files.npz import open_npz, write_npz
 from mlcvbench_classification.scoring import ABOUT, SCORERS
 from mlcvbench_classification.values import checked_probabilities
 

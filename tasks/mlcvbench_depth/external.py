@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mlcvbench.columns import LazyColumn
 from mlcvbench.contract import Array, External, Problem, Split
 from mlcvbench.errors import DataError, PredictionError
-from mlcvbench.file_sets import files_by_id
-from mlcvbench.missing_files import missing_files
+from mlcvbench.files.folders import files_by_id
+from mlcvbench.files.lazy_columns import LazyColumn
+from mlcvbench.files.missing import missing_files
 from mlcvbench_depth.formats import KITTI_SCALE, SUFFIXES, as_estimate, read_map
 from mlcvbench_depth.quantise import STORE
 from mlcvbench_depth.resizing import resized, resized_disparity

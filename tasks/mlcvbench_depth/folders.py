@@ -14,13 +14,13 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from mlcvbench.columns import LazyColumn, file_column
 from mlcvbench.contract import Array, Batch, InputSpec, LoadedData, Problem, Split, Targets
 from mlcvbench.errors import DataError, NoInputsError
-from mlcvbench.file_sets import file_digest, files_by_id
-from mlcvbench.images import read_image
-from mlcvbench.missing_files import no_files
-from mlcvbench.rasters import read_raster
+from mlcvbench.files.folders import file_digest, files_by_id
+from mlcvbench.files.images import read_image
+from mlcvbench.files.lazy_columns import LazyColumn, file_column
+from mlcvbench.files.missing import no_files
+from mlcvbench.files.rasters import read_raster
 from mlcvbench_depth.formats import KITTI_SCALE, SUFFIXES, as_truth, read_map
 from mlcvbench_depth.scoring import OCCLUDED
 

@@ -12,10 +12,10 @@ import numpy as np
 
 from mlcvbench.contract import Array
 from mlcvbench.errors import DataError
+from mlcvbench.files.npy import open_npy
+from mlcvbench.files.npz import open_npz
+from mlcvbench.files.rasters import read_raster
 from mlcvbench.limits import MAX_PFM_HEADER_LINE, MAX_PIXELS
-from mlcvbench.npy import open_npy
-from mlcvbench.npz import open_npz
-from mlcvbench.rasters import read_raster
 
 SUFFIXES = (".pfm", ".png", ".npz", ".npy")
 KITTI_SCALE = 256.0

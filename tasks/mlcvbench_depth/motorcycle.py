@@ -11,8 +11,8 @@ import numpy as np
 
 from mlcvbench.contract import ArraySplit, InputSpec, LoadedData, Problem
 from mlcvbench.errors import DataError
-from mlcvbench.images import read_image
-from mlcvbench.npz import open_npz
+from mlcvbench.files.images import read_image
+from mlcvbench.files.npz import open_npz
 
 FOCAL_PX, BASELINE_M, OFFSET_PX = 994.978, 0.193001, 31.086
 CENTRE_PX = (311.193, 254.877)

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from mlcvbench.columns import LazyColumn, value_name
 from mlcvbench.contract import Array, MetricSpec, Notice, Predictions, Scorer, Table, Targets, Values
 from mlcvbench.errors import DataError, PredictionError
+from mlcvbench.files.lazy_columns import LazyColumn, value_name
 from mlcvbench_depth.measuring import BAD_PIXELS, DepthErrors, measure_depth, measure_disparity, wrong_size
 from mlcvbench_depth.protocols import (
     BAD,

@@ -23,7 +23,7 @@ from mlcvbench.contract import (
     Task,
 )
 from mlcvbench.errors import PredictionError
-from mlcvbench.stored_maps import stored_field, stored_maps, write_maps
+from mlcvbench.files.maps import stored_field, stored_maps, write_maps
 from mlcvbench_depth.data_checks import check_data, check_protocol
 from mlcvbench_depth.protocols import PROTOCOLS, about
 from mlcvbench_depth.quantise import DTYPES, FIELDS, STORE

@@ -48,7 +48,7 @@ def mlcvbench_datasets() -> list[DatasetSpec]:
         DatasetSpec(
             name="coco",
             kinds=kinds,
-            target="mlcvbench_detection.coco:load_coco",
+            target="mlcvbench_detection.coco.annotations:load_coco",
             summary="Any COCO annotation file, with its images or, to score stored predictions, without.",
             params=(
                 Param(
@@ -65,7 +65,7 @@ def mlcvbench_datasets() -> list[DatasetSpec]:
         DatasetSpec(
             name="voc",
             kinds=kinds,
-            target="mlcvbench_detection.voc:load_voc",
+            target="mlcvbench_detection.voc.annotations:load_voc",
             summary="PASCAL VOC folders: Annotations/*.xml, ImageSets/Main/*.txt and, to run models, JPEGImages.",
             params=(
                 Param("root", "path", required=True, help="folder of one year, such as VOCdevkit/VOC2007"),

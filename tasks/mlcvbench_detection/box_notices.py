@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from mlcvbench.contract import Array, Notice
-from mlcvbench_detection.ragged import Ragged
+from mlcvbench_detection.geometry.ragged import Ragged
 from mlcvbench_detection.wording import counted
 
 SHARES = 1.5

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from mlcvbench.contract import Array, Notice, Predictions, Targets
-from mlcvbench_detection.boxes import pairwise_iou
-from mlcvbench_detection.ragged import expand, ragged
+from mlcvbench_detection.geometry.boxes import pairwise_iou
+from mlcvbench_detection.geometry.ragged import expand, ragged
 
 LOOKED_AT = 2000
 """Detections, those with the highest scores, whose classes are held against those of the objects they overlap."""

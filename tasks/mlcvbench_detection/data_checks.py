@@ -8,8 +8,8 @@ import numpy as np
 
 from mlcvbench.contract import Array, LoadedData, Place, check_target, checked_ends
 from mlcvbench.errors import DataError
+from mlcvbench_detection.geometry.rle import Masks
 from mlcvbench_detection.predictions import FARTHEST
-from mlcvbench_detection.rle import Masks
 
 FLAGS = ("crowd", "difficult", "annotation", "area")
 DTYPES = {"crowd": "bool", "difficult": "bool", "annotation": "int64", "area": "float64"}

@@ -9,12 +9,12 @@ import numpy as np
 
 from mlcvbench.contract import External, Predictions, Problem, Split
 from mlcvbench.contract.batch import take
-from mlcvbench.missing_files import no_files
-from mlcvbench_detection.image_names import Images
+from mlcvbench.files.missing import no_files
+from mlcvbench_detection.coco.image_names import Images
+from mlcvbench_detection.coco.results import Wanted, read_results
 from mlcvbench_detection.predictions import category_ids
-from mlcvbench_detection.results import Wanted, read_results
 from mlcvbench_detection.split import files_of, whole_of
-from mlcvbench_detection.voc_results import is_voc_folder, read_voc_results
+from mlcvbench_detection.voc.results import is_voc_folder, read_voc_results
 from mlcvbench_detection.yolo_results import is_yolo_folder, read_yolo_results
 
 _WANTED = "COCO's results as a .json file, or a folder of comp4_det_test_CLASS.txt (VOC) or of IMAGE.txt (YOLO)"

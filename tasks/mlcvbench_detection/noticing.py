@@ -10,8 +10,8 @@ import numpy as np
 from mlcvbench.contract import Array, Notice, Predictions, Problem, Split, Targets
 from mlcvbench_detection.box_notices import box_notices
 from mlcvbench_detection.class_notices import class_notices
+from mlcvbench_detection.geometry.ragged import Ragged, expand, ragged
 from mlcvbench_detection.protocols import LIMITS, LVIS_LIMIT, LVIS_PROTOCOLS, coco_protocol, parse_coco, scores_masks
-from mlcvbench_detection.ragged import Ragged, expand, ragged
 from mlcvbench_detection.truth import STAND_INS, truth_of
 from mlcvbench_detection.wording import counted, listed
 

@@ -19,10 +19,10 @@ import numpy as np
 
 from mlcvbench.contract import Array, Predictions, Problem
 from mlcvbench.errors import PredictionError
-from mlcvbench_detection.boxes import to_xywh
-from mlcvbench_detection.masks import read_segmentation
-from mlcvbench_detection.ragged import Labels, Ragged, pick, starts_of
-from mlcvbench_detection.rle import BadMask, Masks, encode_dense
+from mlcvbench_detection.geometry.boxes import to_xywh
+from mlcvbench_detection.geometry.masks import read_segmentation
+from mlcvbench_detection.geometry.ragged import Labels, Ragged, pick, starts_of
+from mlcvbench_detection.geometry.rle import BadMask, Masks, encode_dense
 
 FARTHEST = 1e7
 """No coordinate is larger; beyond, float64 areas lose whole pixels."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from mlcvbench.contract import LoadedData, Targets
 from mlcvbench.errors import DataError
-from mlcvbench_detection.entries import FEDERATED
+from mlcvbench_detection.coco.entries import FEDERATED
 from mlcvbench_detection.protocols import LVIS_PROTOCOLS, scores_masks
 
 

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from mlcvbench.contract import Array, Batch, InputSpec, LoadedData, Problem, Split, Targets
-from mlcvbench_detection.boxes import to_xywh
+from mlcvbench_detection.geometry.boxes import to_xywh
+from mlcvbench_detection.geometry.ragged import Ragged
+from mlcvbench_detection.geometry.rle import Masks, encode_dense
 from mlcvbench_detection.predictions import RaggedMasks
-from mlcvbench_detection.ragged import Ragged
-from mlcvbench_detection.rle import Masks, encode_dense
 from mlcvbench_detection.split import DetectionSplit
 from mlcvbench_scenes import CLASSES
 from mlcvbench_scenes.dataset import LeftFrames, SceneSettings, left_frames

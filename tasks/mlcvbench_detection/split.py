@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from mlcvbench.content import file_hash
 from mlcvbench.contract import Array, Batch, Split, Targets
 from mlcvbench.contract.batch import take
 from mlcvbench.contract.split import SubSplit
 from mlcvbench.errors import DataError, NoInputsError
-from mlcvbench.images import read_image
+from mlcvbench.files.images import read_image
+from mlcvbench.storage.digests import file_hash
+from mlcvbench_detection.geometry.ragged import Ragged
 from mlcvbench_detection.predictions import RaggedMasks
-from mlcvbench_detection.ragged import Ragged
 
 
 class DetectionSplit(Split):

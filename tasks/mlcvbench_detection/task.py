@@ -22,18 +22,18 @@ from mlcvbench.contract import (
     Task,
 )
 from mlcvbench.errors import RecordError, UnknownNameError
-from mlcvbench_detection.coco_scoring import CocoScorer
+from mlcvbench_detection.coco.image_names import Images
+from mlcvbench_detection.coco.lvis import LvisScorer
+from mlcvbench_detection.coco.results import Wanted, read_results
+from mlcvbench_detection.coco.scoring import CocoScorer
+from mlcvbench_detection.coco.storage import write_results
 from mlcvbench_detection.data_checks import check_data
 from mlcvbench_detection.external import read_external
-from mlcvbench_detection.image_names import Images
-from mlcvbench_detection.lvis_scoring import LvisScorer
 from mlcvbench_detection.noticing import notices
 from mlcvbench_detection.predictions import category_ids, check_predictions, join_predictions
 from mlcvbench_detection.protocols import BOXES, LIMITS, LVIS_PROTOCOLS, MASKS, about, coco_protocol, parse_coco
 from mlcvbench_detection.requirements import refuse_protocol
-from mlcvbench_detection.results import Wanted, read_results
-from mlcvbench_detection.storage import write_results
-from mlcvbench_detection.voc_scoring import VOC_SCORERS
+from mlcvbench_detection.voc.scoring import VOC_SCORERS
 
 SCORERS: Mapping[str, Callable[[Problem], Scorer]] = {
     **{
@@ -115,11 +115,11 @@ class DetectionTask(Task):
         return notices(predictions, split, problem, protocol)
 
     def plot(self, folder: Path, outcome: Outcome) -> list[Plot]:
-        from mlcvbench_detection.plots import draw
+        from mlcvbench_detection.pictures.plots import draw
 
         return draw(folder, outcome)
 
     def preview(self, split: Split, problem: Problem, count: int) -> list[Panel]:
-        from mlcvbench_detection.pictures import preview
+        from mlcvbench_detection.pictures.preview import preview
 
         return preview(split, problem, count)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from mlcvbench.contract import Array, Targets
-from mlcvbench_detection.ragged import Ragged, ragged
+from mlcvbench_detection.geometry.ragged import Ragged, ragged
 
 STAND_INS = {"crowd": "difficult", "difficult": "crowd"}
 """Flags of annotations that are not to be found, and the one that is taken where it is missing."""

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mlcvbench import cache
 from mlcvbench.errors import DataError
+from mlcvbench.storage import cache
 
 Arrays = dict[str, NDArray[Any]]
 KIND = "scenes"

@@ -11,7 +11,7 @@ import numpy as np
 
 from mlcvbench.contract import Array
 from mlcvbench.errors import DataError
-from mlcvbench.rasters import read_pixels
+from mlcvbench.files.rasters import read_pixels
 from mlcvbench_segmentation.colors import UNKNOWN, ColorClasses, color_text
 from mlcvbench_segmentation.counting import ignore_value, map_dtype
 from mlcvbench_segmentation.label_arrays import ARRAY_SUFFIXES, read_label_array

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from mlcvbench.columns import value_name
 from mlcvbench.contract import LoadedData, check_target, checked_ends
 from mlcvbench.errors import DataError
+from mlcvbench.files.lazy_columns import value_name
 from mlcvbench_segmentation.counting import ignore_value, map_dtype
 from mlcvbench_segmentation.scoring import parse_protocol
 

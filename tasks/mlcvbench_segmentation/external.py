@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mlcvbench.columns import file_column
 from mlcvbench.contract import External, Problem, Split
 from mlcvbench.errors import DataError
-from mlcvbench.file_sets import files_by_id
-from mlcvbench.missing_files import missing_files
+from mlcvbench.files.folders import files_by_id
+from mlcvbench.files.lazy_columns import file_column
+from mlcvbench.files.missing import missing_files
 from mlcvbench_segmentation.folder import LABEL_SUFFIXES, LOSSY, WANTED
 from mlcvbench_segmentation.label_arrays import ARRAY_SUFFIXES
 from mlcvbench_segmentation.prediction_coding import prediction_coding

@@ -8,8 +8,8 @@ from typing import Any
 
 from mlcvbench.contract import InputSpec, LoadedData, Problem, Split
 from mlcvbench.errors import DataError
-from mlcvbench.file_sets import files_by_id
-from mlcvbench.missing_files import missing_files, no_file, no_files
+from mlcvbench.files.folders import files_by_id
+from mlcvbench.files.missing import missing_files, no_file, no_files
 from mlcvbench_segmentation.coding import Coding
 from mlcvbench_segmentation.label_map import read_classes, read_label_map
 from mlcvbench_segmentation.split import LabelSplit

@@ -9,9 +9,9 @@ import numpy as np
 
 from mlcvbench.contract import Array
 from mlcvbench.errors import DataError
+from mlcvbench.files.npy import open_npy
+from mlcvbench.files.npz import open_npz
 from mlcvbench.limits import MAX_PIXELS
-from mlcvbench.npy import open_npy
-from mlcvbench.npz import open_npz
 
 ARRAY_SUFFIXES = (".npy", ".npz")
 _MOST = (1 << 16) - 1

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from mlcvbench.csv_table import Row, read_rows
 from mlcvbench.errors import DataError
-from mlcvbench.text_lines import read_lines
+from mlcvbench.files.csv_columns import Row, read_rows
+from mlcvbench.files.text_lines import read_lines
 from mlcvbench_segmentation.coding import LEVELS, VALUES, Coding
 from mlcvbench_segmentation.colors import MAX_COLORS
 

@@ -12,9 +12,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mlcvbench.columns import value_name
 from mlcvbench.contract import Array, MetricSpec, Notice, Predictions, Problem, Scorer, Table, Targets, Values
 from mlcvbench.errors import DataError, PredictionError, UnknownNameError
+from mlcvbench.files.lazy_columns import value_name
 from mlcvbench_segmentation.boundary import boundary_scores
 from mlcvbench_segmentation.counting import IGNORE, IGNORE_WIDE, count_pixels, ignore_value
 from mlcvbench_segmentation.notices import notices

@@ -12,12 +12,12 @@ from typing import Any, cast
 
 import numpy as np
 
-from mlcvbench.columns import file_column
 from mlcvbench.contract import Array, Batch, Split, Targets
 from mlcvbench.errors import DataError, NoInputsError
-from mlcvbench.file_sets import file_digest
-from mlcvbench.images import read_image
-from mlcvbench.rasters import read_pixels
+from mlcvbench.files.folders import file_digest
+from mlcvbench.files.images import read_image
+from mlcvbench.files.lazy_columns import file_column
+from mlcvbench.files.rasters import read_pixels
 from mlcvbench_segmentation.coding import Coding, Palette
 
 

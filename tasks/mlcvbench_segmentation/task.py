@@ -23,7 +23,7 @@ from mlcvbench.contract import (
     Task,
 )
 from mlcvbench.errors import PredictionError
-from mlcvbench.stored_maps import stored_maps, write_maps
+from mlcvbench.files.maps import stored_maps, write_maps
 from mlcvbench_segmentation.counting import map_dtype
 from mlcvbench_segmentation.data_checks import check_data, refuse_ignored
 from mlcvbench_segmentation.scoring import PROTOCOLS, SegmentationScorer, metrics_of, parse_protocol

@@ -9,7 +9,7 @@ from typing import Any
 
 from mlcvbench.contract import LoadedData
 from mlcvbench.errors import DataError
-from mlcvbench.text_lines import read_names
+from mlcvbench.files.text_lines import read_names
 from mlcvbench_segmentation.coding import Coding
 from mlcvbench_segmentation.folder import label_data
 from mlcvbench_segmentation.split import LabelSplit

@@ -12,10 +12,10 @@ from typing import Any, cast
 import numpy as np
 
 from mlcvbench.contract import Array, External, Notice, Problem, Split, Task
-from mlcvbench.csv_table import Row, read_rows
 from mlcvbench.errors import DataError, OverrideError, PredictionError
+from mlcvbench.files.csv_columns import Row, read_rows
+from mlcvbench.files.npz import open_npz
 from mlcvbench.limits import MAX_EMBEDDING, MAX_TEXT_BYTES
-from mlcvbench.npz import open_npz
 from mlcvbench_verification.pairs import Pairs
 from mlcvbench_verification.split import origin_of
 

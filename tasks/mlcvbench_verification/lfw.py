@@ -9,7 +9,7 @@ from typing import Any
 
 from mlcvbench.contract import InputSpec, LoadedData, Problem
 from mlcvbench.errors import DataError
-from mlcvbench.missing_files import no_file
+from mlcvbench.files.missing import no_file
 from mlcvbench_verification.pairs import lfw_name, read_lfw_pairs
 from mlcvbench_verification.people import SUFFIXES, images_of, people_in
 from mlcvbench_verification.split import FaceSplit

@@ -11,8 +11,8 @@ from typing import NamedTuple
 import numpy as np
 
 from mlcvbench.contract import Array, Notice
-from mlcvbench.csv_table import read_rows
 from mlcvbench.errors import DataError
+from mlcvbench.files.csv_columns import read_rows
 from mlcvbench.limits import MAX_FOLDS
 from mlcvbench_verification.pairs import NO_FOLD, Pairs
 

@@ -11,8 +11,8 @@ import numpy as np
 
 from mlcvbench.contract import Array
 from mlcvbench.errors import DataError
+from mlcvbench.files.text_lines import Line, read_lines
 from mlcvbench.limits import MAX_FOLDS
-from mlcvbench.text_lines import Line, read_lines
 
 NO_FOLD = -1
 

@@ -11,8 +11,8 @@ import numpy as np
 
 from mlcvbench.contract import Array, ArraySplit, Batch, Split, Targets, fingerprint_columns
 from mlcvbench.errors import NoInputsError
-from mlcvbench.file_sets import file_digest
-from mlcvbench.images import read_image
+from mlcvbench.files.folders import file_digest
+from mlcvbench.files.images import read_image
 from mlcvbench_verification.pairs import Pairs
 
 

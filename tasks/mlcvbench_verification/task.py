@@ -24,7 +24,7 @@ from mlcvbench.contract import (
     check_array,
 )
 from mlcvbench.errors import PredictionError, RecordError
-from mlcvbench.npz import open_npz, write_npz
+from mlcvbench.files.npz import open_npz, write_npz
 from mlcvbench_verification.data_checks import check_data, check_protocol
 from mlcvbench_verification.drawing_pairs import with_pairs
 from mlcvbench_verification.protocols import PROTOCOLS, about, given_of

@@ -19,9 +19,9 @@ import pytest
 from support.coco_like import Files, write_boxes
 from support.detection import read_case
 
-from mlcvbench import stats
-from mlcvbench_detection.masks import pairwise_mask_iou
-from mlcvbench_detection.rle import encode_dense
+from mlcvbench.stats import bootstrap
+from mlcvbench_detection.geometry.masks import pairwise_mask_iou
+from mlcvbench_detection.geometry.rle import encode_dense
 
 ROUNDS = 3
 TAIL = """
@@ -32,8 +32,8 @@ OURS = """
 import json, sys, time
 from pathlib import Path
 import hotcoco, numpy, orjson, pyarrow.compute, pyarrow.json
-from mlcvbench.scoring import tabulate
-from mlcvbench_detection.coco import load_coco
+from mlcvbench.running.scoring import tabulate
+from mlcvbench_detection.coco.annotations import load_coco
 from mlcvbench_detection.task import DetectionTask
 task, start = DetectionTask(), time.perf_counter()
 data = load_coco({"annotations": sys.argv[1]}, 0)
@@ -133,7 +133,7 @@ def test_bench_a_thousand_replicates_of_5000_images(benchmark, tmp_path):
     files = write_boxes(tmp_path)
     case = read_case(files.truth, files.results)
     table = case.table()
-    weights = next(iter(stats.resample_weights(case.split.groups, stats.REPLICATES, seed=0)))
+    weights = next(iter(bootstrap.resample_weights(case.split.groups, bootstrap.REPLICATES, seed=0)))
 
     many = benchmark.pedantic(case.scorer.summarise_many, (table, weights), rounds=1)
 

@@ -13,7 +13,7 @@ import pytest
 
 import mlcvbench
 from mlcvbench.contract import Device, FitContext
-from mlcvbench.definitions import definition_names, load_definition
+from mlcvbench.plan.definitions import definition_names, load_definition
 from mlcvbench.registry import get_registry
 from mlcvbench_depth.scenes import load_scenes_mono, load_scenes_stereo
 from mlcvbench_depth.scoring import scorer_of

@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 from support.fake_time import images
 
-from mlcvbench import assembly
 from mlcvbench.contract import Batch, FitContext, Model, Predictions, Problem
-from mlcvbench.measure.latency import rotation
-from mlcvbench.measure.publish import time_fresh_process
-from mlcvbench.measure.summary import prediction_interval
-from mlcvbench.measure.timing import Profile, time_process
-from mlcvbench.overrides import plan
+from mlcvbench.loading import assembly
+from mlcvbench.measure.timing.fresh_processes import time_fresh_process
+from mlcvbench.measure.timing.latency import rotation
+from mlcvbench.measure.timing.one_process import Profile, time_process
+from mlcvbench.measure.timing.summary import prediction_interval
+from mlcvbench.plan.planning import plan
 
 REPEATS = int(os.environ.get("MLCVBENCH_COVERAGE_REPEATS", "20"))
 SCALED_DOWN = Profile(64, 1.0, cap=20.0, processes=5)

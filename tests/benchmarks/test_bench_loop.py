@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 import torch
 
-from mlcvbench import predicting, scoring
 from mlcvbench.contract import ArraySplit, Device, InputSpec, Problem
+from mlcvbench.running import predicting, scoring
 from mlcvbench_classification.task import ClassificationTask
 from mlcvbench_cnn.small import SmallCNN
 

@@ -7,8 +7,8 @@ import time
 import numpy as np
 import pytest
 
-from mlcvbench import stats
 from mlcvbench.contract.scoring import MetricSpec, Scorer, Table
+from mlcvbench.stats import bootstrap
 
 SAMPLES = 10_000
 
@@ -44,10 +44,10 @@ def test_bootstrap_of_top1(benchmark):
     table = Table({"unit": np.arange(SAMPLES), "correct": values})
     groups = np.arange(SAMPLES)
 
-    found = benchmark.pedantic(stats.replicates, (TopOne(), table, groups, 10_000, 1), rounds=5, warmup_rounds=1)
+    found = benchmark.pedantic(bootstrap.replicates, (TopOne(), table, groups, 10_000, 1), rounds=5, warmup_rounds=1)
 
     start = time.process_time()
-    stats.replicates(TopOne(), table, groups, 10_000, 1)
+    bootstrap.replicates(TopOne(), table, groups, 10_000, 1)
     ours = time.process_time() - start
     plain = gathered(values, 1_000)
     theirs = 10 * (time.process_time() - start - ours)
@@ -62,6 +62,6 @@ def test_rank_intervals(benchmark, rows):
     values = rng.random(rows)
     samples = values[:, None] + 0.01 * rng.standard_normal((rows, 1_000))
 
-    ranks = benchmark.pedantic(stats.rank_intervals, (values, samples), rounds=3, warmup_rounds=1)
+    ranks = benchmark.pedantic(bootstrap.rank_intervals, (values, samples), rounds=3, warmup_rounds=1)
 
     assert ranks.low.min() == 1

@@ -13,9 +13,9 @@ from support.runs import stored_run
 from torch import nn
 
 import mlcvbench
-from mlcvbench import live
 from mlcvbench.errors import PredictionError, RequestError, UnknownNameError
-from mlcvbench.sweep import SweepResult
+from mlcvbench.running import live
+from mlcvbench.running.sweep import SweepResult
 
 PUBLIC = {
     "ArraySplit", "Batch", "DatasetSpec", "FitContext", "FitReport", "InputSpec", "LoadedData", "MlcvbenchError",

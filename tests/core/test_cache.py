@@ -9,9 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from mlcvbench import cache
 from mlcvbench.errors import StoreError
-from mlcvbench.records import claims
+from mlcvbench.storage import cache, claims
 
 
 @pytest.fixture(autouse=True)
@@ -115,7 +114,7 @@ def test_a_guessable_folder_of_somebody_else_is_not_trusted(tmp_path, monkeypatc
 
 
 def test_what_a_killed_writer_left_is_removed_by_the_next(place):
-    from mlcvbench.records.claims import boot_token
+    from mlcvbench.storage.claims import boot_token
 
     left = place / "fits" / f".tmp-key-{2**22 - 1}-{boot_token()}"
     left.mkdir(parents=True)

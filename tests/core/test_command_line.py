@@ -13,10 +13,10 @@ from support.plugins import install, toy_registry
 from mlcvbench import cli
 from mlcvbench.cli import COMMANDS, help_text, main
 from mlcvbench.errors import MlcvbenchError, PredictionError
-from mlcvbench.reading import SCORE_KEYS
+from mlcvbench.plan.reading import SCORE_KEYS
+from mlcvbench.plan.search import SEARCH_KEYS
+from mlcvbench.plan.vocabulary import REQUEST_KEYS, RUN_KEYS
 from mlcvbench.registry import Registry, using
-from mlcvbench.run_keys import REQUEST_KEYS, RUN_KEYS
-from mlcvbench.search import SEARCH_KEYS
 
 PROGRAM = [sys.executable, "-c", "import sys; from mlcvbench.cli import main; sys.exit(main())"]
 

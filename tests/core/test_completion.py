@@ -12,12 +12,12 @@ import pytest
 from click.shell_completion import ShellComplete
 from support.records import make_record
 
-from mlcvbench import cache
 from mlcvbench.cli import COMMANDS, COMPLETE, main
 from mlcvbench.cli.completion import PROGRAM, Bash, Commands
-from mlcvbench.open_names import read_names
 from mlcvbench.records.store import Store
 from mlcvbench.registry import Registry
+from mlcvbench.registry.open_names import read_names
+from mlcvbench.storage import cache
 
 CODE = "import sys; from mlcvbench.cli import main; sys.exit(main())"
 

@@ -8,16 +8,16 @@ import numpy as np
 import pytest
 
 from mlcvbench import hookimpl
-from mlcvbench.assembly import fit_data
-from mlcvbench.config import RunConfig
 from mlcvbench.contract import ArraySplit, LoadedData, Problem
 from mlcvbench.errors import DataError, MlcvbenchError, OverrideError, PluginError, UnknownNameError
-from mlcvbench.inner import inner_models, parse_inner
-from mlcvbench.overrides import plan
+from mlcvbench.loading.assembly import fit_data
+from mlcvbench.plan.command import command_of
+from mlcvbench.plan.config import RunConfig
+from mlcvbench.plan.planning import plan
 from mlcvbench.registry import Registry, get_registry
-from mlcvbench.request import command_of
-from mlcvbench.spec_checks import check_spec
+from mlcvbench.registry.inner import inner_models, parse_inner
 from mlcvbench.specs import ModelSpec, Param
+from mlcvbench.specs.checks import check_spec
 
 FIT = (
     Param("rule", "str", "adam", choices=("adam", "sgd", "heavy")),

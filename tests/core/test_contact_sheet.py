@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mlcvbench import contact_sheet
-from mlcvbench.contact_sheet import draw_sheet, fitted, wrapped
+from mlcvbench.analysis import contact_sheet
+from mlcvbench.analysis.contact_sheet import draw_sheet, fitted, wrapped
 from mlcvbench.contract import Panel
 
 

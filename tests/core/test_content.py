@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from mlcvbench import cache, content
-from mlcvbench.content import content_hash
 from mlcvbench.errors import DataError
+from mlcvbench.storage import cache
+from mlcvbench.storage import digests as content
+from mlcvbench.storage.digests import content_hash
 
 
 @pytest.fixture(autouse=True)

@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 from support.runs import config_for
 
-from mlcvbench import measure, runner
-from mlcvbench.costs import ended_early
+from mlcvbench import measure
 from mlcvbench.records.display import to_text
 from mlcvbench.records.schema import Record
+from mlcvbench.running import stages
+from mlcvbench.running.costs import ended_early
 
 REASON = "it could not be measured: the sensor is not there"
 PASSES = {
@@ -27,7 +28,7 @@ def broken_run(monkeypatch: pytest.MonkeyPatch, folder: Path, function: str, err
         raise error
 
     monkeypatch.setattr(measure, function, fail)
-    return runner.execute(config_for("model=knn", "time=quick", "limit=20"), folder)
+    return stages.execute(config_for("model=knn", "time=quick", "limit=20"), folder)
 
 
 def reasons(record: Record) -> dict[str, set[str | None]]:
@@ -81,7 +82,7 @@ def test_the_reason_holds_no_path_of_the_machine_and_is_shown(monkeypatch, tmp_p
 @pytest.mark.parametrize("stage", ["operations", "memory", "latency", "checks"])
 def test_what_was_measured_before_a_process_ended_is_kept(tmp_path: Path, stage: str) -> None:
     kept: list[Record] = []
-    whole = runner.execute(config_for("model=knn", "time=quick", "limit=20"), tmp_path, keep=kept.append)
+    whole = stages.execute(config_for("model=knn", "time=quick", "limit=20"), tmp_path, keep=kept.append)
     place = ["operations", "memory", "latency", "checks"].index(stage)
 
     record = ended_early(kept[place], stage, "the process crashed with SIGSEGV.")
@@ -105,7 +106,7 @@ def test_what_was_measured_before_a_process_ended_is_kept(tmp_path: Path, stage:
 
 def test_what_was_not_asked_for_has_no_such_reason(tmp_path: Path) -> None:
     kept: list[Record] = []
-    runner.execute(config_for("time=off"), tmp_path, keep=kept.append)
+    stages.execute(config_for("time=off"), tmp_path, keep=kept.append)
 
     record = ended_early(kept[0], "operations", "the process crashed with SIGSEGV.")
 

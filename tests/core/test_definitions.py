@@ -3,9 +3,9 @@ from pathlib import Path
 import pytest
 from support.plugins import SMALL
 
-from mlcvbench.config import Definition
-from mlcvbench.definitions import definition_names, load_definition
 from mlcvbench.errors import DefinitionError, RequestError, UnknownNameError
+from mlcvbench.plan.config import Definition
+from mlcvbench.plan.definitions import definition_names, load_definition
 from mlcvbench.registry import Registry
 
 MINE = SMALL.replace("name: small\n", "name: mine\n")
@@ -233,7 +233,7 @@ def test_a_task_whose_default_is_missing_says_so(toys: Registry, site: Path):
 
 def test_a_name_in_two_tasks_must_be_given_by_its_path(toys: Registry, site: Path, monkeypatch: pytest.MonkeyPatch):
     files = {"depth": {"small": site}, "classification": {"small": site}}
-    monkeypatch.setattr("mlcvbench.definitions.definition_files", lambda registry: files)
+    monkeypatch.setattr("mlcvbench.plan.definitions.definition_files", lambda registry: files)
 
     with pytest.raises(RequestError) as caught:
         load_definition("small", toys)

@@ -10,8 +10,8 @@ from PIL import Image
 from support.runs import config_for
 
 import mlcvbench
-from mlcvbench.describing import describe_data
 from mlcvbench.errors import DataError
+from mlcvbench.loading.description import describe_data
 
 
 def test_data_are_described_in_a_child_and_remembered() -> None:

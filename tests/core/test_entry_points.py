@@ -2,7 +2,7 @@ from pathlib import Path
 
 from support.plugins import install
 
-from mlcvbench.entry_points import EntryPoint, find_entry_points
+from mlcvbench.registry.entry_points import EntryPoint, find_entry_points
 
 
 def test_entry_points_carry_the_distribution_and_version_of_the_metadata(tmp_path: Path):

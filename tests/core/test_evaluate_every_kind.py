@@ -10,9 +10,9 @@ import torch
 from torch import nn
 
 import mlcvbench
-from mlcvbench import assembly
 from mlcvbench.errors import OverrideError, PredictionError, RequestError
-from mlcvbench.overrides import plan
+from mlcvbench.loading import assembly
+from mlcvbench.plan.planning import plan
 
 LIMIT = 6
 

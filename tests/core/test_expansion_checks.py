@@ -10,9 +10,9 @@ import pytest
 from support.plugins import install, install_toy_task, toy_registry
 
 from mlcvbench.cli import main
-from mlcvbench.config import RunConfig
 from mlcvbench.errors import MlcvbenchError, PluginError, RequestError
-from mlcvbench.overrides import plan
+from mlcvbench.plan.config import RunConfig
+from mlcvbench.plan.planning import plan
 from mlcvbench.registry import Registry, using
 
 SPECS = """

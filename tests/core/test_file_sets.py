@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mlcvbench.errors import DataError
-from mlcvbench.file_sets import entries, files_by_id
+from mlcvbench.files.folders import entries, files_by_id
 
 
 def touch(folder: Path, *names: str) -> None:

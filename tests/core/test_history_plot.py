@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
-from mlcvbench import history_plot
+from mlcvbench.running import history_plot
 
 HISTORY = {
     "loss": [2.0, 1.0, 0.5],

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from support.runs import config_for
 
-from mlcvbench.assembly import model_spec
 from mlcvbench.contract import ArraySplit, LoadedData, Problem
 from mlcvbench.errors import DataError, RequestError
-from mlcvbench.holdout import hold_out, judged
+from mlcvbench.loading.assembly import model_spec
+from mlcvbench.loading.holdout import hold_out, judged
 
 CONFIG = config_for("model=knn")
 

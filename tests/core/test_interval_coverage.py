@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from support import worlds
 
-from mlcvbench import stats
-from mlcvbench.intervals import interval
+from mlcvbench.stats import bootstrap
+from mlcvbench.stats.intervals import interval
 
 pytestmark = pytest.mark.slow
 
@@ -60,13 +60,13 @@ def test_percentiles_of_the_replicates_would_not_pass():
 def test_seed_groups_have_their_nominal_coverage(seeds, between):
     """The mean over seeds; the truth is the mean over all seeds and test sets. `between`: deviation of the seeds."""
     rng, groups, trials, inside = np.random.default_rng(seeds), 100, 400, 0
-    weights = np.concatenate(list(stats.resample_weights(np.arange(groups), 300, seed=1)))
+    weights = np.concatenate(list(bootstrap.resample_weights(np.arange(groups), 300, seed=1)))
 
     for trial in range(trials):
         units = rng.normal(0.7, 0.1, groups)
         effects = rng.normal(0, between, seeds)
         values = units.mean() + effects
-        replicates = stats.hierarchical((weights @ units / groups)[None] + effects[:, None], seed=trial)
+        replicates = bootstrap.hierarchical((weights @ units / groups)[None] + effects[:, None], seed=trial)
         low, high = interval(float(values.mean()), replicates, groups, seeds=values.tolist())
         inside += low <= 0.7 <= high
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from scipy import stats as reference
 
-from mlcvbench.intervals import difference, interval, p_value, t_quantile, t_share
+from mlcvbench.stats.intervals import difference, interval, p_value, t_quantile, t_share
 
 NOTHING = (None, None)
 

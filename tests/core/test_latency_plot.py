@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from mlcvbench.latency_plot import FILE, draw
+from mlcvbench.running.latency_plot import FILE, draw
 
 
 def calls(count):

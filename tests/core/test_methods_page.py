@@ -13,12 +13,12 @@ from typing import NamedTuple
 import click
 import pytest
 
+from mlcvbench.analysis.explain.request import parse_request
+from mlcvbench.analysis.studies.planning import plan_study
 from mlcvbench.cli import COMMANDS
 from mlcvbench.errors import OverrideError, UnknownNameError
-from mlcvbench.explain.request import parse_request
-from mlcvbench.overrides import parse_pairs, plan
+from mlcvbench.plan.planning import parse_pairs, plan
 from mlcvbench.registry import get_registry
-from mlcvbench.studies.planning import plan_study
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "methods.md").read_text(encoding="utf-8")

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from mlcvbench.file_sets import files_by_id
-from mlcvbench.missing_files import missing_files, no_file, no_files
+from mlcvbench.files.folders import files_by_id
+from mlcvbench.files.missing import missing_files, no_file, no_files
 
 WANTED = "maps (.png)"
 REFUSED = {".jpg": "JPEG changes maps"}

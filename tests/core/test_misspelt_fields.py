@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from mlcvbench import FitReport, ModelSpec, Param, Problem, assembly, hookimpl
+from mlcvbench import FitReport, ModelSpec, Param, Problem, hookimpl
 from mlcvbench.cli import main
 from mlcvbench.errors import OverrideError, PluginError, RequestError, UnknownNameError
-from mlcvbench.overrides import plan
+from mlcvbench.loading import assembly
+from mlcvbench.plan.planning import plan
 from mlcvbench.registry import Registry, get_registry, using
-from mlcvbench.settings import parse_setting
+from mlcvbench.specs.values import parse_setting
 
 
 def test_a_misspelt_field_of_a_spec_offers_the_nearest():

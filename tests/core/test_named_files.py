@@ -14,13 +14,13 @@ from support.faults import environment, run_cli
 from support.prior import installed
 from support.runs import config_for, stored_run
 
-from mlcvbench import runner
+from mlcvbench.analysis.explain.subject import open_subject
 from mlcvbench.errors import DataError, OverrideError, RecordError, RequestError
-from mlcvbench.explain.subject import open_subject
-from mlcvbench.overrides import plan
+from mlcvbench.plan.command import command_of
+from mlcvbench.plan.identity import compute_fit_key, compute_run_key
+from mlcvbench.plan.planning import plan
 from mlcvbench.records.schema import Record
-from mlcvbench.request import command_of
-from mlcvbench.run_key import compute_fit_key, compute_run_key
+from mlcvbench.running import stages
 
 DATA = "d" * 64
 
@@ -136,10 +136,10 @@ def test_the_fit_that_a_file_decided_is_not_taken_for_that_of_another(tmp_path: 
 def test_a_file_that_changes_while_its_run_goes_on_ends_the_run(
     tmp_path: Path, best: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    predict = runner.predict
-    monkeypatch.setattr(runner, "predict", lambda *given, **named: (predict(*given, **named), best.write_text("4"))[0])
+    predict = stages.predict
+    monkeypatch.setattr(stages, "predict", lambda *given, **named: (predict(*given, **named), best.write_text("4"))[0])
 
-    record = runner.execute(config_for("model=outer", f"model.base=[prior,file={best}]", "limit=9"), tmp_path)
+    record = stages.execute(config_for("model=outer", f"model.base=[prior,file={best}]", "limit=9"), tmp_path)
 
     assert record.error is not None
     assert record.error.message == (

@@ -10,8 +10,8 @@ from support.runs import config_for
 
 from mlcvbench.cli.score import score as command
 from mlcvbench.contract import Notice
-from mlcvbench.draft import Draft
-from mlcvbench.predicting import silent
+from mlcvbench.running.predicting import silent
+from mlcvbench.running.record_draft import Draft
 from mlcvbench_classification.task import ClassificationTask
 
 FEW = Notice("few-samples", "the split has fewer samples than classes; look twice.", 3)

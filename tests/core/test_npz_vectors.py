@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from mlcvbench.errors import RecordError
-from mlcvbench.npz import read_vectors, write_npz
+from mlcvbench.files.npz import read_vectors, write_npz
 
 
 @pytest.fixture

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from support.plugins import install, toy_registry
 
-from mlcvbench import cache
 from mlcvbench.errors import UnknownNameError
-from mlcvbench.open_names import read_names, remembered_names
 from mlcvbench.registry import Registry
+from mlcvbench.registry.open_names import read_names, remembered_names
+from mlcvbench.storage import cache
 
 HUB = """
 from mlcvbench import ModelSpec, hookimpl

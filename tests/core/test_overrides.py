@@ -4,12 +4,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mlcvbench.assembly import resolve_device
-from mlcvbench.config import RunConfig, usable_cores
 from mlcvbench.errors import DataError, MlcvbenchError, OverrideError, RequestError
-from mlcvbench.overrides import parse_pairs, plan
+from mlcvbench.loading.assembly import resolve_device
+from mlcvbench.plan.config import RunConfig, usable_cores
+from mlcvbench.plan.planning import parse_pairs, plan
+from mlcvbench.plan.vocabulary import RUN_KEYS
 from mlcvbench.registry import Registry
-from mlcvbench.run_keys import RUN_KEYS
 
 KEYS = ("model", "data", "out", "task", "model.k", "model.layers", "fit.epochs", *RUN_KEYS)
 
@@ -262,4 +262,4 @@ def test_any_words_are_a_plan_or_one_sentence(toys: Registry, words: list[tuple[
 def test_planning_imports_neither_torch_nor_numpy_nor_pydantic():
     from mlcvbench.testing import heavy_imports
 
-    assert heavy_imports("mlcvbench.overrides") == []
+    assert heavy_imports("mlcvbench.plan.planning") == []

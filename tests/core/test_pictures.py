@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from support.runs import config_for
 
-from mlcvbench import history_plot, runner
+from mlcvbench.running import history_plot, stages
 from mlcvbench_classification.task import ClassificationTask
 
 
@@ -18,7 +18,7 @@ def test_scores_and_the_other_pictures_stand(monkeypatch: pytest.MonkeyPatch, tm
 
     monkeypatch.setattr(ClassificationTask, "plot", half)
 
-    record = runner.execute(config_for("model=mlp", "fit.epochs=1", "intervals=on"), tmp_path)
+    record = stages.execute(config_for("model=mlp", "fit.epochs=1", "intervals=on"), tmp_path)
 
     assert record.status == "ok"
     assert record.metrics["top1"].value is not None
@@ -36,7 +36,7 @@ def test_no_picture_leaves_no_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     monkeypatch.setattr(ClassificationTask, "plot", fail)
     monkeypatch.setattr(history_plot, "draw", fail)
 
-    record = runner.execute(config_for("model=mlp", "fit.epochs=1", "strict=on"), tmp_path)
+    record = stages.execute(config_for("model=mlp", "fit.epochs=1", "strict=on"), tmp_path)
 
     assert record.status == "ok"
     assert record.plots == ()

@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mlcvbench import assembly, hookspecs
-from mlcvbench.hooks import HOOKS
-from mlcvbench.overrides import plan
+from mlcvbench import hookspecs
+from mlcvbench.loading import assembly
+from mlcvbench.plan.planning import plan
 from mlcvbench.registry import Registry, using
+from mlcvbench.registry.hooks import HOOKS
 from mlcvbench.testing.subjects import check_reference
 
 ROOT = Path(__file__).parents[2]

@@ -9,11 +9,11 @@ import pytest
 from support.records import make_record
 
 from mlcvbench.cli import main
-from mlcvbench.overrides import plan
-from mlcvbench.progress import Reporter
+from mlcvbench.plan.planning import plan
 from mlcvbench.records.schema import CheckInfo, FitInfo
 from mlcvbench.records.store import Store
-from mlcvbench.sweep import SweepEvent
+from mlcvbench.running.progress import Reporter
+from mlcvbench.running.sweep import SweepEvent
 
 DEFINITION = """\
 name: hasty
@@ -53,7 +53,7 @@ def test_the_lines_of_a_sweep_tell_its_runs_apart_and_name_no_path(tmp_path: Pat
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Seconds since the test began, as the reporter sees them; the test sets the first."""
     now = [100.0]
-    monkeypatch.setattr("mlcvbench.progress.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("mlcvbench.running.progress.time.monotonic", lambda: now[0])
     return now
 
 

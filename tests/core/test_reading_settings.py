@@ -3,9 +3,9 @@
 import pytest
 
 from mlcvbench.errors import OverrideError
-from mlcvbench.overrides import plan
-from mlcvbench.reading import take_reading
-from mlcvbench.request import score_command_of
+from mlcvbench.plan.command import score_command_of
+from mlcvbench.plan.planning import plan
+from mlcvbench.plan.reading import take_reading
 from mlcvbench.specs import Param
 
 PARAMS = (

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from support.runs import config_for
 
-from mlcvbench.overrides import plan
-from mlcvbench.request import command_of, score_command_of
-from mlcvbench.settings import text
+from mlcvbench.plan.command import command_of, score_command_of
+from mlcvbench.plan.planning import plan
+from mlcvbench.specs.values import text
 
 
 @pytest.mark.parametrize(

@@ -12,18 +12,18 @@ from click.testing import CliRunner
 from support.records import make_record
 from support.runs import stored_run
 
+from mlcvbench.analysis.comparison import compare_runs
+from mlcvbench.analysis.rescoring import config_of, recompute
 from mlcvbench.cli.compare import as_dict, as_text, compare
 from mlcvbench.cli.rescore import rescore
 from mlcvbench.cli.runs import data_settings
 from mlcvbench.cli.show import show
-from mlcvbench.comparison import compare_runs
-from mlcvbench.config import RunConfig
 from mlcvbench.errors import CheckFailedError, RecordError, RequestError
-from mlcvbench.npz import open_npz, write_npz
-from mlcvbench.overrides import plan
+from mlcvbench.files.npz import open_npz, write_npz
+from mlcvbench.plan.config import RunConfig
+from mlcvbench.plan.planning import plan
 from mlcvbench.records.schema import CheckInfo, FitInfo, NoticeInfo, Record, Retraction
 from mlcvbench.records.store import read_record
-from mlcvbench.rescoring import config_of, recompute
 
 Run = tuple[Record, Path]
 
@@ -402,7 +402,7 @@ def test_a_notebook_shows_a_record_with_every_value_escaped(runs: dict[str, Run]
 def test_a_command_of_a_record_resolves_to_the_same_run(runs: dict[str, Run]) -> None:
     import shlex
 
-    from mlcvbench.overrides import plan
+    from mlcvbench.plan.planning import plan
 
     record, folder = runs["knn9"]
     words = shlex.split(record.command)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from support.runs import config_for
 
-from mlcvbench.run_clock import RunClock
+from mlcvbench.running.clock import RunClock
 
 
 class Time:
@@ -23,7 +23,7 @@ class Time:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Time:
     made = Time()
-    monkeypatch.setattr("mlcvbench.run_clock.time", made)
+    monkeypatch.setattr("mlcvbench.running.clock.time", made)
     return made
 
 

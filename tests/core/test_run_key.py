@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from support.runs import config_for
 
-from mlcvbench import assembly
 from mlcvbench.errors import RequestError
-from mlcvbench.run_key import (
+from mlcvbench.loading import assembly
+from mlcvbench.plan.identity import (
     compute_fit_key,
     compute_group_key,
     compute_run_key,
@@ -109,11 +109,11 @@ def test_measuring_does_not_change_what_is_fitted() -> None:
 
 
 def test_the_key_of_a_run_is_that_of_its_record(tmp_path: Path) -> None:
-    from mlcvbench import runner
+    from mlcvbench.running import stages
 
     config = config_for("limit=5")
 
-    assert runner.execute(config, tmp_path).run_key == run_key(config)
+    assert stages.execute(config, tmp_path).run_key == run_key(config)
 
 
 def test_a_changed_source_file_changes_the_hash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

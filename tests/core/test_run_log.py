@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mlcvbench.limits import MAX_LOG_HALF
-from mlcvbench.runlog import RunLog
+from mlcvbench.processes.log import RunLog
 
 
 @pytest.fixture

@@ -9,23 +9,23 @@ import pytest
 from support.classification import write_image_folder
 from support.runs import config_for
 
-from mlcvbench import predicting, runner
 from mlcvbench.contract import ArraySplit, Model, Table
 from mlcvbench.errors import PredictionError
 from mlcvbench.records.schema import Record
+from mlcvbench.running import predicting, stages
 
 STAGES = ["resolve", "fit", "predict", "score", "replicates", "operations", "plots"]
 
 
 def run(folder: Path, *settings: str, **changes: object) -> Record:
     folder.mkdir(exist_ok=True)
-    return runner.execute(config_for(*settings, **changes), folder)
+    return stages.execute(config_for(*settings, **changes), folder)
 
 
 def test_stages_run_in_order_and_report_their_begin_and_end(tmp_path: Path) -> None:
     seen: list[tuple[str, int]] = []
 
-    record = runner.execute(config_for(), tmp_path, progress=lambda stage, done, total: seen.append((stage, done)))
+    record = stages.execute(config_for(), tmp_path, progress=lambda stage, done, total: seen.append((stage, done)))
 
     assert record.status == "ok"
     assert [stage for stage, done in seen if done == 0] == STAGES
@@ -88,7 +88,7 @@ def test_test_images_that_are_training_images_too_are_counted(tmp_path: Path, li
 def test_rows_are_read_back_as_they_were(tmp_path: Path) -> None:
     from pyarrow import parquet
 
-    from mlcvbench.scoring import Scored, write_scored
+    from mlcvbench.running.scoring import Scored, write_scored
 
     columns = {
         "unit": np.arange(19),
@@ -160,7 +160,7 @@ def test_an_unknown_protocol_fails_in_the_resolve_stage(tmp_path: Path) -> None:
     config = config_for()
     broken = config.to_dict() | {"definition": config.to_dict()["definition"] | {"protocol": "top1/no-such@1"}}
 
-    record = runner.execute(type(config).from_dict(broken), tmp_path)
+    record = stages.execute(type(config).from_dict(broken), tmp_path)
 
     assert record.status == "error"
     assert record.error is not None
@@ -194,7 +194,7 @@ class Reuser(Model):
 
 
 def test_a_model_that_reuses_its_buffer_cannot_change_what_was_predicted() -> None:
-    from mlcvbench import assembly
+    from mlcvbench.loading import assembly
 
     config = config_for("limit=6")
     task, data = assembly.task_of(config), assembly.load_data(config)
@@ -205,7 +205,7 @@ def test_a_model_that_reuses_its_buffer_cannot_change_what_was_predicted() -> No
 
 
 def test_an_empty_split_is_refused() -> None:
-    from mlcvbench import assembly
+    from mlcvbench.loading import assembly
 
     config = config_for("limit=2")
     task, data = assembly.task_of(config), assembly.load_data(config)

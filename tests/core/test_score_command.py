@@ -11,14 +11,14 @@ import pytest
 from click.testing import CliRunner, Result
 from support.runs import config_for
 
-from mlcvbench import assembly
+from mlcvbench.analysis.rescoring import recompute
 from mlcvbench.cli.score import score
 from mlcvbench.errors import MlcvbenchError
-from mlcvbench.leaderboard.boards import boards_of
+from mlcvbench.leaderboard.standing.boards import boards_of
+from mlcvbench.loading import assembly
+from mlcvbench.plan.vocabulary import RUN_KEYS
 from mlcvbench.records.schema import Record
 from mlcvbench.records.store import Store
-from mlcvbench.rescoring import recompute
-from mlcvbench.run_keys import RUN_KEYS
 from mlcvbench_classification.task import ClassificationTask
 
 MISSPELT = "unknown key 'prediction'. Did you mean 'predictions', 'precision' or 'refit'?"

@@ -8,9 +8,10 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
-from mlcvbench import scoring, stats
 from mlcvbench.contract import Array, ArraySplit, MetricSpec, Predictions, Scorer, Table, Targets, Values
 from mlcvbench.errors import UnknownNameError
+from mlcvbench.running import scoring
+from mlcvbench.stats import bootstrap
 
 
 class MeanScorer(Scorer):
@@ -88,7 +89,7 @@ def test_the_scorer_says_how_many_replicates_are_drawn_and_the_record_says_so() 
 def test_a_thousand_replicates_are_drawn_unless_the_scorer_says_otherwise() -> None:
     scored = scoring.with_replicates(scoring.score(MeanScorer(), columns(10), split(10)), split(10))
 
-    assert len(scored.replicates["mean"]) == stats.REPLICATES == 1000
+    assert len(scored.replicates["mean"]) == bootstrap.REPLICATES == 1000
     assert scoring.interval_info(scored)["replicates"] == 1000
 
 

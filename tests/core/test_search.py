@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from mlcvbench.cli import main
-from mlcvbench.config import RunConfig
 from mlcvbench.errors import MlcvbenchError
-from mlcvbench.overrides import plan
+from mlcvbench.plan.command import command_of
+from mlcvbench.plan.config import RunConfig
+from mlcvbench.plan.identity import compute_group_key, compute_run_key
+from mlcvbench.plan.planning import plan
+from mlcvbench.plan.search import Candidate, candidates
 from mlcvbench.registry import get_registry
-from mlcvbench.request import command_of
-from mlcvbench.run_key import compute_group_key, compute_run_key
-from mlcvbench.search import Candidate, candidates
 
 FINGERPRINT = "1" * 64
 
@@ -122,7 +122,7 @@ def test_the_search_is_part_of_the_key_and_plain_runs_keep_theirs():
 
 def test_the_code_of_every_model_that_is_chosen_among_is_part_of_the_key(monkeypatch: pytest.MonkeyPatch):
     hashed: list[str] = []
-    monkeypatch.setattr("mlcvbench.run_key.source_hash", lambda package: (hashed.append(package), "0")[1])
+    monkeypatch.setattr("mlcvbench.plan.identity.source_hash", lambda package: (hashed.append(package), "0")[1])
     (config,) = configs("model=ensemble model.base=small_cnn,mlp select=grid")
 
     compute_run_key(config, FINGERPRINT)

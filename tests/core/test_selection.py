@@ -11,22 +11,24 @@ import numpy as np
 import pytest
 from support.runs import config_for, stored_run
 
-from mlcvbench import cache, hookimpl, predicting, runner
+from mlcvbench import hookimpl
+from mlcvbench.analysis.rescoring import config_of, recompute
 from mlcvbench.api import to_frame
-from mlcvbench.assembly import load_data
 from mlcvbench.contract import Batch, FitContext, Model, Predictions, Split
-from mlcvbench.fitting import obtain_model
-from mlcvbench.leaderboard.boards import boards_of
 from mlcvbench.leaderboard.build import build_boards
-from mlcvbench.overrides import plan
+from mlcvbench.leaderboard.standing.boards import boards_of
+from mlcvbench.loading.assembly import load_data
+from mlcvbench.plan.planning import plan
+from mlcvbench.plan.search import candidates, settled
 from mlcvbench.records.display import to_text
 from mlcvbench.records.schema import Record, TrialInfo
 from mlcvbench.registry import Registry, get_registry, using
-from mlcvbench.rescoring import config_of, recompute
-from mlcvbench.search import candidates, settled
-from mlcvbench.selection import OPTIMISTIC, Comparison, best
+from mlcvbench.running import predicting, stages
+from mlcvbench.running.fitting import obtain_model
+from mlcvbench.running.selection import OPTIMISTIC, Comparison, best
+from mlcvbench.running.trials import Journal, Tried, Watch
 from mlcvbench.specs import ModelSpec, Param
-from mlcvbench.trials import Journal, Tried, Watch
+from mlcvbench.storage import cache
 
 SEEN: list[tuple[str, int, int | None]] = []
 
@@ -81,7 +83,7 @@ def fussy() -> Iterator[None]:
 
 def run(folder: Path, *settings: str) -> Record:
     folder.mkdir(exist_ok=True)
-    return runner.execute(config_for(*settings, "intervals=off"), folder)
+    return stages.execute(config_for(*settings, "intervals=off"), folder)
 
 
 def test_the_best_on_val_wins_and_is_fitted_again_on_train_and_val(tmp_path: Path):
@@ -163,7 +165,7 @@ def test_data_without_val_are_held_out_once_for_all(tmp_path: Path, fussy: None,
         parts = [data.splits["train"], data.splits["val"]]
         return replace(data, splits={"train": JoinedSplit(parts, "train"), "test": data.splits["test"]})
 
-    monkeypatch.setattr("mlcvbench.assembly.load_data", joined)
+    monkeypatch.setattr("mlcvbench.loading.assembly.load_data", joined)
     record = run(tmp_path, "model=fussy", "model.strength=1,2,3", "select=grid", "data.seed=3", "select_share=0.25")
 
     assert SEEN == [("train/rest", 750, None)] * 3 + [("train", 1000, None)]
@@ -278,7 +280,7 @@ def test_progress_of_a_search_only_rises(tmp_path: Path):
             seen.append((done, total))
 
     words = ("model=mlp", "model.hidden=[8],[9]", "fit.epochs=3", "select=grid")
-    record = runner.execute(config_for(*words, "intervals=off"), tmp_path, progress=note)
+    record = stages.execute(config_for(*words, "intervals=off"), tmp_path, progress=note)
 
     assert record.status == "ok"
     assert seen == sorted(seen)
@@ -316,7 +318,7 @@ def test_lost_candidates_are_told_and_the_others_decide_as_before(tmp_path: Path
     watch = Watch({1: ("killed", "the process was ended by SIGKILL.")}, 5.0, lambda *told: begun.append(told))
     words = ("model=fussy", "model.strength=1,2,3", "select=grid", "intervals=off")
 
-    record = runner.execute(config_for(*words), tmp_path, watch=watch)
+    record = stages.execute(config_for(*words), tmp_path, watch=watch)
 
     assert begun == [(0, 3), (None, 0), (2, 2), (None, 0)]
     assert record.selection is not None

@@ -3,8 +3,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlcvbench.errors import OverrideError
-from mlcvbench.settings import check_value, complete, parse_setting, split_commas
 from mlcvbench.specs import Param
+from mlcvbench.specs.values import check_value, complete, parse_setting, split_commas
 
 READ = [
     (Param("k", "int"), "5", 5),

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from mlcvbench.status_line import StatusLine, fitted, span_text
+from mlcvbench.processes.status_line import StatusLine, fitted, span_text
 
 
 @pytest.fixture(autouse=True)

@@ -15,7 +15,7 @@ from support.plugins import install
 
 from mlcvbench import cli
 from mlcvbench.cli.command import Command
-from mlcvbench.stdout import emit, results_apart
+from mlcvbench.processes.stdout import emit, results_apart
 
 PROGRAM = [sys.executable, "-c", "import sys; from mlcvbench.cli import main; sys.exit(main())"]
 NOISY = """
@@ -72,7 +72,7 @@ def test_what_a_plugin_prints_goes_to_standard_error(site: Path, words: list[str
 def test_the_talk_with_a_parent_survives_whatever_is_printed():
     code = (
         "import os, ctypes\n"
-        "from mlcvbench.stdout import take_stdout\n"
+        "from mlcvbench.processes.stdout import take_stdout\n"
         "talk = take_stdout()\n"
         "print('noise', flush=True)\n"
         "os.system('echo a child')\n"
@@ -95,7 +95,7 @@ def test_the_program_closes_what_it_took():
 
 @pytest.mark.parametrize(("closed", "left"), [("1", ""), ("2", "result\n")])
 def test_a_closed_stream_does_no_harm(closed: str, left: str):
-    code = "from mlcvbench.stdout import *; out = take_stdout(); print('noise'); print('result', file=out)"
+    code = "from mlcvbench.processes.stdout import *; out = take_stdout(); print('noise'); print('result', file=out)"
 
     done = subprocess.run(f'"{sys.executable}" -c "{code}" {closed}>&-', shell=True, stdout=-1, text=True, check=False)
 

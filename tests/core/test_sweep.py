@@ -15,14 +15,14 @@ import pytest
 from support.records import failed_record, make_record
 
 from mlcvbench import hookimpl
-from mlcvbench.config import Definition, RunConfig
 from mlcvbench.errors import DataError, RequestError, StoreError
-from mlcvbench.interrupts import Interrupted, catch_interrupts, deferred
-from mlcvbench.records import claims
+from mlcvbench.plan.config import Definition, RunConfig
+from mlcvbench.processes.interrupts import Interrupted, catch_interrupts, deferred
 from mlcvbench.records.store import Store, run_name
 from mlcvbench.registry import Candidate, Registry, using
+from mlcvbench.running.sweep import SweepResult, run_sweep
 from mlcvbench.specs import Origin
-from mlcvbench.sweep import SweepResult, run_sweep
+from mlcvbench.storage import claims
 
 DEFINITION = Definition("digits", "classification", "", "digits", "top1/single-crop@1")
 
@@ -33,7 +33,7 @@ def key_of(config):
 
 @pytest.fixture(autouse=True)
 def keys(monkeypatch):
-    monkeypatch.setattr("mlcvbench.sweep.run_key", key_of)
+    monkeypatch.setattr("mlcvbench.running.sweep.run_key", key_of)
 
 
 @pytest.fixture
@@ -141,7 +141,7 @@ def test_data_that_cannot_be_read_is_refused_before_the_first_run(store, monkeyp
     def refuse(config):
         raise DataError("no such data.") if config.model == "b" else None
 
-    monkeypatch.setattr("mlcvbench.sweep.run_key", lambda c: refuse(c) if c.model == "b" else key_of(c))
+    monkeypatch.setattr("mlcvbench.running.sweep.run_key", lambda c: refuse(c) if c.model == "b" else key_of(c))
     fake = Fake()
 
     with pytest.raises(DataError, match=r"^no such data\.$"):
@@ -183,7 +183,7 @@ def test_a_run_whose_commit_the_signal_had_to_wait_for_counts(store):
 
 
 def test_a_signal_before_the_first_run_leaves_everything(store, monkeypatch):
-    monkeypatch.setattr("mlcvbench.sweep.run_key", lambda config: os.kill(os.getpid(), signal.SIGINT))
+    monkeypatch.setattr("mlcvbench.running.sweep.run_key", lambda config: os.kill(os.getpid(), signal.SIGINT))
 
     assert run_sweep(configs("a", "b"), store, submit=Fake()).summary == "0 finished, 2 left; the same command resumes"
 
@@ -234,7 +234,7 @@ def other_sweep(store):
     store.ensure_writable()
     name = run_name("digits", "a", 0, key_of(configs("a")[0]))
     code = (
-        "import sys; from pathlib import Path; from mlcvbench.records.claims import claim\n"
+        "import sys; from pathlib import Path; from mlcvbench.storage.claims import claim\n"
         "print(claim(Path(sys.argv[1]), sys.argv[2]), flush=True); sys.stdin.readline()"
     )
     process = subprocess.Popen([sys.executable, "-c", code, str(store.root), name],
@@ -256,7 +256,7 @@ def test_what_another_sweep_is_at_comes_last_and_its_result_counts_here(store, o
             other_sweep.kill()
             other_sweep.wait()
 
-    monkeypatch.setattr("mlcvbench.sweep.time.sleep", finish_elsewhere)
+    monkeypatch.setattr("mlcvbench.running.sweep.time.sleep", finish_elsewhere)
     fake, events = Fake(), []
 
     result = run_sweep(configs("a", "b"), store, submit=fake, on_event=events.append)
@@ -270,7 +270,7 @@ def test_what_another_sweep_is_at_comes_last_and_its_result_counts_here(store, o
 
 
 def test_what_another_sweep_gave_up_is_run_here(store, other_sweep, monkeypatch):
-    monkeypatch.setattr("mlcvbench.sweep.time.sleep", lambda seconds: (other_sweep.kill(), other_sweep.wait()))
+    monkeypatch.setattr("mlcvbench.running.sweep.time.sleep", lambda seconds: (other_sweep.kill(), other_sweep.wait()))
     fake = Fake()
 
     run_sweep(configs("a", "b"), store, submit=fake)

@@ -9,15 +9,15 @@ from pathlib import Path
 import pytest
 from support.runs import config_for
 
-from mlcvbench import assembly
 from mlcvbench.cli import main
 from mlcvbench.errors import RequestError
 from mlcvbench.leaderboard.build import build_boards
-from mlcvbench.leaderboard.export import table_files, to_json
-from mlcvbench.leaderboard.table import render_terminal
+from mlcvbench.leaderboard.tables.export import table_files, to_json
+from mlcvbench.leaderboard.tables.terminal import render_terminal
+from mlcvbench.loading import assembly
+from mlcvbench.plan.titles import name_and_title
 from mlcvbench.records.store import Store
 from mlcvbench.specs import NAME_PATTERN
-from mlcvbench.titles import name_and_title
 
 TITLE = "ResNet-50 (ours, größer) & <b>|_%"
 

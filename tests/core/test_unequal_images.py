@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from support.runs import config_for
 
-from mlcvbench import runner
+from mlcvbench.running import stages
 
 
 def folder_of_images(root: Path) -> Path:
@@ -23,7 +23,7 @@ def run_on(tmp_path: Path, *settings: str):
     data = folder_of_images(tmp_path / "data")
     out = tmp_path / "run"
     out.mkdir()
-    return runner.execute(
+    return stages.execute(
         config_for("task=classification", "data=image-folder", f"data.root={data}", *settings, intervals=False), out
     )
 

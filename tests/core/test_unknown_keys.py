@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mlcvbench.errors import OverrideError
-from mlcvbench.overrides import plan
+from mlcvbench.plan.planning import plan
 
 
 def refusal(words: str, **how: bool | str) -> str:

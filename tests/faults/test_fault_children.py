@@ -11,9 +11,9 @@ import time
 import pytest
 from support.faults import await_none, faulty, patience, problems_of, processes_of
 
-from mlcvbench.launch import submit_child
 from mlcvbench.limits import MAX_LOG_HALF
-from mlcvbench.sweep import run_sweep
+from mlcvbench.running.launch import submit_child
+from mlcvbench.running.sweep import run_sweep
 
 pytestmark = pytest.mark.usefixtures("plugin")
 

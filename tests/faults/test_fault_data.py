@@ -33,7 +33,7 @@ def started_for(pid):
     found = []
     for process in psutil.process_iter(["cmdline", "status"]):
         words = process.info["cmdline"] or []
-        reads = "mlcvbench.describe_data" in words and str(pid) in words
+        reads = "mlcvbench.loading.description_child" in words and str(pid) in words
         if process.info["status"] != psutil.STATUS_ZOMBIE and (reads or f"started-for-{pid}" in words):
             found.append(process)
     return found

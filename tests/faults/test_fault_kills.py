@@ -124,7 +124,7 @@ def child_of(root: Path) -> psutil.Process:
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
         for child in processes_of(root):
-            if "mlcvbench.child" in child.info["cmdline"]:
+            if "mlcvbench.running.launch_child" in child.info["cmdline"]:
                 return child
         time.sleep(0.02)
     raise AssertionError("the child did not start")

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from support.faults import FAULTY, await_none, faulty, patience, problems_of, processes_of, run_cli, start_cli
 
-from mlcvbench import cache
-from mlcvbench.launch import submit_child
 from mlcvbench.records.store import Store
+from mlcvbench.running.launch import submit_child
+from mlcvbench.storage import cache
 
 pytestmark = pytest.mark.usefixtures("plugin")
 

@@ -94,7 +94,7 @@ def test_a_second_interrupt_does_not_wait_for_a_stubborn_method(tmp_path):
 def ignores_sigterm(root):
     """Return whether a child of the sweep has got to where it ignores SIGTERM."""
     for process in processes_of(root):
-        if "mlcvbench.child" in process.info["cmdline"]:
+        if "mlcvbench.running.launch_child" in process.info["cmdline"]:
             lines = Path(f"/proc/{process.pid}/status").read_text(encoding="utf-8").splitlines()
             ignored = int(next(line for line in lines if line.startswith("SigIgn")).split()[1], 16)
             if ignored & 1 << (signal.SIGTERM - 1):

@@ -18,8 +18,8 @@ from support import tiny_sweep
 from support.faults import need_strace, problems_of
 
 import mlcvbench
-from mlcvbench import cache
 from mlcvbench.records.store import Store, name_of
+from mlcvbench.storage import cache
 
 SCRIPT = Path(tiny_sweep.__file__)
 CALLS = ("write", "fsync", "rename", "openat", "close")

@@ -13,7 +13,7 @@ from support.detection import EDGE_CASES, official, read_case, scene, write_case
 from support.mutations import assert_one_line_about, mutations
 
 from mlcvbench.errors import DataError, MlcvbenchError
-from mlcvbench_detection import json_files, json_table
+from mlcvbench_detection.coco import json_columns, json_files
 
 HIT = {"image_id": 1, "category_id": 1, "bbox": [10, 10, 20, 20], "score": 0.5}
 BOX = {"image_id": 1, "category_id": 1, "bbox": [10, 10, 20, 20]}
@@ -59,7 +59,7 @@ def changed(where: str, row: int, **fields: Any) -> dict[str, Any]:
 def reader(request, monkeypatch):
     """Let annotations be read as objects, like small files, and then as columns, like large ones."""
     if request.param == "columns":
-        monkeypatch.setattr(json_table, "SMALL", 0)
+        monkeypatch.setattr(json_columns, "SMALL", 0)
 
 
 @pytest.mark.usefixtures("reader")
@@ -258,7 +258,7 @@ class TestAnnotations:
 def every_way(monkeypatch: pytest.MonkeyPatch, read: Callable[[], str]) -> list[str]:
     """Return what both readers say: that of objects, which small files get, and that of columns."""
     small = read()
-    monkeypatch.setattr(json_table, "SMALL", 0)
+    monkeypatch.setattr(json_columns, "SMALL", 0)
     return [small, read()]
 
 

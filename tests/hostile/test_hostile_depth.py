@@ -10,7 +10,7 @@ from PIL import Image
 from support.depth_maps import disparities, write_image, write_map, write_pfm, write_png16, write_stereo_folder
 
 from mlcvbench.errors import DataError, MlcvbenchError
-from mlcvbench.scoring import tabulate
+from mlcvbench.running.scoring import tabulate
 from mlcvbench_depth.folders import load_depth_folder, load_stereo_folder
 from mlcvbench_depth.formats import read_map, read_pfm
 from mlcvbench_depth.task import DepthTask

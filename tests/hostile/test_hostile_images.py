@@ -13,7 +13,7 @@ from PIL import Image, ImageOps
 from support.mutations import assert_one_line_about, mutations
 
 from mlcvbench.errors import DataError, MlcvbenchError
-from mlcvbench.images import image_size, read_image, turned_images
+from mlcvbench.files.images import image_size, read_image, turned_images
 
 RAMP = np.arange(12, dtype=np.uint8).reshape(3, 4) * 20
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from mlcvbench.errors import DataError
-from mlcvbench.npz import open_npz
+from mlcvbench.files.npz import open_npz
 
 
 def npy(array: np.ndarray) -> bytes:

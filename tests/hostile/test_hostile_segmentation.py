@@ -9,9 +9,9 @@ import pytest
 from PIL import Image
 from support.label_folders import label_maps, write_label_folder, write_png, write_predictions
 
-from mlcvbench import scoring
 from mlcvbench.contract import Problem
 from mlcvbench.errors import DataError, MlcvbenchError, PredictionError, RecordError
+from mlcvbench.running import scoring
 from mlcvbench_segmentation.folder import load_label_folder
 from mlcvbench_segmentation.task import SegmentationTask, check_map
 from mlcvbench_segmentation.voc import load_voc
@@ -171,7 +171,7 @@ def test_every_flipped_byte_gives_a_table_or_an_error_of_ours(case):
 
 def test_a_picture_over_the_pixel_limit_is_refused_from_its_header(case, monkeypatch):
     root, score = case
-    monkeypatch.setattr("mlcvbench.rasters.MAX_PIXELS", 20)
+    monkeypatch.setattr("mlcvbench.files.rasters.MAX_PIXELS", 20)
 
     assert message(score) == f"{root / 'set/labels/0.png'}: has 48 pixels; the most is 20."
 

@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.mutations import assert_one_line_about, mutations
 
-from mlcvbench import csv_table, text_lines
-from mlcvbench.csv_table import read_rows, read_table
 from mlcvbench.errors import DataError, MlcvbenchError
+from mlcvbench.files import csv_columns, text_lines
+from mlcvbench.files.csv_columns import read_rows, read_table
+from mlcvbench.files.text_lines import Line, read_lines, read_names
 from mlcvbench.limits import MAX_CSV_FIELD, MAX_LINE_BYTES
-from mlcvbench.text_lines import Line, read_lines, read_names
 
 TABLE = b'id,name\na,"x, y"\nb,"1\n2"\n\nc,z\n'
 
@@ -102,7 +102,7 @@ def test_every_damage_of_a_table_gives_rows_or_one_line(tmp_path):
 @given(st.binary(max_size=80))
 def test_any_bytes_give_rows_or_an_error_of_ours(tmp_path_factory, raw):
     path = file(tmp_path_factory.getbasetemp(), raw)
-    for read in (csv_table.read_rows, read_lines, read_names):
+    for read in (csv_columns.read_rows, read_lines, read_names):
         with contextlib.suppress(DataError):
             list(read(path))
 

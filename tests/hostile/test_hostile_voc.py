@@ -10,8 +10,8 @@ from support.mutations import assert_one_line_about, mutations
 from support.voc import annotation, voc_folder
 
 from mlcvbench.errors import DataError, MlcvbenchError
-from mlcvbench_detection import voc
-from mlcvbench_detection.voc import load_voc, read_annotation
+from mlcvbench_detection.voc import annotations
+from mlcvbench_detection.voc.annotations import load_voc, read_annotation
 
 GOOD = annotation([("dog", (1, 2, 30, 40), "0")])
 BOMB = (
@@ -93,7 +93,7 @@ def test_an_object_without_difficult_is_not_difficult(tmp_path):
 
 
 def test_a_file_over_the_limit(tmp_path, monkeypatch):
-    monkeypatch.setattr(voc, "MAX_XML_BYTES", 100)
+    monkeypatch.setattr(annotations, "MAX_XML_BYTES", 100)
 
     assert error_of(tmp_path, GOOD) == f": has {len(GOOD)} bytes; the most for an annotation is 100."
 

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlcvbench.errors import DefinitionError
+from mlcvbench.files.yaml_tree import Mapping, Scalar, Sequence, parse_yaml, read_yaml
 from mlcvbench.limits import MAX_YAML_BYTES
-from mlcvbench.yaml_safe import Mapping, Scalar, Sequence, parse_yaml, read_yaml
 
 REFUSED = {
     "nothing": (b"", "f.yaml: is empty."),

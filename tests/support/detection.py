@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mlcvbench.contract import Predictions, Problem, Split, Table
-from mlcvbench.scoring import tabulate
-from mlcvbench_detection.coco import load_coco
-from mlcvbench_detection.coco_scoring import CocoScorer
+from mlcvbench.running.scoring import tabulate
+from mlcvbench_detection.coco.annotations import load_coco
+from mlcvbench_detection.coco.scoring import CocoScorer
 from mlcvbench_detection.protocols import coco_protocol
 from mlcvbench_detection.task import DetectionTask
 

@@ -21,8 +21,8 @@ from typing import Any
 import psutil
 import pytest
 
-from mlcvbench.config import RunConfig
-from mlcvbench.overrides import plan
+from mlcvbench.plan.config import RunConfig
+from mlcvbench.plan.planning import plan
 from mlcvbench.records.store import Problem, Store
 from mlcvbench.registry import discover, using
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mlcvbench import scoring
 from mlcvbench.errors import MlcvbenchError
+from mlcvbench.running import scoring
 from mlcvbench_segmentation.folder import load_label_folder
 from mlcvbench_segmentation.task import SegmentationTask
 

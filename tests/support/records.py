@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import orjson
 
-from mlcvbench.intervals import METHOD
 from mlcvbench.records.schema import (
     DatasetInfo,
     EnvironmentInfo,
@@ -26,6 +25,7 @@ from mlcvbench.records.schema import (
     TaskInfo,
     ThroughputInfo,
 )
+from mlcvbench.stats.intervals import METHOD
 
 FINGERPRINT = hashlib.sha256(b"synthetic data").hexdigest()
 PROTOCOL = "top1/single-crop@1"

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from mlcvbench import runner
-from mlcvbench.config import RunConfig
-from mlcvbench.overrides import plan
+from mlcvbench.plan.config import RunConfig
+from mlcvbench.plan.planning import plan
 from mlcvbench.records.schema import Record
 from mlcvbench.records.store import Store
+from mlcvbench.running import stages
 
 
 def config_for(*settings: str, **changes: object) -> RunConfig:
@@ -27,6 +27,6 @@ def stored_run(root: Path, *settings: str, **changes: object) -> tuple[Record, P
     config = config_for(*settings, **changes)
     store = Store(root)
     pending = store.begin(config.model)
-    record = runner.execute(config, pending.folder)
+    record = stages.execute(config, pending.folder)
     folder = store.commit(pending, record)
     return store.load(folder.name), folder

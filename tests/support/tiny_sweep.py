@@ -18,11 +18,10 @@ sys.path[:0] = [place for place in os.environ.get("TINY_PATH", "").split(os.path
 
 import orjson  # noqa: E402 - the path comes first; loaded before the faults begin
 
-from mlcvbench import cache  # noqa: E402
 from mlcvbench.errors import MlcvbenchError  # noqa: E402
-from mlcvbench.records import claims  # noqa: E402
 from mlcvbench.records.canonical import read_raw  # noqa: E402
 from mlcvbench.records.store import Store, name_of  # noqa: E402
+from mlcvbench.storage import cache, claims  # noqa: E402
 
 
 def record_of(number: int) -> dict:

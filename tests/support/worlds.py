@@ -12,13 +12,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mlcvbench import stats
 from mlcvbench.contract import Scorer, Table
-from mlcvbench.intervals import Interval, interval
+from mlcvbench.stats import bootstrap
+from mlcvbench.stats.intervals import Interval, interval
 from mlcvbench_classification.scoring import ClassificationScorer
 from mlcvbench_depth.scoring import MonoScorer, StereoScorer
-from mlcvbench_detection.coco_scoring import CocoScorer
-from mlcvbench_detection.voc_scoring import VocScorer
+from mlcvbench_detection.coco.scoring import CocoScorer
+from mlcvbench_detection.voc.scoring import VocScorer
 from mlcvbench_segmentation.scoring import SegmentationScorer
 from mlcvbench_verification.pairs import Pairs
 from mlcvbench_verification.scoring import PairScorer
@@ -249,7 +249,7 @@ def coverage(
     for trial in range(trials):
         sample = world(rng, groups)
         scores = sample.scorer.summarise(sample.table)
-        replicates = stats.replicates(sample.scorer, sample.table, sample.groups, n=draws, seed=trial)
+        replicates = bootstrap.replicates(sample.scorer, sample.table, sample.groups, n=draws, seed=trial)
         fractions = {spec.name: spec.unit == "fraction" for spec in sample.scorer.metrics}
         for name in metrics:
             score = scores[name]

@@ -18,12 +18,12 @@ from support.label_folders import label_maps, write_label_folder, write_png
 from support.voc import annotation, voc_folder
 
 import mlcvbench
-from mlcvbench import assembly
-from mlcvbench.broken import find_broken
 from mlcvbench.cli import main
 from mlcvbench.contract import LoadedData
-from mlcvbench.data_requests import plan_data
 from mlcvbench.errors import DataError
+from mlcvbench.loading import assembly
+from mlcvbench.loading.broken import find_broken
+from mlcvbench.plan.data_requests import plan_data
 from mlcvbench.registry import get_registry
 from mlcvbench.specs import SKIP
 

@@ -9,8 +9,8 @@ from click.testing import CliRunner
 
 from mlcvbench.cli.info import info
 from mlcvbench.cli.run import run
-from mlcvbench.definitions import definition_files, read_definition
 from mlcvbench.errors import DefinitionError
+from mlcvbench.plan.definitions import definition_files, read_definition
 from mlcvbench.registry import get_registry
 
 KINDS = {

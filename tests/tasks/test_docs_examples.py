@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from support.page_examples import blocks_of, commands_of, play
 
-from mlcvbench.protocol_families import protocol_families
+from mlcvbench.cli.protocol_families import protocol_families
 from mlcvbench.registry import get_registry
 
 DOCS = Path(__file__).parents[2] / "docs"

@@ -18,11 +18,11 @@ from support.runs import stored_run
 
 from mlcvbench.cli import main
 from mlcvbench.contract import Predictions, Problem, Scorer, Table, Targets, Task
-from mlcvbench.scoring import tabulate
+from mlcvbench.running.scoring import tabulate
 from mlcvbench_classification.task import ClassificationTask
 from mlcvbench_depth.task import DepthTask
-from mlcvbench_detection.coco import load_coco
-from mlcvbench_detection.ragged import Ragged
+from mlcvbench_detection.coco.annotations import load_coco
+from mlcvbench_detection.geometry.ragged import Ragged
 from mlcvbench_detection.task import DetectionTask
 from mlcvbench_segmentation.task import SegmentationTask
 from mlcvbench_verification.task import VerificationTask

@@ -17,8 +17,8 @@ from support.faces import write_faces
 from support.label_folders import label_maps, write_label_folder, write_predictions
 from support.voc import annotation, voc_folder
 
+from mlcvbench.analysis.rescoring import recompute
 from mlcvbench.records.store import Store
-from mlcvbench.rescoring import recompute
 
 
 class Case(NamedTuple):
@@ -56,7 +56,7 @@ def detection(folder: Path) -> Case:
         Image.new("RGB", (60, 50), "grey").save(root / "JPEGImages" / f"{name}.jpg")
     results = folder / "results"
     results.mkdir()
-    from mlcvbench_detection.voc import CLASSES
+    from mlcvbench_detection.voc.annotations import CLASSES
 
     for name in CLASSES:
         (results / f"comp4_det_test_{name}.txt").write_text("")

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from support.faces import face_split, write_faces
 
-from mlcvbench import runner
-from mlcvbench.assembly import load_data
-from mlcvbench.config import RunConfig
 from mlcvbench.errors import DataError
-from mlcvbench.holdout import judged
-from mlcvbench.overrides import plan
+from mlcvbench.loading.assembly import load_data
+from mlcvbench.loading.holdout import judged
+from mlcvbench.plan.config import RunConfig
+from mlcvbench.plan.planning import plan
 from mlcvbench.records.schema import Record, SelectionInfo
+from mlcvbench.running import stages
 
 SMALL = ("data.train=6", "data.val=4", "data.test=4", "data.size=[48,48]")
 FACES = ("task=faces", "data.train=8", "data.val=8", "data.test=20", "data.shots=3", "data.size=24")
@@ -42,7 +42,7 @@ def request(*words: str) -> RunConfig:
 
 def carry_out(folder: Path, *words: str) -> tuple[Record, SelectionInfo]:
     folder.mkdir()
-    record = runner.execute(request(*words, "time=off", "intervals=off"), folder)
+    record = stages.execute(request(*words, "time=off", "intervals=off"), folder)
     assert record.status == "ok", record.error
     assert record.selection is not None
     return record, record.selection
@@ -126,7 +126,7 @@ def test_folders_of_faces_are_compared_on_all_pairs_of_the_people_held_out(tmp_p
 def test_too_few_people_are_refused_with_what_to_do(tmp_path: Path):
     words = (*FACES, "data.val=3", "model=eigenfaces", "model.components=2,8", "select=grid")
 
-    record = runner.execute(request(*words, "time=off"), tmp_path)
+    record = stages.execute(request(*words, "time=off"), tmp_path)
 
     assert record.error is not None
     assert (record.status, record.error.stage, record.error.message) == (

@@ -10,8 +10,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from mlcvbench.analysis.explain.deconvnet import deconvolved, project
 from mlcvbench.errors import RequestError, UnknownNameError
-from mlcvbench.explain.deconvnet import deconvolved, project
 
 
 def noise(*shape: int, seed: int = 0) -> torch.Tensor:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mlcvbench.contact_sheet import TALL, fitted
-from mlcvbench.explain.drawing import (
+from mlcvbench.analysis.contact_sheet import TALL, fitted
+from mlcvbench.analysis.explain.drawing import (
     BAR,
     FALLS,
     NARROWEST,

@@ -11,11 +11,11 @@ import pytest
 from PIL import Image
 from support.runs import stored_run
 
-from mlcvbench import cache
+from mlcvbench.analysis.explain.explaining import _file_of
 from mlcvbench.cli import main
-from mlcvbench.explain.explaining import _file_of
+from mlcvbench.plan.identity import weights_hash
 from mlcvbench.records.schema import Record
-from mlcvbench.run_key import weights_hash
+from mlcvbench.storage import cache
 
 SETTINGS = ("model=small_cnn", "fit.epochs=2", "model.width=8", "model.stages=2")
 
@@ -151,7 +151,7 @@ def test_a_method_without_a_network_has_no_deconvnet(neighbours, place, capsys):
 
 
 def test_weights_are_found_by_what_they_are_when_the_code_has_changed(run, place, monkeypatch):
-    monkeypatch.setattr("mlcvbench.explain.subject.compute_fit_key", lambda *_: "0" * 64)
+    monkeypatch.setattr("mlcvbench.analysis.explain.subject.compute_fit_key", lambda *_: "0" * 64)
 
     assert main(["explain", str(run[1]), "count=1", "show=occlusion"]) == 0
 
@@ -159,8 +159,8 @@ def test_weights_are_found_by_what_they_are_when_the_code_has_changed(run, place
 def test_weights_that_are_gone_can_be_made_again_or_given(run, place, capsys, monkeypatch):
     record, folder = run
     shutil.copytree(states(record, own=True)[0], place / "kept")
-    monkeypatch.setattr("mlcvbench.explain.subject.cache.get", lambda *_: None)
-    monkeypatch.setattr("mlcvbench.explain.subject.cache.entries", lambda *_: [])
+    monkeypatch.setattr("mlcvbench.analysis.explain.subject.cache.get", lambda *_: None)
+    monkeypatch.setattr("mlcvbench.analysis.explain.subject.cache.entries", lambda *_: [])
 
     assert main(["explain", str(folder)]) == 2
     assert capsys.readouterr().err == (

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from mlcvbench.analysis.explain.occlusion import occlude
 from mlcvbench.contract import Array
-from mlcvbench.explain.occlusion import occlude
 
 WEIGHTS = np.random.default_rng(1).normal(size=(11, 13, 3))
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from support.records import failed_record, make_record, sha, write_run
 
-from mlcvbench.leaderboard.boards import boards_of
 from mlcvbench.leaderboard.build import read_boards
-from mlcvbench.leaderboard.display import answer
+from mlcvbench.leaderboard.standing.boards import boards_of
+from mlcvbench.leaderboard.tables.wording import answer
 from mlcvbench.records.schema import (
     DatasetInfo,
     ErrorInfo,

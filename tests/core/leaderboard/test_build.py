@@ -14,9 +14,9 @@ import pytest
 from support.records import failed_record, make_record, write_run, write_runs
 
 from mlcvbench.errors import RecordError, StoreError
-from mlcvbench.leaderboard import site
 from mlcvbench.leaderboard.build import build_boards, read_boards
-from mlcvbench.leaderboard.report import read_report, record_digest, write_report
+from mlcvbench.leaderboard.site import site
+from mlcvbench.leaderboard.verdicts import read_report, record_digest, write_report
 from mlcvbench.records.schema import PlotInfo
 
 VOID = {"meta", "link", "input", "img", "br", "wbr"}

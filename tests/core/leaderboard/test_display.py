@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlcvbench.leaderboard.display import score, spread
-from mlcvbench.leaderboard.rows import Cell
+from mlcvbench.leaderboard.standing.rows import Cell
+from mlcvbench.leaderboard.tables.wording import score, spread
 
 
 @pytest.mark.parametrize(

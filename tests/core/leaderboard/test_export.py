@@ -9,8 +9,8 @@ import json
 import pytest
 from support.records import failed_record, make_record, write_runs
 
-from mlcvbench.leaderboard import export
 from mlcvbench.leaderboard.build import read_boards
+from mlcvbench.leaderboard.tables import export
 from mlcvbench.records.schema import OperationsInfo
 
 HOSTILE = [

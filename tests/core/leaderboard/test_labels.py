@@ -6,7 +6,7 @@ from hypothesis import given as drawn
 from hypothesis import strategies as st
 from support.records import make_record
 
-from mlcvbench.leaderboard.labels import config_labels
+from mlcvbench.leaderboard.standing.labels import config_labels
 
 FIT = {"optimizer": "adamw", "lr": 0.01, "schedule": "one_cycle", "l1": 0.0, "flip": 0.0, "milestones": [0.5, 0.75]}
 

@@ -10,7 +10,7 @@ from scipy.stats import ttest_ind
 from support.records import make_record, write_runs
 
 from mlcvbench.leaderboard.build import read_boards
-from mlcvbench.leaderboard.latency_ranks import NOT_TIMED_SO, rank_ranges
+from mlcvbench.leaderboard.standing.latency_ranks import NOT_TIMED_SO, rank_ranges
 
 
 def timed(name, medians, **changes):

@@ -8,10 +8,10 @@ import io
 import pytest
 from support.records import SCORES_ONLY, make_record, write_runs
 
-from mlcvbench.leaderboard import export
 from mlcvbench.leaderboard.build import build_boards, read_boards
-from mlcvbench.leaderboard.notes import notes_of
-from mlcvbench.leaderboard.table import render_terminal
+from mlcvbench.leaderboard.tables import export
+from mlcvbench.leaderboard.tables.notes import notes_of
+from mlcvbench.leaderboard.tables.terminal import render_terminal
 from mlcvbench.records.schema import CheckInfo, NoticeInfo, YardstickInfo
 
 REPLAYED = {"no_replay_cache": CheckInfo(passed=False, detail="replayed samples run at 3.00 x the speed of new ones")}

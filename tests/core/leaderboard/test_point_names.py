@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.records import make_record, write_runs
 
-from mlcvbench.leaderboard.boards import boards_of
 from mlcvbench.leaderboard.build import read_boards
-from mlcvbench.leaderboard.figure import scatter_svg
-from mlcvbench.leaderboard.point_names import LONGEST, RADIUS, place_names, short_names
+from mlcvbench.leaderboard.site.figure import scatter_svg
+from mlcvbench.leaderboard.site.point_names import LONGEST, RADIUS, place_names, short_names
+from mlcvbench.leaderboard.standing.boards import boards_of
 
 BOX = (0.0, 0.0, 500.0, 200.0)
 POINT = st.tuples(st.floats(5, 495), st.floats(5, 195))

@@ -16,11 +16,11 @@ from mlcvbench.cli.leaderboard import leaderboard
 from mlcvbench.errors import CheckFailedError
 from mlcvbench.leaderboard import publish as publishing
 from mlcvbench.leaderboard.publish import publish
-from mlcvbench.leaderboard.report import read_report
 from mlcvbench.leaderboard.retracting import retract
+from mlcvbench.leaderboard.verdicts import read_report
 from mlcvbench.leaderboard.verify import verify_runs
 from mlcvbench.records.canonical import read_record
-from mlcvbench.records.durable import sha256_of
+from mlcvbench.storage.durable import sha256_of
 
 
 @pytest.fixture(scope="module")

@@ -10,15 +10,15 @@ from typing import Any
 
 import pytest
 
-from mlcvbench import runner
-from mlcvbench.config import RunConfig
-from mlcvbench.overrides import plan
+from mlcvbench.plan.command import path_parameters
+from mlcvbench.plan.config import RunConfig
+from mlcvbench.plan.identity import DISPLAY, TIMING
+from mlcvbench.plan.planning import plan
 from mlcvbench.records.canonical import read_record
-from mlcvbench.records.durable import sha256_of
 from mlcvbench.records.schema import Record
 from mlcvbench.registry import get_registry
-from mlcvbench.request import path_parameters
-from mlcvbench.run_key import DISPLAY, TIMING
+from mlcvbench.running import stages
+from mlcvbench.storage.durable import sha256_of
 
 FOLDERS = sorted(path.parent for path in (Path(__file__).parents[3] / "leaderboards/records").glob("*/record.json"))
 CHEAP = (
@@ -91,7 +91,7 @@ def test_the_command_of_a_record_gives_its_numbers_again(name: str, tmp_path: Pa
     record = read_record(next(folder for folder in FOLDERS if folder.name.startswith(f"{name}-")))
     config = replace(planned(record, tmp_path), time="off", intervals=False)
 
-    again = runner.execute(config, tmp_path)
+    again = stages.execute(config, tmp_path)
 
     assert again.error is None
     found = {metric: value.value for metric, value in again.metrics.items()}

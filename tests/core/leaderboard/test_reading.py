@@ -8,7 +8,7 @@ import orjson
 import pytest
 from support.records import failed_record, make_record, write_runs
 
-from mlcvbench.leaderboard import reading
+from mlcvbench.leaderboard.standing import reading
 from mlcvbench.records.store import Store
 
 

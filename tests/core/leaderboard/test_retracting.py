@@ -11,7 +11,7 @@ from support.records import failed_record, make_record, write_run
 
 from mlcvbench.cli import main
 from mlcvbench.leaderboard.build import read_boards
-from mlcvbench.leaderboard.table import render_terminal
+from mlcvbench.leaderboard.tables.terminal import render_terminal
 from mlcvbench.records.canonical import read_record, to_json
 
 

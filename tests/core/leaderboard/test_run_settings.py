@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from support.records import make_record
 
-from mlcvbench.leaderboard.run_settings import settings_of
+from mlcvbench.leaderboard.site.run_settings import settings_of
 
 
 def record_of(model: str, params: dict[str, object], **fit: object):

@@ -7,7 +7,7 @@ from typing import Any
 
 from support.records import make_record, sha
 
-from mlcvbench.leaderboard.boards import Board, boards_of
+from mlcvbench.leaderboard.standing.boards import Board, boards_of
 from mlcvbench.records.schema import PREDICTIONS, ErrorInfo, Record, Retraction
 
 OLD, NEW = "2026-01-01T00:00:00+00:00", "2026-01-02T00:00:00+00:00"

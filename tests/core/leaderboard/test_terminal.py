@@ -6,8 +6,8 @@ import pytest
 from support.records import failed_record, make_record, write_runs
 
 from mlcvbench.leaderboard.build import read_boards
-from mlcvbench.leaderboard.display import cost, prefixed, rank_text, score, significant
-from mlcvbench.leaderboard.table import render_terminal
+from mlcvbench.leaderboard.tables.terminal import render_terminal
+from mlcvbench.leaderboard.tables.wording import cost, prefixed, rank_text, score, significant
 
 EXPECTED = """\
 Digits, 8 x 8 · digits, 1,000 samples · top1/single-crop@1

@@ -8,17 +8,20 @@ import numpy as np
 import pytest
 import torch
 
-from mlcvbench import assembly, measure, runner
-from mlcvbench.config import RunConfig
+from mlcvbench import measure
 from mlcvbench.contract import FitContext
 from mlcvbench.contract.torch_model import read_weights
 from mlcvbench.errors import RequestError
-from mlcvbench.fitting import obtain_model
-from mlcvbench.measure import memory, probe, publish
-from mlcvbench.measure.isolated import Probe, ProbeFailedError
-from mlcvbench.measure.timing import Profile
-from mlcvbench.overrides import plan
-from mlcvbench.records.durable import sha256_of
+from mlcvbench.loading import assembly
+from mlcvbench.measure import memory, probe_child
+from mlcvbench.measure.probe import Probe, ProbeFailedError
+from mlcvbench.measure.timing import fresh_processes
+from mlcvbench.measure.timing.one_process import Profile
+from mlcvbench.plan.config import RunConfig
+from mlcvbench.plan.planning import plan
+from mlcvbench.running import stages
+from mlcvbench.running.fitting import obtain_model
+from mlcvbench.storage.durable import sha256_of
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +75,7 @@ def test_every_process_of_a_run_loads_the_file_that_weights_names(two_files: dic
     wanted = read_weights(two_files[name])
 
     fitted = obtain_model(config, assembly.load_data(config), lambda *_: None, None)
-    rebuilt, _, _ = probe._rebuild(config, str(fitted.weights))
+    rebuilt, _, _ = probe_child._rebuild(config, str(fitted.weights))
 
     for model in (fitted.model, rebuilt):
         found = model.module.state_dict()
@@ -80,7 +83,7 @@ def test_every_process_of_a_run_loads_the_file_that_weights_names(two_files: dic
 
 
 def test_a_run_with_a_file_of_weights_beside_others_is_measured(two_files: dict[str, Path], tmp_path: Path) -> None:
-    record = runner.execute(of_file(two_files["mine"], "intervals=off"), tmp_path)
+    record = stages.execute(of_file(two_files["mine"], "intervals=off"), tmp_path)
 
     assert record.error is None
     assert (record.memory.reason, record.memory.host_peak is None) == (None, False)
@@ -89,7 +92,7 @@ def test_a_run_with_a_file_of_weights_beside_others_is_measured(two_files: dict[
 
 @pytest.mark.slow
 def test_published_times_are_taken_with_the_file_too(two_files: dict[str, Path]) -> None:
-    times = publish.time_fresh_process(of_file(two_files["mine"]), two_files["mine"], Profile(20, 0.05))
+    times = fresh_processes.time_fresh_process(of_file(two_files["mine"]), two_files["mine"], Profile(20, 0.05))
 
     assert set(times.samples) >= {"forward"}
 
@@ -130,7 +133,7 @@ def test_a_probe_never_outlives_its_with_block(config: RunConfig, weights: Path)
 
 
 def test_a_fresh_process_times_every_stage(config: RunConfig, weights: Path) -> None:
-    times = publish.time_fresh_process(config, weights, Profile(20, 0.05))
+    times = fresh_processes.time_fresh_process(config, weights, Profile(20, 0.05))
 
     assert set(times.samples) == {"end_to_end", "preprocess", "forward", "postprocess"}
     assert min(map(len, times.samples.values())) >= 20

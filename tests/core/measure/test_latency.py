@@ -8,7 +8,7 @@ from support.fake_time import MILLISECOND, SECOND, FakeClock, TimedModel, images
 from mlcvbench.contract import ArraySplit
 from mlcvbench.errors import RequestError
 from mlcvbench.measure.gpu import ClockWatch, Gpu, GpuState
-from mlcvbench.measure.latency import (
+from mlcvbench.measure.timing.latency import (
     MAX_STORED,
     PROFILES,
     combine,
@@ -19,7 +19,7 @@ from mlcvbench.measure.latency import (
     rotation,
     thinned,
 )
-from mlcvbench.measure.timing import ProcessTimes, Profile, WarmUp, time_process, warm_up
+from mlcvbench.measure.timing.one_process import ProcessTimes, Profile, WarmUp, time_process, warm_up
 from mlcvbench.records.schema import ThroughputInfo
 
 QUICK = PROFILES["quick"]

@@ -12,7 +12,7 @@ from torch import nn
 
 from mlcvbench.contract import Batch, InputSpec, Operations, Problem, TorchModel
 from mlcvbench.limits import MAX_LAYER_ROWS
-from mlcvbench.measure.layer_record import OUTSIDE, layers_of
+from mlcvbench.measure.layers.record import OUTSIDE, layers_of
 from mlcvbench.measure.operations import count
 from mlcvbench.records.canonical import dumps
 from mlcvbench.records.schema import LayersInfo

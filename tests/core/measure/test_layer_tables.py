@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch import nn
 
-from mlcvbench.measure.conventions import COLUMNS, Convention, Row, account, printed
-from mlcvbench.measure.layers import tabulate
-from mlcvbench.measure.networks import Network, open_network
+from mlcvbench.measure.layers.conventions import COLUMNS, Convention, Row, account, printed
+from mlcvbench.measure.layers.networks import Network, open_network
+from mlcvbench.measure.layers.tabulate import tabulate
 
 TABLES = Path(__file__).parents[2] / "fixtures/layer_tables"
 PRINTED = ("params_k_printed", "flops_m_printed", "act_mem_mb_printed", "param_mem_mb_printed")

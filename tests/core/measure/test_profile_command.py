@@ -7,10 +7,10 @@ import pytest
 from click.testing import CliRunner
 from torch.utils.flop_counter import FlopCounterMode
 
-from mlcvbench import assembly
 from mlcvbench.cli.profile import profile
 from mlcvbench.errors import MlcvbenchError
-from mlcvbench.overrides import plan
+from mlcvbench.loading import assembly
+from mlcvbench.plan.planning import plan
 
 TABLES = Path(__file__).parents[2] / "fixtures/layer_tables"
 

@@ -7,8 +7,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from mlcvbench.measure.layers import Layer, tabulate
-from mlcvbench.measure.networks import open_network
+from mlcvbench.measure.layers.networks import open_network
+from mlcvbench.measure.layers.tabulate import Layer, tabulate
 
 
 def layers_of(module: nn.Module, image: tuple[int, int, int]) -> dict[str, Layer]:
@@ -123,7 +123,7 @@ def test_max_pools_see_each_pixel_of_their_windows() -> None:
     ],
 )
 def test_the_fields_of_known_networks(name: str, wanted: dict[str, int]) -> None:
-    from mlcvbench.measure.conventions import account
+    from mlcvbench.measure.layers.conventions import account
 
     with open_network(name, (3, 224, 224), 10) as network:
         layers = tabulate(network.module, network.forward, (3, 224, 224))

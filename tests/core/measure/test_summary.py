@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from mlcvbench.measure.summary import (
+from mlcvbench.measure.timing.summary import (
     SUPPORT,
     least_count,
     median_interval,

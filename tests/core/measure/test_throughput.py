@@ -2,7 +2,7 @@ import pytest
 from support.fake_time import MILLISECOND, FakeClock, TimedModel, images
 
 from mlcvbench.contract import ArraySplit, Batch, Predictions
-from mlcvbench.measure.throughput import measure_throughput
+from mlcvbench.measure.timing.throughput import measure_throughput
 
 
 class PerImage(TimedModel):

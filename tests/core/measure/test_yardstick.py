@@ -1,4 +1,4 @@
-from mlcvbench.measure.yardstick import Reading, compare, run
+from mlcvbench.measure.timing.yardstick import Reading, compare, run
 
 
 def test_equal_readings_are_quiet() -> None:

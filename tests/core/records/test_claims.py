@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from mlcvbench.errors import StoreError
-from mlcvbench.records import claims
-from mlcvbench.records.claims import Owner, boot_token, claim, read_claim, release, remove_stale, this_process
+from mlcvbench.storage import claims
+from mlcvbench.storage.claims import Owner, boot_token, claim, read_claim, release, remove_stale, this_process
 
 
 def write_claim(root, name, owner):
@@ -143,7 +143,7 @@ def test_only_stale_claims_are_removed(tmp_path, sleeper):
 @pytest.mark.parametrize("locks", [True, False])
 def test_of_eight_processes_one_wins_each_name(tmp_path, locks):
     code = (
-        "import fcntl, sys; from pathlib import Path; from mlcvbench.records.claims import claim\n"
+        "import fcntl, sys; from pathlib import Path; from mlcvbench.storage.claims import claim\n"
         + ("" if locks else "def refuse(*a): raise OSError(37, 'No locks available')\nfcntl.flock = refuse\n")
         + "sys.stdin.readline()\n"
         "print(*[n for n in range(25) if claim(Path(sys.argv[1]), str(n)) is None], flush=True)\n"

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.records import make_record
 
-from mlcvbench.measure.summary import summarise
-from mlcvbench.measure.yardstick import Reading, compare
+from mlcvbench.measure.timing.summary import summarise
+from mlcvbench.measure.timing.yardstick import Reading, compare
 from mlcvbench.records.doubts import UNSTEADY, WIDE, decisive, doubts, is_noisy, is_wide
 from mlcvbench.records.schema import CheckInfo, LatencyInfo, YardstickInfo
 

@@ -8,7 +8,7 @@ import os
 import pytest
 
 from mlcvbench.errors import PredictionError, StoreError
-from mlcvbench.records.durable import message_of
+from mlcvbench.storage.durable import message_of
 
 ADVICE = "free some space, then the same command resumes."
 

@@ -13,8 +13,8 @@ import pytest
 from support.records import failed_record, make_record
 
 from mlcvbench.errors import RecordError, StoreError
-from mlcvbench.records import claims
 from mlcvbench.records.store import Problem, Store, name_of, run_name
+from mlcvbench.storage import claims
 
 
 @pytest.fixture

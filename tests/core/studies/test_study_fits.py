@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 from support.runs import config_for
 
+from mlcvbench.analysis.studies.drawing import axis_of, draw
+from mlcvbench.analysis.studies.fits import Axis, Fits, Point, bootstrap
+from mlcvbench.analysis.studies.planning import Job, Study, plan_study
+from mlcvbench.analysis.studies.running import Measured
+from mlcvbench.analysis.studies.summary import best_place, errors_of, to_csv, to_text
 from mlcvbench.contract import ArraySplit
-from mlcvbench.predicting import silent
-from mlcvbench.studies.drawing import axis_of, draw
-from mlcvbench.studies.fits import Axis, Fits, Point, bootstrap
-from mlcvbench.studies.planning import Job, Study, plan_study
-from mlcvbench.studies.running import Measured
-from mlcvbench.studies.summary import best_place, errors_of, to_csv, to_text
+from mlcvbench.running.predicting import silent
 
 TOP1 = Axis("top1", "fraction", True, "val", 200)
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from mlcvbench.analysis.studies.planning import Job, Kind, Study, plan_study
 from mlcvbench.errors import MlcvbenchError
-from mlcvbench.studies.planning import Job, Kind, Study, plan_study
 
 
 def planned(kind: Kind, words: str) -> Study:

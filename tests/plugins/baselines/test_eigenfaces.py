@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from support.fitting import context, images_batch
 
-from mlcvbench import cache
 from mlcvbench.contract import ArraySplit, InputSpec, Problem
 from mlcvbench.errors import DataError, RecordError
+from mlcvbench.storage import cache
 from mlcvbench.testing import assert_conforms
 from mlcvbench_baselines.eigenfaces import Eigenfaces, Fisherfaces, eigenfaces
 from mlcvbench_baselines.pixel_distance import PixelDistance

@@ -13,8 +13,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from mlcvbench.contract import InputSpec, Problem
 from mlcvbench.errors import RequestError
-from mlcvbench.measure.conventions import account
-from mlcvbench.measure.layers import tabulate
+from mlcvbench.measure.layers.conventions import account
+from mlcvbench.measure.layers.tabulate import tabulate
 from mlcvbench.specs import load_target
 from mlcvbench_cnn import mlcvbench_models
 from mlcvbench_cnn.resnet_cifar import Block

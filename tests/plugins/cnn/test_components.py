@@ -9,7 +9,7 @@ from timm.layers.norm import LayerNorm2d
 from torch import nn
 from torch.nn import functional
 
-from mlcvbench.measure.layers import tabulate
+from mlcvbench.measure.layers.tabulate import tabulate
 
 
 def noise(*shape: int, seed: int = 0) -> torch.Tensor:

@@ -12,7 +12,7 @@ from torch import nn
 
 from mlcvbench.contract import InputSpec, Problem
 from mlcvbench.errors import DataError, RequestError
-from mlcvbench.overrides import plan
+from mlcvbench.plan.planning import plan
 from mlcvbench.specs import load_target
 from mlcvbench_cnn import mlcvbench_models
 from mlcvbench_cnn.limits import has_batch_norm, least_side
@@ -143,7 +143,7 @@ def test_a_candidate_that_cannot_be_carried_out_is_left_to_its_search():
 
 def test_planning_a_network_imports_neither_torch_nor_numpy():
     program = (
-        "import sys\nfrom mlcvbench.overrides import plan\n"
+        "import sys\nfrom mlcvbench.plan.planning import plan\n"
         "plan('task=digits model=small_cnn,resnet20,googlenet,vgg11 seed=0,1'.split())\n"
         "print([name for name in ('torch', 'numpy', 'torchvision', 'timm') if name in sys.modules])"
     )

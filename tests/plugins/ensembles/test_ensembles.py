@@ -11,10 +11,10 @@ import torch
 from support.fitting import context, digits, fitted, images_batch, percent_right, problem, report_of, scores_of
 from support.runs import config_for
 
-from mlcvbench import runner
 from mlcvbench.contract import ArraySplit, Device, FitContext, Model
 from mlcvbench.errors import MlcvbenchError, OverrideError, RequestError, UnknownNameError
 from mlcvbench.measure.operations import count
+from mlcvbench.running import stages
 from mlcvbench_cnn.small import SmallCNN
 from mlcvbench_ensembles.distillation import Distill
 from mlcvbench_ensembles.ensemble import Ensemble, member_seed
@@ -276,7 +276,7 @@ def test_a_base_that_does_not_exist_is_refused_before_the_run():
     ids=["ensemble", "snapshots", "distill"],
 )
 def test_each_runs_by_name(words, tmp_path: Path):
-    record = runner.execute(config_for(*words, "limit=100", "intervals=false"), tmp_path)
+    record = stages.execute(config_for(*words, "limit=100", "intervals=false"), tmp_path)
 
     assert record.status == "ok", record.error
     assert (record.metrics["top1"].value or 0) > 0.5

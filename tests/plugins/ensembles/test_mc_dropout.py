@@ -11,12 +11,12 @@ from support.fitting import digits, fitted, images_batch, problem, scores_of
 from support.runs import config_for
 from torch import nn
 
-from mlcvbench import runner
 from mlcvbench.contract import InputSpec, Problem
 from mlcvbench.errors import RequestError
 from mlcvbench.measure.operations import count
-from mlcvbench.settings import complete
+from mlcvbench.running import stages
 from mlcvbench.specs import load_target
+from mlcvbench.specs.values import complete
 from mlcvbench.testing import assert_conforms
 from mlcvbench_cnn.catalogue import specs as cnn_specs
 from mlcvbench_ensembles.mc_dropout import McDropout
@@ -162,7 +162,7 @@ def test_it_keeps_the_contract():
 def test_it_runs_by_name(tmp_path: Path):
     config = config_for("model=mc_dropout", "fit.epochs=5", "limit=100", "intervals=false")
 
-    record = runner.execute(config, tmp_path)
+    record = stages.execute(config, tmp_path)
 
     assert record.status == "ok", record.error
     assert (record.metrics["top1"].value or 0) > 0.8

@@ -7,7 +7,7 @@ import shlex
 import pytest
 
 from mlcvbench.errors import MlcvbenchError
-from mlcvbench.overrides import plan
+from mlcvbench.plan.planning import plan
 
 NO_NETWORK = "model 'knn' is no network of class scores, so no method is made of it."
 TAUGHT = "is not trained by the shared loop{}, so it cannot learn from a teacher."

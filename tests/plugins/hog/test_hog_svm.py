@@ -7,7 +7,7 @@ import pytest
 
 from mlcvbench.contract import ArraySplit, Device, FitContext, InputSpec, Problem
 from mlcvbench.errors import DataError, RecordError
-from mlcvbench.settings import complete
+from mlcvbench.specs.values import complete
 from mlcvbench.testing import assert_conforms
 from mlcvbench_detection.scenes import load_scenes
 from mlcvbench_detection.task import DetectionTask

@@ -21,7 +21,7 @@ import torch
 from torch import nn
 
 from mlcvbench.contract import Batch, InputSpec, Problem
-from mlcvbench.measure.layer_record import layers_of
+from mlcvbench.measure.layers.record import layers_of
 from mlcvbench.measure.operations import count, count_module
 from mlcvbench.registry import get_registry
 from mlcvbench.specs import load_target

@@ -13,7 +13,7 @@ from support.fitting import digits, images_batch, problem, report_of, scores_of
 
 from mlcvbench.contract import InputSpec, Problem
 from mlcvbench.errors import DataError, RecordError, RequestError, UnknownNameError
-from mlcvbench.overrides import plan
+from mlcvbench.plan.planning import plan
 from mlcvbench.registry import get_registry
 from mlcvbench_hub.timm_models import TimmClassifier
 from mlcvbench_hub.torchvision_models import TorchvisionClassifier

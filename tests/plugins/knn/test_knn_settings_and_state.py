@@ -8,8 +8,8 @@ from support.fitting import digits, fitted, images_batch, problem, scores_of, sp
 from support.runs import config_for
 
 from mlcvbench.errors import DataError, OverrideError, RecordError
-from mlcvbench.overrides import plan
-from mlcvbench.search import candidates
+from mlcvbench.plan.planning import plan
+from mlcvbench.plan.search import candidates
 from mlcvbench_knn import mlcvbench_models
 from mlcvbench_knn.model import KNN
 from mlcvbench_training.arrays import write_arrays

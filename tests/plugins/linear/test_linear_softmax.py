@@ -12,10 +12,10 @@ from sklearn.preprocessing import StandardScaler
 from support.fitting import context, digits, fitted, percent_right, problem, report_of, scores_of, split
 from support.runs import config_for
 
-from mlcvbench import runner
 from mlcvbench.contract import FitContext, InputSpec, Problem
 from mlcvbench.contract.model import Device
 from mlcvbench.errors import DataError, RequestError
+from mlcvbench.running import stages
 from mlcvbench_linear import mlcvbench_models, softmax
 from mlcvbench_linear.least_squares import LinearLeastSquares
 from mlcvbench_linear.softmax import LinearSoftmax, minimise
@@ -66,7 +66,7 @@ def test_a_run_on_pixels_as_they_are_has_it_too(tmp_path):
     # The bench's digits are grey levels 0..16 times 15, over 255: 16/17 of those above, hence lambda (16/17)^2.
     config = config_for("model=linear_softmax", "model.standardise=false", "fit.l2=0.000886", "fit.epochs=500")
 
-    record = runner.execute(config, tmp_path)
+    record = stages.execute(config, tmp_path)
 
     assert round(100 * (record.metrics["top1"].value or 0), 2) == 93.22
 

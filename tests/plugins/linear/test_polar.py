@@ -10,9 +10,9 @@ import torch
 from support.fitting import fitted, percent_right, scores_of
 from support.runs import config_for
 
-from mlcvbench import runner
 from mlcvbench.contract import InputSpec, Problem
 from mlcvbench.errors import DataError
+from mlcvbench.running import stages
 from mlcvbench_classification.two_rings import load_two_rings
 from mlcvbench_linear.polar import Polar
 from mlcvbench_linear.softmax import LinearSoftmax
@@ -72,7 +72,7 @@ def test_pictures_are_no_points():
 def test_it_runs_by_name(tmp_path):
     config = config_for("task=two_rings", "model=linear_softmax", "model.features=polar")
 
-    record = runner.execute(config, tmp_path)
+    record = stages.execute(config, tmp_path)
 
     assert record.status == "ok", record.error
     assert record.metrics["top1"].value == 1.0

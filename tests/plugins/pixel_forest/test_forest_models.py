@@ -9,9 +9,9 @@ from support.fitting import context
 from mlcvbench.contract import ArraySplit, Batch, Device, FitContext, InputSpec, Problem
 from mlcvbench.errors import DataError, RecordError
 from mlcvbench.registry import get_registry
-from mlcvbench.scoring import tabulate
-from mlcvbench.settings import complete
+from mlcvbench.running.scoring import tabulate
 from mlcvbench.specs import load_target
+from mlcvbench.specs.values import complete
 from mlcvbench.testing import assert_conforms
 from mlcvbench_pixel_forest.color_texture import multiply_adds
 from mlcvbench_segmentation.bodies import load_bodies

@@ -7,7 +7,7 @@ import pytest
 
 from mlcvbench.contract import ArraySplit, Batch, Device, FitContext, Problem
 from mlcvbench.errors import DataError, RequestError
-from mlcvbench.scoring import tabulate
+from mlcvbench.running.scoring import tabulate
 from mlcvbench_baselines.constant_depth import ConstantDepth, MedianDepth, constant_depth
 from mlcvbench_depth.motorcycle import load_motorcycle
 from mlcvbench_depth.task import DepthTask

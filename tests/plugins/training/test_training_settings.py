@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from mlcvbench.errors import OverrideError
-from mlcvbench.overrides import plan
-from mlcvbench.spec_checks import check_spec
+from mlcvbench.plan.planning import plan
 from mlcvbench.specs import ModelSpec
+from mlcvbench.specs.checks import check_spec
 from mlcvbench_training.settings import IMAGE_CHANGES, NEWTON, OPTIMIZERS, SCHEDULES, Settings, fit_params
 
 

@@ -12,7 +12,7 @@ from support.classification import problem_of, split_of
 
 from mlcvbench.contract import External
 from mlcvbench.errors import DataError, MlcvbenchError, OverrideError, PredictionError, RecordError, UnknownNameError
-from mlcvbench.npz import open_npz, write_npz
+from mlcvbench.files.npz import open_npz, write_npz
 from mlcvbench_classification.task import ClassificationTask
 
 TASK = ClassificationTask()

@@ -11,10 +11,10 @@ from support.classification import problem_of, split_of
 from support.runs import config_for
 
 import mlcvbench
-from mlcvbench import assembly
 from mlcvbench.cli.score import score as score_command
 from mlcvbench.contract import External, Notice
 from mlcvbench.errors import OverrideError
+from mlcvbench.loading import assembly
 from mlcvbench.records.schema import Record
 from mlcvbench_classification.task import ClassificationTask
 from mlcvbench_classification.values import checked_probabilities, likeness, sum_slack

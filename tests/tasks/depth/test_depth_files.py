@@ -7,7 +7,7 @@ import pytest
 from support.depth_maps import disparities, write_image, write_map, write_pfm, write_png16, write_stereo_folder
 
 from mlcvbench.contract import Outcome
-from mlcvbench.scoring import tabulate
+from mlcvbench.running.scoring import tabulate
 from mlcvbench_depth.folders import load_depth_folder, load_stereo_folder
 from mlcvbench_depth.formats import as_truth, read_map
 from mlcvbench_depth.plots import draw

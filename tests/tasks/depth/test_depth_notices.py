@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mlcvbench.contract import ArraySplit, Notice, Problem
-from mlcvbench.scoring import tabulate
+from mlcvbench.running.scoring import tabulate
 from mlcvbench_depth.scoring import scorer_of
 from mlcvbench_depth.task import DepthTask
 

@@ -13,7 +13,7 @@ from PIL import Image
 from support.depth_maps import disparities, write_image, write_pfm, write_png16, write_stereo_folder
 
 from mlcvbench.errors import DataError
-from mlcvbench.scoring import tabulate
+from mlcvbench.running.scoring import tabulate
 from mlcvbench_depth.folders import load_stereo_folder
 from mlcvbench_depth.measuring import fill_background, measure_disparity
 from mlcvbench_depth.motorcycle import load_motorcycle

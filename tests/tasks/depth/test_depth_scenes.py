@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mlcvbench import cache
 from mlcvbench.contract import ArraySplit, Problem
 from mlcvbench.errors import DataError
+from mlcvbench.storage import cache
 from mlcvbench_depth.pictures import HIDDEN, UNKNOWN, map_panel, preview
 from mlcvbench_depth.scenes import load_scenes_mono, load_scenes_stereo
 from mlcvbench_scenes import compose, render

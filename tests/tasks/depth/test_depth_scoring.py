@@ -10,7 +10,7 @@ from hypothesis.extra.numpy import arrays
 
 from mlcvbench.contract import Problem
 from mlcvbench.errors import DataError, PredictionError, UnknownNameError
-from mlcvbench.scoring import tabulate
+from mlcvbench.running.scoring import tabulate
 from mlcvbench_depth.measuring import measure_depth, measure_disparity
 from mlcvbench_depth.protocols import MONO_PROTOCOLS, SCALINGS, crop_window, parse_mono
 from mlcvbench_depth.quantise import store_depth, store_disparity

@@ -14,8 +14,8 @@ from support.detection import EDGE_CASES, VAL100, official, random_case, read_ca
 
 from mlcvbench.contract import Problem
 from mlcvbench.errors import UnknownNameError
-from mlcvbench.scoring import score
-from mlcvbench_detection.coco_scoring import CocoScorer
+from mlcvbench.running.scoring import score
+from mlcvbench_detection.coco.scoring import CocoScorer
 from mlcvbench_detection.task import DetectionTask
 
 relaxed = settings(deadline=None, derandomize=True, database=None, max_examples=60)

@@ -5,9 +5,9 @@ import pytest
 
 from mlcvbench.contract import ArraySplit, InputSpec, LoadedData, Problem
 from mlcvbench.errors import DataError
+from mlcvbench_detection.geometry.ragged import Ragged
+from mlcvbench_detection.geometry.rle import Masks, encode_dense
 from mlcvbench_detection.predictions import RaggedMasks
-from mlcvbench_detection.ragged import Ragged
-from mlcvbench_detection.rle import Masks, encode_dense
 from mlcvbench_detection.task import DetectionTask
 
 STARTS = np.array([0, 2, 2, 3])

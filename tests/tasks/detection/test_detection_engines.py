@@ -14,10 +14,10 @@ import pytest
 from click.testing import CliRunner, Result
 from support.detection import EDGE_CASES, VAL100, read_case, scene, write_case
 
-from mlcvbench import scoring
 from mlcvbench.cli.rescore import rescore
 from mlcvbench.cli.score import score
 from mlcvbench.errors import CheckFailedError, MlcvbenchError, PredictionError
+from mlcvbench.running import scoring
 
 HOTCOCO, FASTER = EDGE_CASES / "hotcoco", EDGE_CASES / "faster_coco_eval"
 CASES = {

@@ -16,18 +16,19 @@ from support.detection import VAL100, random_case, scene, write_case
 
 import mlcvbench
 from mlcvbench.errors import DataError
-from mlcvbench_detection import json_table, mlcvbench_datasets, mlcvbench_tasks
-from mlcvbench_detection.coco import load_coco
-from mlcvbench_detection.image_names import Images
-from mlcvbench_detection.layout import read_uniform
-from mlcvbench_detection.results import Wanted, read_results
+from mlcvbench_detection import mlcvbench_datasets, mlcvbench_tasks
+from mlcvbench_detection.coco import json_columns
+from mlcvbench_detection.coco.annotations import load_coco
+from mlcvbench_detection.coco.image_names import Images
+from mlcvbench_detection.coco.results import Wanted, read_results
+from mlcvbench_detection.coco.uniform import read_uniform
 
 
 def read_both(path: Path, monkeypatch: pytest.MonkeyPatch, wanted: Wanted) -> list[dict[str, object]]:
     """Return what the reader of objects and the reader of columns make of a file."""
     readings = []
     for small in (2**40, 0):
-        monkeypatch.setattr(json_table, "SMALL", small)
+        monkeypatch.setattr(json_columns, "SMALL", small)
         readings.append(read_results(path, wanted).predictions)
     return readings
 
@@ -75,7 +76,7 @@ def test_blocks_of_any_size_give_the_same(block, tmp_path, monkeypatch):
     _, results = random_case(4)
     path = tmp_path / "results.json"
     path.write_text(json.dumps(results), encoding="utf-8")
-    monkeypatch.setattr(json_table, "_BLOCK", block)
+    monkeypatch.setattr(json_columns, "_BLOCK", block)
     wanted = Wanted(Images(np.array([str(10 * image + 1) for image in range(12)])), None, (1, 4, 7, 10), masks=False)
 
     assert_same(*read_both(path, monkeypatch, wanted))

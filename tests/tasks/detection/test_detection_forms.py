@@ -18,11 +18,11 @@ from support.voc import annotation, voc_folder
 from mlcvbench.cli.score import score as command
 from mlcvbench.contract import External, LoadedData
 from mlcvbench.errors import DataError, MlcvbenchError
-from mlcvbench.scoring import score
-from mlcvbench_detection import json_table
-from mlcvbench_detection.coco import load_coco
+from mlcvbench.running.scoring import score
+from mlcvbench_detection.coco import json_columns
+from mlcvbench_detection.coco.annotations import load_coco
 from mlcvbench_detection.task import DetectionTask
-from mlcvbench_detection.voc import load_voc
+from mlcvbench_detection.voc.annotations import load_voc
 
 TASK = DetectionTask()
 COMMON = {"image_id": 1, "category_id": 1}
@@ -94,7 +94,7 @@ class TestPackedJson:
     @pytest.mark.parametrize("small", [2**40, 0])
     @pytest.mark.parametrize("form", ["gz", "zip", "mark", "utf-16"])
     def test_both_files_are_read_as_if_they_were_plain(self, form, small, tmp_path, monkeypatch):
-        monkeypatch.setattr(json_table, "SMALL", small)
+        monkeypatch.setattr(json_columns, "SMALL", small)
         truth = self.packed(tmp_path, form, "gt", self.TRUTH)
         results = self.packed(tmp_path, form, "dt", self.RESULTS)
 
@@ -130,7 +130,7 @@ class TestPackedJson:
         )
 
     def test_a_small_file_may_not_unpack_to_a_huge_one(self, tmp_path, monkeypatch):
-        from mlcvbench_detection import json_files
+        from mlcvbench_detection.coco import json_files
 
         data = load(tmp_path, self.TRUTH)
         path = tmp_path / "bomb.json.gz"
@@ -414,7 +414,7 @@ class TestDamage:
 class TestAnnotationsWithLess:
     @pytest.mark.parametrize("small", [2**40, 0])
     def test_missing_areas_are_those_of_the_boxes_and_that_is_said(self, small, tmp_path, monkeypatch):
-        monkeypatch.setattr(json_table, "SMALL", small)
+        monkeypatch.setattr(json_columns, "SMALL", small)
         truth, results = random_case(5)
         full = scene([{**one, "area": one["bbox"][2] * one["bbox"][3]} for one in truth["annotations"]], 12, 4)
         for one in truth["annotations"]:

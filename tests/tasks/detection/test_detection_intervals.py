@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from support.detection import VAL100, Case, official, random_case, read_case, write_case
 
-from mlcvbench import stats
-from mlcvbench.intervals import interval
-from mlcvbench_detection.interpolation import area_under_curve, interpolated_mean
-from mlcvbench_detection.summary import RECALLS
-from mlcvbench_detection.voc_scoring import ELEVEN
+from mlcvbench.stats import bootstrap
+from mlcvbench.stats.intervals import interval
+from mlcvbench_detection.coco.summary import RECALLS
+from mlcvbench_detection.geometry.interpolation import area_under_curve, interpolated_mean
+from mlcvbench_detection.voc.scoring import ELEVEN
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +61,7 @@ def test_whole_weights_equal_repeating_the_images(tmp_path):
 
 
 def test_resampled_weights_agree_with_the_exact_sums(published):
-    weights = next(iter(stats.resample_weights(published.split.groups, 12, seed=1)))
+    weights = next(iter(bootstrap.resample_weights(published.split.groups, 12, seed=1)))
 
     assert worst_difference(published, weights) < 1e-12
 
@@ -79,7 +79,7 @@ def test_masks_have_replicates_too():
     case = read_case(
         VAL100 / "instances_val2014_100.json", VAL100 / "instances_val2014_fakesegm100_results.json", "segm"
     )
-    weights = next(iter(stats.resample_weights(case.split.groups, 5, seed=2)))
+    weights = next(iter(bootstrap.resample_weights(case.split.groups, 5, seed=2)))
 
     assert worst_difference(case, weights) < 1e-12
 
@@ -95,7 +95,7 @@ def test_replicates_of_undefined_metrics_are_nan(tmp_path):
 
 
 def test_intervals_contain_the_value(published):
-    replicates = stats.replicates(published.scorer, published.table(), published.split.groups, n=200, seed=3)
+    replicates = bootstrap.replicates(published.scorer, published.table(), published.split.groups, n=200, seed=3)
     values = published.scorer.summarise(published.table())
 
     for name, value in values.items():

@@ -15,11 +15,11 @@ from support.voc import annotation, voc_folder
 from mlcvbench.cli.run import run
 from mlcvbench.cli.score import score as command
 from mlcvbench.errors import DataError
-from mlcvbench.scoring import score
-from mlcvbench_detection.coco import load_coco
-from mlcvbench_detection.ragged import Ragged, ragged
+from mlcvbench.running.scoring import score
+from mlcvbench_detection.coco.annotations import load_coco
+from mlcvbench_detection.geometry.ragged import Ragged, ragged
 from mlcvbench_detection.task import DetectionTask
-from mlcvbench_detection.voc import load_voc
+from mlcvbench_detection.voc.annotations import load_voc
 
 TASK = DetectionTask()
 CLASSES = ("cat", "dog")

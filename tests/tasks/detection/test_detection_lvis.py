@@ -17,9 +17,9 @@ from support.lvis_like import as_masks, federated_case
 
 from mlcvbench.contract import Scorer
 from mlcvbench.errors import DataError
-from mlcvbench.scoring import score
-from mlcvbench_detection import json_table
-from mlcvbench_detection.coco import load_coco
+from mlcvbench.running.scoring import score
+from mlcvbench_detection.coco import json_columns
+from mlcvbench_detection.coco.annotations import load_coco
 from mlcvbench_detection.task import DetectionTask
 
 TASK = DetectionTask()
@@ -130,7 +130,7 @@ def test_tied_and_degenerate_federated_scenes_agree_with_hotcoco(annotations, fo
 
 def test_a_large_file_is_read_by_columns_and_gives_the_same(tmp_path, monkeypatch):
     truth, results = case_of(0, "bbox")
-    monkeypatch.setattr(json_table, "SMALL", 0)
+    monkeypatch.setattr(json_columns, "SMALL", 0)
 
     _, found = scored(tmp_path, truth, results)
 

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from pycocotools import mask as reference
 
-from mlcvbench_detection.masks import pairwise_mask_iou, read_segmentation
-from mlcvbench_detection.ragged import starts_of
-from mlcvbench_detection.rle import BadMask, Masks, check_runs, decode_text, encode_dense, encode_text
+from mlcvbench_detection.geometry.masks import pairwise_mask_iou, read_segmentation
+from mlcvbench_detection.geometry.ragged import starts_of
+from mlcvbench_detection.geometry.rle import BadMask, Masks, check_runs, decode_text, encode_dense, encode_text
 
 relaxed = settings(deadline=None, derandomize=True, database=None, max_examples=150)
 sides = st.integers(1, 9)
@@ -143,7 +143,7 @@ def test_broken_counts_are_refused_before_any_engine(code, reason):
 
 
 def test_long_texts_are_decoded_in_blocks(monkeypatch):
-    monkeypatch.setattr("mlcvbench_detection.rle._TEXT_AT_ONCE", 5)
+    monkeypatch.setattr("mlcvbench_detection.geometry.rle._TEXT_AT_ONCE", 5)
     masks = encode_dense(np.random.default_rng(2).random((9, 10, 10)) < 0.3)
     text, starts = encode_text(masks)
 

@@ -15,9 +15,9 @@ from support.lvis_like import federated_case
 from support.voc import annotation, voc_folder
 
 from mlcvbench.cli.score import score as command
-from mlcvbench_detection.coco import load_coco
+from mlcvbench_detection.coco.annotations import load_coco
 from mlcvbench_detection.task import DetectionTask
-from mlcvbench_detection.voc import load_voc
+from mlcvbench_detection.voc.annotations import load_voc
 
 TASK = DetectionTask()
 COMMON = {"image_id": 1, "category_id": 1}

@@ -11,12 +11,12 @@ from support.detection import HEIGHT, VAL100, WIDTH, random_case, read_case, sce
 from support.voc import annotation, voc_folder
 
 from mlcvbench.contract import Outcome, Plot
-from mlcvbench.scoring import tabulate
-from mlcvbench_detection.coco import load_coco
-from mlcvbench_detection.curves import best_score, outcomes, precision_recall
-from mlcvbench_detection.figures import short_name
+from mlcvbench.running.scoring import tabulate
+from mlcvbench_detection.coco.annotations import load_coco
+from mlcvbench_detection.pictures.curves import best_score, outcomes, precision_recall
+from mlcvbench_detection.pictures.figures import short_name
 from mlcvbench_detection.task import DetectionTask
-from mlcvbench_detection.voc import load_voc
+from mlcvbench_detection.voc.annotations import load_voc
 
 TASK = DetectionTask()
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from mlcvbench.contract import Problem
 from mlcvbench.errors import PredictionError, RecordError
+from mlcvbench_detection.geometry.ragged import Ragged
 from mlcvbench_detection.predictions import RaggedMasks
-from mlcvbench_detection.ragged import Ragged
 from mlcvbench_detection.task import DetectionTask
 
 TASK = DetectionTask()

@@ -10,8 +10,8 @@ import pytest
 from mlcvbench.contract import Batch
 from mlcvbench.registry import get_registry
 from mlcvbench.testing.datasets import check_dataset
-from mlcvbench_detection.pictures import class_colors, preview
-from mlcvbench_detection.rle import encode_dense
+from mlcvbench_detection.geometry.rle import encode_dense
+from mlcvbench_detection.pictures.preview import class_colors, preview
 from mlcvbench_detection.scenes import SLIVER_AREA, SLIVER_VISIBLE, SOLIDS, SceneSplit, load_scenes
 from mlcvbench_detection.task import DetectionTask
 from mlcvbench_scenes.dataset import SceneSettings, left_frames

@@ -10,16 +10,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.voc import annotation, voc_folder
 
-from mlcvbench import stats
 from mlcvbench.contract import Problem
 from mlcvbench.contract.batch import take
 from mlcvbench.contract.scoring import Table
 from mlcvbench.errors import DataError
-from mlcvbench_detection.boxes import to_xywh
-from mlcvbench_detection.ragged import Labels, Ragged
+from mlcvbench.stats import bootstrap
+from mlcvbench_detection.geometry.boxes import to_xywh
+from mlcvbench_detection.geometry.ragged import Labels, Ragged
 from mlcvbench_detection.task import SCORERS, DetectionTask
-from mlcvbench_detection.voc import CLASSES, load_voc
-from mlcvbench_detection.voc_scoring import VOC_SCORERS, VocScorer
+from mlcvbench_detection.voc.annotations import CLASSES, load_voc
+from mlcvbench_detection.voc.scoring import VOC_SCORERS, VocScorer
 
 relaxed = settings(deadline=None, derandomize=True, database=None, max_examples=80)
 PROTOCOLS = sorted(VOC_SCORERS)
@@ -223,7 +223,7 @@ def test_replicates_have_a_nan_where_no_class_is_drawn():
     table = scorer.rows(columns(found, 8, "detections"), columns(wanted, 8, "annotations"), np.arange(8))
 
     many = scorer.summarise_many(table, np.stack([np.ones(8), np.zeros(8)]))["voc_ap50_11pt"]
-    replicates = stats.replicates(scorer, table, np.arange(8), n=50, seed=0)["voc_ap50_11pt"]
+    replicates = bootstrap.replicates(scorer, table, np.arange(8), n=50, seed=0)["voc_ap50_11pt"]
 
     assert many[0] == scorer.summarise(table)["voc_ap50_11pt"]
     assert np.isnan(many[1])

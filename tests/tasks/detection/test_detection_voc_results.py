@@ -12,11 +12,11 @@ from support.voc import annotation, voc_folder
 
 from mlcvbench.contract import LoadedData
 from mlcvbench.errors import DataError, MlcvbenchError
-from mlcvbench.scoring import tabulate
-from mlcvbench_detection.image_names import Images
+from mlcvbench.running.scoring import tabulate
+from mlcvbench_detection.coco.image_names import Images
 from mlcvbench_detection.task import DetectionTask
-from mlcvbench_detection.voc import load_voc
-from mlcvbench_detection.voc_results import read_voc_results
+from mlcvbench_detection.voc.annotations import load_voc
+from mlcvbench_detection.voc.results import read_voc_results
 
 TASK = DetectionTask()
 CLASSES = ("cat", "dog", "hot_dog")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mlcvbench import cache
 from mlcvbench.errors import DataError
+from mlcvbench.storage import cache
 from mlcvbench_scenes import compose, render
 from mlcvbench_scenes.cached import KIND, kept, key_of
 

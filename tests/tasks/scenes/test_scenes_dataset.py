@@ -7,8 +7,8 @@ import dataclasses
 import numpy as np
 import pytest
 
-from mlcvbench import cache
 from mlcvbench.errors import RequestError, UnknownNameError
+from mlcvbench.storage import cache
 from mlcvbench_scenes import dataset as module
 from mlcvbench_scenes import render_stereo
 from mlcvbench_scenes.dataset import SceneSettings, left_frames, scene_ids, scene_of, stereo_frames

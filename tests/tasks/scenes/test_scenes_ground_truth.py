@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-from mlcvbench import cache
+from mlcvbench.storage import cache
 from mlcvbench_depth.scenes import load_scenes_mono, load_scenes_stereo
 from mlcvbench_detection.scenes import load_scenes as load_detection
 from mlcvbench_scenes import CLASSES, LEVELS

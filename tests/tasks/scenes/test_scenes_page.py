@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from mlcvbench.overrides import plan
-from mlcvbench.preview import plan_previews
+from mlcvbench.analysis.preview import plan_previews
+from mlcvbench.plan.planning import plan
 
 PAGE = Path(__file__).parents[3] / "docs" / "scenes.md"
 

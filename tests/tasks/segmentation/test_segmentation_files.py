@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from support.label_folders import CLASSES, label_maps, write_label_folder, write_png, write_predictions
 
-from mlcvbench import scoring
-from mlcvbench.columns import LazyColumn
 from mlcvbench.contract import Outcome
 from mlcvbench.errors import DataError
+from mlcvbench.files.lazy_columns import LazyColumn
+from mlcvbench.running import scoring
 from mlcvbench_segmentation.folder import load_label_folder
 from mlcvbench_segmentation.plots import draw
 from mlcvbench_segmentation.scoring import SegmentationScorer

@@ -11,9 +11,9 @@ from click.testing import CliRunner
 from support.label_folders import write_each, write_labelled
 from support.read_labels import PROTOCOL, maps
 
-from mlcvbench import scoring
 from mlcvbench.cli.score import score as command
 from mlcvbench.contract import Notice, Problem
+from mlcvbench.running import scoring
 from mlcvbench_segmentation.scoring import SegmentationScorer
 
 CLASSES = ("sky", "road", "car")

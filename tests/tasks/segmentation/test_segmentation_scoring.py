@@ -8,10 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from mlcvbench import scoring, stats
 from mlcvbench.contract import Problem
 from mlcvbench.errors import DataError, PredictionError, UnknownNameError
-from mlcvbench.intervals import interval
+from mlcvbench.running import scoring
+from mlcvbench.stats import bootstrap
+from mlcvbench.stats.intervals import interval
 from mlcvbench_segmentation.counting import count_pixels, joint_histogram
 from mlcvbench_segmentation.scoring import SegmentationScorer, iou_names, parse_protocol
 
@@ -247,7 +248,7 @@ def test_bootstrap_replicates_bracket_the_value():
     table = scoring.tabulate(scorer, predictions, targets, 40)
 
     value = scorer.summarise(table)["miou"]
-    low, high = interval(value, stats.replicates(scorer, table, np.arange(40), n=200, seed=1)["miou"], 40)
+    low, high = interval(value, bootstrap.replicates(scorer, table, np.arange(40), n=200, seed=1)["miou"], 40)
 
     assert low < value < high
 

@@ -10,10 +10,10 @@ from PIL import Image
 from support.faces import write_faces
 
 import mlcvbench
-from mlcvbench import cache
 from mlcvbench.contract import JoinedSplit
 from mlcvbench.errors import DataError
 from mlcvbench.registry import get_registry
+from mlcvbench.storage import cache
 from mlcvbench.testing import check_dataset
 from mlcvbench_scenes.dataset import FIRST_NUMBER
 from mlcvbench_scenes.faces import draw_identity, draw_shot, render_face

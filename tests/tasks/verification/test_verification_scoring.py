@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.faces import PROTOCOL, embeddings, face_split
 
-from mlcvbench import stats
 from mlcvbench.contract import Problem, Table
 from mlcvbench.errors import DataError, PredictionError, UnknownNameError
-from mlcvbench.intervals import interval
+from mlcvbench.stats import bootstrap
+from mlcvbench.stats.intervals import interval
 from mlcvbench_verification.folds import FoldAccuracy
 from mlcvbench_verification.identification import probe_ranks, roles_of
 from mlcvbench_verification.pairs import read_lfw_pairs
@@ -128,7 +128,7 @@ def test_bootstrap_over_people_brackets_the_value():
     scorer = scorer_of("pairs/cosine@1")
     table = table_of(scorer, split, embeddings(split, noise=1.2))
 
-    replicates = stats.replicates(scorer, table, scorer.unit_groups(split.groups, split.targets()), n=200, seed=3)
+    replicates = bootstrap.replicates(scorer, table, scorer.unit_groups(split.groups, split.targets()), n=200, seed=3)
 
     value = scorer.summarise(table)["auc"]
     low, high = interval(value, replicates["auc"], 20)
@@ -148,11 +148,11 @@ def test_intervals_over_people_have_their_nominal_coverage():
         values = rng.normal(size=50)[identity] + noise * rng.normal(size=len(identity))
         predictions = {"embedding": values[:, None].astype(np.float32), "distance": np.full(len(identity), "l2")}
         table = table_of(scorer, split, predictions)
-        replicates = stats.replicates(scorer, table, split.groups, n=200, seed=trial)
+        replicates = bootstrap.replicates(scorer, table, split.groups, n=200, seed=trial)
         low, high = interval(scorer.summarise(table)["auc"], replicates["auc"], 50)
         inside += low <= expected <= high
 
-    assert inside / trials == pytest.approx(stats.LEVEL, abs=0.03)
+    assert inside / trials == pytest.approx(bootstrap.LEVEL, abs=0.03)
 
 
 @pytest.mark.parametrize("distance", DISTANCES)
@@ -313,7 +313,7 @@ def test_millions_of_pairs_ask_for_fewer_replicates():
     few = Table({"unit": np.zeros(10, np.int64)})
     many = Table({"unit": np.broadcast_to(np.int64(0), 1_000_001)})
 
-    assert PairScorer("pairs/cosine@1").replicate_count(few) == stats.REPLICATES
+    assert PairScorer("pairs/cosine@1").replicate_count(few) == bootstrap.REPLICATES
     assert PairScorer("pairs/cosine@1").replicate_count(many) == 200
 
 

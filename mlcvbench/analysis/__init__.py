@@ -1,0 +1,1 @@
+"""What one learns afterwards: scoring again, comparing, looking at data, explaining, studies."""

@@ -1,0 +1,90 @@
+"""The model of a stored run as it was: its data loaded again, its fitted weights from the cache or a file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from mlcvbench.analysis.rescoring import config_of
+from mlcvbench.contract import LoadedData, Model, Split
+from mlcvbench.errors import RecordError, RequestError, UnknownNameError
+from mlcvbench.loading import assembly
+from mlcvbench.plan.config import RunConfig
+from mlcvbench.plan.identity import compute_fit_key, weights_hash
+from mlcvbench.plan.named_files import with_files
+from mlcvbench.records.schema import Record
+from mlcvbench.running.fitting import STATE_FOLDER
+from mlcvbench.storage import cache
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A run's model with its weights, on the CPU, and the data it was tested on."""
+
+    record: Record
+    data: LoadedData
+    model: Model
+
+    @property
+    def test(self) -> Split:
+        """The samples of the run."""
+        return self.data.splits["test"]
+
+
+def open_subject(
+    record: Record, paths: Mapping[str, Any], files: Mapping[str, str] | None = None, weights: Path | None = None
+) -> Subject:
+    """Rebuild the model of a run.
+
+    `paths`: `data.*` paths, which a record does not hold; `files`: `model.*` paths likewise, under their whole keys;
+    `weights`: its weights file.
+
+    RequestError when the run has no model of this installation, is of another task than classifying images, or when its
+    weights are gone; RecordError when data or weights are not those of the record.
+    """
+    config = config_of(record, paths)
+    _refuse(record, config)
+    config = with_files(config, files or {}, record.run_id)
+    data = assembly.load_data(config)
+    if record.dataset is None or data.splits["test"].fingerprint() != record.dataset.fingerprint:
+        raise RecordError(f"record {record.run_id!r} was made on other data than {data.name!r} is here.")
+    if not data.problem.classes or "image" not in data.problem.inputs:
+        raise RequestError(
+            f"run {record.run_id!r} ({config.definition.kind}) classifies no images, so there is nothing to explain."
+        )
+    state = weights or _cached(record, config, data)
+    if record.model.weights.sha256 not in {None, weights_hash(str(state))}:
+        raise RecordError(f"{state.name}: these are not the weights of run {record.run_id!r} (their sha256 differs).")
+    config = replace(config, device="cpu", precision="float32")
+    return Subject(record, data, assembly.build_model(config, data.problem, state))
+
+
+def _refuse(record: Record, config: RunConfig) -> None:
+    if record.status != "ok":
+        raise RecordError(f"record {record.run_id!r} has status {record.status!r}, so there is nothing to explain.")
+    try:
+        assembly.model_spec(config)
+    except UnknownNameError:
+        raise RequestError(
+            f"run {record.run_id!r}: no plugin here has its model {config.model!r}, so there is nothing to explain."
+        ) from None
+
+
+def _cached(record: Record, config: RunConfig, data: LoadedData) -> Path:
+    """Return the folder of the fitted state, by its key or else by its contents; RequestError says how to get it again.
+
+    The key also holds the code, which may have changed since, and the request, in which a search decided.
+    """
+    source, digest = record.model.weights.source, record.model.weights.sha256
+    if source == "file":
+        raise RequestError(f"run {record.run_id!r} was made with weights from a file; give weights=PATH.")
+    stored = cache.get("fits", compute_fit_key(config, data.fingerprint_of(("train", "val"))))
+    for folder in ([stored] if stored is not None else []) + cache.entries("fits"):
+        if (folder / STATE_FOLDER).is_dir() and weights_hash(str(folder / STATE_FOLDER)) == digest:
+            return folder / STATE_FOLDER
+    raise RequestError(
+        f"the fitted weights of run {record.run_id!r} are not in the cache; fit them again with "
+        f"`{record.command} out=refit` and explain that run, or give weights=PATH."
+    )

@@ -1,0 +1,148 @@
+"""Pictures of a data set with its ground truth: what `mlcvbench data preview` shows, a sheet a task kind."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mlcvbench.contract import LoadedData, Panel, Task
+from mlcvbench.errors import (
+    PluginError,
+    RequestError,
+    StoreError,
+    UnknownNameError,
+)
+from mlcvbench.plan.data_requests import DataRequest, guarded, plan_data
+from mlcvbench.registry import Registry
+from mlcvbench.specs import Param
+
+COUNT = Param("count", "int", 8, "samples to show, spread over the split", low=1, high=200)
+SPLIT = Param("split", "str", "test", "train, val or test")
+OUT = Param("out", "str", help="PNG file to write")
+SUFFIX = ".png"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One sheet that was asked for: of which data, which split, how many samples, and where it is written."""
+
+    data: DataRequest
+    split: str
+    count: int
+    out: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A sheet that lies at `path`, and what it shows in words."""
+
+    path: Path
+    shows: str
+
+
+def plan_previews(name: str, settings: Sequence[str] = (), registry: Registry | None = None) -> list[Request]:
+    """Return the sheets that a name and KEY=VALUE words ask for, one a task kind.
+
+    UnknownNameError offers the nearest names, OverrideError the nearest keys; StoreError when `out` cannot be written.
+    """
+    found, own = plan_data(name, settings, (COUNT, SPLIT, OUT), registry)
+    outs = _outs(name, own[OUT.name], [one.kind for one in found])
+    return [Request(one, own[SPLIT.name], own[COUNT.name], out) for one, out in zip(found, outs, strict=True)]
+
+
+def write_preview(request: Request) -> Written | None:
+    """Draw the sheet and write it, whole or not at all; None when the task kind draws no pictures of its samples.
+
+    DataError and RequestError say what is wrong with the data or the split, StoreError why the file cannot be written.
+    """
+    from mlcvbench.loading import assembly
+
+    asked = request.data
+    task = assembly.task_of_kind(asked.kind)
+    if type(task).preview is Task.preview:
+        return None
+    data = guarded(asked, "drawing", lambda: assembly.read_data(asked.spec, task, asked.params, asked.seed))
+    if request.split not in data.splits:
+        raise UnknownNameError("split", request.split, data.splits)
+    split = data.splits[request.split]
+    panels = guarded(asked, "drawing", lambda: task.preview(split, data.problem, request.count))
+    _check_panels(panels, asked.kind)
+    if not panels:
+        return None
+    shows = _shows(request, len(split))
+    _write(request, data, panels, shows)
+    return Written(request.out, shows)
+
+
+def no_pictures(requests: Sequence[Request]) -> RequestError:
+    """Return the error of data sets of which no task kind draws pictures."""
+    kinds = " and ".join(sorted({request.data.kind for request in requests}))
+    return RequestError(
+        f"task kind {kinds} draws no pictures of its samples, so {requests[0].data.spec.name!r} has none."
+    )
+
+
+def _outs(name: str, out: str | None, kinds: Sequence[str]) -> list[Path]:
+    """Return the file of each sheet; refuse early what cannot be written, for drawing may take a while."""
+    stem = "".join(letter if letter.isalnum() or letter in "._-" else "-" for letter in Path(name).stem)
+    several = len(kinds) > 1
+    if out is None:
+        outs = [Path(f"preview-{stem}{f'-{kind}' if several else ''}{SUFFIX}") for kind in kinds]
+    elif several:
+        said = " or ".join(f"task={kind}" for kind in kinds)
+        raise RequestError(f"out={out}: {name!r} is a data set of {len(kinds)} task kinds; say {said} as well.")
+    else:
+        outs = [Path(out).expanduser()]
+    for path in outs:
+        if path.suffix.lower() != SUFFIX:
+            raise RequestError(f"out={path}: wanted the name of a PNG file, such as {path.stem or 'sheet'}{SUFFIX}.")
+        if not path.parent.is_dir():
+            raise StoreError(f"out={path}: there is no folder {str(path.parent)!r}.")
+        if path.is_dir() or not os.access(path.parent, os.W_OK | os.X_OK):
+            reason = "is a folder" if path.is_dir() else "its folder cannot be written"
+            raise StoreError(f"out={path}: {reason}; choose another file.")
+    return outs
+
+
+def _check_panels(panels: Any, kind: str) -> None:
+    """Refuse what is no list of pictures; PluginError names what was wanted."""
+    for panel in panels if isinstance(panels, list) else [panels]:
+        image = np.asarray(panel.image) if isinstance(panel, Panel) else None
+        if image is None or image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
+            got = type(panel).__name__ if image is None else f"{image.dtype} {image.shape}"
+            raise PluginError(f"task kind {kind!r}: preview() gave {got}; wanted Panels of uint8 (H, W, 3).")
+
+
+def _shows(request: Request, total: int) -> str:
+    """Return which split is shown, how large it is and how much of it was asked for; what a sample is, kinds differ."""
+    samples = f"{total:,} samples" if total > 1 else "one sample"
+    return f"split {request.split}, {samples}" + (f", count={request.count}" if request.count < total else "")
+
+
+def _write(request: Request, data: LoadedData, panels: Sequence[Panel], shows: str) -> None:
+    from mlcvbench.analysis.contact_sheet import draw_sheet
+    from mlcvbench.specs.values import text
+
+    shown = min(request.count, len(data.splits[request.split]))
+    group = len(panels) // shown if len(panels) % shown == 0 else 1
+    hidden = {param.name for param in request.data.spec.params if param.type == "path"}
+    settings = [f"data.{name}={text(value)}" for name, value in request.data.given.items() if name not in hidden]
+    settings += [f"data.seed={request.data.seed}"] if request.data.seed else []
+    sheet = draw_sheet(
+        panels,
+        group,
+        f"{data.name} ({request.data.kind})",
+        [request.data.spec.summary, ", ".join([shows, *settings])],
+    )
+    beside = request.out.with_name(f".{request.out.name}.{os.getpid()}")
+    try:
+        sheet.save(beside, format="PNG")
+        beside.replace(request.out)
+    except OSError as error:
+        beside.unlink(missing_ok=True)
+        raise StoreError(f"out={request.out}: cannot be written ({error.strerror or error}).") from None

@@ -1,0 +1,120 @@
+"""The fits of a study and what they score: on the samples they learned from, and on those that judge."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from mlcvbench.analysis.studies.planning import Job
+from mlcvbench.contract import Array, Batch, LoadedData, Split, Targets
+from mlcvbench.contract.split import SubSplit
+from mlcvbench.loading import assembly
+from mlcvbench.loading.holdout import Judged, judged
+from mlcvbench.plan.config import RunConfig
+from mlcvbench.running.fitting import Progress, obtain_model
+from mlcvbench.running.selection import Comparison, reason
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """What came of one fit: the primary metric on its training samples and on the judging ones, or what failed.
+
+    `low`, `high`: the 95 % interval of `judge`.
+    """
+
+    place: int
+    train: float | None = None
+    judge: float | None = None
+    low: float | None = None
+    high: float | None = None
+    seconds: float | None = None
+    message: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain data, ready for JSON."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """What the numbers are: the metric, and which samples judged, in words."""
+
+    metric: str
+    unit: str
+    higher_is_better: bool
+    judge: str
+    n: int
+
+
+class Resampled(SubSplit):
+    """Samples drawn with replacement; the repeats of a sample have ids of their own, for ids are unique."""
+
+    def __init__(self, parent: Split, indices: Array, name: str) -> None:
+        super().__init__(parent, indices, name)
+        seen: dict[int, int] = {}
+        ids = []
+        for index, own in zip(indices.tolist(), self.ids.tolist(), strict=True):
+            seen[index] = seen.get(index, 0) + 1
+            ids.append(f"{own}#{seen[index]}")
+        self.ids = np.array(ids)
+
+    def read(self, index: Sequence[int] | Array | slice) -> tuple[Batch, Targets]:
+        batch, targets = super().read(index)
+        return replace(batch, ids=self.ids[index if isinstance(index, slice) else np.asarray(index, np.int64)]), targets
+
+
+def bootstrap(split: Split, seed: int) -> Split:
+    """Return as many groups of a split as it has, drawn with replacement; a group is drawn whole."""
+    _, groups = np.unique(split.groups, return_inverse=True)
+    count = int(groups.max()) + 1
+    drawn = np.random.default_rng([seed, count]).integers(0, count, count)
+    order = np.argsort(groups, kind="stable")
+    starts = np.searchsorted(groups[order], np.arange(count + 1))
+    indices = np.concatenate([order[starts[group] : starts[group + 1]] for group in drawn])
+    return Resampled(split, indices, f"{split.name}/bootstrap-{seed}")
+
+
+class Fits:
+    """Carries out jobs one after the other; data are loaded once for all that share them."""
+
+    def __init__(self, share: float | None) -> None:
+        self._share = share
+        self._loaded: dict[str, Judged] = {}
+
+    def axis(self, config: RunConfig) -> Axis:
+        """Return what is measured; DataError when the data have nothing to judge on."""
+        found = self._judged(config)
+        metric = assembly.task_of(config).scorer(config.definition.protocol, found.data.problem).primary()
+        return Axis(metric.name, metric.unit, metric.higher_is_better, found.described, len(found.judge))
+
+    def point(self, job: Job, report: Progress) -> Point:
+        """Fit and score one job; whatever goes wrong is its message."""
+        try:
+            return self._measure(job, report)
+        except Exception as error:  # noqa: BLE001 - a plugin may raise anything; the study shows what is left
+            return Point(job.place, message=reason(error))
+
+    def _measure(self, job: Job, report: Progress) -> Point:
+        config, found = job.config, self._judged(job.config)
+        assembly.refuse_ragged(found.data, assembly.model_spec(config))
+        data = found.for_fit(config, assembly.model_spec(config))
+        if job.sample is not None:
+            data = replace(data, splits={**data.splits, "train": bootstrap(data.splits["train"], job.sample)})
+        task = assembly.task_of(config)
+        subject = Comparison(config, data, task, task.scorer(config.definition.protocol, data.problem))
+        fitted = obtain_model(config, data, report, None)
+        learned, _ = task.scorable(data.splits["train"], config.definition.protocol, config.data_seed)
+        train = subject.value(fitted, learned, report)
+        judge, (low, high) = subject.value_and_interval(fitted, found.judge, report)
+        return Point(job.place, train, judge, low, high, fitted.info.seconds)
+
+    def _judged(self, config: RunConfig) -> Judged:
+        key = json.dumps([config.definition.dataset, config.data_params, config.data_seed], sort_keys=True)
+        if key not in self._loaded:
+            data: LoadedData = assembly.load_data(config)
+            self._loaded = {key: judged(data, config, self._share, "share")}
+        return self._loaded[key]

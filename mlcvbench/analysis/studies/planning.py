@@ -1,0 +1,209 @@
+"""What a study is asked: the KEY=VALUE words of `mlcvbench study`, checked before anything starts.
+
+They are those of `mlcvbench run`, less what only a whole run needs, and a few of the study's own.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from mlcvbench.errors import OverrideError, RequestError, StoreError, did_you_mean
+from mlcvbench.loading.assembly import resolve_device
+from mlcvbench.loading.holdout import DEFAULT_SHARE
+from mlcvbench.plan.command import given_settings
+from mlcvbench.plan.config import RunConfig
+from mlcvbench.plan.planning import parse_pairs, plan
+from mlcvbench.plan.search import SEARCH_KEYS
+from mlcvbench.plan.vocabulary import REQUEST_KEYS, RUN_KEYS
+from mlcvbench.registry import Registry
+from mlcvbench.specs import Param
+from mlcvbench.specs.values import parse_setting, text
+
+Kind = Literal["capacity", "bias-variance"]
+AXES = ("auto", "linear", "log", "inverse", "names")
+AXIS = Param("axis", "str", "auto", "scale of the picture; inverse draws against 1/value", choices=AXES)
+REPEATS = Param("repeats", "int", 10, "fits of each configuration", low=2, high=1000)
+BY = Param("by", "str", "bootstrap", "what changes between repeats", choices=("bootstrap", "seed"))
+SHARE = Param("share", "float", None, f"part of train held out without val ({DEFAULT_SHARE})", low=0.05, high=0.5)
+OUT = Param("out", "str", None, "PNG to write; the CSV of the same name lies beside it")
+OWN: dict[str, tuple[Param, ...]] = {"capacity": (AXIS, SHARE, OUT), "bias-variance": (REPEATS, BY, SHARE, OUT)}
+IDLE = ("weights", "limit", "shards", "intervals", "time", "memory", *SEARCH_KEYS)
+"""Keys of a run that a study has no use for."""
+MAX_FITS = 10_000
+SUFFIX = ".png"
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One fit: the run it is of, and how its training data are drawn: `sample` None = as they are, else by that seed.
+
+    `place`: the index of the value or configuration that its numbers belong to.
+    """
+
+    config: RunConfig
+    place: int
+    sample: int | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain data, ready for JSON."""
+        return {"config": self.config.to_dict(), "place": self.place, "sample": self.sample}
+
+    @staticmethod
+    def from_dict(data: dict[str, Any]) -> Job:
+        """Rebuild what `to_dict` gave."""
+        return Job(RunConfig.from_dict(data["config"]), data["place"], data["sample"])
+
+
+@dataclass(frozen=True, slots=True)
+class Study:
+    """A whole study: `labels` name its places (values of the setting, or configurations), `jobs` are its fits.
+
+    `setting`, `values`: what a capacity curve is drawn against. `own`: the words of the study itself.
+    """
+
+    kind: Kind
+    jobs: tuple[Job, ...]
+    labels: tuple[str, ...]
+    setting: str
+    values: tuple[Any, ...]
+    own: dict[str, Any]
+    out: Path
+
+
+def plan_study(kind: Kind, words: Sequence[str], registry: Registry | None = None) -> Study:
+    """Return the study that KEY=VALUE words ask for; the errors are those of `mlcvbench run`, and exit 2."""
+    pairs = dict(parse_pairs(words, bare="task"))
+    own = {
+        param.name: parse_setting(param, pairs.pop(param.name), param.name) if param.name in pairs else param.default
+        for param in OWN[kind]
+    }
+    for key in pairs:
+        if key in IDLE:
+            raise OverrideError(f"key {key!r} has no effect on a study: it is no whole run.")
+        others = [param.name for name, params in OWN.items() if name != kind for param in params]
+        if key in others:
+            other = next(name for name in OWN if name != kind)
+            raise OverrideError(f"key {key!r} has no effect: it belongs to `mlcvbench study {other}`.")
+        known = [*REQUEST_KEYS, *(name for name in RUN_KEYS if name not in IDLE), *(param.name for param in OWN[kind])]
+        if "." not in key and key not in known:
+            raise OverrideError(f"unknown key {key!r}.{did_you_mean(key, known)}")
+    if "model" not in pairs:
+        raise RequestError("a study needs model=NAME.")
+    configs = plan([f"{key}={value}" for key, value in pairs.items()], registry).configs
+    for config in configs:
+        resolve_device(config.device)
+    _check_alike(configs)
+    study = _capacity(configs, own) if kind == "capacity" else _bias_variance(configs, own)
+    if len(study.jobs) > MAX_FITS:
+        raise RequestError(f"the study asks for {len(study.jobs)} fits; the most is {MAX_FITS}.")
+    return study
+
+
+def _capacity(configs: Sequence[RunConfig], own: dict[str, Any]) -> Study:
+    """Return a curve: one model, one setting with several values; seeds are repeats of each."""
+    varied = _varied(configs)
+    models = {config.model for config in configs}
+    if len(models) > 1:
+        raise RequestError(f"a capacity curve is of one model; got {', '.join(sorted(models))}.")
+    if len(varied) != 1:
+        got = f"got {', '.join(varied)}" if varied else "got none"
+        raise RequestError(f"a capacity curve needs one setting with several values, such as model.k=1,3,5; {got}.")
+    setting = varied[0]
+    values = list(dict.fromkeys(_key(given_settings(config)[setting]) for config in configs))
+    plain = {_key(given_settings(config)[setting]): given_settings(config)[setting] for config in configs}
+    if own["axis"] in {"linear", "log", "inverse"}:
+        _check_axis(own["axis"], setting, [plain[value] for value in values])
+    jobs = tuple(Job(config, values.index(_key(given_settings(config)[setting]))) for config in configs)
+    name = f"capacity-{configs[0].definition.name}-{configs[0].model}-{setting.rpartition('.')[2]}"
+    return Study(
+        kind="capacity",
+        jobs=jobs,
+        labels=tuple(text(plain[value]) for value in values),
+        setting=setting,
+        values=tuple(plain[value] for value in values),
+        own=own,
+        out=_out(own["out"], name),
+    )
+
+
+def _bias_variance(configs: Sequence[RunConfig], own: dict[str, Any]) -> Study:
+    """Return repeated fits of each configuration; the seed of the request is where the seeds of the repeats begin."""
+    if len({config.seed for config in configs}) > 1:
+        raise RequestError("seed: wanted one value; the repeats of the study have seeds of their own.")
+    varied = _varied(configs)
+    jobs = []
+    for place, config in enumerate(configs):
+        for number in range(own["repeats"]):
+            by_seed = own["by"] == "seed"
+            one = replace(config, seed=config.seed + number) if by_seed else config
+            jobs.append(Job(one, place, None if by_seed else config.seed + number))
+    return Study(
+        kind="bias-variance",
+        jobs=tuple(jobs),
+        labels=tuple(_label(config, varied) for config in configs),
+        setting="",
+        values=(),
+        own=own,
+        out=_out(own["out"], f"bias-variance-{configs[0].definition.name}"),
+    )
+
+
+def _varied(configs: Sequence[RunConfig]) -> list[str]:
+    """Return the given settings that differ between configurations."""
+    seen: dict[str, set[str]] = {}
+    for config in configs:
+        for key, value in given_settings(config).items():
+            seen.setdefault(key, set()).add(_key(value))
+    partial = {key for config in configs for key in seen if key not in given_settings(config)}
+    return [key for key, values in seen.items() if len(values) > 1 or key in partial]
+
+
+def _label(config: RunConfig, varied: Sequence[str]) -> str:
+    given = given_settings(config)
+    parts = [f"{key.removeprefix('model.')}={text(given[key])}" for key in varied if key in given]
+    return " ".join([config.model, *parts])
+
+
+def _key(value: Any) -> str:
+    return text(value)
+
+
+def _check_alike(configs: Sequence[RunConfig]) -> None:
+    """Refuse run keys with several values, which no picture has a place for, and models without a fit."""
+    from mlcvbench.contract import Model
+    from mlcvbench.loading.assembly import model_spec
+    from mlcvbench.specs import load_target
+
+    for name, key in RUN_KEYS.items():
+        if name != "seed" and len({getattr(config, key.field) for config in configs}) > 1:
+            raise OverrideError(
+                f"{name}: wanted one value; of the keys of a run only seed may have several in a study."
+            )
+    for config in configs:
+        if getattr(load_target(model_spec(config).target), "fit", None) is Model.fit:
+            raise RequestError(f"model {config.model!r} has no fit, so there is nothing to study.")
+
+
+def _check_axis(axis: str, setting: str, values: Sequence[Any]) -> None:
+    numbers = all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
+    if not numbers or (axis != "linear" and min(values) <= 0):
+        wanted = "numbers" if axis == "linear" else "numbers above 0"
+        raise OverrideError(f"axis={axis}: wanted {wanted} as values of {setting}, got {', '.join(map(text, values))}.")
+
+
+def _out(given: str | None, name: str) -> Path:
+    """Return the PNG to write; refuse early what cannot be written, for the fits may take long."""
+    path = Path(given).expanduser() if given else Path(f"{name}{SUFFIX}")
+    if path.suffix.lower() != SUFFIX:
+        raise RequestError(f"out={path}: wanted the name of a PNG file, such as {path.stem or 'curve'}{SUFFIX}.")
+    if not path.parent.is_dir():
+        raise StoreError(f"out={path}: there is no folder {str(path.parent)!r}.")
+    for file in (path, path.with_suffix(".csv")):
+        if file.is_dir() or not os.access(path.parent, os.W_OK | os.X_OK):
+            reason = "is a folder" if file.is_dir() else "its folder cannot be written"
+            raise StoreError(f"out={file}: {reason}; choose another file.")
+    return path

@@ -1,0 +1,1 @@
+"""Boards as one static folder of pages."""

@@ -1,0 +1,171 @@
+"""Who is better than whom: rank intervals, tie bands and the Pareto front of a board's rows."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from mlcvbench.errors import RecordError
+from mlcvbench.leaderboard.standing.rows import Cell, Row, finite
+from mlcvbench.stats import bootstrap, intervals
+from mlcvbench.stats.bootstrap import Floats
+
+REPLICATES_FILE = "replicates.npz"
+SAME_SPEED = 1.2
+"""Times within this factor of the fastest are not told apart: seeds of one row differ by up to 7 % when it is quiet."""
+
+
+def rank(rows: Sequence[Row], primary: str, higher_is_better: bool) -> tuple[list[Row], str]:
+    """Return the rows in board order with their rank intervals, bands and front marks, and how ranks were tested.
+
+    Order: bands first; within a band the faster row first, by score where times are alike; rows without replicates
+    stand by their score and have no rank interval.
+    """
+    measured = [_measured(row, primary) for row in rows]
+    rows, samples = [row for row, _ in measured], [sample for _, sample in measured]
+    lengths = Counter(len(sample) for sample in samples if sample is not None)
+    usual = max(lengths, key=lambda length: (lengths[length], length)) if lengths else 0
+    tested = [index for index, sample in enumerate(samples) if sample is not None and len(sample) == usual]
+    method = "none"
+    if tested:
+        values = np.array([rows[index].metrics[primary].value for index in tested], dtype=np.float64)
+        draws = np.stack([sample for index in tested if (sample := samples[index]) is not None])
+        known = [count for row in rows if (count := row.record.intervals.get("groups")) is not None]
+        groups = min(known, default=None)
+        ranks = bootstrap.rank_intervals(values, draws, higher_is_better, groups=groups)
+        method = ranks.method
+        for place, index in enumerate(tested):
+            rows[index] = replace(
+                rows[index],
+                rank_low=int(ranks.low[place]),
+                rank_high=int(ranks.high[place]) + len(rows) - len(tested),
+                band=int(ranks.band[place]),
+            )
+    return mark_front(in_order(rows, primary, higher_is_better), primary, higher_is_better), method
+
+
+def _replicates(row: Row, metrics: Collection[str]) -> dict[str, Floats]:
+    """Return the replicates of the row's means over seeds by metric; a metric that some seed lacks is left out.
+
+    A damaged file counts as absent: `leaderboard verify` names it, the board shows the row without interval.
+    """
+    parts = []
+    for entry in row.runs:
+        path = entry.folder / REPLICATES_FILE
+        if REPLICATES_FILE not in entry.record.artifacts:
+            return {}
+        try:
+            parts.append(bootstrap.load_replicates(path, metrics))
+        except RecordError:
+            return {}
+    if len(parts) == 1:
+        return parts[0]
+    seed = bootstrap.seed_from(row.key, "seeds")
+    names = sorted(set.intersection(*(set(part) for part in parts)))
+    if len({len(part[name]) for part in parts for name in names}) != 1:
+        return {}
+    stacked = np.array([[part[name] for name in names] for part in parts])  # (seeds, metrics, n)
+    return dict(zip(names, bootstrap.hierarchical(stacked, seed), strict=True))
+
+
+def _measured(row: Row, primary: str) -> tuple[Row, Floats | None]:
+    """Return the row and its replicates of the primary metric.
+
+    A row of several seeds gets the intervals of its means here; a row of one seed has them from its record.
+    """
+    samples = _replicates(row, row.metrics if len(row.runs) > 1 else {primary})
+    if len(row.runs) > 1:
+        known = {
+            name: samples[name] for name, cell in row.metrics.items() if cell.value is not None and name in samples
+        }
+        metrics = {name: _interval(row, name, values) for name, values in known.items()}
+        row = replace(row, metrics={**row.metrics, **metrics})
+    sample = samples.get(primary)
+    if (
+        sample is None or not np.isfinite(sample).any()
+    ):  # one sample cannot be resampled: nothing is known of its spread
+        return row, None
+    return row, sample
+
+
+def _interval(row: Row, name: str, samples: Floats) -> Cell:
+    """Return the mean over seeds with its interval, without one when the records do not say what was resampled."""
+    value, records = row.metrics[name].value, [entry.record for entry in row.runs]
+    seeds = [known for record in records if (known := record.metrics[name].value) is not None]
+    groups = records[0].intervals.get("groups")
+    if groups is None or any(record.intervals.get("groups") != groups for record in records):
+        return Cell(value)
+    fraction = records[0].metrics[name].unit == "fraction"
+    return Cell(value, *intervals.interval(value, samples, groups, fraction=fraction, seeds=seeds))
+
+
+def in_order(rows: Sequence[Row], primary: str, higher_is_better: bool) -> list[Row]:
+    """Return rows by band, the faster first inside one, those of about one speed by score.
+
+    A row without band stands after the last band that beats it.
+    """
+    sign = -1.0 if higher_is_better else 1.0
+
+    def loss(row: Row) -> float:
+        value = row.metrics[primary].value
+        return sign * value if value is not None else float("inf")
+
+    leaders: dict[int, float] = defaultdict(lambda: float("inf"))
+    for row in rows:
+        if row.band is not None:
+            leaders[row.band] = min(leaders[row.band], loss(row))
+    speeds = _speeds(rows)
+
+    def key(row: Row) -> tuple[float, int, float, float, str]:
+        if row.band is not None:
+            return (row.band, 0, speeds[row.key], loss(row), row.key)
+        return (max((b for b, best in leaders.items() if best <= loss(row)), default=-1), 1, loss(row), 0.0, row.key)
+
+    return sorted(rows, key=key)
+
+
+def _speeds(rows: Sequence[Row]) -> dict[str, float]:
+    """Return for each row the fastest time of its band and hardware that is about its own; infinity without a time."""
+    speeds: dict[str, float] = {}
+    fastest: dict[tuple[int | None, str], float] = {}
+    for row in sorted(rows, key=_time):
+        place, time = (row.band, row.env_class), _time(row)
+        if time > SAME_SPEED * fastest.setdefault(place, time):
+            fastest[place] = time
+        speeds[row.key] = fastest[place]
+    return speeds
+
+
+def _time(row: Row) -> float:
+    time = row.costs["p50"].value
+    return time if time is not None else float("inf")
+
+
+def mark_front(rows: Sequence[Row], primary: str, higher_is_better: bool) -> list[Row]:
+    """Return the rows with `front` and `near_front` set, hardware by hardware: score against p50, point values."""
+    sign = 1.0 if higher_is_better else -1.0
+    by_hardware: dict[str, list[Row]] = defaultdict(list)
+    for row in rows:
+        if finite(row.costs["p50"].value):
+            by_hardware[row.env_class].append(row)
+    marks: dict[str, tuple[bool, bool]] = {}
+    for group in by_hardware.values():
+        best = best_reach = -np.inf
+        for row in sorted(group, key=lambda row: (row.costs["p50"].value, -sign * (row.metrics[primary].value or 0))):
+            cell = row.metrics[primary]
+            score = sign * (cell.value if cell.value is not None else -np.inf)
+            edge = cell.high if higher_is_better else cell.low
+            reach = sign * edge if edge is not None else score
+            marks[row.key] = (score > best, score <= best and reach >= best_reach)
+            if score > best:
+                best, best_reach = score, score
+    nothing = (False, False)
+    return [
+        replace(row, front=marks[row.key][0], near_front=marks[row.key][1])
+        if marks.get(row.key, nothing) != nothing
+        else row
+        for row in rows
+    ]

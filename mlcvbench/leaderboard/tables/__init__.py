@@ -1,0 +1,1 @@
+"""Boards as tables: what a column shows, numbers in words, files and the terminal."""

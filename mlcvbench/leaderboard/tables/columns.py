@@ -1,0 +1,98 @@
+"""The columns of a board: one list that the page, CSV, JSON, Markdown and LaTeX share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from mlcvbench.leaderboard.standing.boards import Board
+from mlcvbench.leaderboard.standing.rows import Cell, Row
+from mlcvbench.leaderboard.tables.wording import COST_TITLES, cost, metric_title, score, spread
+
+Level = Literal["main", "cost", "all"]
+LEVELS: tuple[Level, ...] = ("main", "cost", "all")
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A numeric column: `title` for people, `unit` of the stored value (SI), `better` the good way round.
+
+    `level`: shown always, from `+ cost` on, or with `all`. `show` formats a value for people, `spread` its interval,
+    empty where that is not printed.
+    """
+
+    key: str
+    title: str
+    unit: str
+    level: Level
+    better: Literal["high", "low", ""]
+    cell: Callable[[Row], Cell]
+    show: Callable[[float], str]
+    spread: Callable[[Cell], str]
+    about: str
+
+
+_COSTS: dict[str, tuple[str, Level, Literal["high", "low", ""], str]] = {
+    "p50": ("s", "main", "low", "Median time of one image, end to end at batch 1"),
+    "p99": ("s", "cost", "low", "99th percentile of the time of one image; only where enough calls were timed"),
+    "macs": ("1", "cost", "low", "Multiply-accumulates of one image"),
+    "params": ("1", "cost", "low", "Parameters, trainable and frozen"),
+    "peak_bytes": ("B", "cost", "low", "Peak memory of predicting over the baseline"),
+    "fit_s": ("s", "cost", "low", "Time to fit"),
+    "images_per_s": ("1/s", "all", "high", "Throughput at the best batch size"),
+    "latency_rank": ("1", "all", "low", "Ranks the latency can have among rows of this hardware; time=publish only"),
+    "flops": ("1", "all", "low", "Operations of one image; one multiply-accumulate is two"),
+    "size_bytes": ("B", "all", "low", "Size of the fitted state"),
+    "energy": ("J", "all", "low", "Energy of one image"),
+    "year": ("", "all", "", "Year the method was published"),
+}
+
+
+def columns_of(board: Board) -> list[Column]:
+    """Return the numeric columns of a board: the primary metric, costs, then the other metrics."""
+    metrics = [_metric_column(board, name) for name in board.metrics]
+    costs = [_cost_column(name) for name in _COSTS]
+    main = [column for column in costs if column.level == "main"]
+    shown = [column for column in costs if column.level == "cost"]
+    rest = [column for column in costs if column.level == "all"]
+    return [*metrics[:1], *main, *shown, *metrics[1:], *rest]
+
+
+def used(columns: Iterable[Column], board: Board) -> list[Column]:
+    """Return the columns that have something to say: the score, and what some row has a value of."""
+    return [
+        column
+        for column in columns
+        if column.key == board.primary or any(column.cell(row).value is not None for row in board.rows)
+    ]
+
+
+def _metric_column(board: Board, name: str) -> Column:
+    spec = board.metrics[name]
+    return Column(
+        key=name,
+        title=metric_title(name, spec.unit),
+        unit="" if spec.unit == "fraction" else spec.unit,
+        level="main" if name == board.primary else "all",
+        better="high" if spec.higher_is_better else "low",
+        cell=lambda row: row.metrics.get(name, Cell(None, reason="not scored")),
+        show=lambda value: score(value, spec.unit),
+        spread=lambda cell: spread(cell, spec.unit),
+        about=f"{name} ({spec.provenance}); {'higher' if spec.higher_is_better else 'lower'} is better",
+    )
+
+
+def _cost_column(name: str) -> Column:
+    unit, level, better, about = _COSTS[name]
+    return Column(
+        key=name,
+        title=COST_TITLES[name],
+        unit=unit,
+        level=level,
+        better=better,
+        cell=lambda row: row.costs[name],
+        show=lambda value: cost(name, value),
+        spread=lambda cell: spread(cell, unit) if name == "p50" else "",
+        about=about,
+    )

@@ -1,0 +1,49 @@
+"""What is said of the rows of a board below it: flags and notices, each sentence once, and which rows it is about."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mlcvbench.leaderboard.standing.rows import Row
+
+
+@dataclass(frozen=True, slots=True)
+class Notes:
+    """`numbered`: the sentences in the order of the rows, number 1 first; `shared`: those that hold for every row.
+
+    `marks`: the numbers that a row is marked with, by its key.
+    """
+
+    shared: tuple[str, ...]
+    numbered: tuple[str, ...]
+    marks: dict[str, tuple[int, ...]]
+
+    def mark(self, row: Row, sign: str) -> str:
+        """Return what stands behind a row's name, such as `!1,3`; empty where nothing is to be said of it alone."""
+        numbers = self.marks.get(row.key, ())
+        return f"{sign}{','.join(map(str, numbers))}" if numbers else ""
+
+    def lines(self, sign: str) -> list[str]:
+        """Return a line a sentence, as they stand below a table."""
+        return [
+            *(f"All rows: {text}" for text in self.shared),
+            *(f"{sign}{number} {text}" for number, text in enumerate(self.numbered, start=1)),
+        ]
+
+
+def notes_of(rows: Sequence[Row]) -> Notes:
+    """Return what is to be said of some rows; one that holds for all of several rows marks none of them."""
+    texts = [said_of(row) for row in rows]
+    every = [text for text in texts[0] if len(rows) > 1 and all(text in own for own in texts)] if texts else []
+    numbers: dict[str, int] = {}
+    marks = {}
+    for row, own in zip(rows, texts, strict=True):
+        alone = [text for text in own if text not in every]
+        marks[row.key] = tuple(sorted(numbers.setdefault(text, len(numbers) + 1) for text in alone))
+    return Notes(tuple(every), tuple(numbers), marks)
+
+
+def said_of(row: Row) -> list[str]:
+    """Return every sentence about a row, without repetition."""
+    return list(dict.fromkeys([*row.flags, *(notice.text for notice in row.notices)]))

@@ -1,0 +1,167 @@
+"""Numbers and sentences as people read them: percent, milliseconds, SI prefixes, one sentence that answers."""
+
+from __future__ import annotations
+
+from math import ceil, floor, log10
+
+from mlcvbench.leaderboard.standing.boards import Board
+from mlcvbench.leaderboard.standing.ranking import SAME_SPEED
+from mlcvbench.leaderboard.standing.rows import Cell, Row, Unranked
+from mlcvbench.records.doubts import is_wide
+from mlcvbench.records.units import interval_text
+
+DASH = "-"
+SCORE_DIGITS = 4
+SAME_ARMS = 0.05
+"""Ends of a time's interval whose distances from it differ by no more than this share of it are about as far."""
+UNIT_TITLES = {"fraction": "%", "nat": "nat", "px": "px", "m": "m", "1": ""}
+
+
+def significant(value: float, digits: int = 3) -> str:
+    """Return a number with so many significant digits and no exponent.
+
+    >>> significant(0.012345), significant(123.456), significant(0.0), significant(99999)
+    ('0.0123', '123', '0', '99999')
+    """
+    if value == 0:
+        return "0"
+    decimals = digits - 1 - floor(log10(abs(value)))
+    return f"{value:.{max(0, decimals)}f}"
+
+
+def prefixed(value: float) -> str:
+    """Return a count with an SI prefix.
+
+    >>> prefixed(61_800), prefixed(17_563_828_224), prefixed(12)
+    ('61.8 k', '17.6 G', '12')
+    """
+    for factor, prefix in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if abs(value) >= factor:
+            return f"{significant(value / factor)} {prefix}"
+    return f"{value:.0f}"
+
+
+def score(value: float, unit: str) -> str:
+    """Return a metric value as shown: fractions in percent with two decimals, anything else with four digits.
+
+    >>> score(0.98534, "fraction"), score(0.0512345, "nat")
+    ('98.53', '0.05123')
+    """
+    return f"{100 * value:.2f}" if unit == "fraction" else significant(value, SCORE_DIGITS)
+
+
+def spread(cell: Cell, unit: str) -> str:
+    """Return the 95 % interval as it is printed after its value: `±0.87`, or both ends where it is lopsided.
+
+    `±` is half the interval, and stands only where it gives both ends to the last digit that the value is printed with.
+    Of a time (unit `s`, printed in ms) it is the farther end in whole percent, and stands for ends that are about as
+    far and tell enough (`doubts.is_wide`). Empty where there is no interval.
+
+    >>> spread(Cell(0.5, 0.48, 0.52), "fraction"), spread(Cell(1.0, 0.7151, 1.0), "fraction")
+    ('±2.00', '[71.51, 100.00]')
+    >>> spread(Cell(0.005, 0.00496, 0.0051), "s"), spread(Cell(0.00579, 0.000474, 0.216), "s")
+    ('±2%', '[0.474, 216]')
+    """
+    value, low, high = cell.value, cell.low, cell.high
+    if value is None or low is None or high is None:
+        return ""
+    below, above = value - low, high - value
+    if unit == "s":
+        if not is_wide(low, high, value) and abs(above - below) <= SAME_ARMS * value:
+            return f"±{max(1, ceil(round(100 * max(below, above) / value, 6)))}%" if value else ""
+        return f"[{cost('p50', low)}, {cost('p50', high)}]"
+    if unit == "fraction":
+        return interval_text(100 * value, 100 * low, 100 * high, 2)
+    decimals = len(score(value or high or low, unit).partition(".")[2])
+    return interval_text(value, low, high, decimals)
+
+
+def metric_title(name: str, unit: str) -> str:
+    """Return a column title.
+
+    >>> metric_title("top1", "fraction"), metric_title("epe", "px")
+    ('top1 %', 'epe px')
+    """
+    return f"{name} {UNIT_TITLES.get(unit, unit)}".strip()
+
+
+def cost(name: str, value: float) -> str:
+    """Return a cost as shown; see `COST_TITLES` for its unit."""
+    if name in ("p50", "p99"):
+        return significant(value * 1e3)
+    if name in ("macs", "flops", "params"):
+        return prefixed(value)
+    if name in ("peak_bytes", "size_bytes"):
+        return significant(value / 1e6)
+    if name == "fit_s":
+        return significant(value) if value >= 1e-3 else "<0.001"
+    return f"{value:.0f}" if name in ("year", "latency_rank") else significant(value)
+
+
+COST_TITLES = {
+    "p50": "p50 ms",
+    "p99": "p99 ms",
+    "images_per_s": "images/s",
+    "latency_rank": "latency rank",
+    "macs": "MACs",
+    "flops": "FLOPs",
+    "params": "params",
+    "size_bytes": "size MB",
+    "peak_bytes": "peak MB",
+    "energy": "J/image",
+    "fit_s": "fit s",
+    "year": "year",
+}
+
+
+def rank_text(row: Row) -> str:
+    """Return a rank interval: `1`, `2-4`, or a dash for a row that has none."""
+    if row.rank_low is None:
+        return DASH
+    return str(row.rank_low) if row.rank_low == row.rank_high else f"{row.rank_low}-{row.rank_high}"
+
+
+def unranked_score(board: Board, item: Unranked) -> str:
+    """Return the score of a run that is not ranked as the board's column shows one; empty where it has none."""
+    metric = item.entry.record.metrics.get(board.primary)
+    if metric is None or metric.value is None or board.primary not in board.metrics:
+        return ""
+    return score(metric.value, board.metrics[board.primary].unit)
+
+
+def answer(board: Board) -> str:
+    """Return the sentence that answers: who is first, how many share it, and which of them is fastest."""
+    rows = board.rows
+    if not rows:
+        return "No run can be ranked yet."
+    unit = board.metrics[board.primary].unit
+    leaders = [row for row in rows if row.band == 0]
+    if not leaders:
+        return f"{rows[0].name} has the best {board.primary}; without intervals nothing says by how much."
+    what = "model" if len({row.model for row in rows}) == len(rows) else "row"
+    total = f"{len(rows)} {what}{'s' if len(rows) > 1 else ''}"
+    if len(leaders) == 1:
+        best = leaders[0]
+        return f"{best.name} is first of {total}: {_figures(board, best, unit)}."
+    text = f"{len(leaders)} of {total} share first place (their rank intervals reach 1)."
+    here = [row for row in board.timed if row.band == 0]
+    if not here:
+        return text
+    most = SAME_SPEED * min(row.costs["p50"].value or 0.0 for row in here)
+    fast = [row for row in here if (row.costs["p50"].value or 0.0) <= most]
+    best = fast[0]
+    where = f" on {best.hardware}" if len({row.env_class for row in leaders} - {""}) > 1 else ""
+    if len(fast) == 1:
+        said = f"The fastest of them{where} is {best.name}"
+    elif len(fast) == len(leaders):
+        said = f"They are about as fast as each other; {best.name} scores best"
+    else:
+        said = f"Of the {len(fast)} fastest of them{where}, all about as fast, {best.name} scores best"
+    return f"{text} {said}: {_figures(board, best, unit)}."
+
+
+def _figures(board: Board, row: Row, unit: str) -> str:
+    cell, fast = row.metrics[board.primary], row.costs["p50"].value
+    value = f"{score(cell.value or 0.0, unit)} {spread(cell, unit)}".strip()
+    said = f"{board.primary} {value}{' %' if unit == 'fraction' else ''}"
+    return f"{said}, {cost('p50', fast)} ms an image" if fast is not None else said

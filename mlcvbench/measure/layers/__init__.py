@@ -1,0 +1,1 @@
+"""A network layer by layer: shapes, parameters, operations, receptive fields."""

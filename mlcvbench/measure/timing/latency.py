@@ -1,0 +1,121 @@
+"""Latency of a model: how long each profile times, on which samples, and what of it the record keeps.
+
+`timing` does the timing in one process; `publish` has several of them.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from mlcvbench.contract.batch import Array, Batch
+from mlcvbench.contract.model import Model
+from mlcvbench.contract.split import Split
+from mlcvbench.errors import RequestError
+from mlcvbench.measure.gpu import Gpu, open_gpu
+from mlcvbench.measure.timing.one_process import STAGES, Clock, ProcessTimes, Profile, time_process
+from mlcvbench.measure.timing.summary import summarise
+from mlcvbench.plan.config import TimeProfile
+from mlcvbench.records.schema import LatencyInfo, ThroughputInfo
+
+ROTATION = 64
+"""Distinct real samples that take turns (all when the split has fewer)."""
+MAX_STORED = 100_000
+
+PROFILES: dict[str, Profile] = {
+    "quick": Profile(11, 1.0),
+    "standard": Profile(64, 10.0),
+    "publish": Profile(662, 60.0, processes=5),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class LatencyResult:
+    """Latency by stage, throughput, raw samples by stage (int64 ns; `NAME.K` of process K when there are several)."""
+
+    latency: dict[str, LatencyInfo]
+    throughput: ThroughputInfo
+    samples: dict[str, Array]
+    gpu: dict[str, Any] = field(default_factory=dict)
+
+
+def profile_named(name: TimeProfile | str) -> Profile:
+    """Return a profile by name; RequestError for `off` or an unknown one."""
+    if name not in PROFILES:
+        raise RequestError(f"time={name}: wanted quick, standard or publish to measure latency.")
+    return PROFILES[name]
+
+
+def measure(model: Model, split: Split, profile: Profile, *, clock: Clock = time.perf_counter_ns) -> LatencyResult:
+    """Time `model` on samples of `split` in this process, which the caller has started fresh."""
+    from mlcvbench.measure.timing.throughput import measure_throughput
+
+    times = time_process(model, rotation(split), profile, clock=clock)
+    throughput = measure_throughput(model, split, seconds=profile.seconds, clock=clock, sync=synchroniser(model))
+    return combine([times], throughput)
+
+
+def rotation(split: Split, most: int = ROTATION) -> list[Batch]:
+    """Read `most` samples spread evenly over the split as batches of one: decoded now, so decoding is not timed."""
+    indices = np.unique(np.linspace(0, len(split) - 1, most).round().astype(np.int64))
+    return [split.read([int(index)])[0] for index in indices]
+
+
+def synchroniser(model: Model) -> Callable[[], None] | None:
+    """Return what waits for the model's device, None for a CPU, which needs no waiting."""
+    if model.device.type != "cuda":
+        return None
+    import torch
+
+    index = model.device.index
+    return lambda: torch.cuda.synchronize(index)
+
+
+def combine(processes: Sequence[ProcessTimes], throughput: ThroughputInfo) -> LatencyResult:
+    """Join the processes' samples into the record's latencies and what is stored beside it."""
+    latency = {
+        name: summarise(
+            [times.samples[name] for times in processes],
+            clock=processes[0].clocks.get(name, "perf_counter_ns"),
+            host_bound=any(bool(times.host_bound) for times in processes)
+            if name == "forward" and processes[0].host_bound is not None
+            else None,
+            dropped=sum(times.dropped.get(name, 0) for times in processes),
+            converged=all(times.converged for times in processes),
+        )
+        for name in STAGES
+    }
+    several = len(processes) > 1
+    samples = {
+        f"{name}.{number}" if several else name: thinned(values)
+        for number, times in enumerate(processes)
+        for name, values in times.samples.items()
+    }
+    return LatencyResult(latency, throughput, samples, gpu=processes[0].gpu)
+
+
+def thinned(samples: Array, most: int = MAX_STORED) -> Array:
+    """Return `samples`, or every k-th of them so that at most `most` are stored; statistics always use all."""
+    return samples[:: -(-len(samples) // most)] if len(samples) > most else samples
+
+
+def refused(reason: str) -> LatencyResult:
+    """Return a result without numbers that says why."""
+    latency = {name: LatencyInfo(n=0, processes=0, converged=False, reason=reason) for name in STAGES}
+    return LatencyResult(latency, ThroughputInfo(reason=reason), {})
+
+
+def device_is_shared(model: Model, gpu: Gpu | None = None) -> str | None:
+    """Return why a `publish` timing must not be made on this device now, None when it may."""
+    if model.device.type != "cuda":
+        return None
+    gpu = gpu or open_gpu(model.device.index)
+    others = gpu.others(frozenset((os.getpid(), os.getppid()))) if gpu else 0
+    if not others:
+        return None
+    return f"refused: {others} other process{'es hold' if others > 1 else ' holds'} the GPU; use time=standard or wait"

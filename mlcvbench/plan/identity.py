@@ -1,0 +1,107 @@
+"""What makes two runs the same run: the resolved request, the data, the code of the plugin and the library versions."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from mlcvbench.errors import RequestError, UnknownNameError
+from mlcvbench.loading.description import describe_data
+from mlcvbench.plan.config import RunConfig
+from mlcvbench.plan.named_files import label, labelled, rename_paths
+from mlcvbench.storage.digests import content_hash, file_hash
+
+LIBRARIES = ("numpy", "scikit-learn", "torch")
+SHARED_SOURCES = ("mlcvbench_training",)
+LIMITS = ("seconds", "memory_mb")
+"""Bounds of a run. A candidate of a search may be lost to them, so there they decide what is chosen."""
+TIMING = ("time", "given", "intervals", "strict")
+DISPLAY = ("title", "summary", "models", "metrics", "file", "sha256")
+
+
+def run_key(config: RunConfig) -> str:
+    """Return the key of a run, describing its data in a child process. DataError when the data cannot be read."""
+    return compute_run_key(config, describe_data(config)["fingerprint"])
+
+
+def compute_run_key(config: RunConfig, fingerprint: str) -> str:
+    """Return the sha256 hex key of a run on data with this fingerprint."""
+    return _digest({**_identity(config, fingerprint), "time": config.time, "intervals": config.intervals})
+
+
+def compute_group_key(config: RunConfig, fingerprint: str) -> str:
+    """Return the key that runs share when they differ in nothing but the seed."""
+    identity = _identity(config, fingerprint)
+    identity["config"].pop("seed")
+    return _digest({**identity, "time": config.time, "intervals": config.intervals})
+
+
+def compute_fit_key(config: RunConfig, fingerprint: str) -> str:
+    """Return the key of the fitted state: what is measured, scored or limited does not change it."""
+    identity = _identity(config, fingerprint)
+    for name in ("limit", "shards", "batch_size", "protocol"):
+        identity["config"].pop(name, None)
+    return _digest(identity)
+
+
+def source_hash(package: str) -> str | None:
+    """Return the sha256 over the Python sources of an importable package, None when it has none on disk."""
+    spec = importlib.util.find_spec(package)
+    if spec is None or not spec.submodule_search_locations:
+        return file_hash([Path(spec.origin)], Path(spec.origin).parent) if spec is not None and spec.origin else None
+    root = Path(next(iter(spec.submodule_search_locations)))
+    return file_hash(list(root.rglob("*.py")), root)
+
+
+def weights_hash(given: str) -> str:
+    """Return the sha256 of a weights file, or of all files of a weights folder; RequestError when it is absent."""
+    if not Path(given).exists():
+        raise RequestError(f"weights={given}: no file or folder of that name.")
+    return content_hash(given)
+
+
+def _identity(config: RunConfig, fingerprint: str) -> dict[str, Any]:
+    from mlcvbench.plan.search import inner_packages
+    from mlcvbench.registry import get_registry
+    from mlcvbench.registry.inner import InnerModel, inner_models
+
+    plain = labelled(config).to_dict()
+    definition = {name: value for name, value in plain.pop("definition").items() if name not in DISPLAY}
+    registry = get_registry()
+    packages, kind = set(SHARED_SOURCES), config.definition.kind
+    inner: list[InnerModel] = []
+    try:
+        entry = registry.model(config.model, kind)
+        inner = list(inner_models(entry.spec, config.model_params, kind))
+        packages |= {entry.origin.package, *(one.package for one in inner)}
+        packages |= set(inner_packages(config.search, entry.spec, kind))
+    except UnknownNameError:
+        pass  # a live model or somebody's predictions: there is no plugin whose code could change
+    dataset = registry.dataset(config.definition.dataset, kind).spec
+    paths = {param.name for param in dataset.params if param.type == "path"}
+    plain["data_params"] = {name: value for name, value in plain["data_params"].items() if name not in paths}
+    definition["data"] = {name: value for name, value in definition["data"].items() if name not in paths}
+    idle = TIMING if config.search is not None else (*TIMING, *LIMITS)
+    return {
+        "config": {name: value for name, value in plain.items() if name not in idle},
+        "definition": definition,
+        "inner": [rename_paths(one.spec.params, one.params, kind, one.spec.name, label) for one in inner],
+        "fingerprint": fingerprint,
+        "sources": {name: source_hash(name) for name in sorted(packages - {""})},
+        "libraries": {name: _version(name) for name in LIBRARIES},
+    }
+
+
+def _version(distribution: str) -> str:
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return "absent"
+
+
+def _digest(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()

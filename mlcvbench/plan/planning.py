@@ -1,0 +1,142 @@
+"""The grammar of `mlcvbench run KEY=VALUE[,VALUE] ...`: from words to resolved runs, or one sentence why not.
+
+Keys are the run keys below, `model.*`, `fit.*` and `data.*` as the chosen specs declare them, and `NAME.*` for one
+of several models. Commas sweep, brackets protect them; with `select=` those of a model's settings are one run's search
+(see `search.py`). Nothing is started before every key has been understood.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from mlcvbench.errors import OverrideError, RequestError, did_you_mean
+from mlcvbench.plan.config import Definition, RunConfig
+from mlcvbench.plan.definitions import TASK_MARK, definition_files, load_definition
+from mlcvbench.plan.expansion import Request
+from mlcvbench.plan.reading import take_reading
+from mlcvbench.plan.search import SEARCH_KEYS, take_request
+from mlcvbench.plan.vocabulary import REQUEST_KEYS, RUN_KEYS
+from mlcvbench.registry import Registry, get_registry
+from mlcvbench.specs import DatasetSpec, ModelSpec
+from mlcvbench.specs.checks import check_inputs
+from mlcvbench.specs.values import single, split_commas
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a request asks for: the runs, in order, the folder of their records and the benchmark."""
+
+    configs: list[RunConfig]
+    out: Path
+    definition: Definition
+
+
+def parse_pairs(args: Sequence[str], bare: str | None = None) -> list[tuple[str, str]]:
+    """Split `KEY=VALUE` words; OverrideError when one is not of that form, is empty, or its key is given twice.
+
+    `bare` is the key that a word without one most likely lacks; the message offers it.
+
+    >>> parse_pairs(["model=knn", "model.k=1,3"])
+    [('model', 'knn'), ('model.k', '1,3')]
+    """
+    pairs: list[tuple[str, str]] = []
+    for word in args:
+        key, equals, value = word.partition("=")
+        if not equals or not key.strip():
+            raise OverrideError(f"{word!r}: wanted KEY=VALUE, such as model=knn.{_offer(word, bare)}")
+        if not value.strip():
+            raise OverrideError(f"{key}: the value is empty; wanted KEY=VALUE, such as model=knn.")
+        if any(key == known for known, _ in pairs):
+            raise OverrideError(f"key {key!r} is given twice; a sweep is written {key}=A,B.")
+        pairs.append((key.strip(), value.strip()))
+    return pairs
+
+
+def _offer(word: str, bare: str | None) -> str:
+    """Return what a word without a value may have meant: a key (`model knn`, `--model`), or the value of `bare`."""
+    name = word.lstrip("-")
+    if name in (*REQUEST_KEYS, *RUN_KEYS):
+        return f" Did you mean '{name}=VALUE'?"
+    return f" Did you mean '{bare}={word}'?" if bare is not None and word.isidentifier() else ""
+
+
+def refuse_unknown(pairs: Mapping[str, str], known: Collection[str]) -> None:
+    """Refuse the first key without a dot that is none of `known`: OverrideError offers the nearest."""
+    for key in pairs:
+        if "." not in key and key not in known:
+            raise OverrideError(f"unknown key {key!r}.{did_you_mean(key, known)}")
+
+
+def plan(
+    args: Sequence[str], registry: Registry | None = None, *, outside: str | None = None, reads: bool = False
+) -> Plan:
+    """Return the runs that `args` ask for.
+
+    `outside` names a model that no plugin provides, of which there are only predictions, or which is live. `reads`: the
+    settings with which the task kind reads such predictions are keys too.
+    OverrideError names a key that is unknown, given twice, without effect or of the wrong type; UnknownNameError a
+    task, model or data set; RequestError what does not go together.
+    """
+    known = registry or get_registry()
+    pairs = dict(parse_pairs(args, bare="task"))
+    if "task" not in pairs:
+        refuse_unknown(pairs, (*REQUEST_KEYS, *RUN_KEYS, *SEARCH_KEYS))  # it may be the one that is misspelt
+    out = single("out", pairs.pop("out", REQUEST_KEYS["out"].default))
+    search = take_request(pairs)
+    definition = _definition(pairs.pop("task", None), pairs.pop("data", None), known)
+    dataset = known.dataset(definition.dataset, definition.kind).spec
+    if outside is None:
+        models = _models(pairs.pop("model", None), definition, dataset, known)
+    else:
+        models = [ModelSpec(outside, (definition.kind,), target="", summary="", needs=())]
+    params = known.task(definition.kind).spec.reading if reads else ()
+    reading = take_reading(pairs, params)
+    request = Request(known, definition, models, pairs, search, reads)
+    configs = [replace(_settled(config), reading=reading) for config in request.configs()]
+    return Plan(configs, Path(out).expanduser(), definition)
+
+
+def _settled(config: RunConfig) -> RunConfig:
+    """Return a run that says where it computes: `device=auto` means another run where there is a GPU."""
+    from mlcvbench.loading.assembly import resolve_device
+
+    return replace(config, device=resolve_device("auto")) if config.device == "auto" else config
+
+
+def _definition(task: str | None, data: str | None, registry: Registry) -> Definition:
+    """Return the benchmark: what `task=` names, or the benchmark of its kind for the data set that `data=` names."""
+    kinds = [entry.spec.name for entry in registry.tasks()]
+    if task is None:
+        listed = f": {', '.join(kinds)}" if kinds else ""
+        raise OverrideError(f"no task is given; say task=NAME with a task{listed}, a definition's name or a YAML file.")
+    definition = load_definition(single("task", task), registry)
+    if data is None or single("data", data) == definition.dataset:
+        return definition
+    spec = registry.dataset(data, definition.kind).spec
+    if task == definition.kind and data in definition_files(registry)[definition.kind]:
+        own = load_definition(data, registry)
+        if own.dataset == data:
+            return own
+    return replace(
+        definition,
+        name=f"{definition.name}{TASK_MARK}{data}",
+        title=data,
+        summary=spec.summary,
+        dataset=data,
+        data={},
+    )
+
+
+def _models(named: str | None, definition: Definition, dataset: DatasetSpec, registry: Registry) -> list[ModelSpec]:
+    """Return the models that `model=` names, or the definition's starter models."""
+    names = list(dict.fromkeys(split_commas(named, "model"))) if named else list(definition.models)
+    if "" in names:
+        raise OverrideError(f"model={named}: a name is empty; wanted names with commas between them.")
+    if not names:
+        raise RequestError(f"definition {definition.name!r} names no starter models; say model=NAME.")
+    models = [registry.runnable(name, definition.kind).spec for name in names]
+    for model in models:
+        check_inputs(model, dataset)
+    return models

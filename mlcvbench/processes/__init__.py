@@ -1,0 +1,1 @@
+"""Child processes: started, watched, heard and ended in one way."""

@@ -1,0 +1,85 @@
+"""Models inside models: what a setting of type `model` names, for methods such as ensembles that are made of others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from mlcvbench.errors import OverrideError, did_you_mean
+from mlcvbench.registry import Registry, get_registry
+from mlcvbench.specs import ModelSpec
+from mlcvbench.specs.values import complete, existing, parse_setting, split_commas, unmet
+
+if TYPE_CHECKING:
+    from mlcvbench.contract import Device, Model, Problem
+
+
+@dataclass(frozen=True, slots=True)
+class InnerModel:
+    """A registered model and its complete `model.*` settings. `package`: where its code lies."""
+
+    spec: ModelSpec
+    params: dict[str, Any]
+    package: str
+
+
+def parse_inner(text: str, kind: str, key: str = "model", registry: Registry | None = None) -> InnerModel:
+    """Return what `NAME` or `NAME,SETTING=VALUE,...` says.
+
+    UnknownNameError when there is no such model for the task kind; OverrideError begins with `key`, and so does the
+    DataError for a path that does not exist.
+    """
+    known = registry or get_registry()
+    name, *words = [word.strip() for word in split_commas(text, key)]
+    entry = known.runnable(name, kind)
+    params = {param.name: param for param in entry.spec.params}
+    given: dict[str, Any] = {}
+    for word in words:
+        setting, equals, value = word.partition("=")
+        if not equals or setting not in params:
+            hint = did_you_mean(setting, params)
+            raise OverrideError(f"{key}={text}: model {name!r} declares no setting {setting!r}.{hint}")
+        what = f"{key}: {setting}"
+        given[setting] = existing(params[setting], parse_setting(params[setting], value, what), what)
+        if params[setting].type == "model":
+            parse_inner(given[setting], kind, f"{key}: {setting}", known)
+    missing = [param.name for param in entry.spec.params if param.required and param.name not in given]
+    if missing:
+        raise OverrideError(
+            f"{key}={text}: model {name!r} needs {missing[0]}=VALUE; write [{name},{missing[0]}=VALUE]."
+        )
+    return InnerModel(entry.spec, complete(entry.spec.params, given), entry.origin.package)
+
+
+def inner_models(spec: ModelSpec, params: Mapping[str, Any], kind: str) -> Iterator[InnerModel]:
+    """Yield the models that a model's settings name, and those that theirs do."""
+    for param in spec.params:
+        if param.type == "model" and params.get(param.name):
+            inner = parse_inner(params[param.name], kind, param.name)
+            yield inner
+            yield from inner_models(inner.spec, inner.params, kind)
+
+
+def inner_fit(text: str, kind: str, settings: Mapping[str, Any], registry: Registry | None = None) -> dict[str, Any]:
+    """Return the complete `fit.*` settings of the model that `text` names, with those of `settings` that are set.
+
+    OverrideError when it has no such setting, or one that does nothing beside the others.
+    """
+    inner = parse_inner(text, kind, registry=registry)
+    given = {name: value for name, value in settings.items() if value is not None}
+    params = {param.name: param for param in inner.spec.fit}
+    complete_ones = complete(inner.spec.fit, given)
+    for name in given:
+        reason = unmet(params[name], complete_ones, "fit") if name in params else "it declares no such setting"
+        if reason is not None:
+            raise OverrideError(f"key 'fit.{name}' has no effect on model {inner.spec.name!r}: {reason}.")
+    return complete_ones
+
+
+def build_inner(text: str, problem: Problem, device: Device) -> Model:
+    """Return the model that `text` names, not yet fitted, on `device`."""
+    from mlcvbench.loading.assembly import construct
+
+    inner = parse_inner(text, problem.kind)
+    return construct(inner.spec, inner.params, problem, device)

@@ -1,0 +1,51 @@
+"""The time that a run has, and the share of it that one candidate of a search may take."""
+
+from __future__ import annotations
+
+import time
+
+from mlcvbench.plan.config import RunConfig
+
+BUDGETS = 2.0
+"""Fit budgets that a candidate of a search may take: the loops end before one is over, other fits know of none."""
+
+
+class RunClock:
+    """The deadline of a run and, while it searches, that of the present candidate; seconds of `time.monotonic`.
+
+    A candidate may take as long as its fit budget twice over, or its even share of the time that is left, whichever is
+    longer: one that hangs leaves time for the others.
+    """
+
+    def __init__(self, config: RunConfig) -> None:
+        self.deadline = time.monotonic() + config.seconds
+        self.share: float | None = None
+        self._least = BUDGETS * (config.definition.fit_budget or 0.0)
+        self._began: float | None = None
+        self._trial: int | None = None
+        self._ends = self.deadline
+
+    def turn_to(self, trial: int | None, left: int) -> None:
+        """Take in which candidate is being tried, and of how many fits to come it is the first."""
+        if trial == self._trial:
+            return
+        now = time.monotonic()
+        self._trial, self._ends, self.share = trial, self.deadline, None
+        if trial is not None:
+            self._began = now if self._began is None else self._began
+            self.share = max(self._least, (self.deadline - now) / max(left, 1))
+            self._ends = min(self.deadline, now + self.share)
+
+    def remaining(self) -> float:
+        """Return the seconds that the run, or its present candidate, still has."""
+        return self._ends - time.monotonic()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the run has no time left at all."""
+        return time.monotonic() >= self.deadline
+
+    def spent_on_search(self) -> float:
+        """Return the seconds since the first candidate began, and forget the present one."""
+        self.turn_to(None, 0)
+        return 0.0 if self._began is None else time.monotonic() - self._began

@@ -1,0 +1,122 @@
+"""Obtain the fitted model of a run: from the cache, from a weights file, by fitting, or live as given."""
+
+from __future__ import annotations
+
+import json
+import resource
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from mlcvbench.contract import FitContext, FitReport, LoadedData, Model
+from mlcvbench.errors import DataError
+from mlcvbench.loading import assembly
+from mlcvbench.plan.config import RunConfig
+from mlcvbench.plan.identity import compute_fit_key, weights_hash
+from mlcvbench.records.schema import FitInfo, WeightsInfo
+from mlcvbench.storage import cache
+
+Progress = Callable[[str, int, int], None]
+FIT_FILE = "fit.json"
+STATE_FOLDER = "state"
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """A model ready to predict. `weights`: the folder or file of its saved state, None for a live model."""
+
+    model: Model
+    ragged: bool
+    info: FitInfo
+    weights: Path | None
+    weights_info: WeightsInfo
+
+
+def obtain_model(config: RunConfig, data: LoadedData, report: Progress, live: Model | None) -> Fitted:
+    """Return the model to evaluate, fitted once for any number of runs that share everything but the measuring."""
+    if live is not None:
+        return Fitted(live, ragged=False, info=FitInfo(), weights=None, weights_info=WeightsInfo(source="live"))
+    spec = assembly.model_spec(config)
+    if config.weights is not None:
+        return _from_file(config, data, spec.ragged)
+    key = compute_fit_key(config, data.fingerprint_of(("train", "val")))
+    stored = cache.get("fits", key)
+    if stored is None:
+        stored, model, cached = *_fit_and_store(config, data, report, key), False
+    else:
+        model, cached = assembly.build_model(config, data.problem, stored / STATE_FOLDER), True
+    info = FitInfo(**{**json.loads((stored / FIT_FILE).read_text()), "cached": cached})
+    split_names = assembly.fit_data(data, spec, config.fit).train
+    return Fitted(
+        model,
+        ragged=spec.ragged,
+        info=info,
+        weights=stored / STATE_FOLDER,
+        weights_info=WeightsInfo(
+            source="fitted",
+            sha256=weights_hash(str(stored / STATE_FOLDER)),
+            trained_on=(f"{data.name}/{split_names.name}",) if split_names is not None else (),
+        ),
+    )
+
+
+def _from_file(config: RunConfig, data: LoadedData, ragged: bool) -> Fitted:
+    given = Path(str(config.weights))
+    digest = weights_hash(str(given))
+    model = assembly.build_model(config, data.problem, given)
+    return Fitted(
+        model, ragged=ragged, info=FitInfo(), weights=given, weights_info=WeightsInfo(source="file", sha256=digest)
+    )
+
+
+def _fit_and_store(config: RunConfig, data: LoadedData, report: Progress, key: str) -> tuple[Path, Model]:
+    model = assembly.build_model(config, data.problem)
+    with cache.interruptible("checkpoints", key) as checkpoints:
+        info = _fit(config, data, report, model, checkpoints)
+
+    def write(folder: Path) -> None:
+        (folder / STATE_FOLDER).mkdir()
+        model.save(folder / STATE_FOLDER)
+        (folder / FIT_FILE).write_text(json.dumps(info.model_dump(), sort_keys=True))
+
+    return cache.put("fits", key, write), model
+
+
+def _fit(config: RunConfig, data: LoadedData, report: Progress, model: Model, checkpoints: Path | None) -> FitInfo:
+    if type(model).fit is Model.fit:
+        return FitInfo(seconds=0.0)
+    parts = assembly.fit_data(data, assembly.model_spec(config), config.fit)
+    if parts.train is None:
+        raise DataError(
+            f"data set {data.name!r} has no training split and model {config.model!r} needs fitting; give weights=PATH."
+        )
+    context = FitContext(
+        seed=config.seed,
+        device=model.device,
+        settings=dict(config.fit),
+        checkpoints=checkpoints,
+        budget=config.definition.fit_budget,
+        progress=lambda done, total: report("fit", done, total),
+    )
+    from mlcvbench.measure.probe_child import high_water, reset_high_water
+
+    fresh_mark = reset_high_water()  # else a search's later fits would be charged with what earlier ones took
+    resident = psutil.Process().memory_info().rss
+    start = time.perf_counter()
+    outcome = model.fit(parts.train, parts.val, context) or FitReport()
+    seconds = time.perf_counter() - start
+    peak = high_water() if fresh_mark else None
+    if peak is None:
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return FitInfo(
+        seconds=seconds + outcome.earlier_seconds,
+        epochs=outcome.epochs,
+        cut_short=outcome.cut_short,
+        peak_memory=max(0, peak - resident),
+        train_samples=len(parts.train),
+        val_samples=len(parts.val) if parts.val is not None else None,
+        history={name: [float(v) for v in column] for name, column in outcome.history.items()},
+    )

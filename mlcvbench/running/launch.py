@@ -1,0 +1,334 @@
+"""One run in one fresh child: start it, watch it, and turn whatever happens into a stored record.
+
+The child has its own session (a Ctrl-C never reaches it), a channel of its own (its standard output is the method's),
+a limit in seconds and one in memory. A crash, a hang or an exit without a result costs that run only; while it tries a
+candidate of a search, it costs that candidate only: another child goes on with the others.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from mlcvbench.errors import RecordError
+from mlcvbench.limits import MAX_RECORD_BYTES, MIB
+from mlcvbench.loading.description import describe_data
+from mlcvbench.plan.config import RunConfig
+from mlcvbench.plan.identity import run_key
+from mlcvbench.processes.interrupts import deferred
+from mlcvbench.processes.log import LOG_FILE, RunLog
+from mlcvbench.processes.tree import Ending, end_tree, kernel_oom_kills, private_file, reap, tree_memory, wait_for
+from mlcvbench.records.canonical import dumps, loads, read_record, to_record
+from mlcvbench.records.store import Pending, Store, run_name
+from mlcvbench.running.clock import RunClock
+from mlcvbench.running.trials import Watch
+from mlcvbench.storage import cache
+
+if TYPE_CHECKING:
+    from mlcvbench.records.schema import Record, Status
+
+Progress = Callable[[str, int, int], None]
+
+POLL_SECONDS = 0.1
+OUTSIDE_SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+"""What somebody sends, as against what a crash raises."""
+OOM_TYPES = ("MemoryError", "OutOfMemoryError")
+OOM_PHRASES = ("DefaultCPUAllocator", "CUDA out of memory", "Insufficient memory")
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of a child: its record, or why there is none. `stage` is the last one it named.
+
+    `scored`: what it had come to when it had a score, with the `files` that belong to that.
+    """
+
+    status: Status
+    stage: str
+    record: dict[str, Any] | None = None
+    type: str = ""
+    message: str = ""
+    traceback: str | None = None
+    signal: str | None = None
+    limit: str | None = None
+    peak_memory: int | None = None
+    scored: dict[str, Any] | None = None
+    files: frozenset[str] = frozenset()
+
+    @property
+    def kept(self) -> bool:
+        """Whether a score stands though the process ended early. Who has it killed does not want it."""
+        return self.record is None and self.scored is not None and self.status != "killed"
+
+
+def _silent(stage: str, done: int, total: int) -> None:
+    """Report nothing."""
+
+
+def submit_child(config: RunConfig, store: Store, progress: Progress = _silent) -> Record:
+    """Carry out one run in a fresh child process, store it and return its record, whatever became of it.
+
+    Raises StoreError when it cannot be stored, and `Interrupted`: then the child is ended and nothing is stored.
+    """
+    name = run_name(config.definition.name, config.model, config.seed, run_key(config))
+    pending = store.begin(name)
+    try:
+        log = RunLog(pending.folder / LOG_FILE)
+        outcome = _run_child(config, pending, log, progress)
+        with deferred():
+            log.close()
+            record = _record_of(config, outcome)
+            if outcome.kept or record.status != "ok":
+                _keep_only(pending.folder, {LOG_FILE} | (outcome.files if record.status == "ok" else set()))
+            return read_record(store.commit(pending, record))
+    except BaseException:
+        store.discard(pending)
+        raise
+
+
+def child_environment(config: RunConfig) -> dict[str, str]:
+    """Return the environment of a child: threads as configured, and nothing that makes two machines differ."""
+    from mlcvbench.loading.assembly import thread_environment
+
+    environment = {**os.environ, **thread_environment(config.threads)}
+    environment |= {
+        cache.VARIABLE: str(cache.cache_dir()),
+        "MPLBACKEND": "Agg",
+        "PYTHONFAULTHANDLER": "1",
+        "PYTHONHASHSEED": "0",
+        "PYTHONSAFEPATH": "1",  # a file random.py in the working folder must not be imported
+        "PYTHONUNBUFFERED": "1",
+        "PYTHONUTF8": "1",
+    }
+    if config.device != "cpu":
+        environment.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # torch's deterministic mode asks for it
+    return environment
+
+
+class _Reader:
+    """Reads the child's channel."""
+
+    def __init__(self, file: IO[bytes], progress: Progress) -> None:
+        self._descriptor = file.fileno()
+        self._progress = progress
+        self._offset = 0
+        self._rest = b""
+        self.stage = "start"
+        self.record: dict[str, Any] | None = None
+        self.failed: dict[str, Any] | None = None
+        self.scored: dict[str, Any] | None = None
+        self.files: frozenset[str] = frozenset()
+        self.trial: int | None = None
+        self.left = 0
+
+    def read(self) -> None:
+        """Take in what the child has said since the last call."""
+        for message in self._messages():
+            if "stage" in message:
+                self.stage = str(message["stage"])
+                self._progress(self.stage, int(message.get("done", 0)), int(message.get("total", 0)))
+            elif "trial" in message:
+                self.trial, self.left = message["trial"], int(message["left"])
+            elif isinstance(message.get("scored"), dict):
+                self.scored, self.files = message["scored"], frozenset(map(str, message.get("files", ())))
+            elif isinstance(message.get("record"), dict):
+                self.record = message["record"]
+            elif isinstance(message.get("failed"), dict):
+                self.failed = message["failed"]
+
+    def _messages(self) -> Iterator[dict[str, Any]]:
+        while data := os.pread(self._descriptor, MAX_RECORD_BYTES, self._offset):
+            self._offset += len(data)
+            *lines, self._rest = (self._rest + data).split(b"\n")
+            for line in lines:
+                try:
+                    yield loads(line, Path("the child's channel"))
+                except RecordError:  # a method that found the descriptor and wrote to it
+                    continue
+
+
+def _run_child(config: RunConfig, pending: Pending, log: RunLog, progress: Progress) -> Outcome:
+    """Return what came of the run: of its first child, or of the one that was left when candidates had been lost."""
+    clock, watch = RunClock(config), Watch()
+    while True:
+        outcome, trial = _run_one(config, pending, log, progress, clock, watch)
+        if trial is None or outcome.status == "ok" or clock.is_over:
+            return outcome
+        told = (outcome.status, outcome.message)
+        watch = Watch({**watch.lost, trial: told}, clock.spent_on_search())
+
+
+def _run_one(
+    config: RunConfig, pending: Pending, log: RunLog, progress: Progress, clock: RunClock, watch: Watch
+) -> tuple[Outcome, int | None]:
+    """Return what came of one child, and the candidate that it was trying when it ended."""
+    asked = dumps({"config": config.to_dict(), "watch": watch.to_dict()})
+    with private_file(asked) as request, private_file() as channel:
+        oom_kills = kernel_oom_kills()
+        with deferred():  # an interrupt between fork and return would lose the child
+            process = _start(config, pending.folder, request.fileno(), channel.fileno(), log)
+        reader = _Reader(channel, progress)
+        try:
+            stopped = _watch(process, config, reader, log, clock)
+        except BaseException:
+            end_tree(process)
+            reap(process)
+            raise
+        ending = reap(process)
+        reader.read()
+        if stopped is not None:
+            outcome = replace(stopped, stage=reader.stage)
+        else:
+            outcome = _outcome(config, reader, ending, log, kernel_oom_kills() > oom_kills)
+        return replace(outcome, scored=reader.scored, files=reader.files), reader.trial
+
+
+def _start(config: RunConfig, folder: Path, request: int, channel: int, log: RunLog) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-P", "-m", "mlcvbench.running.launch_child", f"/dev/fd/{request}", str(folder)]
+    return subprocess.Popen(
+        [*command, "--channel", str(channel), "--parent", str(os.getpid())],
+        stdin=subprocess.DEVNULL,
+        stdout=log.file,
+        stderr=log.file,
+        pass_fds=(request, channel),
+        start_new_session=True,
+        env=child_environment(config),
+    )
+
+
+def _watch(
+    process: subprocess.Popen[bytes], config: RunConfig, reader: _Reader, log: RunLog, clock: RunClock
+) -> Outcome | None:
+    """Wait for the child's end; when it passes a limit, end it and return that outcome."""
+    limit = None if config.memory_mb is None else config.memory_mb * MIB
+    peak = 0
+    while not wait_for(process, min(POLL_SECONDS, clock.remaining())):
+        reader.read()
+        clock.turn_to(reader.trial, reader.left)
+        log.trim()
+        if limit is not None:
+            peak = max(peak, tree_memory(process.pid, limit))
+            if peak > limit:
+                end_tree(process, grace=0)
+                return _out_of_memory(config, f"the run used {peak / MIB:.0f} MB", peak)
+        if clock.remaining() <= 0:
+            end_tree(process)
+            return _too_late(config, clock)
+    return None
+
+
+def _too_late(config: RunConfig, clock: RunClock) -> Outcome:
+    limit = f"{config.seconds:g} s"
+    what = f"the run took longer than its limit of {limit}"
+    if clock.share is not None and not clock.is_over:
+        limit = f"{clock.share:.0f} s"
+        what = f"it took longer than its share of {limit} of the run's time"
+    return Outcome("timeout", "", type="Timeout", message=f"{what}; give it more with timeout=SECONDS.", limit=limit)
+
+
+def _outcome(config: RunConfig, reader: _Reader, ending: Ending, log: RunLog, kernel_oom: bool) -> Outcome:
+    """Say what came of a child that ended by itself, or by a signal that was not ours."""
+    stage = reader.stage
+    if reader.record is not None:
+        return Outcome("ok", stage, record=reader.record, peak_memory=ending.peak_memory)
+    if reader.failed is not None:
+        kind, message, text = (str(reader.failed.get(name, "")) for name in ("type", "message", "traceback"))
+        if _means_oom(kind, message):
+            return _out_of_memory(config, message, ending.peak_memory, stage)
+        return Outcome("error", stage, type=kind, message=message, traceback=text)
+    if ending.code >= 0:
+        message = f"the process ended with exit code {ending.code} and without a result."
+        return Outcome("error", stage, type="NoResult", message=message, traceback=log.ending() or None)
+    name = _signal_name(-ending.code)
+    if -ending.code == signal.SIGKILL and kernel_oom:
+        reason = "the kernel ended the process for lack of memory"
+        return replace(_out_of_memory(config, reason, ending.peak_memory, stage), signal=name)
+    status: Status = "killed" if -ending.code in OUTSIDE_SIGNALS else "error"
+    message = f"the process was ended by {name}." if status == "killed" else f"the process crashed with {name}."
+    return Outcome(status, stage, type="Killed" if status == "killed" else "Crash", message=message,
+                   traceback=log.ending() or None, signal=name)  # fmt: skip
+
+
+def _out_of_memory(config: RunConfig, what: str, peak: int, stage: str = "") -> Outcome:
+    limit = f"{config.memory_mb} MB" if config.memory_mb is not None else None
+    advice = f"its limit is {limit}; give it more with memory=MB." if limit else "it has no limit of its own."
+    return Outcome(
+        "oom", stage, type="OutOfMemory", message=f"{what.rstrip('.')}; {advice}", limit=limit, peak_memory=peak
+    )
+
+
+def _means_oom(kind: str, message: str) -> bool:
+    return kind in OOM_TYPES or any(phrase in message for phrase in OOM_PHRASES)
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+def _record_of(config: RunConfig, outcome: Outcome) -> Record:
+    """Return the record of an outcome: the child's own where it holds, else one that says why there is none."""
+    if outcome.kept:
+        return _kept_record(config, outcome)
+    if outcome.record is None:
+        return _failed_record(config, outcome)
+    try:
+        record = to_record(outcome.record, Path("the child's record"))
+    except RecordError as error:
+        return _failed_record(config, Outcome("error", "record", type="RecordError", message=str(error)))
+    if record.error is None or record.status == "ok":
+        return record
+    if record.status != "oom" and not _means_oom(record.error.type, record.error.message):
+        return record
+    limit = f"{config.memory_mb} MB" if config.memory_mb is not None else None
+    detailed = record.error.model_copy(update={"limit": limit, "peak_memory": outcome.peak_memory})
+    return record.model_copy(update={"status": "oom", "error": detailed})
+
+
+def _kept_record(config: RunConfig, outcome: Outcome) -> Record:
+    from mlcvbench.running.costs import ended_early
+
+    try:
+        record = to_record(outcome.scored or {}, Path("the child's record"))
+    except RecordError:
+        return _failed_record(config, outcome)
+    return ended_early(record, outcome.stage, outcome.message)
+
+
+def _failed_record(config: RunConfig, outcome: Outcome) -> Record:
+    from mlcvbench.records.schema import ErrorInfo
+    from mlcvbench.running.record_draft import Draft
+    from mlcvbench.scrubbing import scrub
+
+    draft = Draft(config, _silent)
+    draft.fingerprint = describe_data(config)["fingerprint"]
+    draft.status = outcome.status
+    draft.parts["error"] = ErrorInfo(
+        stage=outcome.stage,
+        type=outcome.type,
+        message=scrub(outcome.message),
+        traceback=scrub(outcome.traceback) if outcome.traceback else None,
+        signal=outcome.signal,
+        limit=outcome.limit,
+        peak_memory=outcome.peak_memory,
+    )
+    return draft.record()
+
+
+def _keep_only(folder: Path, names: AbstractSet[str]) -> None:
+    """Remove what a run had written that does not belong to it: half an artifact is worth less than none."""
+    for path in sorted(folder.rglob("*"), reverse=True):  # what lies in a folder before the folder
+        if path.is_dir() and not path.is_symlink():
+            if not any(path.iterdir()):
+                path.rmdir()
+        elif str(path.relative_to(folder)) not in names:
+            path.unlink()

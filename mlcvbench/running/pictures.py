@@ -1,0 +1,60 @@
+"""Draw the pictures of a run. One that cannot be drawn costs itself and a notice, never what it would show."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+
+from mlcvbench.contract import Notice, Outcome, Predictions, Problem, Split, Task
+from mlcvbench.errors import first_line
+from mlcvbench.records.schema import PlotInfo
+from mlcvbench.running import scoring
+from mlcvbench.running.record_draft import Draft
+from mlcvbench.scrubbing import scrub
+from mlcvbench.storage.durable import remove_tree
+
+FOLDER = "plots"
+Drawer = Callable[[Path], tuple[PlotInfo, ...]]
+
+
+def draw(draft: Draft, folder: Path, *drawers: Drawer) -> None:
+    """Let each drawer fill the run's folder of pictures and note in the draft what was drawn."""
+    plots, failed = folder / FOLDER, []
+    drawn: tuple[PlotInfo, ...] = ()
+    with draft.stage("plots"):
+        for drawer in drawers:
+            try:
+                drawn += drawer(plots)
+            except (Exception, SystemExit) as error:  # noqa: BLE001 - a score is kept whatever a drawing does
+                if draft.parts["isolated"]:  # this process has a log of its own
+                    traceback.print_exc(file=sys.stderr)
+                failed.append(first_line(error))
+        _tidy(plots, {plot.file.rpartition("/")[2] for plot in drawn})
+        draft.parts["plots"] = drawn
+        if failed:
+            said = scrub("; ".join(dict.fromkeys(failed)))
+            draft.remark(Notice("pictures-not-drawn", f"Pictures could not be drawn ({said}); scores and costs stand."))
+
+
+def _tidy(plots: Path, drawn: set[str]) -> None:
+    """Remove what nobody described: a picture half drawn, or the folder when it has none."""
+    if not drawn:
+        remove_tree(plots)
+        return
+    for path in plots.iterdir():
+        if path.name not in drawn:
+            remove_tree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+
+
+def of_task(
+    task: Task, folder: Path, predictions: Predictions, scored: scoring.Scored, split: Split, problem: Problem
+) -> tuple[PlotInfo, ...]:
+    """Let the task draw into `folder` and describe what it drew; nothing when no rows were made."""
+    if scored.table is None:
+        return ()
+    folder.mkdir(exist_ok=True)
+    protocol = scored.scorer.protocol_id
+    plots = task.plot(folder, Outcome(predictions, scored.targets, split, problem, protocol, scored.table))
+    return tuple(PlotInfo(file=plot.file, title=plot.title, alt=plot.alt) for plot in plots)

@@ -1,0 +1,171 @@
+"""Progress of a sweep: one line that is rewritten while a run goes on, and one that stays for each that has ended."""
+
+from __future__ import annotations
+
+import sys
+import time
+from types import TracebackType
+from typing import TYPE_CHECKING, TextIO
+
+from mlcvbench.processes.status_line import StatusLine, fitted, span_text
+
+if TYPE_CHECKING:
+    from mlcvbench.records.schema import Record
+    from mlcvbench.running.sweep import SweepEvent
+
+UNDER_WAY = ("reading", "progress")
+SURE_SECONDS = 2.0
+"""A stage must have gone on for so long before it is said how long the rest will take."""
+
+
+class Reporter:
+    """Shows sweep events; call it with each, inside its `with` block. By default on standard error.
+
+    `quiet`: only of runs that fail, with `silent` of nothing.
+    """
+
+    def __init__(
+        self, *, quiet: bool = False, stream: TextIO | None = None, live: bool | None = None, silent: bool = False
+    ) -> None:
+        self._quiet, self._silent = quiet, silent
+        self._line = StatusLine(quiet=quiet, stream=stream, live=live)
+        self._clock = _Clock()
+
+    def __enter__(self) -> Reporter:
+        self._line.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._line.__exit__(kind, error, trace)
+
+    def __call__(self, event: SweepEvent) -> None:
+        """Show one event."""
+        self._clock.note(event, time.monotonic())
+        if event.kind in UNDER_WAY:
+            head, clock = _head(event), self._clock
+            self._line.show(lambda width: fitted(head, f"{_stage(event)}{clock.text(time.monotonic())}", width))
+            return
+        line = _line(event)
+        if line is None or self._silent or (self._quiet and event.kind != "failed"):
+            return
+        self._line.show(lambda _: "")
+        self._line.write(line)
+
+
+def session_reporter(quiet: bool | None = None) -> Reporter:
+    """Return what shows the progress of a sweep that Python code has asked for.
+
+    `quiet` None: shown where a person waits, in a notebook or an interactive interpreter, not in a script. A notebook
+    is no terminal, but rewrites a line as one does; what it writes to standard error looks like a fault there.
+    """
+    interactive = hasattr(sys, "ps1")  # IPython's sessions and kernels have it too
+    hidden = not interactive if quiet is None else quiet
+    notebook = interactive and not sys.stderr.isatty()
+    return Reporter(quiet=hidden, stream=sys.stdout if notebook else sys.stderr, live=notebook or None, silent=hidden)
+
+
+class _Clock:
+    """What the events say about time: how long the run has taken, its stage will take, and the whole sweep."""
+
+    def __init__(self) -> None:
+        self._index = -1
+        self._stage = ""
+        self._run_began = 0.0
+        self._first: tuple[float, float] | None = None
+        self._share = 0.0
+        self._ended: list[float] = []
+        self._left = 0
+
+    def note(self, event: SweepEvent, now: float) -> None:
+        """Take in an event."""
+        if event.kind in UNDER_WAY:
+            if event.index != self._index:
+                self._index, self._stage, self._run_began = event.index, "", now
+            if event.stage != self._stage:
+                self._stage, self._first = event.stage, None
+            self._share = event.done / event.steps if event.steps > 1 else 0.0
+            if self._first is None and self._share > 0:
+                self._first = (now, self._share)  # what came before may have been imports
+            self._left = event.total - event.index - 1
+        elif event.kind in {"finished", "failed"} and event.index == self._index:
+            self._ended.append(now - self._run_began)
+
+    def text(self, now: float) -> str:
+        """Return how long the run has taken, and what is left as far as that can be told."""
+        run = now - self._run_began
+        said = f", {span_text(run)}"
+        begin, before = self._first or (now, 1.0)
+        if self._share > before and now - begin >= SURE_SECONDS:
+            said += f", about {span_text((now - begin) / (self._share - before) * (1 - self._share))} left"
+        if self._ended and self._left:
+            each = sum(self._ended) / len(self._ended)
+            said += f"; all runs: about {span_text(max(each - run, 0.0) + each * self._left)} left"
+        return said
+
+
+def _stage(event: SweepEvent) -> str:
+    return f"{event.stage} {event.done / event.steps:.0%}" if event.steps > 1 else event.stage
+
+
+def _head(event: SweepEvent) -> str:
+    """Return what tells a run of a sweep from the others: its place, model, given settings but paths, and seed."""
+    from mlcvbench.plan.command import given_settings, path_parameters
+    from mlcvbench.specs.values import text
+
+    config = event.config
+    paths = {f"data.{name}" for name in path_parameters(config)}
+    given = {key: value for key, value in given_settings(config).items() if key not in paths}
+    settings = "".join(f" {key.removeprefix('model.')}={text(value)}" for key, value in given.items())
+    return f"[{event.index + 1}/{event.total}] {config.model}{settings} seed {config.seed}: "
+
+
+def _line(event: SweepEvent) -> str | None:
+    """Return the line that an event leaves behind, None when it leaves none."""
+    if event.kind == "held":
+        return event.message
+    record = event.record
+    if event.kind == "skipped":
+        return f"{_head(event)}already stored"
+    if record is None:
+        return None
+    if event.kind == "failed":
+        error = record.error
+        said = f"{error.stage}: {error.message}" if error else "no reason given"
+        return f"{_head(event)}{record.status}, {said}"
+    seconds = sum(record.stage_seconds.values())
+    return f"{_head(event)}ok in {seconds:.0f} s{_chosen(record)}{_lost(record)}{_cut_short(record)}{_doubted(record)}"
+
+
+def _doubted(record: Record) -> str:
+    """Say what speaks against the model's honesty or its time, if anything does."""
+    from mlcvbench.records.doubts import doubts
+
+    return "".join(f"; {doubt.text}" for doubt in doubts(record) if doubt.about != "fit")
+
+
+def _cut_short(record: Record) -> str:
+    """Say that the fit ended early, if it did."""
+    fit, budget = record.fit, record.config.get("definition", {}).get("fit_budget")
+    if not fit.cut_short:
+        return ""
+    done = f" after epoch {fit.epochs}" if fit.epochs is not None else ""
+    return f"; its fit was cut short{done}: the budget is {budget:g} s"
+
+
+def _chosen(record: Record) -> str:
+    """Say what a search chose, if there was one."""
+    from mlcvbench.records.display import settings_text
+
+    if record.selection is None:
+        return ""
+    trials = record.selection.trials
+    return f"; chose {settings_text(trials[record.selection.winner].settings)} of {len(trials)} candidates"
+
+
+def _lost(record: Record) -> str:
+    """Say how many candidates of a search failed, if any did."""
+    trials = record.selection.trials if record.selection is not None else ()
+    failed = sum(trial.status != "ok" for trial in trials)
+    return f"; {failed} of {len(trials)} candidates failed, as `mlcvbench show` tells" if failed else ""

@@ -1,0 +1,187 @@
+"""Choosing settings inside a run: fit every candidate, score each on the same samples, keep the best.
+
+The test split decides nothing unless the request says `select_on=test`, and then the run is marked contaminated.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from mlcvbench.contract import LoadedData, Scorer, Split, Task
+from mlcvbench.errors import MlcvbenchError
+from mlcvbench.loading import assembly
+from mlcvbench.loading.holdout import Judged, judged, no_training
+from mlcvbench.plan.config import RunConfig, Search
+from mlcvbench.plan.named_files import label_keyed, labelled
+from mlcvbench.plan.search import Candidate, candidates, settled
+from mlcvbench.records.schema import SelectionInfo, TrialInfo
+from mlcvbench.running import scoring
+from mlcvbench.running.fitting import Fitted, Progress, obtain_model
+from mlcvbench.running.predicting import batch_size, predict
+from mlcvbench.running.trials import Tried, Watch, journal_of
+from mlcvbench.scrubbing import scrub
+from mlcvbench.stats import intervals
+
+OPTIMISTIC = "The winner's value is optimistic: the best of several looks better on the samples that chose it."
+STEPS, FIT_STEPS = 100, 90
+"""Steps of progress that one candidate counts, and its fit."""
+
+
+class SelectionError(MlcvbenchError):
+    """No candidate of a search could be fitted and scored."""
+
+    exit_code = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Selected:
+    """The plain run that won and the data it is to be fitted on; `info` is for the record."""
+
+    config: RunConfig
+    data: LoadedData
+    info: SelectionInfo
+
+
+def select(
+    config: RunConfig, data: LoadedData, task: Task, scorer: Scorer, report: Progress, watch: Watch | None = None
+) -> Selected:
+    """Try every candidate of the run's search and return the winner. SelectionError when every one fails.
+
+    Fits are kept in the cache as those of any run, and so is what candidates came to until all are through: a search
+    that was interrupted goes on where it was. `watch` is told which candidate is being tried.
+    """
+    search, spec, metric = _search_of(config), assembly.model_spec(config), scorer.primary()
+    watch = watch or Watch()
+    judges = _judges(data, config, search)
+    subjects = candidates(config, spec)
+    began = time.perf_counter()
+    tried: dict[int, Tried] = {}
+    with journal_of(config, data.fingerprint(), watch) as journal:
+        known = [journal.known(number, candidate.settings) for number, candidate in enumerate(subjects)]
+        tried |= {number: outcome for number, outcome in enumerate(known) if outcome is not None}
+        for number, candidate in enumerate(subjects):
+            if number in tried:
+                continue
+            plain = settled(config, candidate)
+            view = data if search.on == "test" else judges.for_fit(plain, spec)
+            progress = _part_of(report, number, len(subjects))
+            watch.begin(number, len(subjects) - len(tried) + search.refit)
+            tried[number] = _try(candidate, Comparison(plain, view, task, scorer), judges.judge, progress)
+            journal.keep(number, tried[number])
+            watch.begin(None, 0)
+    trials = [tried[number].trial for number in range(len(subjects))]
+    winner = best(trials, higher_is_better=metric.higher_is_better)
+    if winner is None:
+        raise SelectionError(f"all {len(trials)} candidates failed; the first: {trials[0].message}")
+    chosen = settled(config, subjects[winner])
+    info = SelectionInfo(
+        method=search.method,
+        metric=metric.name,
+        unit=metric.unit,
+        higher_is_better=metric.higher_is_better,
+        split=judges.described,
+        n=len(judges.judge),
+        fingerprint=judges.judge.fingerprint(),
+        train_samples=tried[winner].train_samples,
+        trials=tuple(t.model_copy(update={"settings": label_keyed(config, t.settings)}) for t in trials),
+        winner=winner,
+        fit=labelled(chosen).fit,
+        refit=search.refit,
+        seconds=watch.spent + time.perf_counter() - began,
+        note=OPTIMISTIC,
+    )
+    plain_fit = search.refit or search.on == "test"
+    return Selected(chosen, data if plain_fit else judges.for_fit(chosen, spec), info)
+
+
+def best(trials: Sequence[TrialInfo], *, higher_is_better: bool) -> int | None:
+    """Return the index of the best trial, the first of equal ones; None when none has a value."""
+    sign = 1 if higher_is_better else -1
+    ranked = [(sign * trial.value, -index) for index, trial in enumerate(trials) if trial.value is not None]
+    return -max(ranked)[1] if ranked else None
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """A plain run, the data it is fitted on, and how its predictions are scored."""
+
+    config: RunConfig
+    data: LoadedData
+    task: Task
+    scorer: Scorer
+
+    def value(self, fitted: Fitted, split: Split, report: Progress) -> float:
+        """Return the primary metric of a fitted model on a split; SelectionError when it has no finite value."""
+        return self._value(self._scored(fitted, split, report, with_rows=False), split)
+
+    def value_and_interval(self, fitted: Fitted, split: Split, report: Progress) -> tuple[float, intervals.Interval]:
+        """Return the primary metric and its 95 % interval, whose ends are null where there is none."""
+        scored = self._scored(fitted, split, report, with_rows=True)
+        value = self._value(scored, split)
+        metric = scoring.with_replicates(scored, split).metrics()[self.scorer.primary().name]
+        return value, intervals.Interval(metric.low, metric.high)
+
+    def _scored(self, fitted: Fitted, split: Split, report: Progress, *, with_rows: bool) -> scoring.Scored:
+        size = batch_size(self.config, split, fitted)
+        predictions = predict(fitted.model, split, self.task, self.data.problem, size, progress=report)
+        return scoring.score(self.scorer, predictions, split, with_rows=with_rows)
+
+    def _value(self, scored: scoring.Scored, split: Split) -> float:
+        name = self.scorer.primary().name
+        value = scored.values[name]
+        if value is None or not math.isfinite(value):
+            raise SelectionError(f"{name} has no finite value on split {split.name!r}.")
+        return float(value)
+
+
+def _try(candidate: Candidate, subject: Comparison, judge: Split, report: Progress) -> Tried:
+    """Return what came of one candidate; a failure is its result."""
+    try:
+        fitted = obtain_model(subject.config, subject.data, report, None)
+        value = subject.value(fitted, judge, report)
+    except MemoryError as error:
+        return _failed(candidate, "oom", error)
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - a plugin may raise anything, or want to leave
+        return _failed(candidate, "error", error)
+    trial = TrialInfo(settings=candidate.settings, value=value, seconds=fitted.info.seconds)
+    return Tried(trial, fitted.info.train_samples)
+
+
+def _failed(candidate: Candidate, status: Literal["error", "oom"], error: BaseException) -> Tried:
+    return Tried(TrialInfo(settings=candidate.settings, status=status, message=reason(error)))
+
+
+def reason(error: BaseException) -> str:
+    """Return an error in one line, without the machine's folders; what is no error of ours begins with its type."""
+    said = " ".join(str(error).split())
+    return scrub(said if isinstance(error, MlcvbenchError) and said else f"{type(error).__name__}: {said}".strip(": "))
+
+
+def _judges(data: LoadedData, config: RunConfig, search: Search) -> Judged:
+    if search.on == "val":
+        return judged(data, config, search.share)
+    train = data.splits.get("train")
+    if train is None:
+        raise no_training(data)
+    return Judged(data, train, data.splits["test"], "test")
+
+
+def _search_of(config: RunConfig) -> Search:
+    if config.search is None:
+        raise ValueError("the run has no search.")
+    return config.search
+
+
+def _part_of(report: Progress, number: int, count: int) -> Progress:
+    """Return a progress of one candidate that moves the whole search on; its fit is most of it."""
+
+    def progress(stage: str, done: int, total: int) -> None:
+        share = done / max(total, 1)
+        part = FIT_STEPS * share if stage == "fit" else FIT_STEPS + (STEPS - FIT_STEPS) * share
+        report("select", int(number * STEPS + part), count * STEPS)
+
+    return progress

@@ -1,0 +1,1 @@
+"""Uncertainty: bootstrap replicates, the intervals made of them, and how ranks can vary."""

@@ -1,0 +1,1 @@
+"""COCO: annotations, results, and the scoring of its protocols."""

@@ -1,0 +1,202 @@
+"""COCO's precision and recall from match rows: the arrays of pycocotools' `COCOeval.accumulate`, float for float.
+
+Only detections that match something can raise precision or recall, so the curves are followed at those alone; what
+lies between two of them is a count. All counts are whole numbers for unit weights, so the order of adding is free.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from mlcvbench.contract import Array, Table
+from mlcvbench_detection.geometry.matching import AREAS, THRESHOLDS, bit, same_at_every_threshold, stable_order, unpack
+
+RECALLS = np.linspace(0.0, 1.0, 101)
+EPSILON = np.spacing(1)
+DETECTION, ANNOTATION = 0, 1
+"""Values of the column `kind`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """One number of a protocol: a mean over classes, over recalls for precision, and over thresholds unless it has one.
+
+    `area`: place in `AREA_RANGES`; `threshold`: place in `IOU_THRESHOLDS`; `limit`: of recall, the most detections of a
+    category in an image. `group`: over the classes of this frequency alone.
+    """
+
+    name: str
+    summary: str
+    area: int = 0
+    threshold: int | None = None
+    limit: int | None = None
+    group: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Curves:
+    """What COCO averages, -1 where a category has no annotation to find.
+
+    `precision` float64 (areas, thresholds, 101 recalls, K) for all detections that are looked at; `recall` float64
+    (areas, limits, thresholds, K) for that many detections a category and image, `limits` in that order.
+    """
+
+    limits: tuple[int, ...]
+
+    precision: Array
+    recall: Array
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """The rows of a table in the order in which they are judged.
+
+    Detections by (category, descending score, image, rank): `unit`, `category`, `score`, `place`, `match`, `ignore`;
+    category k has rows `bounds[k]:bounds[k + 1]`. Annotations, `gt_unit`, `gt_category`, `gt_ignore`, in any order.
+    """
+
+    unit: Array
+    score: Array
+    place: Array
+    match: Array
+    ignore: Array
+    bounds: Array
+    gt_unit: Array
+    gt_category: Array
+    gt_ignore: Array
+
+    @property
+    def classes(self) -> int:
+        """Number of categories K."""
+        return len(self.bounds) - 1
+
+
+def rank_rows(table: Table, classes: int) -> Ranking:
+    """Return the ranking of a table sorted by (unit, rank)."""
+    found = np.flatnonzero(table["kind"] == DETECTION)
+    found = found[np.argsort(-table["score"][found], kind="stable")]
+    found = stable_order(found, table["category"], classes)
+    annotated = np.flatnonzero(table["kind"] == ANNOTATION)
+    return Ranking(
+        unit=table["unit"][found],
+        score=table["score"][found],
+        place=table["place"][found],
+        match=table["match"][found],
+        ignore=table["ignore"][found],
+        bounds=np.searchsorted(table["category"][found], np.arange(classes + 1)),
+        gt_unit=table["unit"][annotated],
+        gt_category=table["category"][annotated],
+        gt_ignore=table["ignore"][annotated],
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Events:
+    """The detections that match something under some setting, and what lies between them.
+
+    `row` (E,): their places in the ranking; `bounds` (K + 1,): the events of each class; `counted`, `true` bool
+    (E, areas, thresholds): not ignored; a true positive. `between` bool (areas, N): other detections that are counted,
+    at all thresholds alike.
+    """
+
+    row: Array
+    bounds: Array
+    counted: Array
+    true: Array
+    between: Array
+
+
+def find_events(ranking: Ranking) -> Events:
+    """Return the events of a ranking."""
+    event = (ranking.match != 0) | ~same_at_every_threshold(ranking.ignore)
+    row = np.flatnonzero(event)
+    counted = ~unpack(ranking.ignore[row])
+    between = np.stack([~bit(ranking.ignore, area, 0) & ~event for area in range(AREAS)])
+    return Events(row, np.searchsorted(row, ranking.bounds), counted, counted & unpack(ranking.match[row]), between)
+
+
+def curves(ranking: Ranking, limits: tuple[int, ...] = (), weights: Array | None = None) -> Curves:
+    """Return the precision and recall arrays; `weights` float64 (U,) counts a unit that many times."""
+    events, classes = find_events(ranking), ranking.classes
+    weight = np.ones(len(events.row)) if weights is None else weights[ranking.unit[events.row]]
+    positives = count_positives(ranking, weights)
+    category = np.repeat(np.arange(classes), np.diff(events.bounds))
+    within = [ranking.place[events.row] < most for most in limits]
+    precision = np.full((AREAS, THRESHOLDS, len(RECALLS), classes), -1.0)
+    recall = np.full((AREAS, len(limits), THRESHOLDS, classes), -1.0)
+    for area in range(AREAS):
+        present = np.flatnonzero(positives[area] > 0)
+        before = _seen_before(ranking, events.between[area], weights)
+        for threshold in range(THRESHOLDS):
+            hits = np.flatnonzero(events.true[:, area, threshold])
+            counted = np.append(0.0, np.cumsum(weight * events.counted[:, area, threshold]))
+            seen = before[events.row[hits]] + counted[hits + 1]
+            start = before[ranking.bounds] + counted[events.bounds]
+            bounds = np.searchsorted(hits, events.bounds)
+            for k in present.tolist():
+                own = slice(bounds[k], bounds[k + 1])
+                true = np.cumsum(weight[hits[own]])
+                precision[area, threshold, :, k] = recall_points(true, seen[own] - start[k], positives[area, k])
+            for limit, inside in enumerate(within):
+                some = hits[inside[hits]]
+                reached = np.bincount(category[some], weight[some], classes)[present]
+                recall[area, limit, threshold, present] = reached / positives[area, present]
+    return Curves(limits, precision, recall)
+
+
+def _seen_before(ranking: Ranking, between: Array, weights: Array | None) -> Array:
+    """Return float64 (N + 1,): how many of the detections `between` come before each place of the ranking."""
+    seen = np.zeros(len(between) + 1)
+    np.cumsum(between if weights is None else weights[ranking.unit] * between, out=seen[1:])
+    return seen
+
+
+def recall_points(true: Array, seen: Array, positives: float, recalls: Array = RECALLS) -> Array:
+    """Return the interpolated precision at given recalls from the counts at each true positive.
+
+    `true`, `seen` float64 (H,): true positives, and all counted detections, up to and with each true positive.
+    """
+    if not len(true):
+        return np.zeros(len(recalls))
+    ratio = true / (seen + EPSILON)
+    envelope = np.maximum.accumulate(ratio[::-1])[::-1]
+    at = np.searchsorted(true / positives, recalls, side="left")
+    found = np.zeros(len(recalls))
+    inside = at < len(true)
+    found[inside] = envelope[at[inside]]
+    return found
+
+
+def count_positives(ranking: Ranking, weights: Array | None = None) -> Array:
+    """Return float64 (areas, K): the annotations to be found in each area range."""
+    weight = np.ones(len(ranking.gt_unit)) if weights is None else weights[ranking.gt_unit]
+    return np.stack(
+        [
+            np.bincount(ranking.gt_category, weight * ~bit(ranking.gt_ignore, area, 0), ranking.classes)
+            for area in range(AREAS)
+        ]
+    )
+
+
+def summarise_curves(found: Curves, numbers: Sequence[Number], groups: Array) -> list[float | None]:
+    """Return the numbers, None where no category has an annotation to find; `groups` (K,): the frequency of each class.
+
+    Like pycocotools, `numpy.mean` over what is not -1, in the order (threshold, recall, category).
+    """
+    values = []
+    for number in numbers:
+        if number.limit is not None:
+            chosen = found.recall[number.area, found.limits.index(number.limit)]
+        else:
+            chosen = found.precision[number.area]
+            chosen = chosen if number.threshold is None else chosen[number.threshold]
+        chosen = chosen[..., groups == number.group] if number.group else chosen
+        values.append(_mean(chosen[chosen > -1]))
+    return values
+
+
+def _mean(values: Array) -> float | None:
+    return float(np.mean(values)) if len(values) else None

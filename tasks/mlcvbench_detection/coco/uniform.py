@@ -1,0 +1,220 @@
+"""The quick way through a results file whose records all look alike: find the numbers, read them where they stand.
+
+Programs write results with one template, so a file is the same few characters again and again with other numbers in
+between. Two things prove it, block by block, without parsing: with the numbers taken out, the rest is the template
+repeated; and the gaps between the numbers are as long as the template's. Then pyarrow casts the text of each number,
+in place and correctly rounded. A file that fails any of this is no error: it is read the general way.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from mlcvbench.contract import Array
+from mlcvbench_detection.coco.json_columns import NotUniformError, plain
+
+_BLOCK = 1 << 19
+_JOINT = re.compile(rb"\}(\s*,\s*)\{")
+_KEY = re.compile(r"[A-Za-z_]+")
+_NUMBER = b"0123456789.+-\x01"
+_EXPONENT = b"\x01"
+"""Stands for the `e` of a number such as 5e-05 while the letters of the template are told from numbers."""
+WAITING = 2
+"""Blocks that may wait for the parser, so that memory stays small."""
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The template of a file: what joins two records, and a joint and record without its `width` numbers.
+
+    `head`: characters before the first number. `gaps`: int32 (width,) as bytes, characters after each number up to the
+    next one. `fields`: place of the first number of each field among them, and how many it has.
+    """
+
+    joint: bytes
+    unit: bytes
+    head: int
+    gaps: bytes
+    width: int
+    fields: dict[str, tuple[int, int]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Block:
+    """Records as text; `bounds` int32 (2 * numbers + 1,): where numbers and gaps begin in turns, and the end."""
+
+    text: bytes
+    bounds: Array
+
+    def gaps(self) -> bytes:
+        """Return the characters after each number up to the next, as if one more block of the kind came after."""
+        gaps = self.bounds[2::2] - self.bounds[1::2]
+        gaps[-1:] += self.bounds[0]
+        return gaps.tobytes()
+
+
+def read_uniform(path: Path) -> dict[str, Array] | None:
+    """Return image_id, category_id int64 (N,), score float64 (N,) and bbox float64 (N, 4) in the file's order.
+
+    None when the file is not a list of records of one form with exactly these kinds of values.
+    """
+    import pyarrow as pa
+
+    with path.open("rb") as file:
+        head = file.read(_BLOCK)
+    layout = learn(head)
+    if layout is None:
+        return None
+    columns = _Columns.room_for(path.stat().st_size, layout)
+    waiting: list[Future[dict[str, Array]]] = []
+    with ThreadPoolExecutor(1) as pool:
+        try:
+            for text in _blocks(path, layout.joint):
+                block = _find_numbers(text, layout)
+                if block is None:
+                    return None
+                waiting.append(pool.submit(_read_numbers, block, layout))
+                if len(waiting) > WAITING:
+                    columns.add(waiting.pop(0).result())
+            for future in waiting:
+                columns.add(future.result())
+        except (pa.ArrowInvalid, NotUniformError):
+            return None
+    return columns.filled()
+
+
+class _Columns:
+    """Columns with room for all records a file may hold; memory that is never written to costs nothing."""
+
+    def __init__(self, columns: dict[str, Array]) -> None:
+        self._columns, self._rows = columns, 0
+
+    @classmethod
+    def room_for(cls, size: int, layout: Layout) -> _Columns:
+        """Return empty columns; a record has at least its template and a character a number."""
+        rows = size // (len(layout.unit) + layout.width) + 1
+        return cls({name: np.empty((rows, count), dtype=_kind(name)) for name, (_, count) in layout.fields.items()})
+
+    def add(self, part: dict[str, Array]) -> None:
+        """Append records."""
+        first = self._rows
+        for name, values in part.items():
+            self._rows = first + len(values)
+            for target, source in zip(self._columns[name].T, values.T, strict=True):
+                target[first : self._rows] = source
+
+    def filled(self) -> dict[str, Array]:
+        """Return the columns of the records there are."""
+        filled = {name: values[: self._rows] for name, values in self._columns.items()}
+        return {name: values if name == "bbox" else values[:, 0] for name, values in filled.items()}
+
+
+def _kind(field: str) -> str:
+    return "i8" if field.endswith("_id") else "f8"
+
+
+def learn(head: bytes) -> Layout | None:
+    """Return the layout of a file that begins with `head`; None when its first record does not suit."""
+    import orjson
+
+    start, joint = head.find(b"{"), _JOINT.search(head)
+    if joint is None or head[:start].strip() != b"[":
+        return None
+    record = head[start : joint.start() + 1]
+    try:
+        content = orjson.loads(record)
+    except orjson.JSONDecodeError:
+        return None
+    fields: dict[str, tuple[int, int]] = {}
+    width = 0
+    for name, value in content.items():
+        values = value if isinstance(value, list) else [value]
+        if not _KEY.fullmatch(name) or not values or any(type(number) not in {int, float} for number in values):
+            return None
+        fields[name] = (width, len(values))
+        width += len(values)
+    wanted = {"image_id": 1, "category_id": 1, "score": 1, "bbox": 4}
+    if any(fields.get(name, (0, 0))[1] != count for name, count in wanted.items()) or record.count(b",") != width - 1:
+        return None
+    rest, block = _split(joint[1] + record)
+    if len(block.bounds) != 2 * width + 1:
+        return None
+    return Layout(joint[1], rest, int(block.bounds[0]), block.gaps(), width, {name: fields[name] for name in wanted})
+
+
+def _blocks(path: Path, joint: bytes) -> Iterator[bytes]:
+    """Yield the records in blocks, a joint before each of them."""
+    between = b"}" + joint + b"{"
+    with path.open("rb") as file:
+        rest = joint + file.read(_BLOCK).lstrip()[1:].lstrip()
+        while more := file.read(_BLOCK):
+            rest += more
+            cut = rest.rfind(between) + 1
+            if cut:
+                yield rest[:cut]
+                rest = rest[cut:]
+    body = rest.rstrip()
+    if not body.endswith(b"]"):
+        raise NotUniformError
+    yield body[:-1].rstrip()
+
+
+def _find_numbers(text: bytes, layout: Layout) -> _Block | None:
+    """Return a block with the places of its numbers; None when it does not follow the layout."""
+    rest, block = _split(text)
+    count, over = divmod(len(rest), len(layout.unit))
+    if over or rest != layout.unit * count or len(block.bounds) != 2 * layout.width * count + 1:
+        return None
+    return block if block.bounds[0] == layout.head and block.gaps() == layout.gaps * count else None
+
+
+def _split(text: bytes) -> tuple[bytes, _Block]:
+    """Return a text without its numbers, and where they stand."""
+    codes = np.frombuffer(text, dtype=np.uint8)
+    number = codes - np.uint8(ord("-")) <= ord("9") - ord("-")  # digits, minus and point; a slash shows in the rest
+    signs = np.flatnonzero((codes - np.uint8(ord("+"))) & 0xFD == 0)  # plus and minus, two apart
+    signs = signs[codes[signs - 1] | 0x20 == ord("e")]  # of exponents; another plus shows in the gaps
+    if _EXPONENT in text:  # no JSON
+        raise NotUniformError
+    rest = text
+    if len(signs):
+        number[signs] = number[signs - 1] = True
+        marked = codes.copy()
+        marked[signs - 1] = _EXPONENT[0]
+        rest = marked.tobytes()
+    edges = np.flatnonzero(number[1:] != number[:-1])
+    bounds = np.empty(len(edges) + 1, dtype=np.int32)
+    np.add(edges, 1, out=bounds[:-1], casting="same_kind")
+    bounds[-1] = len(text)
+    return rest.translate(None, _NUMBER), _Block(text, bounds)
+
+
+def _read_numbers(block: _Block, layout: Layout) -> dict[str, Array]:
+    """Return the fields of the records of a block: int64 or float64 (N, numbers of the field)."""
+    return _cast(block, layout, "i8") | _cast(block, layout, "f8")
+
+
+def _cast(block: _Block, layout: Layout, kind: str) -> dict[str, Array]:
+    """Return the fields of one kind, ids being i8 and others f8; ArrowInvalid when one is no such number.
+
+    Numbers and gaps are taken as texts of one array, all but the wanted ones as nulls, which are not parsed.
+    """
+    import pyarrow as pa
+
+    fields = {name: field for name, field in layout.fields.items() if _kind(name) == kind}
+    wanted = np.zeros((layout.width, 2), dtype=bool)
+    for first, count in fields.values():
+        wanted[first : first + count, 0] = True
+    size = len(block.bounds) - 1
+    eight = np.packbits(np.tile(wanted.ravel(), 8), bitorder="little").tobytes()
+    valid = eight * (size // (8 * len(eight)) + 1)
+    buffers = [pa.py_buffer(part) for part in (valid, block.bounds, block.text)]
+    numbers = pa.Array.from_buffers(pa.string(), size, buffers).cast(pa.int64() if kind == "i8" else pa.float64())
+    table = plain(numbers, kind).reshape(-1, 2 * layout.width)
+    return {name: table[:, 2 * first : 2 * (first + count) : 2] for name, (first, count) in fields.items()}

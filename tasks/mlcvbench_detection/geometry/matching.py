@@ -1,0 +1,260 @@
+"""Which detection matches which annotation, as pycocotools' `COCOeval.evaluateImg` decides it, for all images at once.
+
+Detections of a category in an image are taken by descending score; each takes the free annotation with the highest IoU
+that reaches the threshold, one that counts before one that is ignored; a crowd can be taken many times. That order is
+sequential inside an (image, category) group only, so round r decides the r-th detection of every group together, under
+all thresholds and area ranges.
+
+Source: Lin et al., Microsoft COCO, ECCV 2014; pycocotools 2.0, cocoeval.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from mlcvbench.contract import Array
+from mlcvbench_detection.geometry.ragged import expand
+
+IOU_THRESHOLDS = np.linspace(0.5, 0.95, 10)
+AREA_RANGES = ((0.0, 1e10), (0.0, 1024.0), (1024.0, 9216.0), (9216.0, 1e10))
+"""all, small, medium, large: areas in square pixels, both ends inclusive."""
+THRESHOLDS, AREAS = len(IOU_THRESHOLDS), len(AREA_RANGES)
+SETTINGS = THRESHOLDS * AREAS
+EVERY_SETTING = np.uint64((1 << SETTINGS) - 1)
+"""Bit `area * 10 + threshold` of a mask says what happened under that area range and threshold."""
+_PAIRS_AT_ONCE = 1 << 18
+_ALL_THRESHOLDS = np.uint64((1 << THRESHOLDS) - 1)
+_FIRST_BITS = np.uint64(sum(1 << (area * THRESHOLDS) for area in range(AREAS)))
+
+PairIou = Callable[[Array, Array], Array]
+"""IoU of pairs: places of detections (P,) and of annotations (P,) to float64 (P,)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Detections:
+    """Detections of U images in any order: `unit`, `label` int64 (N,), `score`, `area` float64 (N,)."""
+
+    unit: Array
+    label: Array
+    score: Array
+    area: Array
+
+
+@dataclass(frozen=True, slots=True)
+class Annotations:
+    """Annotations: `unit`, `label` int64 (M,), `area` float64 (M,), `crowd`, `ignored` and `void` bool (M,).
+
+    `crowd`: may be matched many times. `ignored`: not to be found, whatever its area. `void`: annotations with id 0.
+    pycocotools stores the id of what a detection matched and takes 0 for "nothing", so a detection that matches one
+    counts as unmatched.
+    """
+
+    unit: Array
+    label: Array
+    area: Array
+    crowd: Array
+    ignored: Array
+    void: Array
+
+
+@dataclass(frozen=True, slots=True)
+class Matched:
+    """What happened: masks uint64 with a bit a setting.
+
+    `order` (N',): the detections that are looked at, by (unit, label, descending score, place in the input), and
+    `place` (N',): their rank in the (unit, label) group. `match`, `ignore` (N',) are in that order: matched to an
+    annotation; left out of the count. `taken`, `left_out` (M,): annotations that some detection matched; annotations
+    that are not to be found.
+    """
+
+    order: Array
+    place: Array
+    match: Array
+    ignore: Array
+    taken: Array
+    left_out: Array
+
+
+def match(detections: Detections, annotations: Annotations, classes: int, most: int, pair_iou: PairIou) -> Matched:
+    """Match detections to annotations under all 40 settings.
+
+    `most`: detections of a category in an image that are looked at, the highest scores first.
+    """
+    ranked = _rank(detections, classes, most)
+    out_of_range = ranges_missed(annotations.area) | annotations.ignored[:, None]  # (M, areas)
+    pairs = _candidates(ranked, annotations.unit * classes + annotations.label, pair_iou)
+    held, pairs = _held(pairs)
+    matched = np.zeros((len(held), SETTINGS), dtype=bool)
+    to_ignored = np.zeros((len(held), SETTINGS), dtype=bool)
+    taken = np.zeros((len(annotations.unit), SETTINGS), dtype=bool)
+    for chosen in _rounds(pairs, ranked.key[held]):
+        _decide(chosen, annotations.crowd, out_of_range, (matched, to_ignored, taken), annotations.void)
+    missed = ranges_missed(detections.area[ranked.order])
+    match_bits = np.zeros(len(ranked.order), dtype=np.uint64)
+    match_bits[held] = pack(matched)
+    ignore_bits = _every_threshold(missed)
+    ignore_bits[held] = pack(to_ignored | (~matched & np.repeat(missed[held], THRESHOLDS, axis=1)))
+    return Matched(ranked.order, ranked.place, match_bits, ignore_bits, pack(taken), _every_threshold(out_of_range))
+
+
+def ranges_missed(area: Array) -> Array:
+    """Return bool (N, areas): which area ranges a region of that area lies outside of."""
+    low, high = np.array(AREA_RANGES).T
+    missed: Array = (area[:, None] < low) | (area[:, None] > high)
+    return missed
+
+
+def pack(flags: Array) -> Array:
+    """Return uint64 (N,) from bool (N, settings)."""
+    packed = np.zeros((len(flags), 8), dtype=np.uint8)
+    packed[:, : SETTINGS // 8] = np.packbits(flags, axis=1, bitorder="little")
+    return packed.view("<u8").reshape(len(flags)).astype(np.uint64)
+
+
+def unpack(masks: Array) -> Array:
+    """Return bool (N, areas, thresholds)."""
+    flat = np.unpackbits(masks.astype("<u8").view(np.uint8).reshape(-1, 8), axis=1, bitorder="little")
+    flags: Array = flat[:, :SETTINGS].reshape(-1, AREAS, THRESHOLDS).astype(bool)
+    return flags
+
+
+def bit(masks: Array, area: int, threshold: int) -> Array:
+    """Return bool (N,): the bit of one setting."""
+    found: Array = (masks >> np.uint64(area * THRESHOLDS + threshold)) & np.uint64(1) != 0
+    return found
+
+
+def same_at_every_threshold(masks: Array) -> Array:
+    """Return bool (N,): which masks say for each area range the same at all thresholds."""
+    same: Array = (masks & _FIRST_BITS) * _ALL_THRESHOLDS == masks
+    return same
+
+
+def stable_order(order: Array, key: Array, largest: int) -> Array:
+    """Return `order` sorted by non-negative `key` of up to `largest`, equal ones as they were.
+
+    A pass for every 16 bits, each of which numpy sorts by counting.
+    """
+    for shift in range(0, max(1, int(largest).bit_length()), 16):
+        digits = ((key[order] >> shift) & 0xFFFF).astype(np.uint16)
+        order = order[np.argsort(digits, kind="stable")]
+    return order
+
+
+def _every_threshold(areas: Array) -> Array:
+    """Return masks uint64 (N,) from bool (N, areas)."""
+    masks = np.zeros(len(areas), dtype=np.uint64)
+    for area, flags in enumerate(areas.T):
+        masks |= np.where(flags, _ALL_THRESHOLDS << np.uint64(area * THRESHOLDS), np.uint64(0))
+    return masks
+
+
+@dataclass(frozen=True, slots=True)
+class _Ranked:
+    """Detections that are looked at, in the order of `Matched.order`.
+
+    `place` (N',): rank in the group; `key` (N',): unit * classes + label; `starts` (G,), `counts` (G,): the groups.
+    """
+
+    order: Array
+    place: Array
+    key: Array
+    starts: Array
+    counts: Array
+
+
+def _rank(detections: Detections, classes: int, most: int) -> _Ranked:
+    order = np.argsort(-detections.score, kind="stable")
+    order = stable_order(order, detections.label, classes)
+    order = stable_order(order, detections.unit, int(detections.unit.max(initial=0)))
+    key = (detections.unit * classes + detections.label)[order]
+    starts, counts = _runs(key)
+    place = np.arange(len(key)) - np.repeat(starts, counts)
+    if counts.max(initial=0) > most:
+        seen = place < most
+        order, place, key = order[seen], place[seen], key[seen]
+        starts, counts = _runs(key)
+    return _Ranked(order, place, key, starts, counts)
+
+
+def _runs(values: Array) -> tuple[Array, Array]:
+    """Return where each run of equal values begins, and its length."""
+    starts = np.flatnonzero(np.append(True, values[1:] != values[:-1])) if len(values) else np.zeros(0, np.int64)
+    return starts, np.diff(np.append(starts, len(values)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Pairs:
+    """Pairs that some threshold accepts, sorted by detection, then so that the one to prefer stands last."""
+
+    detection: Array
+    annotation: Array
+    iou: Array
+
+
+def _candidates(ranked: _Ranked, annotation_key: Array, pair_iou: PairIou) -> _Pairs:
+    by_key = np.argsort(annotation_key, kind="stable")
+    sorted_key = annotation_key[by_key]
+    groups = ranked.key[ranked.starts]
+    first = np.searchsorted(sorted_key, groups)
+    counts = np.searchsorted(sorted_key, groups, side="right") - first
+    both = np.flatnonzero(counts)
+    owners = expand(ranked.starts[both], ranked.counts[both])
+    first, counts = (np.repeat(values[both], ranked.counts[both]) for values in (first, counts))  # an owner each
+    parts = [_Pairs(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))]
+    for rows in _blocks(counts):
+        detection = np.repeat(owners[rows], counts[rows])
+        annotation = by_key[expand(first[rows], counts[rows])]
+        iou = pair_iou(ranked.order[detection], annotation)
+        near = np.flatnonzero(iou >= IOU_THRESHOLDS[0])
+        near = near[np.lexsort((iou[near], detection[near]))]  # stable: of equal IoUs the later annotation stands last
+        parts.append(_Pairs(detection[near], annotation[near], iou[near]))
+    return _Pairs(*(np.concatenate([getattr(part, name) for part in parts]) for name in _Pairs.__slots__))
+
+
+def _blocks(counts: Array) -> Iterator[slice]:
+    """Yield the owners in blocks of about as many pairs as fit the caches."""
+    block = np.cumsum(counts) // _PAIRS_AT_ONCE
+    cuts = [0, *(np.flatnonzero(np.diff(block)) + 1).tolist(), len(counts)]
+    return (slice(first, last) for first, last in pairwise(cuts))
+
+
+def _held(pairs: _Pairs) -> tuple[Array, _Pairs]:
+    """Return the detections that have a pair, and the pairs with places among them instead."""
+    starts, counts = _runs(pairs.detection)
+    return pairs.detection[starts], _Pairs(np.repeat(np.arange(len(starts)), counts), pairs.annotation, pairs.iou)
+
+
+def _rounds(pairs: _Pairs, key: Array) -> Iterator[_Pairs]:
+    """Yield the pairs of the first detection of every group, then those of the second, and so on."""
+    starts, counts = _runs(pairs.detection)
+    first, sizes = _runs(key)
+    turn = np.arange(len(key)) - np.repeat(first, sizes)
+    by_turn = np.argsort(turn, kind="stable")
+    for block in np.split(by_turn, np.flatnonzero(np.diff(turn[by_turn])) + 1) if len(turn) else ():
+        rows = expand(starts[block], counts[block])
+        yield _Pairs(pairs.detection[rows], pairs.annotation[rows], pairs.iou[rows])
+
+
+def _decide(pairs: _Pairs, crowd: Array, out_of_range: Array, state: tuple[Array, Array, Array], void: Array) -> None:
+    """Let each detection of a round take its annotation under every setting; no two of them want the same one."""
+    matched, to_ignored, taken = state
+    count = len(pairs.detection)
+    starts, _ = _runs(pairs.detection)
+    free = ~taken[pairs.annotation] | crowd[pairs.annotation, None]  # (P, settings)
+    free &= np.tile(pairs.iou[:, None] >= IOU_THRESHOLDS, AREAS)
+    counted = np.repeat(~out_of_range[pairs.annotation], THRESHOLDS, axis=1)
+    place = np.arange(count, dtype=np.int32)[:, None]
+    preference = np.where(free, place + count * counted.astype(np.int32), np.int32(-1))
+    best = np.maximum.reduceat(preference, starts, axis=0)  # (D, settings)
+    row, setting = np.nonzero(best >= 0)
+    winner = best[row, setting]
+    annotation = pairs.annotation[winner % count]
+    detection = pairs.detection[starts[row]]
+    taken[annotation, setting] = True
+    matched[detection, setting] = ~void[annotation]
+    to_ignored[detection, setting] = winner < count

@@ -1,0 +1,1 @@
+"""Pascal VOC: annotations, results, and the scoring of its protocols."""
