@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from mlcvbench.hookspecs import hookimpl
 from mlcvbench.specs import DatasetSpec, ModelSpec, Param, TaskSpec
+from mlcvbench.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from mlcvbench.api import evaluate, load_records, run, to_frame
@@ -33,8 +34,6 @@ if TYPE_CHECKING:
     )
     from mlcvbench.errors import MlcvbenchError
     from mlcvbench.records.schema import Record
-
-__version__ = "0.1.0"
 
 _LAZY = {
     "run": "mlcvbench.api",

@@ -18,7 +18,17 @@ MlcvbenchError                 base; caught once, at the command line
 from __future__ import annotations
 
 import difflib
+import os
+import re
+import sys
 from collections.abc import Iterable, Sequence
+from dataclasses import fields
+from functools import wraps
+from pathlib import Path
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+_DIGEST = re.compile(r"@([0-9a-f]{12})[0-9a-f]{52}")
 
 
 class MlcvbenchError(Exception):
@@ -143,3 +153,53 @@ def first_line(error: BaseException) -> str:
     ('no such layer', 'KeyError')
     """
     return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+
+
+def names_fields(cls: type[T]) -> type[T]:
+    """Let a dataclass refuse a field it has not with a TypeError that offers the nearest one."""
+    known: Any = cls
+    names = [field.name for field in fields(known)]
+    make = known.__init__
+
+    @wraps(make)
+    def checked(self: T, *args: Any, **given: Any) -> None:
+        for name in given:
+            if name not in names:
+                raise TypeError(f"{cls.__name__} has no field {name!r}.{did_you_mean(name, names)}")
+        make(self, *args, **given)
+
+    known.__init__ = checked
+    return cls
+
+
+def scrub(text: str, paths: Iterable[str] = ()) -> str:
+    """Take the home folder, the working folder and the interpreter's folder out of a message.
+
+    Of the `paths` only their own names are left.
+
+    >>> scrub("no such file: " + str(Path.cwd() / "a.txt"))
+    'no such file: ./a.txt'
+    """
+    for path in sorted({os.path.normpath(path) for path in paths}, key=len, reverse=True):
+        if len(path) > 1:
+            text = text.replace(path, os.path.basename(path))  # noqa: PTH119 - it is text
+    places = {str(Path.cwd()): ".", str(Path(sys.prefix)): "$PREFIX", str(Path.home()): "~"}
+    for place, short in sorted(places.items(), key=lambda item: -len(item[0])):
+        if len(place) > 1:
+            text = text.replace(place, short)
+    return text
+
+
+def short_digests(text: str) -> str:
+    """Return a text whose labels of files, NAME@SHA256, end after twelve digits.
+
+    >>> short_digests("file=best.txt@" + "0123456789abcdef" * 4)
+    'file=best.txt@0123456789ab'
+    """
+    return _DIGEST.sub(r"@\1", text)
+
+
+def short(value: Any) -> str:
+    """Return a value for an error message, cut to 60 characters."""
+    shown = repr(value)
+    return shown if len(shown) <= 60 else shown[:57] + "..."

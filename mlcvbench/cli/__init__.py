@@ -228,7 +228,7 @@ def _drop_output() -> None:
 
 
 def _warn_of_quarantine(words: list[str]) -> None:
-    registry = sys.modules.get("mlcvbench.registry")
+    registry = sys.modules.get("mlcvbench.registry.registry")
     loaded = registry.loaded_registry() if registry is not None else None
     if loaded is None or not loaded.quarantined or words[:2] == ["plugin", "doctor"]:
         return

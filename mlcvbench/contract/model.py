@@ -11,7 +11,7 @@ from typing import Any
 from mlcvbench.contract.batch import Batch, Predictions
 from mlcvbench.contract.problem import Problem
 from mlcvbench.contract.split import Split
-from mlcvbench.fields import names_fields
+from mlcvbench.errors import names_fields
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,6 +58,8 @@ class Table:
 
 
 Values = dict[str, float | None]
+REPLICATES = 1_000
+"""Bootstrap replicates of a record, unless its scorer says otherwise."""
 
 
 class Scorer(ABC):
@@ -108,8 +110,6 @@ class Scorer(ABC):
 
     def replicate_count(self, table: Table) -> int:
         """Return how many bootstrap replicates a record of these rows holds."""
-        from mlcvbench.stats.bootstrap import REPLICATES
-
         return REPLICATES
 
     def reference(self, predictions: Predictions, targets: Targets) -> Values | None:

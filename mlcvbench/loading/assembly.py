@@ -14,7 +14,9 @@ from mlcvbench.contract.scoring import iter_names
 from mlcvbench.errors import DataError, PluginError, RequestError, UnknownNameError
 from mlcvbench.loading.broken import without_broken
 from mlcvbench.plan.config import RunConfig
+from mlcvbench.plan.devices import resolve_device
 from mlcvbench.registry import get_registry
+from mlcvbench.registry.inner import parse_inner
 from mlcvbench.specs import SKIP, DatasetSpec, ModelSpec, load_target
 from mlcvbench.specs.checks import untaken_parameter
 from mlcvbench.specs.values import text
@@ -131,18 +133,6 @@ def fit_data(data: LoadedData, spec: ModelSpec, settings: Mapping[str, Any] | No
     return FitData(JoinedSplit([train, val], "train+val"), None)
 
 
-def resolve_device(name: str) -> str:
-    """Return `cpu` or `cuda` for `cpu`, `cuda` or `auto`; RequestError when CUDA is asked for and absent."""
-    if name == "cpu":
-        return "cpu"
-    import torch
-
-    available = torch.cuda.is_available()
-    if name == "cuda" and not available:
-        raise RequestError("device=cuda: no CUDA device is available here; use device=cpu or device=auto.")
-    return "cuda" if available else "cpu"
-
-
 def build_model(config: RunConfig, problem: Problem, weights: Path | None = None) -> Model:
     """Return the run's model on its device, with the state that `weights` names when given; see `load_state`."""
     model = construct(model_spec(config), config.model_params, problem, device_of(config))
@@ -176,6 +166,12 @@ def construct(spec: ModelSpec, params: Mapping[str, Any], problem: Problem, devi
     model: Model = made(problem, **named, **params)
     model.to(device)
     return model
+
+
+def build_inner(text: str, problem: Problem, device: Device) -> Model:
+    """Return the model that `text` names, not yet fitted, on `device`."""
+    inner = parse_inner(text, problem.kind)
+    return construct(inner.spec, inner.params, problem, device)
 
 
 def device_of(config: RunConfig) -> Device:

@@ -17,11 +17,17 @@ from typing import IO, Any
 
 from mlcvbench.errors import DataError
 from mlcvbench.plan.config import RunConfig
+from mlcvbench.plan.identity import compute_run_key
 from mlcvbench.processes.interrupts import deferred
 from mlcvbench.processes.tree import end_tree, private_file, reap, wait_for
 
 _described: dict[str, dict[str, Any]] = {}
 """Answers by request; a request that failed is asked again."""
+
+
+def run_key(config: RunConfig) -> str:
+    """Return the key of a run, describing its data in a child process. DataError when the data cannot be read."""
+    return compute_run_key(config, describe_data(config)["fingerprint"])
 
 
 def describe_data(config: RunConfig) -> dict[str, Any]:

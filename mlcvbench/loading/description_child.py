@@ -1,4 +1,7 @@
-"""Child process: read and check one data set, print its fingerprint as JSON; `-m mlcvbench.loading.description_child PARENT`."""
+"""Child process: read and check one data set, print its fingerprint as JSON.
+
+Run as `python -m mlcvbench.loading.description_child PARENT`.
+"""
 
 from __future__ import annotations
 

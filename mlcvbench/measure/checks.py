@@ -12,9 +12,8 @@ import numpy as np
 
 from mlcvbench.contract import Batch, Model, Predictions, Problem, Split, Task
 from mlcvbench.contract.batch import Array, Column, take
-from mlcvbench.errors import first_line
+from mlcvbench.errors import first_line, scrub
 from mlcvbench.records.schema import CheckInfo
-from mlcvbench.scrubbing import scrub
 
 CHECKS = ("timed_equals_scored", "deterministic", "batch_invariant", "no_replay_cache")
 SAMPLES = 64

@@ -20,6 +20,7 @@ from mlcvbench.contract.model import Model
 from mlcvbench.errors import first_line
 from mlcvbench.measure.tracing import Trace, tracing
 from mlcvbench.records.schema import OperationsInfo
+from mlcvbench.version import __version__
 
 DATA_DEPENDENT_SAMPLES = 32
 """Real inputs to average over where the cost depends on the input."""
@@ -101,8 +102,6 @@ def summarise(traces: list[Trace]) -> OperationsInfo:
     """Return what traces of single samples say: their average, exact where they agree; null where it is no count."""
     import torch
 
-    import mlcvbench
-
     if not any(trace.calls for trace in traces):
         return OperationsInfo(reason="the forward ran no torch operation and the model gives no formula")
     uncounted = _mean_calls([trace.uncounted for trace in traces])
@@ -116,7 +115,7 @@ def summarise(traces: list[Trace]) -> OperationsInfo:
         macs=mean // 2,
         flops=2 * (mean // 2),
         method="traced",
-        tool=f"mlcvbench {mlcvbench.__version__}, torch.utils.flop_counter {torch.__version__}",
+        tool=f"mlcvbench {__version__}, torch.utils.flop_counter {torch.__version__}",
         coverage=statistics.fmean(known) if len(known) == len(coverages) else None,
         uncounted=uncounted,
         spread=statistics.pstdev(flops) / mean if len(traces) > 1 and mean else None,

@@ -111,7 +111,7 @@ class Probe:
 
     def _why(self, said: str) -> str:
         """Say how the process ended, with the last line it logged, without folders of this machine."""
-        from mlcvbench.scrubbing import scrub
+        from mlcvbench.errors import scrub
 
         if said:
             return f"the measuring process said {said[:LOG_TAIL]!r}"

@@ -1,6 +1,6 @@
 """The child side of a measurement: rebuild the model of a run, measure, leave the result as JSON.
 
-Run as `python -m mlcvbench.measure.probe_child FOLDER`; the folder holds the request. The talk with the parent goes over the
+Run as `-m mlcvbench.measure.probe_child FOLDER`; the folder holds the request. The talk with the parent goes over the
 original standard output, which is then pointed at the log, so that a model that prints cannot disturb it.
 """
 

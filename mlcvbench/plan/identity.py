@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from mlcvbench.errors import RequestError, UnknownNameError
-from mlcvbench.loading.description import describe_data
 from mlcvbench.plan.config import RunConfig
 from mlcvbench.plan.named_files import label, labelled, rename_paths
 from mlcvbench.storage.digests import content_hash, file_hash
@@ -21,11 +20,6 @@ LIMITS = ("seconds", "memory_mb")
 """Bounds of a run. A candidate of a search may be lost to them, so there they decide what is chosen."""
 TIMING = ("time", "given", "intervals", "strict")
 DISPLAY = ("title", "summary", "models", "metrics", "file", "sha256")
-
-
-def run_key(config: RunConfig) -> str:
-    """Return the key of a run, describing its data in a child process. DataError when the data cannot be read."""
-    return compute_run_key(config, describe_data(config)["fingerprint"])
 
 
 def compute_run_key(config: RunConfig, fingerprint: str) -> str:

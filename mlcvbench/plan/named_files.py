@@ -12,10 +12,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from mlcvbench.errors import DataError, OverrideError, RecordError, RequestError, UnknownNameError
+from mlcvbench.errors import DataError, OverrideError, RecordError, RequestError, UnknownNameError, short_digests
 from mlcvbench.plan.config import RunConfig
 from mlcvbench.registry import get_registry
-from mlcvbench.scrubbing import short_digests
 from mlcvbench.specs import Param
 from mlcvbench.specs.values import absolute, parse_setting, split_commas
 from mlcvbench.storage.digests import content_hash

@@ -100,7 +100,7 @@ def plan(
 
 def _settled(config: RunConfig) -> RunConfig:
     """Return a run that says where it computes: `device=auto` means another run where there is a GPU."""
-    from mlcvbench.loading.assembly import resolve_device
+    from mlcvbench.plan.devices import resolve_device
 
     return replace(config, device=resolve_device("auto")) if config.device == "auto" else config
 

@@ -79,7 +79,7 @@ def rows(record: Record) -> Iterator[Row]:
 
 def _file_rows(record: Record) -> Iterator[Row]:
     """Yield the files that decided the numbers, for the command has no place for what they held."""
-    from mlcvbench.scrubbing import short_digests
+    from mlcvbench.errors import short_digests
 
     definition = record.config.get("definition") or {}
     if definition.get("file") and definition.get("sha256"):
@@ -118,7 +118,7 @@ def settings_text(settings: Mapping[str, Any]) -> str:
     >>> settings_text({"model.k": 3, "fit.augment": True})
     'model.k=3 fit.augment=true'
     """
-    from mlcvbench.scrubbing import short_digests
+    from mlcvbench.errors import short_digests
     from mlcvbench.specs.values import text
 
     return " ".join(f"{name}={short_digests(text(value))}" for name, value in settings.items())

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mlcvbench.errors import OverrideError, did_you_mean
 from mlcvbench.registry import Registry, get_registry
 from mlcvbench.specs import ModelSpec
 from mlcvbench.specs.values import complete, existing, parse_setting, split_commas, unmet
-
-if TYPE_CHECKING:
-    from mlcvbench.contract import Device, Model, Problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +72,3 @@ def inner_fit(text: str, kind: str, settings: Mapping[str, Any], registry: Regis
         if reason is not None:
             raise OverrideError(f"key 'fit.{name}' has no effect on model {inner.spec.name!r}: {reason}.")
     return complete_ones
-
-
-def build_inner(text: str, problem: Problem, device: Device) -> Model:
-    """Return the model that `text` names, not yet fitted, on `device`."""
-    from mlcvbench.loading.assembly import construct
-
-    inner = parse_inner(text, problem.kind)
-    return construct(inner.spec, inner.params, problem, device)

@@ -13,13 +13,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from mlcvbench.contract import Array, Predictions, Problem, Split, Task
-from mlcvbench.errors import first_line
+from mlcvbench.errors import first_line, scrub
 from mlcvbench.files.npz import write_npz
 from mlcvbench.plan.config import RunConfig
 from mlcvbench.records.schema import LayersInfo, MemoryInfo, NoticeInfo, OperationsInfo, Record
 from mlcvbench.running.fitting import Fitted
 from mlcvbench.running.record_draft import Draft
-from mlcvbench.scrubbing import scrub
 
 LATENCY_FILE = "latency.npz"
 _Part = TypeVar("_Part")

@@ -74,7 +74,7 @@ def _another_protocol(config: RunConfig, wanted: str, scorer: Scorer) -> Notice:
 
 def already_stored(record: Record, store: Store) -> str:
     """Return one line that says that predictions are there already as `record`, and what has replaced them since."""
-    from mlcvbench.leaderboard.standing.superseding import newest_of
+    from mlcvbench.plan.same_request import newest_of
 
     said = f"already stored: the same predictions were handed in on {record.created_utc[:10]} as {record.run_id}."
     if record.retraction is not None:

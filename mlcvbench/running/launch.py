@@ -19,9 +19,8 @@ from typing import IO, TYPE_CHECKING, Any
 
 from mlcvbench.errors import RecordError
 from mlcvbench.limits import MAX_RECORD_BYTES, MIB
-from mlcvbench.loading.description import describe_data
+from mlcvbench.loading.description import describe_data, run_key
 from mlcvbench.plan.config import RunConfig
-from mlcvbench.plan.identity import run_key
 from mlcvbench.processes.interrupts import deferred
 from mlcvbench.processes.log import LOG_FILE, RunLog
 from mlcvbench.processes.tree import Ending, end_tree, kernel_oom_kills, private_file, reap, tree_memory, wait_for
@@ -305,9 +304,9 @@ def _kept_record(config: RunConfig, outcome: Outcome) -> Record:
 
 
 def _failed_record(config: RunConfig, outcome: Outcome) -> Record:
+    from mlcvbench.errors import scrub
     from mlcvbench.records.schema import ErrorInfo
     from mlcvbench.running.record_draft import Draft
-    from mlcvbench.scrubbing import scrub
 
     draft = Draft(config, _silent)
     draft.fingerprint = describe_data(config)["fingerprint"]

@@ -1,4 +1,4 @@
-"""The child process of one run: `python -m mlcvbench.running.launch_child REQUEST.json FOLDER [--channel FD] [--parent PID]`.
+"""The child process of one run: `-m mlcvbench.running.launch_child REQUEST.json FOLDER [--channel FD] [--parent PID]`.
 
 REQUEST.json holds `config` and `watch`, what is known of the candidates of its search. It writes the run's artifacts
 into FOLDER and says on the channel, one JSON object a line, how far it is (`{"stage", "done", "total"}`), which

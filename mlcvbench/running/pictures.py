@@ -8,11 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mlcvbench.contract import Notice, Outcome, Predictions, Problem, Split, Task
-from mlcvbench.errors import first_line
+from mlcvbench.errors import first_line, scrub
 from mlcvbench.records.schema import PlotInfo
 from mlcvbench.running import scoring
 from mlcvbench.running.record_draft import Draft
-from mlcvbench.scrubbing import scrub
 from mlcvbench.storage.durable import remove_tree
 
 FOLDER = "plots"

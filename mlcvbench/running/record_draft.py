@@ -14,9 +14,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import mlcvbench
 from mlcvbench.contract import LoadedData, Notice, Scorer
-from mlcvbench.errors import DataError, RequestError
+from mlcvbench.errors import DataError, RequestError, scrub, short_digests
 from mlcvbench.loading import assembly
 from mlcvbench.loading.repeated_files import repeated_files
 from mlcvbench.plan.command import command_of
@@ -41,8 +40,8 @@ from mlcvbench.records.schema import (
 from mlcvbench.records.store import run_name
 from mlcvbench.registry import get_registry
 from mlcvbench.running.fitting import Fitted
-from mlcvbench.scrubbing import scrub, short_digests
 from mlcvbench.storage.durable import message_of, sha256_of
+from mlcvbench.version import __version__
 
 UNKNOWN_FINGERPRINT = "0" * 64
 MEASURED = ("operations", "layers", "parameters", "memory", "latency", "throughput")
@@ -190,7 +189,7 @@ class Draft:
         parts.setdefault("fit", FitInfo())
         key = compute_run_key(config, self.fingerprint)
         return Record(
-            mlcvbench_version=mlcvbench.__version__,
+            mlcvbench_version=__version__,
             run_id=run_name(config.definition.name, config.model, config.seed, key),
             run_key=key,
             group_key=compute_group_key(config, self.fingerprint),

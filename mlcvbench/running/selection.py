@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from mlcvbench.contract import LoadedData, Scorer, Split, Task
-from mlcvbench.errors import MlcvbenchError
+from mlcvbench.errors import MlcvbenchError, scrub
 from mlcvbench.loading import assembly
 from mlcvbench.loading.holdout import Judged, judged, no_training
 from mlcvbench.plan.config import RunConfig, Search
@@ -23,7 +23,6 @@ from mlcvbench.running import scoring
 from mlcvbench.running.fitting import Fitted, Progress, obtain_model
 from mlcvbench.running.predicting import batch_size, predict
 from mlcvbench.running.trials import Tried, Watch, journal_of
-from mlcvbench.scrubbing import scrub
 from mlcvbench.stats import intervals
 
 OPTIMISTIC = "The winner's value is optimistic: the best of several looks better on the samples that chose it."

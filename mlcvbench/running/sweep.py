@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from mlcvbench.errors import StoreError
 from mlcvbench.loading import description
-from mlcvbench.loading.assembly import resolve_device
+from mlcvbench.loading.description import run_key
 from mlcvbench.plan.config import RunConfig
-from mlcvbench.plan.identity import run_key
+from mlcvbench.plan.devices import resolve_device
 from mlcvbench.processes.interrupts import Interrupted, catch_interrupts, deferred
 from mlcvbench.records.store import Store, run_name
 from mlcvbench.registry import get_registry

@@ -3,6 +3,7 @@
 from mlcvbench.specs.declared import (
     INPUT_KINDS,
     NAME_PATTERN,
+    SKIP,
     TASK_KINDS,
     Chosen,
     DatasetSpec,
@@ -17,6 +18,7 @@ from mlcvbench.specs.declared import (
 __all__ = [
     "INPUT_KINDS",
     "NAME_PATTERN",
+    "SKIP",
     "TASK_KINDS",
     "Chosen",
     "DatasetSpec",

@@ -12,8 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from mlcvbench.errors import PluginError
-from mlcvbench.fields import names_fields
+from mlcvbench.errors import PluginError, names_fields
 
 NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+:-]{0,99}")
 ParamType = Literal["int", "float", "bool", "str", "path", "ints", "floats", "model"]

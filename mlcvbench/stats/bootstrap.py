@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from mlcvbench.contract.scoring import REPLICATES
 from mlcvbench.stats.intervals import LEVEL, MOST_UNDEFINED
 
 if TYPE_CHECKING:
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 
-REPLICATES = 1_000
 MOST_REPLICATES = 100_000
 MOST_STEPDOWN_ROWS = 500
 """Beyond so many rows the maximum over all pairs takes minutes; a Gaussian Bonferroni bound takes its place."""

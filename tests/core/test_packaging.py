@@ -82,7 +82,8 @@ def test_what_is_imported_is_declared(folder: str, extras: tuple[str, ...]) -> N
 
 
 def test_the_version_is_said_once() -> None:
-    assert metadata.version("mlcvbench") == mlcvbench.__version__ == PROJECT["project"]["version"]
+    assert metadata.version("mlcvbench") == mlcvbench.__version__
+    assert PROJECT["project"]["dynamic"] == ["version"]
 
 
 @pytest.mark.parametrize("name", ["mlcvbench", *PROJECT["project"]["entry-points"]["mlcvbench"].values()])

@@ -10,14 +10,8 @@ from support.runs import config_for
 
 from mlcvbench.errors import RequestError
 from mlcvbench.loading import assembly
-from mlcvbench.plan.identity import (
-    compute_fit_key,
-    compute_group_key,
-    compute_run_key,
-    run_key,
-    source_hash,
-    weights_hash,
-)
+from mlcvbench.loading.description import run_key
+from mlcvbench.plan.identity import compute_fit_key, compute_group_key, compute_run_key, source_hash, weights_hash
 
 DATA = "d" * 64
 

@@ -1,4 +1,4 @@
-"""The process in which a study fits: `python -m mlcvbench.analysis.studies.child FD PARENT`, the jobs as JSON on its input.
+"""The process in which a study fits: `-m mlcvbench.analysis.studies.child FD PARENT`, the jobs as JSON on its input.
 
 It says on the descriptor, one JSON object a line, what is measured (`axis`), which job has begun (`begun`), how far it
 is (`stage`, `done`, `total`) and what came of it (`point`); `refused` when there is nothing to measure.

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from mlcvbench.errors import OverrideError, RequestError, StoreError, did_you_mean
-from mlcvbench.loading.assembly import resolve_device
 from mlcvbench.loading.holdout import DEFAULT_SHARE
 from mlcvbench.plan.command import given_settings
 from mlcvbench.plan.config import RunConfig
+from mlcvbench.plan.devices import resolve_device
 from mlcvbench.plan.planning import parse_pairs, plan
 from mlcvbench.plan.search import SEARCH_KEYS
 from mlcvbench.plan.vocabulary import REQUEST_KEYS, RUN_KEYS

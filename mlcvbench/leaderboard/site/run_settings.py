@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from mlcvbench.errors import short_digests
 from mlcvbench.records.schema import Record
 from mlcvbench.registry import get_registry
-from mlcvbench.scrubbing import short_digests
 from mlcvbench.specs import ModelSpec
 from mlcvbench.specs.values import complete, text, unmet
 

@@ -6,8 +6,8 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from mlcvbench.errors import short_digests
 from mlcvbench.records.schema import Record
-from mlcvbench.scrubbing import short_digests
 
 FEW_VARIED = 2
 """A model that varies no more settings than this is named by all of them, its defaults too."""

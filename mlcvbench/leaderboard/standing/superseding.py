@@ -9,12 +9,8 @@ from collections import defaultdict
 from collections.abc import Iterable
 
 from mlcvbench.leaderboard.standing.rows import Entry
-from mlcvbench.plan.identity import DISPLAY
+from mlcvbench.plan.same_request import Request, age, request_of
 from mlcvbench.records.schema import PREDICTIONS, Record
-
-WITHOUT_EFFECT = ("given", "seconds", "memory_mb", "strict", "reading", "content")
-UNUSED_BY_HAND_INS = ("threads", "device", "precision", "batch_size", "shards", "time")
-Request = tuple[str, str, str, int, str]
 
 
 def drop_failed_attempts(entries: Iterable[Entry]) -> list[Entry]:
@@ -26,12 +22,12 @@ def drop_failed_attempts(entries: Iterable[Entry]) -> list[Entry]:
         return kept
     succeeded: dict[Request, str] = {}
     for record in (entry.record for entry in kept if entry.record.status == "ok"):
-        request = _request(record)
+        request = request_of(record)
         succeeded[request] = max(succeeded.get(request, ""), record.created_utc)
     gone = {
         record.run_id
         for record in failed
-        if record.run_key in done or succeeded.get(_request(record), "") > record.created_utc
+        if record.run_key in done or succeeded.get(request_of(record), "") > record.created_utc
     }
     return [entry for entry in kept if entry.record.run_id not in gone]
 
@@ -51,42 +47,15 @@ def replaced(records: Iterable[Record]) -> dict[str, str]:
     return reasons
 
 
-def newest_of(record: Record, records: Iterable[Record]) -> Record:
-    """Return the newest of the ok runs of the same request as `record`, on the same hardware; itself when none is."""
-    same = [
-        other
-        for other in records
-        if other.status == "ok"
-        and other.retraction is None
-        and other.env_class == record.env_class
-        and _request(other) == _request(record)
-    ]
-    return max([record, *same], key=_age)
-
-
-def _age(record: Record) -> tuple[str, str]:
-    return record.created_utc, record.run_id
-
-
 def _replaced_within(records: list[Record]) -> dict[str, str]:
     same: dict[Request, list[Record]] = defaultdict(list)
     for record in records:
-        same[_request(record)].append(record)
+        same[request_of(record)].append(record)
     reasons = {}
     for runs in same.values():
-        *older, newest = sorted(runs, key=_age)
+        *older, newest = sorted(runs, key=age)
         for record in older:
             handed_in = newest.model.plugin == PREDICTIONS
             why = "it was handed in later" if handed_in else "its code, data or libraries are newer"
             reasons[record.run_id] = f"replaced by {newest.run_id}: {why}"
     return reasons
-
-
-def _request(record: Record) -> Request:
-    """Return what was asked for: the definition, the model, the seed and every setting that has an effect."""
-    idle = WITHOUT_EFFECT + (UNUSED_BY_HAND_INS if record.model.plugin == PREDICTIONS else ())
-    settings = {name: value for name, value in record.config.items() if name not in idle}
-    definition = settings.pop("definition", None) or {}
-    settings |= {f"definition.{name}": value for name, value in definition.items() if name not in DISPLAY}
-    task = record.task
-    return task.definition, task.protocol_id, record.model.name, record.seed, repr(sorted(settings.items(), key=str))

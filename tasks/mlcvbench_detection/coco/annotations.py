@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from mlcvbench.contract import Array, InputSpec, LoadedData, Notice, Problem, Split
-from mlcvbench.errors import DataError
+from mlcvbench.errors import DataError, short
 from mlcvbench.limits import MAX_PIXELS
 from mlcvbench_detection.coco import json_columns
 from mlcvbench_detection.coco.entries import (
@@ -21,7 +21,7 @@ from mlcvbench_detection.coco.entries import (
     read_columns,
     read_objects,
 )
-from mlcvbench_detection.coco.json_columns import NotUniformError, give_back, short
+from mlcvbench_detection.coco.json_columns import NotUniformError, give_back
 from mlcvbench_detection.coco.json_files import check_size, is_compressed, read_json
 from mlcvbench_detection.coco.lvis import FREQUENCIES
 from mlcvbench_detection.geometry.masks import read_segmentation

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from mlcvbench.contract import Array
-from mlcvbench.errors import DataError
-from mlcvbench_detection.coco.json_columns import NotUniformError, plain, short
+from mlcvbench.errors import DataError, short
+from mlcvbench_detection.coco.json_columns import NotUniformError, plain
 from mlcvbench_detection.geometry.ragged import Ragged, starts_of
 from mlcvbench_detection.predictions import FARTHEST
 

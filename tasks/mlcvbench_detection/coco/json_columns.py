@@ -156,9 +156,3 @@ def is_number(name: Any) -> bool:
     text = str(name)
     digits = text.removeprefix("-")
     return digits.isascii() and digits.isdecimal() and len(digits) < 19 and str(int(text)) == text
-
-
-def short(value: Any) -> str:
-    """Return a value for an error message, cut to 60 characters."""
-    shown = repr(value)
-    return shown if len(shown) <= 60 else shown[:57] + "..."

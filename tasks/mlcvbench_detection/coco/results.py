@@ -14,10 +14,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mlcvbench.contract import Array, Notice, Predictions
-from mlcvbench.errors import DataError, MlcvbenchError, did_you_mean
+from mlcvbench.errors import DataError, MlcvbenchError, did_you_mean, short
 from mlcvbench_detection.coco import json_columns
 from mlcvbench_detection.coco.image_names import UNKNOWN, Images
-from mlcvbench_detection.coco.json_columns import JsonTable, give_back, read_json_table, short
+from mlcvbench_detection.coco.json_columns import JsonTable, give_back, read_json_table
 from mlcvbench_detection.coco.json_files import check_size, read_json
 from mlcvbench_detection.coco.uniform import read_uniform
 from mlcvbench_detection.geometry.masks import read_segmentation

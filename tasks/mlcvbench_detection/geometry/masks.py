@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from mlcvbench.contract import Array
+from mlcvbench.errors import short
 from mlcvbench.limits import MAX_PIXELS
-from mlcvbench_detection.coco.json_columns import short
 from mlcvbench_detection.geometry.matching import PairIou
 from mlcvbench_detection.geometry.ragged import expand, starts_of
 from mlcvbench_detection.geometry.rle import BadMask, Masks, check_runs, decode_text

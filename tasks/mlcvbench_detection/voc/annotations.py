@@ -13,10 +13,9 @@ from xml.etree.ElementTree import Element, ParseError, TreeBuilder
 import numpy as np
 
 from mlcvbench.contract import InputSpec, LoadedData, Problem, Split
-from mlcvbench.errors import DataError, did_you_mean
+from mlcvbench.errors import DataError, did_you_mean, short
 from mlcvbench.files.text_lines import read_names
 from mlcvbench.limits import MAX_PIXELS, MAX_XML_BYTES, MAX_XML_DEPTH
-from mlcvbench_detection.coco.json_columns import short
 from mlcvbench_detection.geometry.ragged import Ragged, starts_of
 from mlcvbench_detection.predictions import FARTHEST
 from mlcvbench_detection.split import DetectionSplit
