@@ -246,8 +246,14 @@ def test_images_too_small_for_the_auxiliary_classifier_are_refused() -> None:
 
 @pytest.mark.parametrize(("side", "reduced"), [(299, True), (298, False)])
 def test_the_least_size_is_that_of_the_auxiliary_classifier(side: int, reduced: bool) -> None:
+    network = models.get_model("inception_v3", weights=None, init_weights=False)
+    maps = []
+    network.AuxLogits.register_forward_pre_hook(lambda _, given: maps.append(given[0].shape))
+    network.AuxLogits.forward = lambda _: None
     with torch.device("meta"):
-        network = models.get_model("inception_v3", weights=None, init_weights=False)
-        raised = nullcontext() if reduced else pytest.raises(RuntimeError, match="Kernel size can't be greater")
-        with raised:
-            network(torch.zeros(2, 3, side, side))
+        network.to("meta")(torch.zeros(2, 3, side, side))
+    head = models.inception.InceptionAux(768, 1000)
+
+    raised = nullcontext() if reduced else pytest.raises(RuntimeError, match="Kernel size can't be greater")
+    with raised:
+        head(torch.zeros(maps[0]))
