@@ -67,7 +67,9 @@ class TorchvisionClassifier(HubClassifier):
         name = self.hub_name
         if not self.pretrained:
             # their own initialisation takes a quarter of a minute
-            settings = {"init_weights": False, "aux_logits": False} if name in HEADS else {}
+            settings: dict[str, Any] = {"init_weights": False, "aux_logits": False} if name in HEADS else {}
+            if name.startswith("vit_"):  # built for one image size; that of its weights is not always the builder's
+                settings["image_size"] = self.side
             network: nn.Module = models.get_model(name, weights=None, num_classes=classes, **settings)
             return network
         settings = {"transform_input": False} if name in HEADS else {}

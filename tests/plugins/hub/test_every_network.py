@@ -46,6 +46,7 @@ FAMILIES = [
     "timm:vit_tiny_patch16_224",
     "timm:xcit_nano_12_p16_224",
     "torchvision:regnet_x_400mf",
+    "torchvision:vit_h_14",
 ]
 
 

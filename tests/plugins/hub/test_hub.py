@@ -54,6 +54,19 @@ def test_parameters_are_the_librarys(made, count):
     assert parameters(cls(IMAGENET, name)) == count
 
 
+@pytest.mark.parametrize("side", [64, 96])
+def test_a_transformer_of_torchvision_is_built_for_the_size_that_is_asked_for(side):
+    images = np.zeros((2, 16, 16), np.uint8)
+    model = TorchvisionClassifier(problem(images), "vit_b_32", size=side)
+
+    assert scores_of(model, images).shape == (2, 10)
+    assert model.stored_module().encoder.pos_embedding.shape == (1, 1 + (side // 32) ** 2, 768)
+
+
+def test_a_transformer_of_torchvision_is_made_for_the_size_of_its_weights():
+    assert TorchvisionClassifier(IMAGENET, "vit_h_14").size == 518
+
+
 def test_sizes_are_those_the_network_was_made_for():
     assert TorchvisionClassifier(IMAGENET, "inception_v3").size == 299
     assert TimmClassifier(IMAGENET, "test_vit").size == 160
