@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import ast
 from functools import cache
-from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-
-ROOT = Path(__file__).parents[2]
+from support.paths import ROOT
 
 
 class Case(NamedTuple):

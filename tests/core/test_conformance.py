@@ -6,13 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support.paths import FIXTURES
 
 from mlcvbench import DatasetSpec, ModelSpec, Param
 from mlcvbench.registry import get_registry
 from mlcvbench.testing import CheckResult, assert_conforms, check_dataset, check_model, heavy_imports, toy_data
 from mlcvbench.testing.compare import differing_decision, largest_difference, same_bytes
 
-EXAMPLE = Path(__file__).parents[1] / "fixtures" / "example_plugin"
+EXAMPLE = FIXTURES / "example_plugin"
 HEAD = """
 import numpy as np
 from mlcvbench import FitReport, Operations

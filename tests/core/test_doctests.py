@@ -8,10 +8,10 @@ import pkgutil
 from pathlib import Path
 
 import pytest
+from support.paths import ROOT
 
 import mlcvbench
 
-ROOT = Path(__file__).resolve().parents[2]
 TOPS = ["mlcvbench", *sorted(p.name for root in ("plugins", "tasks") for p in (ROOT / root).iterdir() if p.is_dir())]
 
 

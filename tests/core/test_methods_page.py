@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import click
 import pytest
+from support.paths import ROOT
 
 from mlcvbench.analysis.explain.request import parse_request
 from mlcvbench.analysis.studies.planning import plan_study
@@ -20,7 +21,6 @@ from mlcvbench.errors import OverrideError, UnknownNameError
 from mlcvbench.plan.planning import parse_pairs, plan
 from mlcvbench.registry import get_registry
 
-ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "methods.md").read_text(encoding="utf-8")
 CODE = re.compile(r"`([^`]+)`")
 

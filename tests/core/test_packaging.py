@@ -8,13 +8,12 @@ import subprocess
 import sys
 import tomllib
 from importlib import metadata
-from pathlib import Path
 
 import pytest
+from support.paths import ROOT
 
 import mlcvbench
 
-ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 PACKAGES = sorted(path for root in ("plugins", "tasks") for path in (ROOT / root).iterdir() if path.is_dir())
 MOST_LINES = 500

@@ -8,12 +8,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from support.paths import FIXTURES
 from support.plugins import install, toy_registry
 
 from mlcvbench.cli import main
 from mlcvbench.registry import Registry, using
 
-FIXTURES = Path(__file__).parents[1] / "fixtures"
 PROGRAM = [sys.executable, "-c", "import sys; from mlcvbench.cli import main; sys.exit(main())"]
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support.paths import FIXTURES, ROOT
 
 from mlcvbench import hookspecs
 from mlcvbench.loading import assembly
@@ -15,10 +16,9 @@ from mlcvbench.registry import Registry, using
 from mlcvbench.registry.hooks import HOOKS
 from mlcvbench.testing.subjects import check_reference
 
-ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "plugins.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^`([\w/.]+)`\n\n```\w+\n(.*?)```$", PAGE, flags=re.MULTILINE | re.DOTALL)
-FIXTURES = {"mlcvbench_example": "example_plugin", "mlcvbench_counting": "example_task"}
+PACKAGES = {"mlcvbench_example": "example_plugin", "mlcvbench_counting": "example_task"}
 
 
 def packages_of_the_page(place: Path) -> dict[str, Path]:
@@ -50,9 +50,9 @@ def test_every_hook_has_a_test(hook: str):
 def test_the_page_holds_the_example_packages_to_the_letter(tmp_path: Path):
     projects = packages_of_the_page(tmp_path)
 
-    assert sorted(projects) == sorted(FIXTURES)
+    assert sorted(projects) == sorted(PACKAGES)
     for package, project in projects.items():
-        fixture = ROOT / "tests" / "fixtures" / FIXTURES[package]
+        fixture = FIXTURES / PACKAGES[package]
         written = {p.relative_to(project): p.read_text() for p in project.rglob("*") if p.is_file()}
         ours = {
             p.relative_to(fixture): p.read_text()

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from support.paths import FIXTURES
 
 from mlcvbench.contract import Predictions, Problem, Split, Table
 from mlcvbench.running.scoring import tabulate
@@ -19,7 +20,6 @@ from mlcvbench_detection.coco.scoring import CocoScorer
 from mlcvbench_detection.protocols import coco_protocol
 from mlcvbench_detection.task import DetectionTask
 
-FIXTURES = Path(__file__).parents[1] / "fixtures"
 VAL100 = FIXTURES / "coco_val2014_100"
 EDGE_CASES = FIXTURES / "coco_edge_cases"
 HEIGHT, WIDTH = 240, 320

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from support.paths import FIXTURES
 
 from mlcvbench_verification.pairs import Pairs, all_pairs
 from mlcvbench_verification.split import FaceSplit
 
-PROTOCOL = Path(__file__).parents[1] / "fixtures/lfw_protocol/pairs.txt"
+PROTOCOL = FIXTURES / "lfw_protocol/pairs.txt"
 
 
 def people(count: int = 12, each: int = 4) -> list[str]:

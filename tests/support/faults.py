@@ -20,13 +20,13 @@ from typing import Any
 
 import psutil
 import pytest
+from support.paths import FIXTURES
 
 from mlcvbench.plan.config import RunConfig
 from mlcvbench.plan.planning import plan
 from mlcvbench.records.store import Problem, Store
 from mlcvbench.registry import discover, using
 
-FIXTURES = Path(__file__).parents[1] / "fixtures"
 FAULT_PLUGIN = FIXTURES / "fault_plugin"
 CLI = (sys.executable, "-c", "import sys; from mlcvbench.cli import main; sys.exit(main())")
 ADDRESS_SPACE = 8 * 2**30

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 from support.page_examples import blocks_of, commands_of, play
+from support.paths import ROOT
 
 from mlcvbench.cli.protocol_families import protocol_families
 from mlcvbench.registry import get_registry
 
-DOCS = Path(__file__).parents[2] / "docs"
+DOCS = ROOT / "docs"
 PAGES = [entry.spec.name for entry in get_registry().tasks() if (DOCS / f"{entry.spec.name}.md").is_file()]
 
 

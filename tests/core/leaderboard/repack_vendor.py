@@ -11,7 +11,7 @@ import tarfile
 import tempfile
 from pathlib import Path
 
-VENDOR = Path(__file__).resolve().parents[3] / "mlcvbench" / "leaderboard" / "vendor"
+VENDOR = Path(__file__).resolve().parents[3] / "mlcvbench" / "leaderboard" / "site" / "vendor"
 
 
 def packed(name: str, version: str, folder: Path) -> Path:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.paths import ROOT
 
 from mlcvbench.plan.command import path_parameters
 from mlcvbench.plan.config import RunConfig
@@ -20,7 +21,7 @@ from mlcvbench.registry import get_registry
 from mlcvbench.running import stages
 from mlcvbench.storage.durable import sha256_of
 
-FOLDERS = sorted(path.parent for path in (Path(__file__).parents[3] / "leaderboards/records").glob("*/record.json"))
+FOLDERS = sorted(path.parent for path in (ROOT / "leaderboards/records").glob("*/record.json"))
 CHEAP = (
     "bodies-majority-s0",
     "digits-knn-s0",

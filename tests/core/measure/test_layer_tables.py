@@ -3,17 +3,17 @@
 import csv
 from collections.abc import Iterator
 from contextlib import ExitStack
-from pathlib import Path
 
 import pytest
 import torch
+from support.paths import FIXTURES
 from torch import nn
 
 from mlcvbench.measure.layers.conventions import COLUMNS, Convention, Row, account, printed
 from mlcvbench.measure.layers.networks import Network, open_network
 from mlcvbench.measure.layers.tabulate import tabulate
 
-TABLES = Path(__file__).parents[2] / "fixtures/layer_tables"
+TABLES = FIXTURES / "layer_tables"
 PRINTED = ("params_k_printed", "flops_m_printed", "act_mem_mb_printed", "param_mem_mb_printed")
 
 

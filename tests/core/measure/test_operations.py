@@ -1,6 +1,5 @@
 import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -8,6 +7,7 @@ import pytest
 import torch
 from support.fake_time import FakeClock, TimedModel, images
 from support.hand_counts import COUNTS
+from support.paths import FIXTURES
 from torch import nn
 from torch.nn.functional import scaled_dot_product_attention as attend
 
@@ -16,7 +16,7 @@ from mlcvbench.contract import Batch, Operations, Problem, TorchModel
 from mlcvbench.measure.operations import count, count_module
 from mlcvbench.measure.tracing import tracing
 
-FIXTURE = json.loads((Path(__file__).parents[2] / "fixtures/operations/macs.json").read_text())
+FIXTURE = json.loads((FIXTURES / "operations/macs.json").read_text())
 TORCHVISION = {
     "resnet50": "resnet50",
     "vgg16": "vgg16",

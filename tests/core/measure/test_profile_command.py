@@ -1,10 +1,10 @@
 import csv
 import io
 import json
-from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from support.paths import FIXTURES
 from torch.utils.flop_counter import FlopCounterMode
 
 from mlcvbench.cli.profile import profile
@@ -12,7 +12,7 @@ from mlcvbench.errors import MlcvbenchError
 from mlcvbench.loading import assembly
 from mlcvbench.plan.planning import plan
 
-TABLES = Path(__file__).parents[2] / "fixtures/layer_tables"
+TABLES = FIXTURES / "layer_tables"
 
 
 def output(*args: str) -> str:

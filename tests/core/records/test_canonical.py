@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import orjson
 import pytest
+from support.paths import ROOT
 from support.records import make_record
 
 from mlcvbench.errors import RecordError
@@ -16,7 +17,6 @@ from mlcvbench.records import canonical
 from mlcvbench.records.canonical import dumps, loads, migrate, read_raw, read_record, schema_json, to_json, to_line
 from mlcvbench.records.schema import SCHEMA_VERSION
 
-ROOT = Path(__file__).parents[3]
 GOLDEN = sorted((ROOT / "tests" / "fixtures" / "records").glob("*.json"))
 
 

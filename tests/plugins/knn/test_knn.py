@@ -13,12 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.neighbors import KNeighborsClassifier
 from support.fitting import digits, fitted, percent_right, problem, scores_of, split
+from support.paths import FIXTURES
 
 from mlcvbench_classification.idx_folder import load_fashion_mnist
 from mlcvbench_knn.model import KNN
 
 FASHION = Path("/usr/share/datasets/fashion-mnist")
-FIXTURE = Path(__file__).parents[2] / "fixtures" / "knn" / "fashion_mnist_5nn.json"
+FIXTURE = FIXTURES / "knn" / "fashion_mnist_5nn.json"
 
 
 def knn_on(images: np.ndarray, labels: np.ndarray, classes: int = 10, **params: object) -> KNN:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import doctest
 import importlib
 import re
-from pathlib import Path
 
 import pytest
+from support.paths import ROOT
 
 from mlcvbench.analysis.preview import plan_previews
 from mlcvbench.plan.planning import plan
 
-PAGE = Path(__file__).parents[3] / "docs" / "scenes.md"
+PAGE = ROOT / "docs" / "scenes.md"
 
 
 def test_the_examples_of_the_page_run(tmp_path, monkeypatch, capsys):
