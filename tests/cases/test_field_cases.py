@@ -76,7 +76,7 @@ CASES = (
         "the stored command leaves out value=",
         "",
         "the command of the record, run again, gives the same number",
-        ("tests/core/test_reading_settings.py::test_the_stored_command_says_how_predictions_were_read",),
+        ("tests/core/plan/test_reading_settings.py::test_the_stored_command_says_how_predictions_were_read",),
     ),
     Case(
         "calibration error of round probabilities",
@@ -133,22 +133,22 @@ CASES = (
         "a checkpoint named by a path setting changes",
         "",
         "another run",
-        ("tests/core/test_named_files.py::test_a_changed_checkpoint_is_run_again_by_the_command",),
+        ("tests/core/plan/test_named_files.py::test_a_changed_checkpoint_is_run_again_by_the_command",),
     ),
     Case(
         "a published record shows the machine's absolute path",
         "",
         "the name of the file and its content",
         (
-            "tests/core/test_named_files.py::test_a_record_shows_a_file_by_its_name_and_content",
-            "tests/core/test_named_files.py::test_the_command_shows_no_path",
+            "tests/core/plan/test_named_files.py::test_a_record_shows_a_file_by_its_name_and_content",
+            "tests/core/plan/test_named_files.py::test_the_command_shows_no_path",
         ),
     ),
     Case(
         "a plugin that prints at import",
         "",
         "--json stays whole",
-        ("tests/core/test_stdout.py::test_what_a_plugin_prints_goes_to_standard_error",),
+        ("tests/core/processes/test_stdout.py::test_what_a_plugin_prints_goes_to_standard_error",),
     ),
     Case(
         "LFW aligned to PNG",
@@ -191,7 +191,7 @@ CASES = (
         "",
         "every line names the cause",
         (
-            "tests/core/records/test_durable.py::test_an_error_is_one_sentence_and_that_of_a_full_disk_says_how_to_go_on",
+            "tests/core/storage/test_durable.py::test_an_error_is_one_sentence_and_that_of_a_full_disk_says_how_to_go_on",
         ),
     ),
     Case(
@@ -307,7 +307,7 @@ CASES = (
         "milesial/Pytorch-UNet#363",
         "arrays are read; JPEG and other names are said to lie there",
         (
-            "tests/core/test_missing_files.py::test_what_lies_in_the_folder_is_named",
+            "tests/core/files/test_missing_files.py::test_what_lies_in_the_folder_is_named",
             f"{SEGMENTATION}coding.py::test_arrays_of_labels_are_read_like_images",
         ),
     ),
