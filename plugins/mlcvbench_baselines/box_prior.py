@@ -8,7 +8,7 @@ import numpy as np
 
 from mlcvbench.contract import Array, Batch, FitContext, Model, Operations, ParameterCounts, Predictions, Split
 from mlcvbench.errors import DataError, RecordError
-from mlcvbench_training.arrays import read_arrays, write_arrays
+from mlcvbench.files.arrays import read_arrays, write_arrays
 
 STATE_FILE = "box_prior.safetensors"
 MOST = 100

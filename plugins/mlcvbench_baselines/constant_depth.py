@@ -9,7 +9,7 @@ import numpy as np
 
 from mlcvbench.contract import Array, Batch, FitContext, Model, Operations, ParameterCounts, Predictions, Problem, Split
 from mlcvbench.errors import DataError
-from mlcvbench_training.arrays import read_arrays, write_arrays
+from mlcvbench.files.arrays import read_arrays, write_arrays
 
 STATE_FILE = "constant_depth.safetensors"
 _SAMPLE = 1 << 16

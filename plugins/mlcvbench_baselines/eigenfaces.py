@@ -28,8 +28,8 @@ from mlcvbench.contract import (
     Split,
 )
 from mlcvbench.errors import DataError, RecordError
+from mlcvbench.files.arrays import read_arrays, write_arrays
 from mlcvbench_baselines.grey_pixels import grey_rows
-from mlcvbench_training.arrays import read_arrays, write_arrays
 
 STATE_FILE = "subspace.safetensors"
 _READ = 256

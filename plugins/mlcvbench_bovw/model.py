@@ -24,6 +24,7 @@ from mlcvbench.contract import (
     Split,
 )
 from mlcvbench.errors import DataError
+from mlcvbench.files.arrays import write_arrays
 from mlcvbench_bovw.codebook import (
     histogram,
     learn_words,
@@ -37,7 +38,6 @@ from mlcvbench_bovw.descriptors import describe, width_of
 from mlcvbench_bovw.patches import Sampling
 from mlcvbench_bovw.readers import READERS, Reader
 from mlcvbench_bovw.stored import layout_of, read_exactly
-from mlcvbench_training.arrays import write_arrays
 
 ARRAYS = "codebook.safetensors"
 BATCH = 64

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from mlcvbench.contract import Array
 from mlcvbench.errors import RecordError
-from mlcvbench_training.arrays import read_arrays
+from mlcvbench.files.arrays import read_arrays
 
 
 class Layout(NamedTuple):

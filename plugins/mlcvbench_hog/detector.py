@@ -20,12 +20,12 @@ from mlcvbench.contract import (
     Split,
 )
 from mlcvbench.errors import DataError, RecordError
+from mlcvbench.files.arrays import read_arrays, write_arrays
 from mlcvbench_hog.bank import Bank, Found
 from mlcvbench_hog.features import CHANNELS, as_color, level_grid, level_sizes, pyramid
 from mlcvbench_hog.learning import MARGIN, Trainer
 from mlcvbench_hog.templates import Template, choose_templates, pyramid_scales
 from mlcvbench_hog.truths import truths
-from mlcvbench_training.arrays import read_arrays, write_arrays
 
 STATE_FILE = "hog_svm.safetensors"
 MOST = 100

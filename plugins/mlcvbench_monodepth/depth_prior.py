@@ -12,8 +12,8 @@ import numpy as np
 
 from mlcvbench.contract import Array, Batch, FitContext, Model, Operations, ParameterCounts, Predictions, Problem, Split
 from mlcvbench.errors import DataError
+from mlcvbench.files.arrays import read_arrays, write_arrays
 from mlcvbench_monodepth.log_depth import from_grid, to_grid, training_pairs
-from mlcvbench_training.arrays import read_arrays, write_arrays
 
 STATE_FILE = "depth_prior.safetensors"
 

@@ -16,8 +16,8 @@ import numpy as np
 
 from mlcvbench.contract import Array, Batch, FitContext, Model, Operations, ParameterCounts, Predictions, Problem, Split
 from mlcvbench.errors import DataError, RequestError
+from mlcvbench.files.arrays import read_arrays, write_arrays
 from mlcvbench_monodepth.log_depth import from_grid, to_grid, training_pairs
-from mlcvbench_training.arrays import read_arrays, write_arrays
 
 STATE_FILE = "patch_depth.safetensors"
 LAWS = ((1, 2, 1), (-1, 0, 1), (-1, 2, -1))

@@ -8,9 +8,9 @@ import numpy as np
 
 from mlcvbench.contract import Array, Operations, ParameterCounts, Split
 from mlcvbench.errors import RecordError
+from mlcvbench.files.arrays import write_arrays
 from mlcvbench_pixel_forest.depth_features import depth_differences, draw_offsets, measured
 from mlcvbench_pixel_forest.model import ForestModel, Pixels
-from mlcvbench_training.arrays import write_arrays
 
 
 class DepthForest(ForestModel):

@@ -11,8 +11,8 @@ import numpy as np
 
 from mlcvbench.contract import Array, Batch, FitContext, FitReport, Model, ParameterCounts, Predictions, Split
 from mlcvbench.errors import DataError, RecordError
+from mlcvbench.files.arrays import read_arrays, write_arrays
 from mlcvbench_pixel_forest.forest import ARRAYS, ArrayForest, from_sklearn
-from mlcvbench_training.arrays import read_arrays, write_arrays
 
 READ_AT_ONCE = 16
 

@@ -1,39 +1,5 @@
-"""Fitted state as named numpy arrays in one safetensors file, checked when read back."""
+"""The readers and writers of fitted arrays under the name by which plugins know them."""
 
-from __future__ import annotations
+from mlcvbench.files.arrays import read_arrays, write_arrays
 
-from collections.abc import Mapping
-from pathlib import Path
-
-from mlcvbench.contract import Array
-from mlcvbench.contract.torch_model import check_weights_header
-from mlcvbench.errors import RecordError
-
-
-def write_arrays(path: Path, arrays: Mapping[str, Array]) -> None:
-    """Write named arrays to `path`."""
-    from safetensors.numpy import save_file
-
-    save_file(dict(arrays), str(path))
-
-
-def read_arrays(path: Path, wanted: Mapping[str, tuple[str, int]]) -> dict[str, Array]:
-    """Return the arrays of `path`; `wanted` gives the dtype name and number of axes of each.
-
-    RecordError names the file and the array that is missing or different.
-    """
-    from safetensors import SafetensorError
-    from safetensors.numpy import load_file
-
-    if not path.is_file():
-        raise RecordError(f"{path.name}: no such file among the stored weights.")
-    check_weights_header(path)
-    try:
-        arrays: dict[str, Array] = load_file(str(path))
-    except SafetensorError as error:
-        raise RecordError(f"{path.name}: not a readable safetensors file ({error}).") from None
-    for name, (dtype, axes) in wanted.items():
-        got = f"{arrays[name].dtype} with {arrays[name].ndim} axes" if name in arrays else "nothing"
-        if got != f"{dtype} with {axes} axes":
-            raise RecordError(f"{path.name}: array {name!r}: wanted {dtype} with {axes} axes, got {got}.")
-    return arrays
+__all__ = ["read_arrays", "write_arrays"]

@@ -9,8 +9,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mlcvbench.contract.torch_model import check_weights_header
 from mlcvbench.errors import RecordError
+from mlcvbench.files.weights import check_weights_header
 
 if TYPE_CHECKING:
     import torch

@@ -42,7 +42,7 @@ def test_every_hook_is_on_the_page_with_its_signature(hook: str):
 
 @pytest.mark.parametrize("hook", HOOKS)
 def test_every_hook_has_a_test(hook: str):
-    tests = (ROOT / "tests" / "core" / "test_registry.py").read_text(encoding="utf-8")
+    tests = (ROOT / "tests" / "core" / "registry" / "test_registry.py").read_text(encoding="utf-8")
 
     assert hook in tests
 

@@ -10,8 +10,8 @@ import torch
 
 from mlcvbench import measure
 from mlcvbench.contract import FitContext
-from mlcvbench.contract.torch_model import read_weights
 from mlcvbench.errors import RequestError
+from mlcvbench.files.weights import read_weights
 from mlcvbench.loading import assembly
 from mlcvbench.measure import memory, probe_child
 from mlcvbench.measure.probe import Probe, ProbeFailedError

@@ -7,10 +7,10 @@ import pytest
 
 from mlcvbench.contract import ArraySplit, Device, FitContext, InputSpec, Problem
 from mlcvbench.errors import DataError, RecordError
+from mlcvbench.files.arrays import read_arrays, write_arrays
 from mlcvbench.testing import assert_conforms
 from mlcvbench_baselines.box_prior import BoxPrior
 from mlcvbench_detection.scenes import load_scenes
-from mlcvbench_training.arrays import read_arrays, write_arrays
 
 PROBLEM = Problem("detection", ("a", "b"), {"image": InputSpec((None, None, 3))})
 IMAGE = np.zeros((100, 200, 3), np.uint8)

@@ -8,9 +8,9 @@ from sklearn.dummy import DummyClassifier
 from support.fitting import digits, fitted, percent_right, problem, scores_of, split
 
 from mlcvbench.errors import DataError, RecordError
+from mlcvbench.files.arrays import write_arrays
 from mlcvbench_baselines import mlcvbench_models
 from mlcvbench_baselines.majority import Majority
-from mlcvbench_training.arrays import write_arrays
 
 BLANK = np.zeros((1, 2, 2), np.uint8)
 

@@ -9,8 +9,8 @@ import pytest
 from support.fitting import digits, fitted, problem, scores_of
 
 from mlcvbench.errors import RecordError
+from mlcvbench.files.arrays import read_arrays, write_arrays
 from mlcvbench_bovw.model import ARRAYS, BagOfVisualWords, Vlad
-from mlcvbench_training.arrays import read_arrays, write_arrays
 
 DIGIT = np.zeros((1, 8, 8))
 SOFT = {"assignment": "soft"}

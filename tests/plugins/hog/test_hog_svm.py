@@ -7,6 +7,7 @@ import pytest
 
 from mlcvbench.contract import ArraySplit, Device, FitContext, InputSpec, Problem
 from mlcvbench.errors import DataError, RecordError
+from mlcvbench.files.arrays import read_arrays, write_arrays
 from mlcvbench.specs.values import complete
 from mlcvbench.testing import assert_conforms
 from mlcvbench_detection.scenes import load_scenes
@@ -15,7 +16,6 @@ from mlcvbench_hog import mlcvbench_models
 from mlcvbench_hog.detector import MOST, HogSvm, suppress
 from mlcvbench_hog.learning import fit_logistic
 from mlcvbench_hog.truths import truths
-from mlcvbench_training.arrays import read_arrays, write_arrays
 
 (SPEC,) = mlcvbench_models()
 QUICK = {"negatives": 200, "rounds": 1, "scales": 2, "window": 4}

@@ -8,11 +8,11 @@ from support.fitting import digits, fitted, images_batch, problem, scores_of, sp
 from support.runs import config_for
 
 from mlcvbench.errors import DataError, OverrideError, RecordError
+from mlcvbench.files.arrays import write_arrays
 from mlcvbench.plan.planning import plan
 from mlcvbench.plan.search import candidates
 from mlcvbench_knn import mlcvbench_models
 from mlcvbench_knn.model import KNN
-from mlcvbench_training.arrays import write_arrays
 
 
 def test_the_plugin_declares_knn_with_its_typed_settings():

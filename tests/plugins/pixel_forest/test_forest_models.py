@@ -8,6 +8,7 @@ from support.fitting import context
 
 from mlcvbench.contract import ArraySplit, Batch, Device, FitContext, InputSpec, Problem
 from mlcvbench.errors import DataError, RecordError
+from mlcvbench.files.arrays import read_arrays, write_arrays
 from mlcvbench.registry import get_registry
 from mlcvbench.running.scoring import tabulate
 from mlcvbench.specs import load_target
@@ -17,7 +18,6 @@ from mlcvbench_pixel_forest.color_texture import multiply_adds
 from mlcvbench_segmentation.bodies import load_bodies
 from mlcvbench_segmentation.scenes import load_scenes
 from mlcvbench_segmentation.task import SegmentationTask
-from mlcvbench_training.arrays import read_arrays, write_arrays
 
 QUICK = {"pixel_forest": {"trees": 3, "depth": 6}, "depth_forest": {"trees": 3, "depth": 8, "features": 40}}
 COUNTS = {"size": (40, 48), "train": 6, "val": 0, "test": 3}

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mlcvbench.errors import RecordError
-from mlcvbench_training.arrays import read_arrays, write_arrays
+from mlcvbench.files.arrays import read_arrays, write_arrays
 
 WANTED = {"images": ("uint8", 2)}
 

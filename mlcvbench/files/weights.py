@@ -1,0 +1,55 @@
+"""Files of weights: safetensors or checkpoints of tensors, bounded before they are read, and never run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mlcvbench.errors import RecordError
+from mlcvbench.limits import MAX_WEIGHT_HEADER_BYTES, MAX_WEIGHT_TENSORS
+
+if TYPE_CHECKING:
+    import torch
+
+CHECKPOINTS = (".pth", ".pt")
+
+
+def read_weights(path: Path) -> dict[str, torch.Tensor]:
+    """Return the named tensors of a safetensors file or of a torch checkpoint, read without running code from it.
+
+    RecordError when it is neither.
+    """
+    if path.suffix not in CHECKPOINTS:
+        from safetensors.torch import load_file
+
+        check_weights_header(path)
+        return load_file(str(path))
+    import torch
+
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # its unpickler raises many kinds; each means that this is no file of tensors
+        raise RecordError(f"{path.name}: not a checkpoint of tensors alone ({type(error).__name__}).") from error
+    state = state.get("state_dict", state) if isinstance(state, dict) else state
+    if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
+        raise RecordError(f"{path.name}: wanted a dict of tensors, got {type(state).__name__}.")
+    return state
+
+
+def check_weights_header(path: Path) -> None:
+    """Refuse a safetensors file whose header is larger or fuller than any of ours, before the library reads it."""
+    import orjson
+
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        if length > MAX_WEIGHT_HEADER_BYTES or length > size - 8:
+            raise RecordError(
+                f"{path.name}: its header claims {length} bytes of {size}; the most is {MAX_WEIGHT_HEADER_BYTES}."
+            )
+        try:
+            header = orjson.loads(file.read(length))
+        except orjson.JSONDecodeError as error:
+            raise RecordError(f"{path.name}: its header is not JSON ({error}).") from None
+    if not isinstance(header, dict) or len(header) > MAX_WEIGHT_TENSORS:
+        raise RecordError(f"{path.name}: wanted at most {MAX_WEIGHT_TENSORS} named tensors in the header.")
