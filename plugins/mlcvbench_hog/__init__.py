@@ -14,7 +14,7 @@ def mlcvbench_models() -> list[ModelSpec]:
             name="hog_svm",
             kinds=("detection",),
             target="mlcvbench_hog.detector:HogSvm",
-            summary="Slides windows over an image pyramid; a linear SVM judges each by its gradients' orientations.",
+            summary="Slides windows over an image pyramid; a linear SVM scores each by its gradients' orientations.",
             params=(
                 Param("cell", "int", default=4, low=2, high=32, help="side of a cell of gradients, pixels"),
                 Param("window", "int", default=5, low=2, high=32, help="cells an object covers, square root of area"),

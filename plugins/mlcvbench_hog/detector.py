@@ -1,4 +1,4 @@
-"""`hog_svm`: windows of several shapes and sizes, judged by linear SVMs on histograms of oriented gradients."""
+"""`hog_svm`: windows of several shapes and sizes, scored by linear SVMs on histograms of oriented gradients."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ def mlcvbench_tasks() -> list[TaskSpec]:
                     help="what columns or numbers without names stand for: [A,B,...], by-number, by-name (as text) or "
                     "data, the order of the data set; not set: that order, and a notice",
                 ),
-                Param("class_file", "path", help="the same from a file, a class a line"),
+                Param("class_file", "path", help="the same from a file, one class per line"),
             ),
         )
     ]

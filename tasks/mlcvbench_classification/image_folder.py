@@ -93,7 +93,7 @@ def _listed_classes(file: str | None) -> tuple[str, ...] | None:
             raise DataError(f"{file}, line {number}: class {name[:100]!r} is named twice.")
         names[name] = None
     if not names:
-        raise DataError(f"{file}: names no class; wanted a class a line.")
+        raise DataError(f"{file}: names no class; wanted one class per line.")
     return tuple(names)
 
 
@@ -103,7 +103,7 @@ def _odd_order(classes: Sequence[str]) -> list[Notice]:
         return []
     text = (
         f"the classes have the order of their names as text, {shown(classes)}, as in torchvision's ImageFolder, not "
-        "that of the numbers; data.classes=FILE says another order, a class a line."
+        "that of the numbers; data.classes=FILE says another order, one class per line."
     )
     return [Notice("class-order-as-text", text, len(classes))]
 

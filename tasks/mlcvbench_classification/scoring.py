@@ -76,7 +76,7 @@ class ClassificationScorer(Scorer):
         self.classes = len(problem.classes)
 
     def rows(self, predictions: Predictions, targets: Targets, units: Array) -> Table:
-        """Return a row a sample: unit, label, prediction, label_rank (-1 unknown), confidence, loss (NaN unknown)."""
+        """Return a row per sample: unit, label, prediction, label_rank (-1 unknown), confidence, loss (NaN unknown)."""
         labels = np.asarray(targets["label"]).astype(np.int64)
         if len(labels) and not 0 <= labels.min() <= labels.max() < self.classes:
             outside = labels[(labels < 0) | (labels >= self.classes)][0]

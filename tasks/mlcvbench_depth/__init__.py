@@ -49,7 +49,7 @@ def mlcvbench_tasks() -> list[TaskSpec]:
 @hookimpl
 def mlcvbench_datasets() -> list[DatasetSpec]:
     """Return the data sets: rendered scenes, one real pair, and folders of PFM, 16-bit PNG or npz truth."""
-    disparities = Param("disparities", "int", default=64, low=16, high=1024, help="search range told to the methods")
+    disparities = Param("disparities", "int", default=64, low=16, high=1024, help="search range given to the methods")
     return [
         DatasetSpec(
             name="scenes-stereo",
@@ -60,7 +60,7 @@ def mlcvbench_datasets() -> list[DatasetSpec]:
             params=(
                 *_SCENES,
                 Param(
-                    "disparities", "int", low=16, high=1024, help="search range told to the methods; a quarter width"
+                    "disparities", "int", low=16, high=1024, help="search range given to the methods; a quarter width"
                 ),
             ),
             reference="mlcvbench_scenes, the renderer of this bench",

@@ -1,6 +1,6 @@
 """Folders of stereo pairs or images with measured truth, for one split or below `train/`, `val/`, `test/`.
 
-What only the left camera sees is told by `occlusion/` (8-bit images, not 0 = occluded), or as KITTI does it, by a
+What only the left camera sees is marked by `occlusion/` (8-bit images, not 0 = occluded), or as KITTI does it, by a
 second folder of truth in which those pixels are unknown.
 """
 

@@ -29,7 +29,7 @@ from mlcvbench_depth.views import scored_depth
 IMAGES, PIXELS = 50, 2_000
 """Images looked at, and scored pixels of each."""
 LEAST = 30
-"""Pixels of an image from which an order or a factor is told."""
+"""Pixels of an image from which an order or a factor is estimated."""
 SAME_FACTOR = 0.01
 """Relative spread of the middle nine tenths of estimate / truth within which they are one factor."""
 ALONG = 0.5

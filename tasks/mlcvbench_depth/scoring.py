@@ -125,7 +125,7 @@ class StereoScorer(_MapScorer):
         return "no known pixel has an estimate" if table["known"].any() else "no pixel has a known disparity"
 
     def rows(self, predictions: Predictions, targets: Targets, units: Array) -> Table:
-        """Return a row an image: unit, known, estimated, error (px, summed), bad_0_5 ... bad_3, d1 (pixels)."""
+        """Return a row per image: unit, known, estimated, error (px, summed), bad_0_5 ... bad_3, d1 (pixels)."""
         if self.rules.seen_only and OCCLUDED not in targets:
             raise DataError(
                 f"protocol {self.protocol_id!r} wants targets of {OCCLUDED!r}, which this data set does not have; "
@@ -229,7 +229,7 @@ class MonoScorer(_MapScorer):
         return "no pixel inside crop and cap has a known depth"
 
     def rows(self, predictions: Predictions, targets: Targets, units: Array) -> Table:
-        """Return a row an image: unit, pixels scored, and each metric of the image (NaN without a scored pixel)."""
+        """Return a row per image: unit, pixels scored, and each metric of the image (NaN without a scored pixel)."""
         rows: list[DepthErrors] = []
         rules = self.rules
         for name, truth, estimate in self._pairs(predictions, targets):

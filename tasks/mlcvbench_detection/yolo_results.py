@@ -1,4 +1,4 @@
-"""Detections as YOLO programs save them: a folder with `IMAGE.txt` for each image, a line a detection.
+"""Detections as YOLO programs save them: a folder with `IMAGE.txt` for each image, a line per detection.
 
 A line is `class cx cy w h confidence`: the index of the class, and the box's middle, width and height as shares of the
 image.

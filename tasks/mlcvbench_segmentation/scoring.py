@@ -91,7 +91,7 @@ class SegmentationScorer(Scorer):
         self.metrics = metrics_of(self.rules, problem.classes)
 
     def rows(self, predictions: Predictions, targets: Targets, units: Array) -> Table:
-        """Return a row a (image, class that occurs in it): unit, rank = class, hit, predicted, labelled, boundary_f.
+        """Return a row per (image, class that occurs in it): unit, rank = class, hit, predicted, labelled, boundary_f.
 
         `ignored`: the pixels of the image that are not scored, in its first row, which is there even when it has no
         others (then of zeros); 0 in the other rows. One image is read and counted at a time. PredictionError and

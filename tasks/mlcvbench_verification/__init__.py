@@ -21,7 +21,7 @@ def mlcvbench_tasks() -> list[TaskSpec]:
                     ".npz",
                     "`embedding` (N, D), `distance` (cosine, l2, l1), and `ids` (N,) unless in order of the images",
                 ),
-                (".csv, .txt", "a value a line in the order of the pairs, or `a,b,value` with names of images"),
+                (".csv, .txt", "a value per line in the order of the pairs, or `a,b,value` with names of images"),
             ),
             reading=(
                 Param(

@@ -18,7 +18,7 @@ _BLOCK = 1 << 20
 def check_data(data: LoadedData) -> None:
     """Refuse people that are no numbers, and pairs that are no pairs of two images of the test split.
 
-    `identity`: int64 (N,), a number a person; `pairs` of the test split: `Pairs` over its images. DataError names the
+    `identity`: int64 (N,), a number per person; `pairs` of the test split: `Pairs` over its images. DataError names the
     split, the sample or pair, what was wanted and what was got.
     """
     for place in checked_ends(data, ("identity",)):

@@ -1,4 +1,4 @@
-"""Predictions made elsewhere: npz of embeddings, or CSV of a value a pair."""
+"""Predictions made elsewhere: npz of embeddings, or CSV of a value per pair."""
 
 from __future__ import annotations
 

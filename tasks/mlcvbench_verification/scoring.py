@@ -84,7 +84,7 @@ class PairScorer(_WholeScorer):
         self.metrics = ((accuracy,) if self.folded else ()) + _ROC_METRICS
 
     def rows(self, predictions: Predictions, targets: Targets, units: Array) -> Table:
-        """Return a row a pair whose first image is among `units`: unit, other, same, joint, fold, similarity.
+        """Return a row per pair whose first image is among `units`: unit, other, same, joint, fold, similarity.
 
         `joint`: both images are drawn together, being of one person or one cluster. Which people pairs show is what
         their labels say, where they have any (module `pair_list`).
@@ -188,7 +188,7 @@ class IdentificationScorer(_WholeScorer):
     )
 
     def rows(self, predictions: Predictions, targets: Targets, units: Array) -> Table:
-        """Return a row a probe among `units`: unit, position (0-based rank of its person in the gallery)."""
+        """Return a row per probe among `units`: unit, position (0-based rank of its person in the gallery)."""
         identity = np.asarray(targets["identity"])
         roles = roles_of(identity)
         probes = roles.probes[np.isin(roles.probes, units)]

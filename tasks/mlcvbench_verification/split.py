@@ -37,7 +37,7 @@ def _part_of(split: Split, kept: Array) -> Origin:
 class FaceSplit(Split):
     """Images that are read when they are asked for; groups are people, the bootstrap unit.
 
-    Targets: `identity` int64 (N,), a number a person; for the whole split also `pairs`, a `Pairs` over its images.
+    Targets: `identity` int64 (N,), a number per person; for the whole split also `pairs`, a `Pairs` over its images.
     Without `files` only stored predictions can be scored. `known`: the people of all splits of the data set, so that a
     person has one number in all of them; default: those of this split.
     """

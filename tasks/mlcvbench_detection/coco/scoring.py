@@ -97,7 +97,7 @@ class CocoScorer(Scorer):
         self._ranking: tuple[Table, Ranking] | None = None
 
     def rows(self, predictions: Predictions, targets: Targets, units: Array) -> Table:
-        """Return a row a detection that is looked at (`kind` 0) and a row an annotation (`kind` 1).
+        """Return a row per detection that is looked at (`kind` 0) and a row per annotation (`kind` 1).
 
         Columns: `unit`; `rank`, the order inside the unit; `kind`; `category`; `score` (0 for annotations); `place`,
         the rank of a detection in its class and image; `index`, its place among all of its image; `match` and
@@ -134,7 +134,7 @@ class CocoScorer(Scorer):
         return reasons
 
     def ranking(self, table: Table) -> Ranking:
-        """Return the rows in the order in which they are judged, for curves and results by class."""
+        """Return the rows in the order in which they are matched, for curves and results by class."""
         if self._ranking is None or self._ranking[0] is not table:
             self._ranking = (table, rank_rows(table, self.classes))
         return self._ranking[1]

@@ -52,7 +52,7 @@ class Curves:
 
 @dataclass(frozen=True, slots=True)
 class Ranking:
-    """The rows of a table in the order in which they are judged.
+    """The rows of a table in the order in which they are matched.
 
     Detections by (category, descending score, image, rank): `unit`, `category`, `score`, `place`, `match`, `ignore`;
     category k has rows `bounds[k]:bounds[k + 1]`. Annotations, `gt_unit`, `gt_category`, `gt_ignore`, in any order.

@@ -46,7 +46,7 @@ class VocScorer(Scorer):
         self.metrics = (MetricSpec(name, summary, provenance="reference-tolerance"),)
 
     def rows(self, predictions: Predictions, targets: Targets, units: Array) -> Table:
-        """Return a row a detection (`kind` 0) and a row an annotation (`kind` 1).
+        """Return a row per detection (`kind` 0) and a row per annotation (`kind` 1).
 
         Columns: `unit`, `rank`, `kind`, `category`, `score` (0 for annotations), `match` (true positive; annotation
         found) and `ignore` (belongs to a difficult annotation; is difficult), `index`, the place in its image.
@@ -56,7 +56,7 @@ class VocScorer(Scorer):
         order = np.argsort(-scores.values, kind="stable")
         order = order[np.argsort(scores.units[order], kind="stable")]
         owner = self._owners(predictions, targets, order)
-        match, ignore, found = _judge(owner, difficult)
+        match, ignore, found = _match(owner, difficult)
         unit = np.concatenate([scores.units[order], annotated.units])
         count = len(annotated.values)
         columns: dict[str, Array] = {
@@ -147,7 +147,7 @@ class ClassCurve:
 
 
 def class_curves(table: Table, classes: int) -> list[ClassCurve]:
-    """Return the detections of each class in the order in which they are judged."""
+    """Return the detections of each class in the order in which they are matched."""
     counted = ~table["ignore"]
     found = np.flatnonzero((table["kind"] == DETECTION) & counted)
     found = found[np.argsort(-table["score"][found], kind="stable")]
@@ -189,7 +189,7 @@ def voc_protocol(*, eleven: bool, plus_one: bool) -> str:
     return f"voc/{'11pt' if eleven else 'allpoint'}{'/plus1' if plus_one else ''}@1"
 
 
-def _judge(owner: Array, difficult: Array) -> tuple[Array, Array, Array]:
+def _match(owner: Array, difficult: Array) -> tuple[Array, Array, Array]:
     """Return match and ignore of the detections, in order, and which annotations are found."""
     belongs = owner >= 0
     ignore = belongs & difficult[np.maximum(owner, 0)] if len(difficult) else np.zeros(len(owner), dtype=bool)

@@ -236,7 +236,7 @@ def test_class_folders_that_are_numbers_have_the_order_of_text_and_that_is_said(
     assert (notice.code, notice.count) == ("class-order-as-text", 12)
     assert notice.text == (
         "the classes have the order of their names as text, 0, 1, 10, 11, 2 ... (12), as in torchvision's ImageFolder, "
-        "not that of the numbers; data.classes=FILE says another order, a class a line."
+        "not that of the numbers; data.classes=FILE says another order, one class per line."
     )
     said = load(tmp_path / "set", classes=listed(tmp_path, *map(str, range(12))))
     assert (said.problem.classes[:3], said.notices) == (("0", "1", "2"), ())
@@ -253,7 +253,7 @@ def test_an_order_that_goes_without_saying_is_not_said(tmp_path, counts):
     ("lines", "message"),
     [
         (["cat", "cat"], "FILE, line 2: class 'cat' is named twice."),
-        ([""], "FILE: names no class; wanted a class a line."),
+        ([""], "FILE: names no class; wanted one class per line."),
         (["cat", "cow"], "ROOT/test/dog: class 'dog' is not among the 2 classes."),
     ],
 )
