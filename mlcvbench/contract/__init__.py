@@ -12,7 +12,7 @@ from mlcvbench.contract.model import (
 )
 from mlcvbench.contract.notices import Notice
 from mlcvbench.contract.problem import InputSpec, Problem
-from mlcvbench.contract.scoring import MetricSpec, Scorer, Table, Values
+from mlcvbench.contract.scoring import MetricSpec, Scorer, Table, Values, VectorizedScorer
 from mlcvbench.contract.split import ArraySplit, JoinedSplit, LoadedData, Split, SubSplit, fingerprint_columns
 from mlcvbench.contract.task import External, Guess, Outcome, Panel, Plot, Task, check_array, spread
 from mlcvbench.contract.torch_model import TorchModel
@@ -50,6 +50,7 @@ __all__ = [
     "Task",
     "TorchModel",
     "Values",
+    "VectorizedScorer",
     "check_array",
     "check_inputs",
     "check_labels",

@@ -125,6 +125,20 @@ class Scorer(ABC):
         return self.metrics[0]
 
 
+class VectorizedScorer(Scorer):
+    """A scorer that computes all weightings at once: one weighting is one row of them, the same numbers bit for bit."""
+
+    def summarise(self, table: Table, weights: Array | None = None) -> Values:
+        size = int(table["unit"].max()) + 1 if len(table) else 0
+        row = np.ones(size) if weights is None else np.asarray(weights, dtype=np.float64)
+        many = self.summarise_many(table, row[None])
+        return {name: None if np.isnan(values[0]) else float(values[0]) for name, values in many.items()}
+
+    @abstractmethod
+    def summarise_many(self, table: Table, weights: Array) -> dict[str, Array]:
+        """Return every metric under each row of `weights` (R, U) as float64 (R,), NaN where undefined."""
+
+
 def iter_names(metrics: Iterable[MetricSpec]) -> tuple[str, ...]:
     """Return metric names in order."""
     return tuple(metric.name for metric in metrics)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mlcvbench.contract import Array, MetricSpec, Predictions, Problem, Scorer, Table, Targets, Values
+from mlcvbench.contract import Array, MetricSpec, Predictions, Problem, Table, Targets, VectorizedScorer
 from mlcvbench.errors import DataError
 from mlcvbench_classification.ranking import TINY, rank_labels, rank_probabilities
 
@@ -55,7 +55,7 @@ FIRST_METRICS = (
 NO_SCORES = "the predictions are labels without scores"
 
 
-class ClassificationScorer(Scorer):
+class ClassificationScorer(VectorizedScorer):
     """Protocol `top1/single-crop@2`: one prediction an image as it is given, over the data set's class list.
 
     - `top1`, `top5`: rank of the label by `#(s > s_y) + #(j < y and s_j == s_y)`.
@@ -94,13 +94,6 @@ class ClassificationScorer(Scorer):
         if "probabilities" in predictions:
             return rank_probabilities(predictions["probabilities"], labels)
         return rank_labels(predictions["scores"], labels)
-
-    def summarise(self, table: Table, weights: Array | None = None) -> Values:
-        """Return every metric, None where `undefined` says why; equal to `summarise_many` with one row, bit for bit."""
-        size = int(table["unit"].max()) + 1 if len(table) else 0
-        row = np.ones(size) if weights is None else np.asarray(weights, dtype=np.float64)
-        many = self.summarise_many(table, row[None])
-        return {name: None if np.isnan(values[0]) else float(values[0]) for name, values in many.items()}
 
     def summarise_many(self, table: Table, weights: Array) -> dict[str, Array]:
         """Return every metric under each row of `weights` (R, U) as float64 (R,), NaN where undefined."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from mlcvbench.contract import Array, MetricSpec, Notice, Predictions, Scorer, Table, Targets, Values
+from mlcvbench.contract import Array, MetricSpec, Notice, Predictions, Scorer, Table, Targets, VectorizedScorer
 from mlcvbench.errors import DataError, PredictionError
 from mlcvbench.files.lazy_columns import LazyColumn, value_name
 from mlcvbench_depth.measuring import BAD_PIXELS, DepthErrors, measure_depth, measure_disparity, wrong_size
@@ -30,19 +30,12 @@ _BAD = tuple(f"bad_{limit:g}".replace(".", "_") for limit in BAD_PIXELS)
 _COUNTS = ("known", "estimated", "error", *_BAD, "d1")
 
 
-class _MapScorer(Scorer):
+class _MapScorer(VectorizedScorer):
     """What both families share: one image at a time, errors that name it, one row an image."""
 
     field: str
     scored: str
     """The column of a row that counts the scored pixels."""
-
-    def summarise(self, table: Table, weights: Array | None = None) -> Values:
-        """Return every metric, None where undefined; the same numbers as `summarise_many` with one row."""
-        size = int(table["unit"].max()) + 1 if len(table) else 0
-        row = np.ones(size) if weights is None else np.asarray(weights, dtype=np.float64)
-        many = self.summarise_many(table, row[None])
-        return {name: None if np.isnan(values[0]) else float(values[0]) for name, values in many.items()}
 
     def undefined(self, table: Table) -> dict[str, str]:
         """Return the metrics that these rows leave undefined, each with the reason."""

@@ -12,7 +12,16 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mlcvbench.contract import Array, MetricSpec, Notice, Predictions, Problem, Scorer, Table, Targets, Values
+from mlcvbench.contract import (
+    Array,
+    MetricSpec,
+    Notice,
+    Predictions,
+    Problem,
+    Table,
+    Targets,
+    VectorizedScorer,
+)
 from mlcvbench.errors import DataError, PredictionError, UnknownNameError
 from mlcvbench.files.lazy_columns import value_name
 from mlcvbench_segmentation.boundary import boundary_scores
@@ -54,7 +63,7 @@ def parse_protocol(protocol: str) -> Protocol:
     return Protocol(PRIMARY[match[1]], None if match[2] == "-none" else int(match[2]), match[3], match[4] is not None)
 
 
-class SegmentationScorer(Scorer):
+class SegmentationScorer(VectorizedScorer):
     """Protocols `miou/ignore<V>/absent-<rule>[/bf0.75]@1` and `class-accuracy/ignore<V>/absent-<rule>@1`.
 
     The first word says which metric ranks: `miou`, or `mean_accuracy`, the mean over classes of the share of their
@@ -120,13 +129,6 @@ class SegmentationScorer(Scorer):
         if self.rules.boundary:
             columns["boundary_f"] = np.concatenate([np.empty(0), *scores])
         return Table(columns)
-
-    def summarise(self, table: Table, weights: Array | None = None) -> Values:
-        """Return every metric, None where undefined; the same numbers as `summarise_many` with one row."""
-        size = int(table["unit"].max()) + 1 if len(table) else 0
-        row = np.ones(size) if weights is None else np.asarray(weights, dtype=np.float64)
-        many = self.summarise_many(table, row[None])
-        return {name: None if np.isnan(values[0]) else float(values[0]) for name, values in many.items()}
 
     def summarise_many(self, table: Table, weights: Array) -> dict[str, Array]:
         """Return every metric under each row of `weights` (R, U) as float64 (R,): products of weights and counts.

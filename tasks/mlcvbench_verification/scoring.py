@@ -7,7 +7,7 @@ from typing import Any, ClassVar, cast
 
 import numpy as np
 
-from mlcvbench.contract import Array, MetricSpec, Notice, Predictions, Scorer, Table, Targets, Values
+from mlcvbench.contract import Array, MetricSpec, Notice, Predictions, Scorer, Table, Targets, Values, VectorizedScorer
 from mlcvbench.errors import DataError, PredictionError
 from mlcvbench_verification.clusters import pair_clusters
 from mlcvbench_verification.folds import FoldAccuracy
@@ -175,7 +175,7 @@ class PairScorer(_WholeScorer):
             raise DataError(f"protocol {self.protocol_id!r} wants pairs in two folds or more; use the family 'pairs'.")
 
 
-class IdentificationScorer(_WholeScorer):
+class IdentificationScorer(_WholeScorer, VectorizedScorer):
     """Protocols `identification/closed-set/<by>@1`: gallery = the first image of each person, probes = the later ones.
 
     `rank_k`: share of probes whose person is among the k most similar gallery images; among equally similar ones the
@@ -200,10 +200,7 @@ class IdentificationScorer(_WholeScorer):
         """Return every metric. DataError when there is no probe."""
         if not len(table):
             raise DataError("no person has two images or more, so there is nobody to look up.")
-        size = int(table["unit"].max()) + 1
-        row = np.ones(size) if weights is None else np.asarray(weights, dtype=np.float64)
-        many = self.summarise_many(table, row[None])
-        return {name: None if np.isnan(values[0]) else float(values[0]) for name, values in many.items()}
+        return super().summarise(table, weights)
 
     def summarise_many(self, table: Table, weights: Array) -> dict[str, Array]:
         """Return every metric under each row of `weights` (R, U) as float64 (R,), NaN where undefined."""

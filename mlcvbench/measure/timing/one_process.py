@@ -105,15 +105,14 @@ def warm_up(
     Stops after 60 seconds in any case.
     """
     begin, durations = clock(), array("q")
+    predict = ended_by(sync, model.predict)
     shapes = _one_batch_a_shape(batches)
     first = [batch for batch in shapes for _ in range(2)]
     while True:
         call = len(durations)
         batch = first[call] if call < len(first) else batches[call % len(batches)]
         start = clock()
-        model.predict(batch)
-        if sync is not None:
-            sync()
+        predict(batch)
         stop = clock()
         durations.append(stop - start)
         done = max(WARM_UP_CALLS, len(first))
@@ -151,7 +150,7 @@ def _host_pass(
     """Alternate one end-to-end call and one staged call, half a rotation apart, until the profile is satisfied."""
     whole, before, forward, after, when = array("q"), array("q"), array("q"), array("q"), array("q")
     predict, preprocess, compute, postprocess = (
-        _ended_by(sync, stage) for stage in (model.predict, model.preprocess, model.forward, model.postprocess)
+        ended_by(sync, stage) for stage in (model.predict, model.preprocess, model.forward, model.postprocess)
     )
     total, half = len(batches), len(batches) // 2
     begin = clock()
@@ -187,7 +186,7 @@ def _host_pass(
     return times
 
 
-def _ended_by(sync: Callable[[], None] | None, stage: Callable[..., Any]) -> Callable[..., Any]:
+def ended_by(sync: Callable[[], None] | None, stage: Callable[..., Any]) -> Callable[..., Any]:
     """Return the stage itself, or on a device the stage and the wait for its end."""
     if sync is None:
         return stage

@@ -11,6 +11,7 @@ import numpy as np
 from mlcvbench.contract.batch import Batch
 from mlcvbench.contract.model import Model
 from mlcvbench.contract.split import Split
+from mlcvbench.measure.timing.one_process import ended_by
 from mlcvbench.records.schema import ThroughputInfo
 
 SIZES = (1, 8, 64, 256)
@@ -75,13 +76,11 @@ def _median_call(
 ) -> float:
     """Return the median nanoseconds of a call after one untimed call."""
     durations: list[int] = []
-    begin = clock()
+    predict, begin = ended_by(sync, model.predict), clock()
     while True:
         batch = batches[len(durations) % len(batches)]
         start = clock()
-        model.predict(batch)
-        if sync is not None:
-            sync()
+        predict(batch)
         stop = clock()
         durations.append(stop - start)
         calls = len(durations) - 1

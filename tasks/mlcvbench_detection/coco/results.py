@@ -49,7 +49,7 @@ class Read(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class _Columns:
-    """What a file holds, a row per detection: `image` int64 or text, `category` int64, `score` float64, `xywh`, `masks`.
+    """What a file holds, row by row: `image` int64 or text, `category` int64, `score` float64, `xywh`, `masks`.
 
     `fault`: the first segmentation that is no mask.
     """

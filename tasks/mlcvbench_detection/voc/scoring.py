@@ -12,7 +12,7 @@ from functools import partial
 
 import numpy as np
 
-from mlcvbench.contract import Array, MetricSpec, Predictions, Problem, Scorer, Table, Targets, Values
+from mlcvbench.contract import Array, MetricSpec, Predictions, Problem, Scorer, Table, Targets, VectorizedScorer
 from mlcvbench_detection.coco.scoring import detected_boxes
 from mlcvbench_detection.coco.summary import ANNOTATION, DETECTION
 from mlcvbench_detection.geometry.boxes import to_corners
@@ -25,7 +25,7 @@ ELEVEN = np.arange(11) * 0.1
 _CELLS = 1 << 18
 
 
-class VocScorer(Scorer):
+class VocScorer(VectorizedScorer):
     """Protocols `voc/11pt@1`, `voc/allpoint@1`, and `voc/11pt/plus1@1`, `voc/allpoint/plus1@1`.
 
     - A detection belongs to the annotation of its class and image with the highest IoU (the first of equals), whether
@@ -72,13 +72,6 @@ class VocScorer(Scorer):
         columns = {name: column[by_unit] for name, column in columns.items()}
         real = np.asarray(units, dtype=np.int64)[unit[by_unit]]
         return Table({"unit": real, "rank": rank.astype(np.uint32), **columns})
-
-    def summarise(self, table: Table, weights: Array | None = None) -> Values:
-        """Return the mean average precision, None without annotations to find; `summarise_many` with one row."""
-        size = int(table["unit"].max()) + 1 if len(table) else 0
-        row = np.ones(size) if weights is None else np.asarray(weights, dtype=np.float64)
-        value = float(self.summarise_many(table, row[None])[self.metrics[0].name][0])
-        return {self.metrics[0].name: None if np.isnan(value) else value}
 
     def summarise_many(self, table: Table, weights: Array) -> dict[str, Array]:
         """Return the metric under each row of `weights` (R, U), NaN where undefined."""
