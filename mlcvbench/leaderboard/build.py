@@ -29,7 +29,7 @@ class Built:
 
 
 def build_boards(runs: Path, out: Path, *, site: bool = True) -> Built:
-    """Write board.md, .csv, .json and .tex of each board, and the site unless `site` is false, into `out`.
+    """Write board.md, .csv, .json and .tex of each board into `out`, and unless `site` is false, pictures and pages.
 
     StoreError when `runs` is no folder, holds no run, or `out` cannot be written or lies among the runs.
     """
@@ -38,7 +38,8 @@ def build_boards(runs: Path, out: Path, *, site: bool = True) -> Built:
         boards, problems = read_boards(runs)
         with storing(out):
             out.mkdir(parents=True, exist_ok=True)
-            files = [path for board in boards for path in write_tables(board, out, site=site)]
+            files = _write_pictures(boards, out) if site else []
+            files += [path for board in boards for path in write_tables(board, out)]
             if site:
                 files += _replace_site(boards, out)
     return Built(tuple(boards), tuple(files), tuple(problems))
@@ -83,15 +84,35 @@ def read_boards(runs: Path) -> tuple[list[Board], list[str]]:
     return boards_of(pairs, recomputed=report.recomputed, refuted=report.refuted), problems
 
 
-def write_tables(board: Board, out: Path, *, site: bool = True) -> list[Path]:
-    """Write the table files of a board into `out` and return their paths."""
-    picture = f"{SITE}/data/{board.slug}.svg" if site and board.timed else None
+def _write_pictures(boards: list[Board], out: Path) -> list[Path]:
+    """Write board.svg of each board that has timed rows into `out` and return their paths."""
+    from mlcvbench.leaderboard.site.figure import scatter_svg
+
     written = []
-    for extension, text in table_files(board, picture).items():
+    for board in boards:
+        path, picture = out / f"{board.slug}.svg", scatter_svg(board)
+        if picture is None:
+            path.unlink(missing_ok=True)
+        else:
+            replace_text(path, picture)
+            written.append(path)
+    return written
+
+
+def write_tables(board: Board, out: Path) -> list[Path]:
+    """Write the table files of a board into `out` and return their paths."""
+    written = []
+    for extension, text in table_files(board, picture_in(out, board)).items():
         path = out / f"{board.slug}.{extension}"
         replace_text(path, text)
         written.append(path)
     return written
+
+
+def picture_in(out: Path, board: Board) -> str | None:
+    """Return the name of a board's picture in `out`, None where there is none."""
+    name = f"{board.slug}.svg"
+    return name if (out / name).is_file() else None
 
 
 def _replace_site(boards: list[Board], out: Path) -> list[Path]:
@@ -102,7 +123,7 @@ def _replace_site(boards: list[Board], out: Path) -> list[Path]:
     if final.exists() and not (final / MARKER).is_file() and any(final.iterdir()):
         raise StoreError(f"{str(final)!r} exists and is not a board site; move it away or choose another out=DIR.")
     try:
-        write_site(boards, fresh)
+        write_site(boards, fresh, out)
         if final.exists():
             final.rename(old)
         fresh.rename(final)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from mlcvbench.errors import MlcvbenchError
-from mlcvbench.leaderboard.build import SITE
+from mlcvbench.leaderboard.build import picture_in
 from mlcvbench.leaderboard.standing.boards import boards_of
 from mlcvbench.leaderboard.tables.export import table_files
 from mlcvbench.leaderboard.verdicts import CHECKED, FAILED, RECOMPUTED, Report, read_report, record_digest, write_report
@@ -204,7 +204,6 @@ def _contents(pairs: Sequence[tuple[Record, Path]], report: Report, out: Path) -
     """Return the text of each table file by name."""
     contents: dict[str, str] = {}
     for board in boards_of(pairs, recomputed=report.recomputed, refuted=report.refuted) if pairs else []:
-        picture = f"{SITE}/data/{board.slug}.svg"
-        files = table_files(board, picture if (out / picture).is_file() else None)
+        files = table_files(board, picture_in(out, board))
         contents |= {f"{board.slug}.{extension}": text for extension, text in files.items()}
     return contents

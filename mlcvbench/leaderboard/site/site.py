@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from markupsafe import Markup, escape
 from mlcvbench.leaderboard.site import pages, run_page
 from mlcvbench.leaderboard.standing.boards import Board
 from mlcvbench.leaderboard.standing.rows import Entry, Row
-from mlcvbench.leaderboard.tables.export import table_files
+from mlcvbench.leaderboard.tables.export import TABLES
 from mlcvbench.leaderboard.tables.terminal import plain
 
 if TYPE_CHECKING:
@@ -41,15 +42,15 @@ class Page:
     rows: tuple[Row, ...]
 
 
-def write_site(boards: Sequence[Board], folder: Path) -> None:
-    """Write the site of some boards into the new folder `folder`."""
+def write_site(boards: Sequence[Board], folder: Path, tables: Path) -> None:
+    """Write the site of some boards into the new folder `folder`; their table files and pictures lie in `tables`."""
     environment = make_environment()
     for part in ("assets", "data", "runs"):
         (folder / part).mkdir(parents=True)
     _write_assets(folder / "assets")
     _write(folder / "index.html", environment, "index.html", root="", **pages.index(boards))
     for board in boards:
-        _write_board(board, folder, environment)
+        _write_board(board, folder, tables, environment)
 
 
 def make_environment() -> Environment:
@@ -133,18 +134,14 @@ def _write_assets(folder: Path) -> None:
     (folder / "LICENSES.txt").write_text(text, encoding="utf-8", newline="\n")
 
 
-def _write_board(board: Board, folder: Path, environment: Environment) -> None:
-    from mlcvbench.leaderboard.site.figure import scatter_svg
-
-    picture = scatter_svg(board)
-    if picture:
-        (folder / "data" / f"{board.slug}.svg").write_text(picture, encoding="utf-8", newline="\n")
-    for extension, text in table_files(board, f"{board.slug}.svg" if picture else None).items():
-        (folder / "data" / f"{board.slug}.{extension}").write_text(text, encoding="utf-8", newline="\n")
+def _write_board(board: Board, folder: Path, tables: Path, environment: Environment) -> None:
+    files = [tables / f"{board.slug}.{extension}" for extension in (*TABLES, "svg")]
+    for file in filter(Path.is_file, files):
+        shutil.copyfile(file, folder / "data" / file.name)
     parts = split_pages(board)
     for page in parts:
         others = [{"href": other.file, "label": other.label} for other in parts if other is not page]
-        context = pages.board(board, page.rows, with_picture=bool(picture))
+        context = pages.board(board, page.rows, with_picture=files[-1].is_file())
         data = json_for_page(pages.chart(board, page.rows))
         _write(folder / page.file, environment, "board.html", root="", others=others, data_json=data, **context)
     for row in board.rows:

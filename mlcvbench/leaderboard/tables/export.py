@@ -31,6 +31,9 @@ _LATEX = str.maketrans(
 )
 
 
+TABLES = ("md", "csv", "json", "tex")
+
+
 def table_files(board: Board, picture: str | None = None) -> dict[str, str]:
     """Return the content of each table file of a board by its extension."""
     return {

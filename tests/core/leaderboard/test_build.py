@@ -67,8 +67,9 @@ def test_a_build_writes_tables_and_one_site(runs, tmp_path):
 
     files = set(tree(tmp_path / "board"))
     assert [board.slug for board in built.boards] == ["digits", "mnist5k"]
-    assert {"digits.md", "digits.csv", "digits.json", "digits.tex", "site/index.html", "site/digits.html"} <= files
-    assert {"site/data/digits.csv", "site/data/digits.svg", "site/assets/board.js"} <= files
+    parts = {f"digits.{extension}" for extension in ("md", "csv", "json", "tex", "svg")}
+    assert parts | {f"site/data/{name}" for name in parts} <= files
+    assert {"site/index.html", "site/digits.html", "site/assets/board.js"} <= files
     assert sum(name.startswith("site/runs/") and name.endswith(".html") for name in files) == 6
     assert not [name for name in files if name.startswith(".")]
 
@@ -82,6 +83,27 @@ def test_the_same_records_give_the_same_bytes(runs, tmp_path):
 
     assert tree(tmp_path / "b") == once
     assert tree(tmp_path / "a") == once
+
+
+def test_without_the_site_a_table_shows_the_picture_that_is_there_and_no_other(runs, tmp_path):
+    build_boards(runs, tmp_path / "board", site=False)
+    without = (tmp_path / "board" / "digits.md").read_text()
+    build_boards(runs, tmp_path / "board")
+
+    build_boards(runs, tmp_path / "board", site=False)
+
+    assert "digits.svg" not in without
+    assert "](digits.svg)" in (tmp_path / "board" / "digits.md").read_text()
+
+
+def test_a_picture_goes_when_nothing_is_timed_any_more(tmp_path):
+    timed, untimed = make_record("knn", 0.9), make_record("knn", 0.9, p50=None)
+    build_boards(write_runs(tmp_path / "timed", [timed]), tmp_path / "board")
+
+    build_boards(write_runs(tmp_path / "untimed", [untimed]), tmp_path / "board")
+
+    assert [path.name for path in (tmp_path / "board").rglob("*.svg")] == ["icon.svg"]
+    assert "digits.svg" not in (tmp_path / "board" / "digits.md").read_text()
 
 
 def test_every_page_is_well_formed_and_every_link_leads_somewhere(runs, tmp_path):

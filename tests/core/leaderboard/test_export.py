@@ -85,10 +85,10 @@ def test_a_cost_that_could_not_be_had_has_its_reason_in_the_json(tmp_path):
 def test_the_markdown_is_a_page_of_its_own(tmp_path):
     board = board_of(tmp_path, make_record("small_cnn", 0.95), failed_record("bad"))
 
-    text = export.to_markdown(board, "site/data/digits.svg")
+    text = export.to_markdown(board, "digits.svg")
 
     assert text.startswith("# Digits, 8 x 8\n\nsmall_cnn is first of 1 model: top1 95.00 ±1.00 %, 1.50 ms an image.\n")
-    assert "![top1 against the time of one image](site/data/digits.svg)" in text
+    assert "![top1 against the time of one image](digits.svg)" in text
     assert "| 1 | small_cnn ◆ | 95.00 ±1.00 | 1.50 ±6% | 1.23 M | 61.8 k | 12.3 | 1.25 | reported |" in text
     assert "| bad | 0 | - | timeout in fit: ran past 60 s |" in text
 
