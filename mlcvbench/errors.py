@@ -24,7 +24,6 @@ import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import fields
 from functools import wraps
-from pathlib import Path
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -177,12 +176,14 @@ def scrub(text: str, paths: Iterable[str] = ()) -> str:
 
     Of the `paths` only their own names are left.
 
-    >>> scrub("no such file: " + str(Path.cwd() / "a.txt"))
+    >>> scrub(f"no such file: {os.getcwd()}/a.txt")
     'no such file: ./a.txt'
     """
     for path in sorted({os.path.normpath(path) for path in paths}, key=len, reverse=True):
         if len(path) > 1:
             text = text.replace(path, os.path.basename(path))  # noqa: PTH119 - it is text
+    from pathlib import Path  # costs `--help` more than all else here
+
     places = {str(Path.cwd()): ".", str(Path(sys.prefix)): "$PREFIX", str(Path.home()): "~"}
     for place, short in sorted(places.items(), key=lambda item: -len(item[0])):
         if len(place) > 1:
