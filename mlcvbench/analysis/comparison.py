@@ -14,6 +14,7 @@ from mlcvbench.errors import RequestError
 from mlcvbench.records.display import metric_order
 from mlcvbench.records.doubts import doubts
 from mlcvbench.records.schema import Record
+from mlcvbench.records.stages import HEADLINE
 from mlcvbench.running.scoring import REPLICATES_FILE
 from mlcvbench.stats import bootstrap, intervals
 
@@ -139,12 +140,12 @@ def _difference(
 
 
 def _latency(a: Record, b: Record) -> tuple[float | None, str]:
-    x, y = a.latency.get("end_to_end"), b.latency.get("end_to_end")
+    x, y = a.latency.get(HEADLINE), b.latency.get(HEADLINE)
     if x is None or y is None or not x.median or not y.median:
         return None, "latency: not measured in both runs"
     if a.env_class != b.env_class:
         return None, f"latency: not comparable ({a.env_class} against {b.env_class})"
-    if a.latency["end_to_end"].interval != "prediction-95" or y.interval != "prediction-95":
+    if a.latency[HEADLINE].interval != "prediction-95" or y.interval != "prediction-95":
         return y.median / x.median, "latency: within one process each; use time=publish for an interval"
     apart = bool((y.low or 0) > (x.high or 0) or (x.low or 0) > (y.high or 0))
     return y.median / x.median, f"latency: {'distinguishable' if apart else 'not distinguishable'} between processes"

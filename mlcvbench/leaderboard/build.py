@@ -69,13 +69,13 @@ def _collector_off() -> Iterator[None]:
 
 def read_boards(runs: Path) -> tuple[list[Board], list[str]]:
     """Return the boards of a runs folder, and a line for each run that cannot be read."""
-    from mlcvbench.leaderboard.standing.reading import read_runs
+    from mlcvbench.records.store import Store
 
     if not runs.is_dir():
         raise StoreError(
             f"no folder {str(runs)!r}: wanted the folder of runs that `mlcvbench run` wrote; give runs=DIR."
         )
-    pairs, found = read_runs(runs)
+    pairs, found = Store(runs).records()
     problems = [f"{problem.path.name}: {problem.message}" for problem in found]
     if not pairs:
         damaged = f"; {len(problems)} cannot be read" if problems else ""

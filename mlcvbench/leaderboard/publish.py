@@ -17,11 +17,11 @@ from mlcvbench.errors import CheckFailedError
 from mlcvbench.leaderboard.build import build_boards, refuse_inside
 from mlcvbench.leaderboard.places import paths_among, place_in
 from mlcvbench.leaderboard.standing.boards import boards_of
-from mlcvbench.leaderboard.standing.reading import read_runs
 from mlcvbench.leaderboard.standing.superseding import replaced
 from mlcvbench.leaderboard.verify import verify_runs
 from mlcvbench.records.canonical import RECORD_FILE
 from mlcvbench.records.schema import Record
+from mlcvbench.records.store import Store
 from mlcvbench.storage.durable import remove_tree, storing
 
 RECORDS, ARCHIVE = "records", "archive"
@@ -56,7 +56,7 @@ def publish(runs: Path, out: Path, data: Mapping[str, Any] | None = None) -> Pub
     checked = verify_runs(runs, None, data)
     if checked.errors:
         raise CheckFailedError(f"nothing was published: {checked.errors[0]} ({len(checked.errors)} checks failed).")
-    pairs, _ = read_runs(runs)
+    pairs, _ = Store(runs).records()
     rows = [row for board in boards_of(pairs) for row in board.rows] if pairs else []
     ranked = {entry.record.run_id for row in rows for entry in row.runs}
     shown = {row.record.run_id for row in rows}  # other seeds draw much the same pictures
@@ -64,7 +64,7 @@ def publish(runs: Path, out: Path, data: Mapping[str, Any] | None = None) -> Pub
     _refuse_places([pair for pair in pairs if pair[0].run_id in ranked], [runs, *paths_among(data)])
     with storing(out):
         records.mkdir(parents=True, exist_ok=True)
-        there = {record.run_id: record.retraction is not None for record, _ in read_runs(records)[0]}
+        there = {record.run_id: record.retraction is not None for record, _ in Store(records).records()[0]}
         ranked -= {run for run, retracted in there.items() if retracted}
         taken_back = {r.run_id for r, _ in pairs if r.retraction is not None and r.run_id in there}
         archived = sum(
@@ -72,7 +72,7 @@ def publish(runs: Path, out: Path, data: Mapping[str, Any] | None = None) -> Pub
             for record, folder in pairs
             if record.run_id in ranked | taken_back
         )
-        dropped = sorted(replaced(record for record, _ in read_runs(records)[0] if record.retraction is None))
+        dropped = sorted(replaced(record for record, _ in Store(records).records()[0] if record.retraction is None))
         for name in dropped:
             remove_tree(records / name)
     result = verify_runs(records, None, data, archive, keep=True)

@@ -8,29 +8,26 @@ Read: size before bytes, then syntax and depth, then the schema version, migrati
 from __future__ import annotations
 
 import math
-import re
+import os
 import sys
 from collections.abc import Callable, Mapping
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mlcvbench.errors import RecordError
+from mlcvbench.errors import RecordError, short
 from mlcvbench.limits import MAX_RECORD_BYTES
 
 if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
     from mlcvbench.records.schema import Record
 
 RECORD_FILE = "record.json"
-SCHEMA_VERSION = 1
-"""The version this code writes; `schema.SCHEMA_VERSION` is pinned to it by a test, so that reading is cheap."""
-STATUSES = ("ok", "error", "timeout", "oom", "killed")
 MAX_DEPTH = 100
 
 Plain = dict[str, Any]
 MIGRATIONS: dict[int, Callable[[Plain], Plain]] = {}
 """From schema version n to n + 1. Every version ever released stays readable through this table."""
-
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+:-]{0,99}")
 
 
 def dumps(data: Mapping[str, Any]) -> bytes:
@@ -72,23 +69,39 @@ def loads(data: bytes, where: Path) -> Plain:
 
 
 def read_raw(path: Path) -> Plain:
-    """Return a record as plain data of the present schema version, with the checks that need no schema.
+    """Return a record as plain data of the present schema version: size, syntax and version checked, no field.
 
-    `path` is a run's folder or its `record.json`. Checked: size, syntax, version, and that the fields which name
-    files, rows and pages (run id, keys, status, names, artifacts) have the form that readers rely on.
+    `path` is a run's folder or its `record.json`.
     """
-    file = path / RECORD_FILE if path.is_dir() else path
-    raw = migrate(loads(_read_bytes(file), file), file)
-    wrong = _broken_field(raw)
-    if wrong:
-        raise RecordError(f"{str(file)!r}: {wrong}.")
-    return raw
+    file = _file(path)
+    return migrate(loads(_read_bytes(file), file), file)
 
 
 def read_record(path: Path) -> Record:
-    """Return the record in a run's folder (or `record.json`), checked against the whole schema."""
-    file = path / RECORD_FILE if path.is_dir() else path
-    return to_record(read_raw(path), file)
+    """Return the record in a run's folder (or `record.json`), checked against the whole schema.
+
+    The schema reads the bytes of a sound record itself, in half the time. What it does not take, or takes and another
+    JSON reader would not, goes the long way, which says what is wrong.
+    """
+    from pydantic import ValidationError
+
+    from mlcvbench.records.schema import SCHEMA_VERSION, Record
+
+    file = _file(path)
+    data = _read_bytes(file)
+    if b"NaN" not in data and b"Infinity" not in data:
+        try:
+            record = Record.model_validate_json(data)
+        except (ValidationError, RecursionError):
+            pass
+        else:
+            if record.schema_version == SCHEMA_VERSION:
+                return record
+    return to_record(migrate(loads(data, file), file), file)
+
+
+def _file(path: Path) -> Path:
+    return path / RECORD_FILE if path.name != RECORD_FILE and path.is_dir() else path
 
 
 def to_record(raw: Plain, where: Path) -> Record:
@@ -100,13 +113,24 @@ def to_record(raw: Plain, where: Path) -> Record:
     try:
         return Record.model_validate(raw)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False)[0]
+        first = error.errors(include_url=False)[0]
         field = ".".join(map(str, first["loc"])) or "record"
-        raise RecordError(f"{str(where)!r}: field {field!r}: {first['msg']}.") from None
+        raise RecordError(f"{str(where)!r}: field {field!r}: {_complaint(first)}.") from None
+
+
+def _complaint(error: ErrorDetails) -> str:
+    """Return what the schema says of a field, its patterns in words."""
+    from mlcvbench.records.schema import NAME, SHA256
+
+    patterns = {NAME: "a name of letters, digits and ._+:-", SHA256: "64 hexadecimal digits"}
+    wanted = patterns.get(error.get("ctx", {}).get("pattern", ""))
+    return f"wanted {wanted}, got {short(error['input'])}" if wanted else error["msg"]
 
 
 def migrate(raw: Plain, where: Path) -> Plain:
     """Bring plain data of any older schema version to the present one; refuse one from the future."""
+    from mlcvbench.records.schema import SCHEMA_VERSION
+
     version = raw.get("schema_version")
     if type(version) is not int or version < 1:
         raise RecordError(f"{str(where)!r}: field 'schema_version': wanted a positive integer, got {version!r}.")
@@ -119,16 +143,6 @@ def migrate(raw: Plain, where: Path) -> Plain:
         raw = MIGRATIONS[version](raw)
         version += 1
     return raw
-
-
-def inside(name: str) -> bool:
-    r"""Return whether `name` is a relative POSIX path that stays inside its folder.
-
-    >>> [inside(n) for n in ("plots/a.png", "../a", "/a", "a/../../b", "", "a\\b")]
-    [True, False, False, False, False, False]
-    """
-    parts = PurePosixPath(name).parts
-    return bool(parts) and not name.startswith("/") and ".." not in parts and "\\" not in name and "\0" not in name
 
 
 def schema_json() -> bytes:
@@ -149,51 +163,17 @@ def _dump(data: Mapping[str, Any], option: int) -> bytes:
 
 def _read_bytes(file: Path) -> bytes:
     try:
-        size = file.stat().st_size
-        if size > MAX_RECORD_BYTES:
-            raise RecordError(_too_large(file, size))
-        return file.read_bytes()
+        with open(file, "rb", buffering=0) as opened:  # noqa: PTH123 - twice as fast, ten thousand times
+            size = os.fstat(opened.fileno()).st_size
+            if size > MAX_RECORD_BYTES:
+                raise RecordError(_too_large(file, size))
+            return opened.read(size)
     except OSError as error:
         raise RecordError(f"cannot read {str(file)!r}: {error.strerror}.") from None
 
 
 def _too_large(where: Path, size: int) -> str:
     return f"{str(where)!r} has {size} bytes; a record has at most {MAX_RECORD_BYTES}."
-
-
-def _broken_field(raw: Plain) -> str | None:
-    """Return what is wrong with the fields every reader relies on, or None."""
-    task, model = raw.get("task"), raw.get("model")
-    names = {
-        "run_id": raw.get("run_id"),
-        "task.kind": task.get("kind") if isinstance(task, dict) else None,
-        "task.definition": task.get("definition") if isinstance(task, dict) else None,
-        "model.name": model.get("name") if isinstance(model, dict) else None,
-    }
-    for field, value in names.items():
-        if not isinstance(value, str) or not _NAME.fullmatch(value):
-            return f"field {field!r}: wanted a name of letters, digits and ._+:-, got {_short(value)}"
-    for field in ("run_key", "group_key"):
-        if not _is_digest(raw.get(field)):
-            return f"field {field!r}: wanted 64 hexadecimal digits, got {_short(raw.get(field))}"
-    if raw.get("status") not in STATUSES:
-        return f"field 'status': wanted one of {', '.join(STATUSES)}, got {_short(raw.get('status'))}"
-    artifacts = raw.get("artifacts", {})
-    if not isinstance(artifacts, dict):
-        return f"field 'artifacts': wanted an object, got {_short(artifacts)}"
-    for name, digest in artifacts.items():
-        if not inside(name) or not _is_digest(digest):
-            return f"field 'artifacts': wanted a path inside the run's folder and its sha256, got {_short(name)}"
-    return None
-
-
-def _is_digest(value: object) -> bool:
-    return isinstance(value, str) and len(value) == 64 and not value.strip("0123456789abcdef")
-
-
-def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else f"{text[:77]}..."
 
 
 def _plain(value: Any, where: str, depth: int) -> Any:

@@ -7,13 +7,13 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from mlcvbench.records.doubts import doubts
+from mlcvbench.records.stages import STAGES
 from mlcvbench.records.units import count, seconds, size
 
 if TYPE_CHECKING:  # the schema shows its records with this module
     from mlcvbench.records.schema import LatencyInfo, Metric, OperationsInfo, Record, SelectionInfo, TrialInfo
 
 Row = tuple[str, str, str]
-STAGES = ("end_to_end", "preprocess", "forward", "postprocess")
 
 
 def metric_value(metric: Metric) -> str:

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from mlcvbench.records.stages import HEADLINE, PARTS
 from mlcvbench.records.units import seconds
 
 if TYPE_CHECKING:  # the schema shows its records with this module
@@ -26,8 +27,6 @@ UNSTEADY = 0.10
 DECISIVE = ("timed_equals_scored", "deterministic", "batch_invariant")
 """Honesty checks without which the score and the time are not of one model: who fails one is shown, not ranked."""
 _UNRANKED = ", so no board ranks it"
-HEADLINE = "end_to_end"
-STAGES = ("preprocess", "forward", "postprocess")
 
 
 class Doubt(NamedTuple):
@@ -89,7 +88,7 @@ def _timing(record: Record) -> Iterator[Doubt]:
     elif whole is not None and whole.n and not whole.converged:
         yield Doubt("time", "timing did not converge", f"{whole.n} calls were timed before its time was up")
     if whole is not None and whole.median is not None:
-        for stage in STAGES:
+        for stage in PARTS:
             part = record.latency.get(stage)
             if part is not None and part.median is not None and part.median > LONGER * whole.median:
                 said = f"{stage} {seconds(part.median)}, end to end {seconds(whole.median)}"

@@ -5,18 +5,45 @@ A record is data that strangers read: no host name, user name or absolute path i
 
 from __future__ import annotations
 
-from typing import Any, Literal
+import re
+from functools import lru_cache
+from pathlib import PurePosixPath
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from mlcvbench.limits import MAX_LAYER_ROWS
+from mlcvbench.specs.declared import NAME_PATTERN
 
 SCHEMA_VERSION = 1
-NAME = r"^[A-Za-z0-9][A-Za-z0-9._+:-]{0,99}$"
+NAME = f"^{NAME_PATTERN.pattern}$"
 SHA256 = r"^[0-9a-f]{64}$"
 
 Status = Literal["ok", "error", "timeout", "oom", "killed"]
 Trust = Literal["reported", "recomputed", "rerun"]
+
+
+def inside(name: str) -> bool:
+    r"""Return whether `name` is a relative POSIX path that stays inside its folder.
+
+    >>> [inside(n) for n in ("plots/a.png", "../a", "/a", "a/../../b", "", "a\\b")]
+    [True, False, False, False, False, False]
+    """
+    parts = PurePosixPath(name).parts
+    return bool(parts) and not name.startswith("/") and ".." not in parts and "\\" not in name and "\0" not in name
+
+
+_inside = lru_cache(maxsize=4096)(inside)  # ten thousand records name the same few files
+_digest = re.compile(SHA256).fullmatch
+
+
+def _checked_artifacts(artifacts: dict[str, str]) -> dict[str, str]:
+    for name, digest in artifacts.items():
+        if not _inside(name) or not _digest(digest):
+            wanted = "wanted a path inside the run's folder and its sha256, got {name}"
+            raise PydanticCustomError("artifact", wanted, {"name": repr(name)})
+    return artifacts
 
 
 class Part(BaseModel):
@@ -351,7 +378,7 @@ class Record(Part):
     stage_seconds: dict[str, float] = {}
     trust: Trust = "reported"
     plots: tuple[PlotInfo, ...] = ()
-    artifacts: dict[str, str] = {}
+    artifacts: Annotated[dict[str, str], AfterValidator(_checked_artifacts)] = {}
     predictions_sha256: str | None = None
     retraction: Retraction | None = None
     error: ErrorInfo | None = None

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlcvbench.errors import RecordError, StoreError
-from mlcvbench.records.canonical import RECORD_FILE, dumps, read_raw, read_record, to_record
+from mlcvbench.records.canonical import RECORD_FILE, dumps, read_raw, read_record
 from mlcvbench.storage import claims
 from mlcvbench.storage.durable import (
     make_folder,
@@ -149,32 +149,22 @@ class Store:
 
     def records(self) -> tuple[list[tuple[Record, Path]], list[Problem]]:
         """Return every readable record with its folder, by name, and what is wrong with the others."""
-        problems: list[Problem] = []
-        found: list[tuple[Record, Path]] = []
-        for raw, folder in self.iter_raw(problems):
-            try:
-                found.append((to_record(raw, folder / RECORD_FILE), folder))
-            except RecordError as error:
-                problems.append(Problem(folder, str(error)))
-        return found, problems
-
-    def iter_raw(self, problems: list[Problem] | None = None) -> Iterator[tuple[dict[str, Any], Path]]:
-        """Yield (plain record, folder) by name without the cost of the whole schema; see `canonical.read_raw`.
-
-        Folders whose record cannot be used are skipped and appended to `problems`.
-        """
         if not self.root.is_dir():
             raise StoreError(f"there is no folder {str(self.root)!r} to read runs from.")
+        problems: list[Problem] = []
+        found: list[tuple[Record, Path]] = []
         for folder in self._folders():
             try:
-                raw = read_raw(folder / RECORD_FILE)
-                if raw["run_id"] != folder.name:
-                    raise RecordError(f"{str(folder)!r} holds the record of run {raw['run_id']!r}; it was renamed.")
+                record = read_record(folder / RECORD_FILE)
             except RecordError as error:
-                if problems is not None:
-                    problems.append(Problem(folder, str(error)))
+                problems.append(Problem(folder, str(error)))
                 continue
-            yield raw, folder
+            if record.run_id == folder.name:
+                found.append((record, folder))
+            else:
+                said = f"{str(folder)!r} holds the record of run {record.run_id!r}; it was renamed."
+                problems.append(Problem(folder, said))
+        return found, problems
 
     def verify(self, record: Record, path: Path) -> list[Problem]:
         """Recompute the hash of every artifact, and of the predictions; return what differs."""
@@ -283,11 +273,11 @@ class Store:
     def _already_stored(self, final: Path, run_key: str) -> bool:
         """Return whether an ok run of this key is under its name; what cannot be read there is moved aside."""
         try:
-            stored = read_raw(final / RECORD_FILE)
+            stored = read_record(final)
         except RecordError:
             self._set_aside(final)
             return False
-        if stored["run_key"] != run_key or stored["status"] != "ok":
+        if stored.run_key != run_key or stored.status != "ok":
             raise StoreError(f"cannot store run {final.name!r}: {str(final)!r} holds another run. Move it away.")
         return True
 

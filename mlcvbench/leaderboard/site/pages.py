@@ -14,6 +14,7 @@ from mlcvbench.leaderboard.tables.columns import Column, columns_of, used
 from mlcvbench.leaderboard.tables.export import row_date, shortened
 from mlcvbench.leaderboard.tables.notes import Notes, notes_of, said_of
 from mlcvbench.leaderboard.tables.wording import DASH, answer, metric_title, rank_text, score, spread, unranked_score
+from mlcvbench.records.stages import HEADLINE
 
 LEADERS_SHOWN = 4
 LONGEST_TITLE = 300
@@ -244,7 +245,7 @@ def _timing_note(rows: Sequence[Row]) -> str:
         latency.interval
         for row in rows
         for entry in row.runs
-        if (latency := entry.record.latency.get("end_to_end")) is not None
+        if (latency := entry.record.latency.get(HEADLINE)) is not None
     }
     if "prediction-95" not in kinds:
         return "Its interval is within one process, which understates what a further process would show."

@@ -22,11 +22,11 @@ from mlcvbench.leaderboard.tables.wording import (
 from mlcvbench.records.display import settings_text, uncounted_text
 from mlcvbench.records.doubts import doubts
 from mlcvbench.records.schema import LatencyInfo, Record
+from mlcvbench.records.stages import STAGES
 
 TIES_SHOWN = 6
 LONGEST_VALUE = 400
 LONGEST_TRACEBACK = 20_000
-STAGES = ("end_to_end", "preprocess", "forward", "postprocess")
 
 
 def run(

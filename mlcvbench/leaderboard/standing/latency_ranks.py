@@ -14,6 +14,7 @@ from dataclasses import replace
 from statistics import fmean, variance
 
 from mlcvbench.leaderboard.standing.rows import Cell, Row
+from mlcvbench.records.stages import HEADLINE
 from mlcvbench.stats.intervals import t_quantile
 
 NAME = "latency_rank"
@@ -40,7 +41,7 @@ def with_latency_ranks(rows: Sequence[Row]) -> list[Row]:
 
 def log_medians(row: Row) -> list[float]:
     """Return the logarithms of the end-to-end medians of all processes and seeds of a row."""
-    stages = [entry.record.latency.get("end_to_end") for entry in row.runs]
+    stages = [entry.record.latency.get(HEADLINE) for entry in row.runs]
     return [math.log(median) for stage in stages if stage for median in stage.process_medians if median > 0]
 
 

@@ -11,6 +11,7 @@ from statistics import fmean, median
 
 from mlcvbench.records.doubts import doubts
 from mlcvbench.records.schema import EnvironmentInfo, LatencyInfo, NoticeInfo, Record, Trust
+from mlcvbench.records.stages import HEADLINE
 from mlcvbench.stats.intervals import METHOD
 
 TRUST_ORDER: tuple[Trust, ...] = ("reported", "recomputed", "rerun")
@@ -148,7 +149,7 @@ def _notices(records: Sequence[Record]) -> tuple[NoticeInfo, ...]:
 
 def _costs(records: Sequence[Record]) -> dict[str, Cell]:
     first = records[0]
-    headline = [record.latency.get("end_to_end") for record in records]
+    headline = [record.latency.get(HEADLINE) for record in records]
     parameters = [record.parameters for record in records if record.parameters is not None]
     return {
         "p50": _latency(headline, "p50"),

@@ -19,6 +19,7 @@ from mlcvbench.leaderboard.tables.wording import (
     spread,
     unranked_score,
 )
+from mlcvbench.records.stages import HEADLINE
 
 COSTS = ("p50", "macs", "params", "peak_bytes", "fit_s")
 FIXED_COLUMNS = 3
@@ -199,7 +200,7 @@ def _legend(board: Board, *, missing: bool) -> str:
         latency.interval
         for row in board.rows
         for entry in row.runs
-        if (latency := entry.record.latency.get("end_to_end")) is not None and latency.interval
+        if (latency := entry.record.latency.get(HEADLINE)) is not None and latency.interval
     }
     timing = "between processes" if kinds == {"prediction-95"} else "within one process"
     machines = board.hardware

@@ -18,10 +18,11 @@ from mlcvbench.contract.model import Model
 from mlcvbench.contract.split import Split
 from mlcvbench.errors import RequestError
 from mlcvbench.measure.gpu import Gpu, open_gpu
-from mlcvbench.measure.timing.one_process import STAGES, Clock, ProcessTimes, Profile, time_process
+from mlcvbench.measure.timing.one_process import Clock, ProcessTimes, Profile, time_process
 from mlcvbench.measure.timing.summary import summarise
 from mlcvbench.plan.config import TimeProfile
 from mlcvbench.records.schema import LatencyInfo, ThroughputInfo
+from mlcvbench.records.stages import STAGES
 
 ROTATION = 64
 """Distinct real samples that take turns (all when the split has fewer)."""

@@ -20,8 +20,8 @@ import numpy as np
 from mlcvbench.contract.batch import Array, Batch
 from mlcvbench.contract.model import Model
 from mlcvbench.measure.gpu import ClockWatch, Gpu, open_gpu
+from mlcvbench.records.stages import STAGES
 
-STAGES = ("end_to_end", "preprocess", "forward", "postprocess")
 WARM_UP_CALLS, WARM_UP_WINDOW, WARM_UP_MOVE, WARM_UP_SECONDS = 10, 5, 0.05, 60.0
 HOST_BOUND = 1.1
 MAX_EVENTS = 200_000

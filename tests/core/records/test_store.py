@@ -172,16 +172,6 @@ def test_all_records_are_read_and_those_that_cannot_be_are_named(store):
     )
 
 
-def test_plain_records_equal_the_checked_ones(store):
-    commit(store, make_record("a"))
-    commit(store, make_record("b"))
-
-    raw = list(store.iter_raw())
-    records, _ = store.records()
-
-    assert [(data["run_id"], folder) for data, folder in raw] == [(r.run_id, folder) for r, folder in records]
-
-
 def test_a_folder_that_does_not_exist_is_named(store):
     with pytest.raises(StoreError) as caught:
         store.records()

@@ -1,4 +1,4 @@
-"""Reading a folder of runs: the quick way and the store agree on every record, sound or not."""
+"""Reading records: the quick way and the long one agree on every record, sound or not."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import orjson
 import pytest
 from support.records import failed_record, make_record, write_runs
 
-from mlcvbench.leaderboard.standing import reading
+from mlcvbench.records import canonical
+from mlcvbench.records.schema import Record
 from mlcvbench.records.store import Store
 
 
@@ -17,12 +18,23 @@ def runs(tmp_path: Path) -> Path:
     return write_runs(tmp_path / "runs", [make_record("knn"), make_record("cnn"), failed_record()])
 
 
-def test_sound_records_are_read_without_the_store(runs, monkeypatch):
-    wanted = Store(runs).records()
-    monkeypatch.setattr(reading, "Store", None)
+def the_long_way(monkeypatch) -> None:
+    """Let the schema read no bytes, so that every record goes through plain data."""
 
-    assert reading.read_runs(runs) == wanted
-    assert len(wanted[0]) == 3
+    def refuse(data: bytes) -> Record:
+        raise RecursionError
+
+    monkeypatch.setattr(Record, "model_validate_json", refuse)
+
+
+def test_sound_records_are_read_from_their_bytes_as_through_plain_data(runs, monkeypatch):
+    monkeypatch.setattr(canonical, "loads", None)
+    quickly = Store(runs).records()
+    monkeypatch.undo()
+    the_long_way(monkeypatch)
+
+    assert Store(runs).records() == quickly
+    assert len(quickly[0]) == 3
 
 
 def renamed(folder: Path) -> None:
@@ -64,10 +76,11 @@ def not_finite(folder: Path) -> None:
         lambda folder: (folder / "record.json").unlink(),
     ],
 )
-def test_an_unsound_record_is_what_the_store_says_it_is(runs, spoil):
+def test_an_unsound_record_is_refused_in_the_same_words_either_way(runs, spoil, monkeypatch):
     spoil(next(runs.glob("*cnn*")))
+    found, problems = Store(runs).records()
 
-    found, problems = reading.read_runs(runs)
+    the_long_way(monkeypatch)
 
     assert (found, problems) == Store(runs).records()
     assert len(found) == 2

@@ -1,0 +1,7 @@
+"""The timed stages of a call: the whole of it, which boards show, and its parts."""
+
+from __future__ import annotations
+
+HEADLINE = "end_to_end"
+PARTS = ("preprocess", "forward", "postprocess")
+STAGES = (HEADLINE, *PARTS)
