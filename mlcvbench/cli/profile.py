@@ -163,11 +163,13 @@ def _print_csv(request: dict[str, Any], rows: Sequence[Row]) -> None:
 
 def _standard_lines(request: dict[str, Any], rows: Sequence[Row], operations: OperationsInfo) -> list[str]:
     """Lay the table out in 80 columns, with rounded numbers."""
+    from mlcvbench.records.units import count
+
     lines = [_standard_line("layer", "k/s/p", "output", "field", "jump", "activ", "params", "FLOPs", "act.B", "par.B")]
     for row in rows:
         structure = "/".join((row.kernel_hw, row.stride, row.padding)) if row.kernel_hw else ""
         numbers = (row.activations, row.params, row.flops, row.activation_bytes, row.parameter_bytes)
-        shown = [_human(number) for number in numbers]
+        shown = [count(number).replace(" ", "") for number in numbers]
         if row is rows[-1] and operations.macs is None:
             shown[2] = "-"
         lines.append(_standard_line(_title(row), structure, row.shape, row.receptive_field, row.jump, *shown))
@@ -246,12 +248,3 @@ def _lecture_line(name: str, *cells: str) -> str:
 def _short(name: str, room: int) -> str:
     """Cut a long module path at its beginning, where paths are alike."""
     return name if len(name) <= room else "…" + name[len(name) - room + 1 :]
-
-
-def _human(number: float) -> str:
-    """Write a number in at most 6 letters: 0, 999, 22.2K, 3.21M, 1.98T."""
-    for unit in ("", "K", "M", "G"):
-        if abs(number) < 999.5:
-            return f"{number:.3g}{unit}" if unit else f"{number:.0f}"
-        number /= 1000
-    return f"{number:.3g}T" if number < 999.5 else f"{number:.0f}T"

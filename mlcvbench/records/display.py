@@ -13,7 +13,9 @@ from mlcvbench.records.units import count, seconds, size
 if TYPE_CHECKING:  # the schema shows its records with this module
     from mlcvbench.records.schema import LatencyInfo, Metric, OperationsInfo, Record, SelectionInfo, TrialInfo
 
-Row = tuple[str, str, str]
+Line = tuple[str, str, str]
+"""Of a shown record: section, name and value."""
+NAME_WIDTH = 24
 
 
 def metric_value(metric: Metric) -> str:
@@ -43,13 +45,14 @@ def _scale(unit: str) -> tuple[int, int]:
     return (100, 2) if unit == "fraction" else (1, 4)
 
 
-def rows(record: Record) -> Iterator[Row]:
+def rows(record: Record) -> Iterator[Line]:
     """Yield (section, name, value) of what a person wants to see of a record."""
     yield "run", "id", record.run_id
     yield "run", "status", record.status + (" (partial)" if record.partial else "")
     model = record.model
     name = f", {model.name}" if model.title else ""
-    yield "run", "model", f"{model.called}{name} ({model.plugin} {model.plugin_version})".replace(" )", ")")
+    maker = f"{model.plugin} {model.plugin_version}".strip().strip("()")  # `(predictions)` has its brackets
+    yield "run", "model", f"{model.called}{name} ({maker})"
     dataset = record.dataset
     if dataset is not None:
         yield "run", "data", f"{dataset.name}/{dataset.split}, n = {dataset.n}, {dataset.fingerprint[:12]}"
@@ -77,7 +80,7 @@ def rows(record: Record) -> Iterator[Row]:
     yield "command", "", record.command
 
 
-def _file_rows(record: Record) -> Iterator[Row]:
+def _file_rows(record: Record) -> Iterator[Line]:
     """Yield the files that decided the numbers, for the command has no place for what they held."""
     from mlcvbench.errors import short_digests
 
@@ -92,7 +95,7 @@ def _file_rows(record: Record) -> Iterator[Row]:
             yield "run", key, shown
 
 
-def _selection_rows(record: Record) -> Iterator[Row]:
+def _selection_rows(record: Record) -> Iterator[Line]:
     selection = record.selection
     if selection is None:
         return
@@ -143,7 +146,7 @@ def _stage_place(stage: str) -> tuple[int, str]:
     return (STAGES.index(stage) if stage in STAGES else len(STAGES), stage)
 
 
-def _cost_rows(record: Record) -> Iterator[Row]:
+def _cost_rows(record: Record) -> Iterator[Line]:
     for stage in sorted(record.latency, key=_stage_place):
         timing = record.latency[stage]
         processes = f"{timing.processes} process{'es' * (timing.processes > 1)}"
@@ -205,7 +208,10 @@ def to_text(record: Record, width: int = 80) -> str:
         if part != section:
             lines += ["", part] if lines else [part]
             section = part
-        head = f"  {name:<24}" if name else "  "
+        head = f"  {name:<{NAME_WIDTH}}" if name else "  "
+        if len(name) >= NAME_WIDTH:  # a name that would touch its value has a line of its own
+            lines.append(head)
+            head = " " * (NAME_WIDTH + 2)
         wrapped = textwrap.wrap(value, width - len(head), break_on_hyphens=False) or [""]
         lines.append(head + wrapped[0])
         lines += [" " * len(head) + more for more in wrapped[1:]]

@@ -13,16 +13,15 @@ from mlcvbench.leaderboard.tables.wording import (
     DASH,
     cost,
     metric_title,
-    prefixed,
     rank_text,
     score,
-    significant,
     spread,
 )
 from mlcvbench.records.display import settings_text, uncounted_text
 from mlcvbench.records.doubts import doubts
 from mlcvbench.records.schema import LatencyInfo, Record
 from mlcvbench.records.stages import STAGES
+from mlcvbench.records.units import count, significant
 
 TIES_SHOWN = 6
 LONGEST_VALUE = 400
@@ -204,12 +203,12 @@ def _groups(record: Record) -> list[dict[str, Any]]:
         _group(
             "Cost",
             {
-                "MACs": _maybe(operations.macs, prefixed) or operations.reason,
-                "FLOPs": _maybe(operations.flops, prefixed),
+                "MACs": _maybe(operations.macs, count) or operations.reason,
+                "FLOPs": _maybe(operations.flops, count),
                 "counted by": _joined(operations.method, operations.tool),
                 "not counted": uncounted_text(operations) if operations.uncounted else None,
                 "layers": record.layers.reason if record.layers else None,
-                "parameters": _maybe(parameters.trainable + parameters.frozen, prefixed) if parameters else None,
+                "parameters": _maybe(parameters.trainable + parameters.frozen, count) if parameters else None,
                 "fitted size": _maybe(parameters.bytes, _megabytes) if parameters else None,
                 "peak memory": _maybe(peak.value, _megabytes) or memory.reason,
                 "images/s": _maybe(record.throughput.images_per_s, significant) or record.throughput.reason,

@@ -2,43 +2,19 @@
 
 from __future__ import annotations
 
-from math import ceil, floor, log10
+from math import ceil
 
 from mlcvbench.leaderboard.standing.boards import Board
 from mlcvbench.leaderboard.standing.ranking import SAME_SPEED
 from mlcvbench.leaderboard.standing.rows import Cell, Row, Unranked
 from mlcvbench.records.doubts import is_wide
-from mlcvbench.records.units import interval_text
+from mlcvbench.records.units import count, interval_text, significant
 
 DASH = "-"
 SCORE_DIGITS = 4
 SAME_ARMS = 0.05
 """Ends of a time's interval whose distances from it differ by no more than this share of it are about as far."""
 UNIT_TITLES = {"fraction": "%", "nat": "nat", "px": "px", "m": "m", "1": ""}
-
-
-def significant(value: float, digits: int = 3) -> str:
-    """Return a number with so many significant digits and no exponent.
-
-    >>> significant(0.012345), significant(123.456), significant(0.0), significant(99999)
-    ('0.0123', '123', '0', '99999')
-    """
-    if value == 0:
-        return "0"
-    decimals = digits - 1 - floor(log10(abs(value)))
-    return f"{value:.{max(0, decimals)}f}"
-
-
-def prefixed(value: float) -> str:
-    """Return a count with an SI prefix.
-
-    >>> prefixed(61_800), prefixed(17_563_828_224), prefixed(12)
-    ('61.8 k', '17.6 G', '12')
-    """
-    for factor, prefix in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if abs(value) >= factor:
-            return f"{significant(value / factor)} {prefix}"
-    return f"{value:.0f}"
 
 
 def score(value: float, unit: str) -> str:
@@ -90,7 +66,7 @@ def cost(name: str, value: float) -> str:
     if name in ("p50", "p99"):
         return significant(value * 1e3)
     if name in ("macs", "flops", "params"):
-        return prefixed(value)
+        return count(value)
     if name in ("peak_bytes", "size_bytes"):
         return significant(value / 1e6)
     if name == "fit_s":

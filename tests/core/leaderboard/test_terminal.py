@@ -7,7 +7,7 @@ from support.records import failed_record, make_record, write_runs
 
 from mlcvbench.leaderboard.build import read_boards
 from mlcvbench.leaderboard.tables.terminal import render_terminal
-from mlcvbench.leaderboard.tables.wording import cost, prefixed, rank_text, score, significant
+from mlcvbench.leaderboard.tables.wording import cost, rank_text, score
 
 EXPECTED = """\
 Digits, 8 x 8 · digits, 1,000 samples · top1/single-crop@1
@@ -105,10 +105,6 @@ def test_many_failures_are_counted_not_listed(tmp_path):
         (cost("p50", 2e-5), "0.0200"),
         (cost("peak_bytes", 12_345_678), "12.3"),
         (cost("year", 1998), "1998"),
-        (prefixed(999), "999"),
-        (prefixed(17_563_828_224), "17.6 G"),
-        (significant(1234567), "1234567"),
-        (significant(-0.5), "-0.500"),
     ],
 )
 def test_numbers_are_worded_for_people(shown, expected):

@@ -52,7 +52,7 @@ def test_the_table_shows_receptive_field_and_jump() -> None:
     lines = output("model=alexnet", "batch=1").splitlines()
 
     assert lines[0].split()[:5] == ["layer", "k/s/p", "output", "field", "jump"]
-    assert "0.10 Conv2d          3/1/1   256x13x13   163   16 43.3K   885K  299M  173K 3.54M" in lines
+    assert "0.10 Conv2d          3/1/1   256x13x13   163   16 43.3k   885k  299M  173k 3.54M" in lines
     assert [line.split()[:6] for line in lines if line.startswith("0.12 ")] == [
         ["0.12", "MaxPool2d", "3/2/0", "256x6x6", "195", "32"]
     ]

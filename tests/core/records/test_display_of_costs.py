@@ -20,7 +20,7 @@ def test_what_is_not_counted_is_listed_with_its_share() -> None:
         )
     )
 
-    assert shown["MACs / FLOPs"] == "1 k / 2 k"
+    assert shown["MACs / FLOPs"] == "1.00 k / 2.00 k"
     assert shown["not counted"] == "about 5 % of the work: aten.add 1 call, aten.gelu 12 calls"
 
 
