@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlcvbench.errors import OverrideError
-from mlcvbench.loading import assembly
+from mlcvbench.loading.data import load_data
+from mlcvbench.loading.resolved import resolve
 from mlcvbench.plan.command import evaluate_call_of
 from mlcvbench.plan.config import RunConfig, TimeProfile, usable_cores
 from mlcvbench.plan.definitions import load_definition
@@ -78,9 +79,10 @@ def evaluate(  # noqa: PLR0913 - keyword-only settings of a public function
 
     given = {"device": device, "batch": batch, "limit": limit, "intervals": intervals, "strict": strict, "time": time}
     config = _live_config(task, settings, given)
-    where = assembly.device_of(config)
-    asked = live.Asked(assembly.task_of(config), assembly.load_data(config).problem, config.reading)
-    wrapped = live.wrap(model, asked, where, name, preprocess)
+    resolved = resolve(config)
+    reading = resolved.entries.task.spec.reading
+    asked = live.Asked(resolved.task, load_data(resolved).problem, reading, config.reading)
+    wrapped = live.wrap(model, asked, resolved.device, name, preprocess)
     config = replace(config, model=wrapped.info.name)
     wrapped = replace(wrapped, call=evaluate_call_of(config, preprocess is not None, wrapped.info.title))
     with _kept_in_eval_mode(model):

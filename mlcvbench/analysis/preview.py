@@ -60,13 +60,14 @@ def write_preview(request: Request) -> Written | None:
 
     DataError and RequestError say what is wrong with the data or the split, StoreError why the file cannot be written.
     """
-    from mlcvbench.loading import assembly
+    from mlcvbench.loading.data import read_data
+    from mlcvbench.loading.tasks import task_of_kind
 
     asked = request.data
-    task = assembly.task_of_kind(asked.kind)
+    task = task_of_kind(asked.kind)
     if type(task).preview is Task.preview:
         return None
-    data = guarded(asked, "drawing", lambda: assembly.read_data(asked.spec, task, asked.params, asked.seed))
+    data = guarded(asked, "drawing", lambda: read_data(asked.spec, task, asked.params, asked.seed))
     if request.split not in data.splits:
         raise UnknownNameError("split", request.split, data.splits)
     split = data.splits[request.split]
@@ -130,8 +131,8 @@ def _write(request: Request, data: LoadedData, panels: Sequence[Panel], shows: s
 
     shown = min(request.count, len(data.splits[request.split]))
     group = len(panels) // shown if len(panels) % shown == 0 else 1
-    hidden = {param.name for param in request.data.spec.params if param.type == "path"}
-    settings = [f"data.{name}={text(value)}" for name, value in request.data.given.items() if name not in hidden]
+    places = request.data.spec.places
+    settings = [f"data.{name}={text(value)}" for name, value in request.data.given.items() if name not in places]
     settings += [f"data.seed={request.data.seed}"] if request.data.seed else []
     sheet = draw_sheet(
         panels,

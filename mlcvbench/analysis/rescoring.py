@@ -16,9 +16,10 @@ import numpy as np
 
 from mlcvbench.contract import Array, Predictions, Scorer, Split
 from mlcvbench.errors import RecordError, RequestError, UnknownNameError
-from mlcvbench.loading import assembly
-from mlcvbench.plan.command import path_parameters
+from mlcvbench.loading.data import load_data
+from mlcvbench.loading.resolved import resolve
 from mlcvbench.plan.config import RunConfig
+from mlcvbench.plan.entries import entries_of
 from mlcvbench.records.schema import Record
 from mlcvbench.running import scoring
 from mlcvbench.stats import bootstrap
@@ -94,7 +95,8 @@ def _params(config: RunConfig, data: Mapping[str, Any] | None) -> dict[str, Any]
 
 def _unknown_path(config: RunConfig, params: Mapping[str, Any]) -> str | None:
     said = {*config.given, *(f"data.{name}" for name in config.definition.data)}
-    names = (name for name in sorted(path_parameters(config)) if params.get(name) is None and f"data.{name}" in said)
+    places = sorted(entries_of(config).dataset.spec.places)
+    names = (name for name in places if params.get(name) is None and f"data.{name}" in said)
     return next(names, None)
 
 
@@ -145,14 +147,15 @@ def _open_stored(record: Record, folder: Path, data: Mapping[str, Any] | None, a
     config = config_of(record, data)
     if record.status != "ok" or record.dataset is None:
         raise RecordError(f"record {record.run_id!r} has status {record.status!r}, so it has no metrics to recompute.")
-    loaded = assembly.load_data(config)
+    resolved = resolve(config)
+    loaded = load_data(resolved)
     test = loaded.splits["test"]
     if test.fingerprint() != record.dataset.fingerprint:
         raise RecordError(
             f"record {record.run_id!r} was scored on data with fingerprint {record.dataset.fingerprint[:12]}, "
             f"but {loaded.name!r} has {test.fingerprint()[:12]} here."
         )
-    task = assembly.task_of(config)
+    task = resolved.task
     scorer = task.scorer(config.definition.protocol, loaded.problem)
     path = predictions_file(record, folder, archive)
     return _Stored(scorer, test, path, task.load(path, test.ids, loaded.problem))

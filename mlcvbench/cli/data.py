@@ -107,15 +107,15 @@ def check(name: str, settings: tuple[str, ...], as_json: bool, quiet: bool) -> N
 
 def _read_all(request: DataRequest, quiet: bool) -> tuple[LoadedData, list[Broken]]:
     """Return the data that are asked for, and which of their samples cannot be read."""
-    from mlcvbench.loading import assembly
     from mlcvbench.loading.broken import find_broken
+    from mlcvbench.loading.data import load_all
     from mlcvbench.plan.data_requests import guarded
     from mlcvbench.processes.status_line import StatusLine
     from mlcvbench.specs import SKIP
 
     leniently = {SKIP.name: "broken"} if SKIP in request.spec.params else {}
     params = {**request.params, **leniently}
-    loaded = guarded(request, "reading", lambda: assembly.load_all(request.spec, params, request.seed))
+    loaded = guarded(request, "reading", lambda: load_all(request.spec, params, request.seed))
     with StatusLine(quiet=quiet) as line:
         broken = find_broken(loaded, lambda split, done, total: line.show(lambda _: f"{split} {done:,} of {total:,}"))
     return loaded, broken

@@ -22,7 +22,7 @@ class Family(NamedTuple):
 
 def protocol_families(kind: str) -> list[Family]:
     """Return the protocols of a task kind by family; PluginError when its implementation cannot be imported."""
-    from mlcvbench.loading.assembly import task_of_kind
+    from mlcvbench.loading.tasks import task_of_kind
 
     task = task_of_kind(kind)
     found: dict[tuple[str, tuple[MetricSpec, ...]], list[str]] = {}
@@ -33,7 +33,7 @@ def protocol_families(kind: str) -> list[Family]:
 
 def about_protocol(kind: str, protocol: str) -> str:
     """Return what the task kind says of a protocol; nothing of one that it does not know or cannot be asked for."""
-    from mlcvbench.loading.assembly import task_of_kind
+    from mlcvbench.loading.tasks import task_of_kind
 
     try:
         return task_of_kind(kind).about(protocol)

@@ -16,13 +16,14 @@ from mlcvbench.processes.tree import tie_to_parent
 
 def describe(request: dict[str, Any]) -> dict[str, Any]:
     """Return name, version, fingerprint and split sizes of a data set request, once data and scoring are sound."""
-    from mlcvbench.loading import assembly
+    from mlcvbench.loading.data import read_data
+    from mlcvbench.loading.tasks import scorer_of, task_of_kind
     from mlcvbench.registry import get_registry
 
     spec = get_registry().dataset(request["dataset"], request["kind"]).spec
-    task = assembly.task_of_kind(request["kind"])
-    data = assembly.read_data(spec, task, request["params"], request["data_seed"])
-    assembly.scorer_of(task, request["protocol"], request["metrics"], data)
+    task = task_of_kind(request["kind"])
+    data = read_data(spec, task, request["params"], request["data_seed"])
+    scorer_of(task, request["protocol"], request["metrics"], data)
     sizes = {name: len(split) for name, split in data.splits.items()}
     return {"name": data.name, "version": data.version, "fingerprint": data.fingerprint(), "sizes": sizes}
 

@@ -14,7 +14,8 @@ import numpy as np
 
 from mlcvbench.contract import Array, LoadedData, Split
 from mlcvbench.errors import DataError, RequestError
-from mlcvbench.loading import assembly
+from mlcvbench.loading.data import fit_data
+from mlcvbench.loading.resolved import Resolved
 from mlcvbench.plan.config import RunConfig
 from mlcvbench.specs import ModelSpec
 
@@ -34,7 +35,7 @@ class Judged:
 
     def for_fit(self, config: RunConfig, spec: ModelSpec) -> LoadedData:
         """Return the data as a candidate's fit must see them: the judge only where fit itself chooses on it."""
-        with_val = assembly.fit_data(self._view(self.judge), spec, config.fit)
+        with_val = fit_data(self._view(self.judge), spec, config.fit)
         return self._view(self.judge if with_val.val is not None else None)
 
     def _view(self, val: Split | None) -> LoadedData:
@@ -42,7 +43,7 @@ class Judged:
         return replace(self.data, splits=splits if val is None else {**splits, "val": val})
 
 
-def judged(data: LoadedData, config: RunConfig, share: float | None = None, key: str = "select_share") -> Judged:
+def judged(data: LoadedData, resolved: Resolved, share: float | None = None, key: str = "select_share") -> Judged:
     """Return the validation split of a run's data as the judge, or a hold-out of its training split.
 
     DataError when there is nothing to learn from, or nothing that can be scored as test is; RequestError when `share`,
@@ -54,11 +55,11 @@ def judged(data: LoadedData, config: RunConfig, share: float | None = None, key:
     if val is not None and len(val):
         if share is not None:
             raise RequestError(f"{key}={share:g} has no effect: data set {data.name!r} has a validation split.")
-        return Judged(data, train, *_scorable(data, config, val, "val"))
+        return Judged(data, train, *_scorable(data, resolved, val, "val"))
     share = DEFAULT_SHARE if share is None else share
-    fitted, held = hold_out(train, share, config.data_seed)
+    fitted, held = hold_out(train, share, resolved.config.data_seed)
     described = f"{share:.0%} of train, held out".replace("%", " %")
-    judge, described = _scorable(data, config, train.take(held, "train/held-out"), described)
+    judge, described = _scorable(data, resolved, train.take(held, "train/held-out"), described)
     return Judged(data, train.take(fitted, "train/rest"), judge, described)
 
 
@@ -70,12 +71,13 @@ def no_training(data: LoadedData) -> DataError:
     )
 
 
-def _scorable(data: LoadedData, config: RunConfig, split: Split, described: str) -> tuple[Split, str]:
+def _scorable(data: LoadedData, resolved: Resolved, split: Split, described: str) -> tuple[Split, str]:
     """Return a split as the task kind can score it, and its description with what was made for that.
 
     DataError when it still lacks some of the targets of test, such as the depth that was never measured.
     """
-    judge, made = assembly.task_of(config).scorable(split, config.definition.protocol, config.data_seed)
+    config = resolved.config
+    judge, made = resolved.task.scorable(split, config.definition.protocol, config.data_seed)
     missing = sorted(set(data.splits["test"].targets()) - set(judge.targets()))
     if missing:
         raise DataError(

@@ -43,7 +43,7 @@ class Probe:
         self._stack = contextlib.ExitStack()
 
     def __enter__(self) -> Probe:
-        from mlcvbench.loading.assembly import thread_environment
+        from mlcvbench.processes.environment import thread_environment
 
         self._folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="mlcvbench-probe-")))
         (self._folder / REQUEST_FILE).write_bytes(orjson.dumps(self._request))

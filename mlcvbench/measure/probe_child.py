@@ -53,13 +53,15 @@ def _measure(folder: Path, talk: TextIO) -> None:
 
 def _rebuild(config: RunConfig, weights: str | None) -> tuple[Model, Split, int]:
     """Load data and model as the run did, and the batch size of its accuracy pass."""
-    from mlcvbench.loading import assembly
+    from mlcvbench.loading.data import batch_size, load_data
+    from mlcvbench.loading.models import build_model
+    from mlcvbench.loading.resolved import resolve
 
-    data = assembly.load_data(config)
-    model = assembly.build_model(config, data.problem, None if weights is None else Path(weights))
+    resolved = resolve(config)
+    data = load_data(resolved)
+    model = build_model(resolved, data.problem, None if weights is None else Path(weights))
     split = data.splits["test"]
-    ragged_one = split.ragged and not assembly.model_spec(config).ragged
-    return model, split, 1 if ragged_one else config.batch_size
+    return model, split, batch_size(config, split, takes_lists=resolved.spec.ragged)
 
 
 def predict_for_memory(model: Model, split: Split, size: int) -> dict[str, Any]:

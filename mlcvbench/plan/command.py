@@ -8,6 +8,8 @@ from collections.abc import Collection
 from typing import Any
 
 from mlcvbench.plan.config import RunConfig, Search
+from mlcvbench.plan.definitions import TASK_MARK, definition_names
+from mlcvbench.plan.entries import Entries, entries_of
 from mlcvbench.plan.named_files import renamed
 from mlcvbench.plan.vocabulary import RUN_KEYS
 from mlcvbench.specs.values import text
@@ -21,11 +23,12 @@ UNSTATED = (*PATHS, "timeout", "memory")
 """Keys that are paths, or that bound a run without changing its result; they bound the candidates of a search too."""
 
 
-def command_of(config: RunConfig) -> str:
+def command_of(config: RunConfig, entries: Entries | None = None) -> str:
     """Return a command line that resolves to `config`; `DIR` and `PATH` stand for paths, for a record holds none."""
-    config = renamed(config, lambda *_: PATH)
-    words = ["mlcvbench", "run", *task_words(config), f"model={config.model}"]
-    words += [f"{key}={text(value)}" for key, value in sorted(given_settings(config).items())]
+    known = entries or entries_of(config)
+    config = renamed(config, known, lambda *_: PATH)
+    words = ["mlcvbench", "run", *_task_words(config, known), f"model={config.model}"]
+    words += [f"{key}={text(value)}" for key, value in sorted(given_settings(config, known).items())]
     words += [] if config.search is None else _search_words(config.search)
     words += _run_settings(config, UNSTATED if config.search is None else PATHS, ALWAYS)
     if config.weights:
@@ -33,11 +36,12 @@ def command_of(config: RunConfig) -> str:
     return " ".join(shlex.quote(word) for word in words)
 
 
-def score_command_of(config: RunConfig, file: str, title: str = "") -> str:
+def score_command_of(config: RunConfig, file: str, title: str = "", entries: Entries | None = None) -> str:
     """Return the command line that scores the predictions in `file`, its bare name; `title` where the model has one."""
-    words = ["mlcvbench", "score", *task_words(config), f"predictions={file}", f"as={title or config.model}"]
-    words += [f"{key}={text(value)}" for key, value in sorted(given_settings(config).items())]
-    words += [f"{key}={text(value)}" for key, value in _reading_given(config).items()]
+    known = entries or entries_of(config)
+    words = ["mlcvbench", "score", *_task_words(config, known), f"predictions={file}", f"as={title or config.model}"]
+    words += [f"{key}={text(value)}" for key, value in sorted(given_settings(config, known).items())]
+    words += [f"{key}={text(value)}" for key, value in _reading_given(config, known).items()]
     words += _run_settings(config, (*UNSTATED, "time", "seed", "threads"), ())
     return " ".join(shlex.quote(word) for word in words)
 
@@ -49,9 +53,10 @@ def evaluate_call_of(config: RunConfig, preprocessed: bool, title: str = "") -> 
         run_key = RUN_KEYS[key]
         if (value := getattr(config, run_key.field)) != run_key.param.default:
             words[key] = value
-    task = task_words(config)[0]
-    words |= {key.removeprefix("data."): value for key, value in given_settings(config).items()}
-    words |= _reading_given(config)
+    entries = entries_of(config)
+    task = _task_words(config, entries)[0]
+    words |= {key.removeprefix("data."): value for key, value in given_settings(config, entries).items()}
+    words |= _reading_given(config, entries)
     shown = [f"{key}={value!r}" if key.isidentifier() else f"**{{{key!r}: {value!r}}}" for key, value in words.items()]
     shown += ["preprocess=PREPROCESS"] if preprocessed else []
     return f"mlcvbench.evaluate(MODEL, {task.removeprefix('task=')!r}, {', '.join(shown)})"
@@ -78,49 +83,36 @@ def _run_settings(config: RunConfig, unstated: Collection[str], always: Collecti
     return words
 
 
-def task_words(config: RunConfig) -> list[str]:
+def _task_words(config: RunConfig, entries: Entries) -> list[str]:
     """Return what `task=` must say, and `data=` where the request put the definition on other data.
 
     A definition that is not installed is a YAML file, named as it was when it was read.
     """
-    from mlcvbench.plan.definitions import TASK_MARK, definition_names
-    from mlcvbench.registry import get_registry
-
     name, changed, _ = config.definition.name.partition(TASK_MARK)
-    installed = definition_names(get_registry()).get(config.definition.kind, [])
+    installed = definition_names(entries.registry).get(config.definition.kind, [])
     words = [f"task={name if name in installed else config.definition.file or f'{name}.yaml'}"]
     return [*words, f"data={config.definition.dataset}"] if changed else words
 
 
-def given_settings(config: RunConfig) -> dict[str, Any]:
+def given_settings(config: RunConfig, entries: Entries | None = None) -> dict[str, Any]:
     """Return the `model.*`, `fit.*` and `data.*` settings that the request named, with their values."""
     places = {"model": config.model_params, "fit": config.fit, "data": config.data_params}
-    paths = path_parameters(config)
+    data = (entries or entries_of(config)).dataset.spec
     settings: dict[str, Any] = {}
     for key in config.given:
         place, _, name = key.partition(".")
         if place == config.model:
             place = "model"
         if name in places.get(place, {}):
-            settings[f"{place}.{name}"] = "DIR" if place == "data" and name in paths else places[place][name]
+            settings[f"{place}.{name}"] = "DIR" if place == "data" and name in data.places else places[place][name]
     return settings
 
 
-def _reading_given(config: RunConfig) -> dict[str, Any]:
+def _reading_given(config: RunConfig, entries: Entries) -> dict[str, Any]:
     """Return the settings of reading predictions that are not as by default; a file is shown by its name."""
-    from mlcvbench.registry import get_registry
-
     given = {}
-    for param in get_registry().task(config.definition.kind).spec.reading:
+    for param in entries.task.spec.reading:
         value = config.reading.get(param.name, param.default)
         if value != param.default:
             given[param.name] = os.path.basename(value) if param.type == "path" else value  # noqa: PTH119 - it is text
     return given
-
-
-def path_parameters(config: RunConfig) -> set[str]:
-    """Return the names of the data settings that are paths."""
-    from mlcvbench.registry import get_registry
-
-    spec = get_registry().dataset(config.definition.dataset, config.definition.kind).spec
-    return {param.name for param in spec.params if param.type == "path"}

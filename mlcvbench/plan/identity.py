@@ -5,13 +5,17 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
+from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from mlcvbench.errors import RequestError, UnknownNameError
+from mlcvbench.errors import RequestError
 from mlcvbench.plan.config import RunConfig
-from mlcvbench.plan.named_files import label, labelled, rename_paths
+from mlcvbench.plan.entries import Entries, entries_of
+from mlcvbench.plan.named_files import Renaming, label, labelled
+from mlcvbench.plan.search import inner_packages
+from mlcvbench.registry.inner import InnerModel, inner_models
 from mlcvbench.storage.digests import content_hash, file_hash
 
 LIBRARIES = ("numpy", "scikit-learn", "torch")
@@ -22,21 +26,21 @@ TIMING = ("time", "given", "intervals", "strict")
 DISPLAY = ("title", "summary", "models", "metrics", "file", "sha256")
 
 
-def compute_run_key(config: RunConfig, fingerprint: str) -> str:
+def compute_run_key(config: RunConfig, fingerprint: str, entries: Entries | None = None) -> str:
     """Return the sha256 hex key of a run on data with this fingerprint."""
-    return _digest({**_identity(config, fingerprint), "time": config.time, "intervals": config.intervals})
+    return _digest({**_identity(config, fingerprint, entries), "time": config.time, "intervals": config.intervals})
 
 
-def compute_group_key(config: RunConfig, fingerprint: str) -> str:
+def compute_group_key(config: RunConfig, fingerprint: str, entries: Entries | None = None) -> str:
     """Return the key that runs share when they differ in nothing but the seed."""
-    identity = _identity(config, fingerprint)
+    identity = _identity(config, fingerprint, entries)
     identity["config"].pop("seed")
     return _digest({**identity, "time": config.time, "intervals": config.intervals})
 
 
-def compute_fit_key(config: RunConfig, fingerprint: str) -> str:
+def compute_fit_key(config: RunConfig, fingerprint: str, entries: Entries | None = None) -> str:
     """Return the key of the fitted state: what is measured, scored or limited does not change it."""
-    identity = _identity(config, fingerprint)
+    identity = _identity(config, fingerprint, entries)
     for name in ("limit", "shards", "batch_size", "protocol"):
         identity["config"].pop(name, None)
     return _digest(identity)
@@ -58,36 +62,41 @@ def weights_hash(given: str) -> str:
     return content_hash(given)
 
 
-def _identity(config: RunConfig, fingerprint: str) -> dict[str, Any]:
-    from mlcvbench.plan.search import inner_packages
-    from mlcvbench.registry import get_registry
-    from mlcvbench.registry.inner import InnerModel, inner_models
-
-    plain = labelled(config).to_dict()
+def _identity(config: RunConfig, fingerprint: str, entries: Entries | None) -> dict[str, Any]:
+    known, kind = entries or entries_of(config), config.definition.kind
+    plain = labelled(config, known).to_dict()
     definition = {name: value for name, value in plain.pop("definition").items() if name not in DISPLAY}
-    registry = get_registry()
-    packages, kind = set(SHARED_SOURCES), config.definition.kind
-    inner: list[InnerModel] = []
-    try:
-        entry = registry.model(config.model, kind)
-        inner = list(inner_models(entry.spec, config.model_params, kind))
-        packages |= {entry.origin.package, *(one.package for one in inner)}
-        packages |= set(inner_packages(config.search, entry.spec, kind))
-    except UnknownNameError:
-        pass  # a live model or somebody's predictions: there is no plugin whose code could change
-    dataset = registry.dataset(config.definition.dataset, kind).spec
-    paths = {param.name for param in dataset.params if param.type == "path"}
-    plain["data_params"] = {name: value for name, value in plain["data_params"].items() if name not in paths}
-    definition["data"] = {name: value for name, value in definition["data"].items() if name not in paths}
-    idle = TIMING if config.search is not None else (*TIMING, *LIMITS)
+    places = known.dataset.spec.places
+    plain["data_params"] = {name: value for name, value in plain["data_params"].items() if name not in places}
+    definition["data"] = {name: value for name, value in definition["data"].items() if name not in places}
+    unkeyed = TIMING if config.search is not None else (*TIMING, *LIMITS)
+    inner = _inner_models(config, known)
+    renaming = Renaming(known.registry, kind, label)
     return {
-        "config": {name: value for name, value in plain.items() if name not in idle},
+        "config": {name: value for name, value in plain.items() if name not in unkeyed},
         "definition": definition,
-        "inner": [rename_paths(one.spec.params, one.params, kind, one.spec.name, label) for one in inner],
+        "inner": [renaming.settings(one.spec.params, one.params, one.spec.name) for one in inner],
         "fingerprint": fingerprint,
-        "sources": {name: source_hash(name) for name in sorted(packages - {""})},
+        "sources": {name: source_hash(name) for name in sorted(_packages(config, known, inner))},
         "libraries": {name: _version(name) for name in LIBRARIES},
     }
+
+
+def _inner_models(config: RunConfig, entries: Entries) -> list[InnerModel]:
+    """Return the models inside the run's; none when no plugin provides that one."""
+    if entries.provided is None:
+        return []
+    return list(inner_models(entries.provided.spec, config.model_params, config.definition.kind, entries.registry))
+
+
+def _packages(config: RunConfig, entries: Entries, inner: Sequence[InnerModel]) -> set[str]:
+    """Return the packages whose code decides what a run's model does; only the shared ones when no plugin has it."""
+    packages = set(SHARED_SOURCES)
+    model = entries.provided
+    if model is not None:
+        searched = inner_packages(config.search, model.spec, config.definition.kind, entries.registry)
+        packages |= {model.origin.package, *(one.package for one in inner), *searched}
+    return packages - {""}
 
 
 def _version(distribution: str) -> str:

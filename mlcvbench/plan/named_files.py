@@ -9,19 +9,19 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
-from mlcvbench.errors import DataError, OverrideError, RecordError, RequestError, UnknownNameError, short_digests
+from mlcvbench.errors import DataError, OverrideError, RecordError, RequestError, short_digests
 from mlcvbench.plan.config import RunConfig
-from mlcvbench.registry import get_registry
+from mlcvbench.plan.entries import Entries, entries_of
+from mlcvbench.registry import Registry
 from mlcvbench.specs import Param
 from mlcvbench.specs.values import absolute, parse_setting, split_commas
 from mlcvbench.storage.digests import content_hash
 
 ABSENT = "absent"
 """What a default that names no file of this machine holds."""
-PLACES = ("model", "fit")
 _LABEL = re.compile(r".+@[0-9a-f]{64}")
 
 Rename = Callable[[str, str], str]
@@ -34,30 +34,29 @@ def file_label(path: str) -> str:
     return f"{name}@{content_hash(path) if os.path.exists(path) else ABSENT}"  # noqa: PTH110 - it is text
 
 
-def labelled(config: RunConfig) -> RunConfig:
+def labelled(config: RunConfig, entries: Entries) -> RunConfig:
     """Return the configuration with labels in place of the paths that its model, fit, reading and weights name.
 
     DataError names a setting whose file cannot be read.
     """
-    return renamed(config, label)
+    return renamed(config, entries, label)
 
 
-def renamed(config: RunConfig, rename: Rename) -> RunConfig:
+def renamed(config: RunConfig, entries: Entries, rename: Rename) -> RunConfig:
     """Return the configuration with another text in place of each path that its settings outside of data name."""
-    kind = config.definition.kind
-    params = {place: declared(config.model, kind, place) for place in PLACES}
-    reading = get_registry().task(kind).spec.reading
+    renaming = Renaming(entries.registry, config.definition.kind, rename)
+    search = config.search
     return replace(
         config,
-        model_params=rename_paths(params["model"], config.model_params, kind, "model", rename),
-        fit=rename_paths(params["fit"], config.fit, kind, "fit", rename),
-        reading=rename_paths(reading, config.reading, kind, "", rename),
+        model_params=renaming.settings(entries.declared("model"), config.model_params, "model"),
+        fit=renaming.settings(entries.declared("fit"), config.fit, "fit"),
+        reading=renaming.settings(entries.task.spec.reading, config.reading, ""),
         weights=rename("weights", config.weights) if config.weights else config.weights,
-        search=config.search and replace(config.search, space=_rename_keyed(config, config.search.space, rename)),
+        search=search and replace(search, space=_rename_keyed(entries, search.space, renaming)),
     )
 
 
-def paths_of(config: RunConfig) -> list[str]:
+def paths_of(config: RunConfig, entries: Entries) -> list[str]:
     """Return every path that the settings of a run name, those of its data too."""
     found: list[str] = []
 
@@ -65,13 +64,12 @@ def paths_of(config: RunConfig) -> list[str]:
         found.append(path)
         return path
 
-    renamed(config, note)
-    spec = get_registry().dataset(config.definition.dataset, config.definition.kind).spec
-    data = [config.data_params.get(param.name) for param in spec.params if param.type == "path"]
+    renamed(config, entries, note)
+    data = [value for name, value in config.data_params.items() if name in entries.dataset.spec.places]
     return [*found, *(str(path) for path in data if path)]
 
 
-def labels_of(config: RunConfig) -> list[tuple[str, str]]:
+def labels_of(config: RunConfig, entries: Entries) -> list[tuple[str, str]]:
     """Return key and label of every file that a labelled configuration names, always in the same order."""
     found: list[tuple[str, str]] = []
 
@@ -79,29 +77,52 @@ def labels_of(config: RunConfig) -> list[tuple[str, str]]:
         found.append((key, os.path.basename(label)))  # noqa: PTH119 - a setting inside a model was made absolute
         return label
 
-    renamed(config, note)
+    renamed(config, entries, note)
     return found
 
 
-def label_keyed(config: RunConfig, settings: Mapping[str, Any]) -> dict[str, Any]:
+def label_keyed(config: RunConfig, entries: Entries, settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return settings under whole keys, such as `model.file`, with labels in place of paths."""
-    return _rename_keyed(config, settings, label)
+    return _rename_keyed(entries, settings, Renaming(entries.registry, config.definition.kind, label))
 
 
-def rename_paths(
-    params: Sequence[Param], values: Mapping[str, Any], kind: str, place: str, rename: Rename
-) -> dict[str, Any]:
-    """Return settings with another text in place of each path, also of those inside models that they name.
+@dataclass(frozen=True, slots=True)
+class Renaming:
+    """Puts another text in place of each path that settings name, also inside models of `kind` that they name."""
 
-    A value may be a list of values, as in the space of a search.
-    """
-    known = {param.name: param for param in params}
-    return {
-        name: _renamed(known[name], value, kind, f"{place}.{name}".removeprefix("."), rename)
-        if name in known
-        else value
-        for name, value in values.items()
-    }
+    registry: Registry
+    kind: str
+    rename: Rename
+
+    def settings(self, params: Sequence[Param], values: Mapping[str, Any], place: str) -> dict[str, Any]:
+        """Return the settings of one place renamed; a value may be a list of values, as in the space of a search."""
+        known = {param.name: param for param in params}
+        return {
+            name: self._value(known[name], value, f"{place}.{name}".removeprefix(".")) if name in known else value
+            for name, value in values.items()
+        }
+
+    def _value(self, param: Param, value: Any, key: str) -> Any:
+        if value is None or param.type not in {"path", "model"}:
+            return value
+        if isinstance(value, list):
+            return [self._value(param, one, key) for one in value]
+        return self.rename(key, value) if param.type == "path" else self._inner(value, key)
+
+    def _inner(self, text: str, key: str) -> str:
+        """Return the text that names a model, `NAME,SETTING=VALUE,...`, with the paths in it renamed."""
+        name, *words = [word.strip() for word in split_commas(text, key)]
+        params = {param.name: param for param in self.registry.runnable(name, self.kind).spec.params}
+        found = [name]
+        for word in words:
+            setting, _, value = word.partition("=")
+            param = params.get(setting)
+            if param is not None and param.type in {"path", "model"}:
+                own = f"{key}.{setting}"
+                value = self._value(param, parse_setting(param, value, own), own)
+                value = f"[{value}]" if "," in value else value
+            found.append(f"{setting}={value}")
+        return ",".join(found)
 
 
 def with_files(config: RunConfig, given: Mapping[str, str], run: str) -> RunConfig:
@@ -126,29 +147,20 @@ def with_files(config: RunConfig, given: Mapping[str, str], run: str) -> RunConf
             raise RecordError(f"{key}={given[key]}: holds something else than run {run!r} was made with.")
         return path
 
-    params = declared(config.model, config.definition.kind, "model")
-    model_params = rename_paths(params, config.model_params, config.definition.kind, "model", path_of)
+    entries = entries_of(config)
+    renaming = Renaming(entries.registry, config.definition.kind, path_of)
+    model_params = renaming.settings(entries.declared("model"), config.model_params, "model")
     for key in given:
         if key not in found:
             raise OverrideError(f"key {key!r} has no effect: run {run!r} was made with no such file.")
     return replace(config, model_params=model_params)
 
 
-def declared(model: str, kind: str, place: str) -> Sequence[Param]:
-    """Return the settings that a model declares under `model` or `fit`; none when no plugin provides it."""
-    try:
-        return get_registry().model(model, kind).spec.declared(place)
-    except UnknownNameError:
-        return ()
-
-
-def _rename_keyed(config: RunConfig, settings: Mapping[str, Any], rename: Rename) -> dict[str, Any]:
-    kind = config.definition.kind
+def _rename_keyed(entries: Entries, settings: Mapping[str, Any], renaming: Renaming) -> dict[str, Any]:
     found = {}
     for key, value in settings.items():
         place, _, name = key.partition(".")
-        params = declared(config.model, kind, place)
-        found[key] = rename_paths(params, {name: value}, kind, place, rename)[name]
+        found[key] = renaming.settings(entries.declared(place), {name: value}, place)[name]
     return found
 
 
@@ -158,27 +170,3 @@ def label(key: str, path: str) -> str:
         return file_label(path)
     except DataError as error:
         raise DataError(f"{key}: {error}") from None
-
-
-def _renamed(param: Param, value: Any, kind: str, key: str, rename: Rename) -> Any:
-    if value is None or param.type not in {"path", "model"}:
-        return value
-    if isinstance(value, list):
-        return [_renamed(param, one, kind, key, rename) for one in value]
-    return rename(key, value) if param.type == "path" else _renamed_inner(value, kind, key, rename)
-
-
-def _renamed_inner(text: str, kind: str, key: str, rename: Rename) -> str:
-    """Return the text that names a model, `NAME,SETTING=VALUE,...`, with the paths in it renamed."""
-    name, *words = [word.strip() for word in split_commas(text, key)]
-    params = {param.name: param for param in get_registry().runnable(name, kind).spec.params}
-    found = [name]
-    for word in words:
-        setting, _, value = word.partition("=")
-        param = params.get(setting)
-        if param is not None and param.type in {"path", "model"}:
-            own = f"{key}.{setting}"
-            value = _renamed(param, parse_setting(param, value, own), kind, own, rename)
-            value = f"[{value}]" if "," in value else value
-        found.append(f"{setting}={value}")
-    return ",".join(found)

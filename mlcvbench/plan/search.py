@@ -21,6 +21,8 @@ from typing import Any, Literal
 from mlcvbench.errors import OverrideError, RequestError
 from mlcvbench.limits import MAX_RUNS
 from mlcvbench.plan.config import RunConfig, Search
+from mlcvbench.registry import Registry, get_registry
+from mlcvbench.registry.inner import inner_models
 from mlcvbench.specs import ModelSpec, Param
 from mlcvbench.specs.values import check_value, complete, parse_setting, unmet
 
@@ -190,14 +192,12 @@ def grid_size(search: Search) -> int:
 
 def search_lines(config: RunConfig) -> list[str]:
     """Return what a run with a search will do, for a person: its space, its fits and their limits."""
-    from mlcvbench.registry import get_registry
     from mlcvbench.specs.values import text
 
     search = config.search
     if search is None:
         return []
-    spec = get_registry().model(config.model, config.definition.kind).spec
-    count = len(candidates(config, spec))
+    count = len(candidates(config, get_registry().model(config.model, config.definition.kind).spec))
     lines = [
         f"{key}: {values if isinstance(values, str) else ', '.join(map(text, values))}"
         for key, values in search.space.items()
@@ -223,14 +223,12 @@ def settled(config: RunConfig, candidate: Candidate) -> RunConfig:
     return replace(config, model_params=candidate.model_params, fit=candidate.fit, search=None)
 
 
-def inner_packages(search: Search | None, spec: ModelSpec, kind: str) -> Iterator[str]:
+def inner_packages(search: Search | None, spec: ModelSpec, kind: str, registry: Registry) -> Iterator[str]:
     """Yield the packages of the models that a search chooses among, and of those inside them."""
-    from mlcvbench.registry.inner import inner_models
-
     named = {param.name for param in spec.params if param.type == "model"}
     for name, values in (searched(search, "model") if search else {}).items():
         for value in values if name in named else ():
-            yield from (inner.package for inner in inner_models(spec, {name: value}, kind))
+            yield from (inner.package for inner in inner_models(spec, {name: value}, kind, registry))
 
 
 def _points(search: Search, spec: ModelSpec, seed: int) -> Iterator[dict[str, Any]]:

@@ -49,13 +49,15 @@ def parse_inner(text: str, kind: str, key: str = "model", registry: Registry | N
     return InnerModel(entry.spec, complete(entry.spec.params, given), entry.origin.package)
 
 
-def inner_models(spec: ModelSpec, params: Mapping[str, Any], kind: str) -> Iterator[InnerModel]:
+def inner_models(
+    spec: ModelSpec, params: Mapping[str, Any], kind: str, registry: Registry | None = None
+) -> Iterator[InnerModel]:
     """Yield the models that a model's settings name, and those that theirs do."""
     for param in spec.params:
         if param.type == "model" and params.get(param.name):
-            inner = parse_inner(params[param.name], kind, param.name)
+            inner = parse_inner(params[param.name], kind, param.name, registry)
             yield inner
-            yield from inner_models(inner.spec, inner.params, kind)
+            yield from inner_models(inner.spec, inner.params, kind, registry)
 
 
 def inner_fit(text: str, kind: str, settings: Mapping[str, Any], registry: Registry | None = None) -> dict[str, Any]:

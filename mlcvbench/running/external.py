@@ -8,7 +8,9 @@ from pathlib import Path
 from mlcvbench.contract import External, Notice, Scorer
 from mlcvbench.contract.scoring import iter_names
 from mlcvbench.errors import DataError, PredictionError
-from mlcvbench.loading import assembly
+from mlcvbench.loading.data import load_data
+from mlcvbench.loading.resolved import resolve
+from mlcvbench.loading.tasks import scorer_of
 from mlcvbench.plan.command import score_command_of
 from mlcvbench.plan.config import RunConfig
 from mlcvbench.records.schema import PREDICTIONS, FitInfo, MemoryInfo, ModelInfo, OperationsInfo, Record
@@ -28,18 +30,18 @@ def score_file(config: RunConfig, name: str, path: Path, folder: Path, title: st
     summary = f"predictions read from {path.name}"
     info = ModelInfo(name=name, title=title, plugin=PREDICTIONS, plugin_version="", summary=summary)
     draft = Draft(config, predicting.silent, outsider=info)
-    draft.command = score_command_of(config, path.name, title)
+    draft.command = score_command_of(config, path.name, title, draft.entries)
     with draft.stage("resolve"):
-        task = assembly.task_of(config)
-        data = assembly.load_data(config)
+        resolved = resolve(config, draft.entries)
+        task, data = resolved.task, load_data(resolved)
         test = data.splits["test"]
-        assembly.scorer_of(task, config.definition.protocol, config.definition.metrics, data)
+        scorer_of(task, config.definition.protocol, config.definition.metrics, data)
         external: External = task.read_external(path, test, data.problem, config.reading)
         wanted = config.definition.protocol
         protocol = task.scored_as(external.predictions, wanted)
         config = draft.config = replace(config, definition=replace(config.definition, protocol=protocol))
         scorer = task.scorer(protocol, data.problem)
-        draft.resolved(data, scorer)
+        draft.resolved(resolved, data, scorer)
         draft.parts["predictions"] = external.source
         draft.notice(external.notices)
         if protocol != wanted:

@@ -13,8 +13,9 @@ import psutil
 
 from mlcvbench.contract import FitContext, FitReport, LoadedData, Model
 from mlcvbench.errors import DataError
-from mlcvbench.loading import assembly
-from mlcvbench.plan.config import RunConfig
+from mlcvbench.loading.data import fit_data
+from mlcvbench.loading.models import build_model
+from mlcvbench.loading.resolved import Resolved
 from mlcvbench.plan.identity import compute_fit_key, weights_hash
 from mlcvbench.records.schema import FitInfo, WeightsInfo
 from mlcvbench.storage import cache
@@ -35,21 +36,21 @@ class Fitted:
     weights_info: WeightsInfo
 
 
-def obtain_model(config: RunConfig, data: LoadedData, report: Progress, live: Model | None) -> Fitted:
+def obtain_model(resolved: Resolved, data: LoadedData, report: Progress, live: Model | None) -> Fitted:
     """Return the model to evaluate, fitted once for any number of runs that share everything but the measuring."""
     if live is not None:
         return Fitted(live, ragged=False, info=FitInfo(), weights=None, weights_info=WeightsInfo(source="live"))
-    spec = assembly.model_spec(config)
+    config, spec = resolved.config, resolved.spec
     if config.weights is not None:
-        return _from_file(config, data, spec.ragged)
-    key = compute_fit_key(config, data.fingerprint_of(("train", "val")))
+        return _from_file(resolved, data, Path(config.weights))
+    key = compute_fit_key(config, data.fingerprint_of(("train", "val")), resolved.entries)
     stored = cache.get("fits", key)
     if stored is None:
-        stored, model, cached = *_fit_and_store(config, data, report, key), False
+        stored, model, cached = *_fit_and_store(resolved, data, report, key), False
     else:
-        model, cached = assembly.build_model(config, data.problem, stored / STATE_FOLDER), True
+        model, cached = build_model(resolved, data.problem, stored / STATE_FOLDER), True
     info = FitInfo(**{**json.loads((stored / FIT_FILE).read_text()), "cached": cached})
-    split_names = assembly.fit_data(data, spec, config.fit).train
+    split_names = fit_data(data, spec, config.fit).train
     return Fitted(
         model,
         ragged=spec.ragged,
@@ -63,19 +64,16 @@ def obtain_model(config: RunConfig, data: LoadedData, report: Progress, live: Mo
     )
 
 
-def _from_file(config: RunConfig, data: LoadedData, ragged: bool) -> Fitted:
-    given = Path(str(config.weights))
-    digest = weights_hash(str(given))
-    model = assembly.build_model(config, data.problem, given)
-    return Fitted(
-        model, ragged=ragged, info=FitInfo(), weights=given, weights_info=WeightsInfo(source="file", sha256=digest)
-    )
+def _from_file(resolved: Resolved, data: LoadedData, given: Path) -> Fitted:
+    info = WeightsInfo(source="file", sha256=weights_hash(str(given)))
+    model = build_model(resolved, data.problem, given)
+    return Fitted(model, ragged=resolved.spec.ragged, info=FitInfo(), weights=given, weights_info=info)
 
 
-def _fit_and_store(config: RunConfig, data: LoadedData, report: Progress, key: str) -> tuple[Path, Model]:
-    model = assembly.build_model(config, data.problem)
+def _fit_and_store(resolved: Resolved, data: LoadedData, report: Progress, key: str) -> tuple[Path, Model]:
+    model = build_model(resolved, data.problem)
     with cache.interruptible("checkpoints", key) as checkpoints:
-        info = _fit(config, data, report, model, checkpoints)
+        info = _fit(resolved, data, report, model, checkpoints)
 
     def write(folder: Path) -> None:
         (folder / STATE_FOLDER).mkdir()
@@ -85,10 +83,11 @@ def _fit_and_store(config: RunConfig, data: LoadedData, report: Progress, key: s
     return cache.put("fits", key, write), model
 
 
-def _fit(config: RunConfig, data: LoadedData, report: Progress, model: Model, checkpoints: Path | None) -> FitInfo:
+def _fit(resolved: Resolved, data: LoadedData, report: Progress, model: Model, checkpoints: Path | None) -> FitInfo:
     if type(model).fit is Model.fit:
         return FitInfo(seconds=0.0)
-    parts = assembly.fit_data(data, assembly.model_spec(config), config.fit)
+    config = resolved.config
+    parts = fit_data(data, resolved.spec, config.fit)
     if parts.train is None:
         raise DataError(
             f"data set {data.name!r} has no training split and model {config.model!r} needs fitting; give weights=PATH."

@@ -94,7 +94,7 @@ def submit_child(config: RunConfig, store: Store, progress: Progress = _silent) 
 
 def child_environment(config: RunConfig) -> dict[str, str]:
     """Return the environment of a child: threads as configured, and nothing that makes two machines differ."""
-    from mlcvbench.loading.assembly import thread_environment
+    from mlcvbench.processes.environment import thread_environment
 
     environment = {**os.environ, **thread_environment(config.threads)}
     environment |= {

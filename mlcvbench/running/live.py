@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,8 +19,8 @@ from mlcvbench.contract.batch import Column
 from mlcvbench.errors import RequestError
 from mlcvbench.plan.titles import name_and_title
 from mlcvbench.records.schema import ModelInfo, WeightsInfo
-from mlcvbench.registry import get_registry
 from mlcvbench.running.stages import Live
+from mlcvbench.specs import Param
 
 Preprocess = Callable[..., Any]
 BYTES = 255.0
@@ -28,13 +28,14 @@ BYTES = 255.0
 
 @dataclass(slots=True)
 class Asked:
-    """What a model in hand is asked, and how its answers are read: `settings` are those of the kind's reading.
+    """What a model in hand is asked, and how its answers are read: `settings` are those that `reading` declares.
 
     `notices` collects what had to be assumed. `named`: an answer named its columns, so they are what they are called.
     """
 
     task: Task
     problem: Problem
+    reading: Sequence[Param]
     settings: Mapping[str, Any]
     notices: dict[Notice, None] = field(default_factory=dict)
     named: bool = False
@@ -178,7 +179,7 @@ def default_name(model: Any) -> str:
 
 def _wrap(model: Any, asked: Asked, preprocess: Preprocess | None) -> Model:
     if isinstance(model, Model):
-        _refuse_idle(asked, preprocess)
+        _refuse_without_effect(asked, preprocess)
         return model
     if _is_module(model):
         return LiveModule(asked, model, preprocess)
@@ -190,10 +191,9 @@ def _wrap(model: Any, asked: Asked, preprocess: Preprocess | None) -> Model:
     )
 
 
-def _refuse_idle(asked: Asked, preprocess: Preprocess | None) -> None:
+def _refuse_without_effect(asked: Asked, preprocess: Preprocess | None) -> None:
     """Refuse what does nothing to a Model of our own contract, which says itself what it takes and gives."""
-    reading = get_registry().task(asked.problem.kind).spec.reading
-    given = [param.name for param in reading if asked.settings.get(param.name) != param.default]
+    given = [param.name for param in asked.reading if asked.settings.get(param.name) != param.default]
     for name in [*(["preprocess"] if preprocess is not None else []), *given]:
         raise RequestError(f"{name}= has no effect on a mlcvbench Model: its own stages say what it takes and gives.")
 

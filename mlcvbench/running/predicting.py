@@ -9,19 +9,13 @@ import numpy as np
 
 from mlcvbench.contract import Array, Batch, Model, Predictions, Problem, Split, Task
 from mlcvbench.errors import PredictionError
-from mlcvbench.plan.config import RunConfig
-from mlcvbench.running.fitting import Fitted, Progress
+from mlcvbench.running.fitting import Progress
 
 PROGRESS_SECONDS = 0.1
 
 
 def silent(stage: str, done: int, total: int) -> None:
     """Report nothing."""
-
-
-def batch_size(config: RunConfig, split: Split, fitted: Fitted) -> int:
-    """Return the batch size of the accuracy pass: 1 for ragged data unless the model takes lists."""
-    return 1 if split.ragged and not fitted.ragged else config.batch_size
 
 
 def predict(

@@ -111,12 +111,14 @@ def _stage(event: SweepEvent) -> str:
 
 def _head(event: SweepEvent) -> str:
     """Return what tells a run of a sweep from the others: its place, model, given settings but paths, and seed."""
-    from mlcvbench.plan.command import given_settings, path_parameters
+    from mlcvbench.plan.command import given_settings
+    from mlcvbench.plan.entries import entries_of
     from mlcvbench.specs.values import text
 
     config = event.config
-    paths = {f"data.{name}" for name in path_parameters(config)}
-    given = {key: value for key, value in given_settings(config).items() if key not in paths}
+    entries = entries_of(config)
+    places = {f"data.{name}" for name in entries.dataset.spec.places}
+    given = {key: value for key, value in given_settings(config, entries).items() if key not in places}
     settings = "".join(f" {key.removeprefix('model.')}={text(value)}" for key, value in given.items())
     return f"[{event.index + 1}/{event.total}] {config.model}{settings} seed {config.seed}: "
 

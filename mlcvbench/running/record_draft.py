@@ -16,10 +16,11 @@ from typing import Any
 
 from mlcvbench.contract import LoadedData, Notice, Scorer
 from mlcvbench.errors import DataError, RequestError, scrub, short_digests
-from mlcvbench.loading import assembly
 from mlcvbench.loading.repeated_files import repeated_files
+from mlcvbench.loading.resolved import Resolved
 from mlcvbench.plan.command import command_of
 from mlcvbench.plan.config import RunConfig
+from mlcvbench.plan.entries import entries_of
 from mlcvbench.plan.identity import compute_group_key, compute_run_key, source_hash
 from mlcvbench.plan.named_files import labelled, labels_of, paths_of
 from mlcvbench.records.schema import (
@@ -38,7 +39,6 @@ from mlcvbench.records.schema import (
     WeightsInfo,
 )
 from mlcvbench.records.store import run_name
-from mlcvbench.registry import get_registry
 from mlcvbench.running.fitting import Fitted
 from mlcvbench.storage.durable import message_of, sha256_of
 from mlcvbench.version import __version__
@@ -65,6 +65,7 @@ class Draft:
         keep: Callable[[Record], None] | None = None,
     ) -> None:
         self._keep = keep
+        self.entries = entries_of(config)
         self.config = self.chosen = config
         self.begun = config
         self.outsider = outsider
@@ -91,23 +92,28 @@ class Draft:
 
     def refuse_changed(self) -> None:
         """Refuse to tell what a file decided that has changed since the run began; DataError names its setting."""
-        for before, now in zip(labels_of(self.begun), labels_of(labelled(self.config)), strict=True):
+        for before, now in zip(self._labels(self.begun), self._labels(self._labelled(self.config)), strict=True):
             if before != now:
                 key, label = before
                 raise DataError(f"{key}={short_digests(label)}: changed while the run was going on; run it again.")
 
-    def resolved(self, data: LoadedData, scorer: Scorer) -> None:
+    def _labelled(self, config: RunConfig) -> RunConfig:
+        return labelled(config, self.entries)
+
+    def _labels(self, config: RunConfig) -> list[tuple[str, str]]:
+        return labels_of(config, self.entries)
+
+    def resolved(self, resolved: Resolved, data: LoadedData, scorer: Scorer) -> None:
         """Note the data, the protocol and the machine."""
         from mlcvbench.measure.environment import describe, env_class
 
         self.notice(data.notices)
-        self.begun = labelled(self.config)
+        self.begun = self._labelled(self.config)
         test = data.splits["test"]
         seen = self.outsider is None or self.outsider.plugin != PREDICTIONS
         self.fingerprint = data.fingerprint(shown=seen)
         self.notice(repeated_files(data))
-        entry = get_registry().dataset(self.config.definition.dataset, self.config.definition.kind)
-        environment = describe(assembly.device_of(self.config))
+        environment = describe(resolved.device)
         self.parts |= {
             "dataset": DatasetInfo(
                 name=data.name,
@@ -115,8 +121,8 @@ class Draft:
                 split="test",
                 fingerprint=test.fingerprint(),
                 n=len(test),
-                params=assembly.public_params(self.config),
-                licence=entry.spec.licence,
+                params=self._public_data(),
+                licence=self.entries.dataset.spec.licence,
             ),
             "primary_metric": scorer.primary().name,
             "environment": environment,
@@ -125,7 +131,7 @@ class Draft:
 
     def notice(self, notices: Iterable[Notice]) -> None:
         """Keep what a reader of the numbers must know, each once; RequestError says it instead where `strict` is on."""
-        paths = paths_of(self.config)
+        paths = paths_of(self.config, self.entries)
         self.notices |= {replace(notice, text=scrub(notice.text, paths)): None for notice in notices}
         if self.config.strict and self.notices:
             raise RequestError(f"strict=on: {' '.join(notice.text for notice in self.notices)}")
@@ -187,12 +193,12 @@ class Draft:
         config = self.config
         parts = {"model": self._model(WeightsInfo(source="none")), "environment": EnvironmentInfo(), **self.parts}
         parts.setdefault("fit", FitInfo())
-        key = compute_run_key(config, self.fingerprint)
+        key = compute_run_key(config, self.fingerprint, self.entries)
         return Record(
             mlcvbench_version=__version__,
             run_id=run_name(config.definition.name, config.model, config.seed, key),
             run_key=key,
-            group_key=compute_group_key(config, self.fingerprint),
+            group_key=compute_group_key(config, self.fingerprint, self.entries),
             nonce=secrets.token_hex(8),
             created_utc=datetime.now(UTC).isoformat(timespec="milliseconds"),
             status=self.status,
@@ -202,8 +208,8 @@ class Draft:
                 protocol_id=config.definition.protocol,
                 title=config.definition.title,
             ),
-            config=public_config(config),
-            command=self.command or command_of(config),
+            config=self._public_config(),
+            command=self.command or command_of(config, self.entries),
             seed=config.seed,
             notices=tuple(NoticeInfo(**asdict(notice)) for notice in self.notices),
             stage_seconds={name: round(value, 3) for name, value in self.seconds.items()},
@@ -213,27 +219,31 @@ class Draft:
     def _model(self, weights: WeightsInfo) -> ModelInfo:
         if self.outsider is not None:
             return self.outsider
-        entry = get_registry().model(self.config.model, self.config.definition.kind)
+        entry = self.entries.model_entry
         return ModelInfo(
             name=self.config.model,
             plugin=entry.origin.plugin,
             plugin_version=entry.origin.version,
             source_hash=source_hash(entry.origin.package),
             family=entry.spec.family,
-            params=labelled(self.chosen).model_params,
+            params=self._labelled(self.chosen).model_params,
             weights=weights,
             summary=entry.spec.summary,
             reference=entry.spec.reference,
             year=entry.spec.year,
         )
 
+    def _public_config(self) -> dict[str, Any]:
+        """Return the configuration as a record shows it: without paths of the machine."""
+        plain, public = self._labelled(self.config).to_dict(), self._public_data()
+        plain["data_params"] = public
+        plain["definition"]["data"] = {
+            name: None if public.get(name, value) is None else value
+            for name, value in plain["definition"]["data"].items()
+        }
+        return plain
 
-def public_config(config: RunConfig) -> dict[str, Any]:
-    """Return the configuration as a record shows it: without paths of the machine."""
-    plain = labelled(config).to_dict()
-    plain["data_params"] = assembly.public_params(config)
-    hidden = {name for name, value in plain["data_params"].items() if value is None}
-    plain["definition"]["data"] = {
-        name: None if name in hidden else value for name, value in plain["definition"]["data"].items()
-    }
-    return plain
+    def _public_data(self) -> dict[str, Any]:
+        """Return the settings of the data without paths: a record names no folder of the machine it was made on."""
+        places = self.entries.dataset.spec.places
+        return {name: None if name in places else value for name, value in self.config.data_params.items()}

@@ -8,20 +8,21 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
-from mlcvbench.contract import LoadedData, Scorer, Split, Task
+from mlcvbench.contract import LoadedData, Scorer, Split
 from mlcvbench.errors import MlcvbenchError, scrub
-from mlcvbench.loading import assembly
+from mlcvbench.loading.data import batch_size
 from mlcvbench.loading.holdout import Judged, judged, no_training
+from mlcvbench.loading.resolved import Resolved
 from mlcvbench.plan.config import RunConfig, Search
 from mlcvbench.plan.named_files import label_keyed, labelled
 from mlcvbench.plan.search import Candidate, candidates, settled
 from mlcvbench.records.schema import SelectionInfo, TrialInfo
 from mlcvbench.running import scoring
 from mlcvbench.running.fitting import Fitted, Progress, obtain_model
-from mlcvbench.running.predicting import batch_size, predict
+from mlcvbench.running.predicting import predict
 from mlcvbench.running.trials import Tried, Watch, journal_of
 from mlcvbench.stats import intervals
 
@@ -40,36 +41,36 @@ class SelectionError(MlcvbenchError):
 class Selected:
     """The plain run that won and the data it is to be fitted on; `info` is for the record."""
 
-    config: RunConfig
+    resolved: Resolved
     data: LoadedData
     info: SelectionInfo
 
 
 def select(
-    config: RunConfig, data: LoadedData, task: Task, scorer: Scorer, report: Progress, watch: Watch | None = None
+    resolved: Resolved, data: LoadedData, scorer: Scorer, report: Progress, watch: Watch | None = None
 ) -> Selected:
     """Try every candidate of the run's search and return the winner. SelectionError when every one fails.
 
     Fits are kept in the cache as those of any run, and so is what candidates came to until all are through: a search
     that was interrupted goes on where it was. `watch` is told which candidate is being tried.
     """
-    search, spec, metric = _search_of(config), assembly.model_spec(config), scorer.primary()
-    watch = watch or Watch()
-    judges = _judges(data, config, search)
+    config, spec, metric = resolved.config, resolved.spec, scorer.primary()
+    search, watch = _search_of(config), watch or Watch()
+    judges = _judges(data, resolved, search)
     subjects = candidates(config, spec)
     began = time.perf_counter()
     tried: dict[int, Tried] = {}
-    with journal_of(config, data.fingerprint(), watch) as journal:
+    with journal_of(resolved, data.fingerprint(), watch) as journal:
         known = [journal.known(number, candidate.settings) for number, candidate in enumerate(subjects)]
         tried |= {number: outcome for number, outcome in enumerate(known) if outcome is not None}
         for number, candidate in enumerate(subjects):
             if number in tried:
                 continue
-            plain = settled(config, candidate)
-            view = data if search.on == "test" else judges.for_fit(plain, spec)
+            plain = replace(resolved, config=settled(config, candidate))
+            view = data if search.on == "test" else judges.for_fit(plain.config, spec)
             progress = _part_of(report, number, len(subjects))
             watch.begin(number, len(subjects) - len(tried) + search.refit)
-            tried[number] = _try(candidate, Comparison(plain, view, task, scorer), judges.judge, progress)
+            tried[number] = _try(candidate, Comparison(plain, view, scorer), judges.judge, progress)
             journal.keep(number, tried[number])
             watch.begin(None, 0)
     trials = [tried[number].trial for number in range(len(subjects))]
@@ -86,15 +87,17 @@ def select(
         n=len(judges.judge),
         fingerprint=judges.judge.fingerprint(),
         train_samples=tried[winner].train_samples,
-        trials=tuple(t.model_copy(update={"settings": label_keyed(config, t.settings)}) for t in trials),
+        trials=tuple(
+            t.model_copy(update={"settings": label_keyed(config, resolved.entries, t.settings)}) for t in trials
+        ),
         winner=winner,
-        fit=labelled(chosen).fit,
+        fit=labelled(chosen, resolved.entries).fit,
         refit=search.refit,
         seconds=watch.spent + time.perf_counter() - began,
         note=OPTIMISTIC,
     )
     plain_fit = search.refit or search.on == "test"
-    return Selected(chosen, data if plain_fit else judges.for_fit(chosen, spec), info)
+    return Selected(replace(resolved, config=chosen), data if plain_fit else judges.for_fit(chosen, spec), info)
 
 
 def best(trials: Sequence[TrialInfo], *, higher_is_better: bool) -> int | None:
@@ -108,9 +111,8 @@ def best(trials: Sequence[TrialInfo], *, higher_is_better: bool) -> int | None:
 class Comparison:
     """A plain run, the data it is fitted on, and how its predictions are scored."""
 
-    config: RunConfig
+    resolved: Resolved
     data: LoadedData
-    task: Task
     scorer: Scorer
 
     def value(self, fitted: Fitted, split: Split, report: Progress) -> float:
@@ -125,8 +127,8 @@ class Comparison:
         return value, intervals.Interval(metric.low, metric.high)
 
     def _scored(self, fitted: Fitted, split: Split, report: Progress, *, with_rows: bool) -> scoring.Scored:
-        size = batch_size(self.config, split, fitted)
-        predictions = predict(fitted.model, split, self.task, self.data.problem, size, progress=report)
+        size = batch_size(self.resolved.config, split, takes_lists=fitted.ragged)
+        predictions = predict(fitted.model, split, self.resolved.task, self.data.problem, size, progress=report)
         return scoring.score(self.scorer, predictions, split, with_rows=with_rows)
 
     def _value(self, scored: scoring.Scored, split: Split) -> float:
@@ -140,7 +142,7 @@ class Comparison:
 def _try(candidate: Candidate, subject: Comparison, judge: Split, report: Progress) -> Tried:
     """Return what came of one candidate; a failure is its result."""
     try:
-        fitted = obtain_model(subject.config, subject.data, report, None)
+        fitted = obtain_model(subject.resolved, subject.data, report, None)
         value = subject.value(fitted, judge, report)
     except MemoryError as error:
         return _failed(candidate, "oom", error)
@@ -160,9 +162,9 @@ def reason(error: BaseException) -> str:
     return scrub(said if isinstance(error, MlcvbenchError) and said else f"{type(error).__name__}: {said}".strip(": "))
 
 
-def _judges(data: LoadedData, config: RunConfig, search: Search) -> Judged:
+def _judges(data: LoadedData, resolved: Resolved, search: Search) -> Judged:
     if search.on == "val":
-        return judged(data, config, search.share)
+        return judged(data, resolved, search.share)
     train = data.splits.get("train")
     if train is None:
         raise no_training(data)

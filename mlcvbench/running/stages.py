@@ -15,13 +15,15 @@ from typing import TYPE_CHECKING
 
 from mlcvbench.contract import Array, LoadedData, Model, Notice, Predictions, Scorer, Task
 from mlcvbench.files.images import turned_images
-from mlcvbench.loading import assembly
+from mlcvbench.loading.data import batch_size, load_data, refuse_ragged
+from mlcvbench.loading.resolved import resolve
+from mlcvbench.loading.tasks import scorer_of
 from mlcvbench.plan.config import RunConfig
 from mlcvbench.records.schema import ModelInfo, Record
 from mlcvbench.running import history_plot, latency_plot, pictures, scoring
 from mlcvbench.running.costs import Measured, measure_costs
 from mlcvbench.running.fitting import Progress, obtain_model
-from mlcvbench.running.predicting import batch_size, predict, silent
+from mlcvbench.running.predicting import predict, silent
 from mlcvbench.running.record_draft import Draft
 
 if TYPE_CHECKING:
@@ -80,25 +82,25 @@ def evaluate_live(config: RunConfig, folder: Path, live: Live) -> Record:
 
 def _run(config: RunConfig, folder: Path, draft: Draft, live: Live | None = None, watch: Watch | None = None) -> None:
     with draft.stage("resolve"):
-        task = assembly.task_of(config)
-        data = assembly.load_data(config)
+        resolved = resolve(config, draft.entries)
+        task, data, definition = resolved.task, load_data(resolved), config.definition
         test = data.splits["test"]
         if live is None and config.weights is None:
-            assembly.refuse_ragged(data, assembly.model_spec(config))
-        definition = config.definition
-        scorer = assembly.scorer_of(task, definition.protocol, definition.metrics, data)
-        draft.resolved(data, scorer)
+            refuse_ragged(data, resolved.spec)
+        scorer = scorer_of(task, definition.protocol, definition.metrics, data)
+        draft.resolved(resolved, data, scorer)
     if config.search is not None:
         from mlcvbench.running import selection
 
         with draft.stage("select"):
-            selected = selection.select(config, data, task, scorer, draft.report, watch)
-            draft.selected(selected.config, selected.info)
-        config, data = selected.config, selected.data
+            selected = selection.select(resolved, data, scorer, draft.report, watch)
+            draft.selected(selected.resolved.config, selected.info)
+        resolved, data = selected.resolved, selected.data
+        config = resolved.config
     with draft.stage("fit"):
-        fitted = obtain_model(config, data, draft.report, live.model if live is not None else None)
+        fitted = obtain_model(resolved, data, draft.report, live.model if live is not None else None)
         draft.fitted(fitted)
-    size = batch_size(config, test, fitted)
+    size = batch_size(config, test, takes_lists=fitted.ragged)
     with draft.stage("predict"), turned_images() as turned:
         predictions = predict(fitted.model, test, task, data.problem, size, shards=config.shards, progress=draft.report)
         draft.refuse_changed()

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mlcvbench.plan.config import RunConfig
+from mlcvbench.loading.resolved import Resolved
 from mlcvbench.plan.identity import compute_run_key
 from mlcvbench.storage import cache
 
@@ -97,10 +97,11 @@ class Journal:
 
 
 @contextmanager
-def journal_of(config: RunConfig, fingerprint: str, watch: Watch) -> Iterator[Journal]:
+def journal_of(resolved: Resolved, fingerprint: str, watch: Watch) -> Iterator[Journal]:
     """Yield the journal of a run's search, which goes when the search is through and stays when it is interrupted.
 
     A search that is given more time or memory has another key, so it tries everything again that failed.
     """
-    with cache.interruptible("searches", compute_run_key(config, fingerprint)) as folder:
+    key = compute_run_key(resolved.config, fingerprint, resolved.entries)
+    with cache.interruptible("searches", key) as folder:
         yield Journal(folder, watch)

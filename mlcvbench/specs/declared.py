@@ -121,6 +121,11 @@ class DatasetSpec:
     reference: str = ""
     licence: str = ""
 
+    @property
+    def places(self) -> frozenset[str]:
+        """The settings that say where the data lie, not what they are: no key and no record holds their values."""
+        return frozenset(param.name for param in self.params if param.type == "path")
+
 
 @names_fields
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ import numpy as np
 
 from mlcvbench.contract import LoadedData
 from mlcvbench.errors import DataError
-from mlcvbench.loading.assembly import task_of_kind
+from mlcvbench.loading.tasks import task_of_kind
 from mlcvbench.specs import DatasetSpec, load_target
 from mlcvbench.specs.checks import check_spec
 from mlcvbench.specs.values import complete

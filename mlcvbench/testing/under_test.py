@@ -23,7 +23,7 @@ from mlcvbench.contract import (
     fingerprint_columns,
 )
 from mlcvbench.errors import CheckFailedError
-from mlcvbench.loading.assembly import fit_data
+from mlcvbench.loading.data import fit_data
 from mlcvbench.registry import Registry
 from mlcvbench.specs import ModelSpec, load_target
 from mlcvbench.specs.values import complete

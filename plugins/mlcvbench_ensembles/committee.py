@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from mlcvbench.contract import Device, Problem, TorchModel
-from mlcvbench.loading.assembly import build_inner
+from mlcvbench.loading.models import build_inner
 from mlcvbench_ensembles.bases import is_network, no_network
 
 

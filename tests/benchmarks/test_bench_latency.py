@@ -13,7 +13,9 @@ import pytest
 from support.fake_time import images
 
 from mlcvbench.contract import Batch, FitContext, Model, Predictions, Problem
-from mlcvbench.loading import assembly
+from mlcvbench.loading.data import fit_data, load_data
+from mlcvbench.loading.models import build_model
+from mlcvbench.loading.resolved import resolve
 from mlcvbench.measure.timing.fresh_processes import time_fresh_process
 from mlcvbench.measure.timing.latency import rotation
 from mlcvbench.measure.timing.one_process import Profile, time_process
@@ -94,10 +96,10 @@ def test_counting_costs_few_forwards(benchmark: Any) -> None:
 @pytest.mark.timeout(3600)
 def test_the_prediction_interval_covers_a_further_process_as_often_as_it_says(benchmark: Any, tmp_path: Path) -> None:
     config = plan(["task=classification", "model=knn", "limit=200"]).configs[0]
-    data = assembly.load_data(config)
-    model = assembly.build_model(config, data.problem)
-    wanted = assembly.fit_data(data, assembly.model_spec(config))
-    model.fit(wanted.train, wanted.val, FitContext(seed=0, device=assembly.device_of(config)))
+    data = load_data(resolve(config))
+    model = build_model(resolve(config), data.problem)
+    wanted = fit_data(data, resolve(config).spec)
+    model.fit(wanted.train, wanted.val, FitContext(seed=0, device=resolve(config).device))
     model.save(tmp_path)
 
     def median() -> float:

@@ -11,7 +11,8 @@ from torch import nn
 
 import mlcvbench
 from mlcvbench.errors import OverrideError, PredictionError, RequestError
-from mlcvbench.loading import assembly
+from mlcvbench.loading.data import load_data
+from mlcvbench.loading.resolved import resolve
 from mlcvbench.plan.planning import plan
 
 LIMIT = 6
@@ -19,7 +20,7 @@ LIMIT = 6
 
 def truth_of(task: str) -> dict[str, Any]:
     (config,) = plan([f"task={task}", f"limit={LIMIT}"], outside="x").configs
-    return dict(assembly.load_data(config).splits["test"].targets())
+    return dict(load_data(resolve(config)).splits["test"].targets())
 
 
 def score(model: Any, task: str, **settings: Any) -> Any:

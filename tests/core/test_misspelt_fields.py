@@ -9,7 +9,8 @@ import pytest
 from mlcvbench import FitReport, ModelSpec, Param, Problem, hookimpl
 from mlcvbench.cli import main
 from mlcvbench.errors import OverrideError, PluginError, RequestError, UnknownNameError
-from mlcvbench.loading import assembly
+from mlcvbench.loading.models import build_model
+from mlcvbench.loading.resolved import resolve
 from mlcvbench.plan.planning import plan
 from mlcvbench.registry import Registry, get_registry, using
 from mlcvbench.specs.values import parse_setting
@@ -52,7 +53,7 @@ def test_a_run_names_a_declared_parameter_that_the_model_does_not_take():
     with using(Registry.of({"task": task, "mine": Plugin()})) as registry:
         (config,) = plan(["task=classification", "model=floor"], registry).configs
         with pytest.raises(PluginError) as caught:
-            assembly.build_model(config, Problem("classification", ("a",), {}))
+            build_model(resolve(config), Problem("classification", ("a",), {}))
 
     assert str(caught.value) == (
         "model 'floor': the spec declares 'prototypes' but SmallCNN.__init__ does not take it."

@@ -10,7 +10,9 @@ import pytest
 from support.paths import FIXTURES, ROOT
 
 from mlcvbench import hookspecs
-from mlcvbench.loading import assembly
+from mlcvbench.loading.data import load_data
+from mlcvbench.loading.resolved import resolve
+from mlcvbench.loading.tasks import scorer_of
 from mlcvbench.plan.planning import plan
 from mlcvbench.registry import Registry, using
 from mlcvbench.registry.hooks import HOOKS
@@ -89,8 +91,8 @@ def test_the_definition_of_the_page_is_one_that_runs(tmp_path: Path, monkeypatch
     with using(registry):
         request = plan([f"task={path}"], registry)
         definition = request.definition
-        data = assembly.load_data(request.configs[0])
-        assembly.scorer_of(assembly.task_of(request.configs[0]), definition.protocol, definition.metrics, data)
+        data = load_data(resolve(request.configs[0]))
+        scorer_of(resolve(request.configs[0]).task, definition.protocol, definition.metrics, data)
 
     assert [config.model for config in request.configs] == ["majority", "nearest_mean", "tiny_net"]
 

@@ -70,7 +70,7 @@ class Pupil(Constant):
 
 class Outer(Constant):
     def __init__(self, problem, base):
-        from mlcvbench.loading.assembly import build_inner
+        from mlcvbench.loading.models import build_inner
 
         super().__init__(problem, base=base)
         self.answer = build_inner(base, problem, self.device).answer

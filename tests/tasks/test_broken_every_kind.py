@@ -21,8 +21,9 @@ import mlcvbench
 from mlcvbench.cli import main
 from mlcvbench.contract import LoadedData
 from mlcvbench.errors import DataError
-from mlcvbench.loading import assembly
 from mlcvbench.loading.broken import find_broken
+from mlcvbench.loading.data import read_data
+from mlcvbench.loading.tasks import task_of_kind
 from mlcvbench.plan.data_requests import plan_data
 from mlcvbench.registry import get_registry
 from mlcvbench.specs import SKIP
@@ -131,7 +132,7 @@ def case(request: pytest.FixtureRequest, tmp_path: Path) -> Case:
 
 def load(case: Case, *more: str) -> LoadedData:
     (asked,), _ = plan_data(case.words[0], [*case.words[1:], *more])
-    return assembly.read_data(asked.spec, assembly.task_of_kind(asked.kind), asked.params, asked.seed)
+    return read_data(asked.spec, task_of_kind(asked.kind), asked.params, asked.seed)
 
 
 def test_every_file_that_cannot_be_read_is_listed_at_once(case: Case, capsys: pytest.CaptureFixture[str]):

@@ -10,8 +10,9 @@ import pytest
 from support.faces import face_split, write_faces
 
 from mlcvbench.errors import DataError
-from mlcvbench.loading.assembly import load_data
+from mlcvbench.loading.data import load_data
 from mlcvbench.loading.holdout import judged
+from mlcvbench.loading.resolved import resolve
 from mlcvbench.plan.config import RunConfig
 from mlcvbench.plan.planning import plan
 from mlcvbench.records.schema import Record, SelectionInfo
@@ -67,9 +68,9 @@ def test_the_validation_split_decides_for_each_kind(kind: str, tmp_path: Path):
 def test_pairs_of_the_people_of_val_are_those_that_a_test_split_of_them_would_have():
     """Eight people of three photographs: four folds of two people, 6 genuine and 6 impostor pairs in each."""
     config = request(*FACES, "model=eigenfaces", "model.components=2,8", "select=grid")
-    data = load_data(config)
+    data = load_data(resolve(config))
 
-    judge = judged(data, config).judge
+    judge = judged(data, resolve(config)).judge
 
     pairs, identity = judge.targets()["pairs"], np.asarray(judge.targets()["identity"])
     people = identity - identity.min()
@@ -83,9 +84,9 @@ def test_pairs_of_the_people_of_val_are_those_that_a_test_split_of_them_would_ha
 
 def test_the_data_seed_alone_draws_the_pairs():
     config = request(*FACES, "model=eigenfaces", "model.components=2,8", "select=grid")
-    data = load_data(config)
+    data = load_data(resolve(config))
 
-    first, again, other = (judged(data, replace(config, data_seed=seed)).judge for seed in (0, 0, 1))
+    first, again, other = (judged(data, resolve(replace(config, data_seed=seed))).judge for seed in (0, 0, 1))
 
     assert first.fingerprint() == again.fingerprint()
     assert first.fingerprint() != other.fingerprint()
@@ -93,10 +94,10 @@ def test_the_data_seed_alone_draws_the_pairs():
 
 def test_data_keep_their_fingerprint_so_that_runs_without_a_search_keep_their_keys():
     config = request(*FACES, "model=eigenfaces", "model.components=2,8", "select=grid")
-    data = load_data(config)
+    data = load_data(resolve(config))
     before = data.fingerprint()
 
-    judged(data, config)
+    judged(data, resolve(config))
 
     assert data.fingerprint() == before
     assert "pairs" not in data.splits["val"].targets()
@@ -139,11 +140,11 @@ def test_too_few_people_are_refused_with_what_to_do(tmp_path: Path):
 
 def test_data_with_nothing_to_learn_from_are_refused_with_what_to_do():
     config = request(*FACES, "model=eigenfaces", "model.components=2,8", "select=grid")
-    data = load_data(config)
+    data = load_data(resolve(config))
     alone = replace(data, splits={"test": data.splits["test"]})
 
     with pytest.raises(DataError) as caught:
-        judged(alone, config)
+        judged(alone, resolve(config))
 
     assert str(caught.value) == (
         "data set 'faces' has no training split, so no settings can be fitted and compared on it; choose them on data "

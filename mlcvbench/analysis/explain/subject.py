@@ -9,9 +9,12 @@ from typing import Any
 
 from mlcvbench.analysis.rescoring import config_of
 from mlcvbench.contract import LoadedData, Model, Split
-from mlcvbench.errors import RecordError, RequestError, UnknownNameError
-from mlcvbench.loading import assembly
+from mlcvbench.errors import RecordError, RequestError
+from mlcvbench.loading.data import load_data
+from mlcvbench.loading.models import build_model
+from mlcvbench.loading.resolved import resolve
 from mlcvbench.plan.config import RunConfig
+from mlcvbench.plan.entries import entries_of
 from mlcvbench.plan.identity import compute_fit_key, weights_hash
 from mlcvbench.plan.named_files import with_files
 from mlcvbench.records.schema import Record
@@ -47,7 +50,8 @@ def open_subject(
     config = config_of(record, paths)
     _refuse(record, config)
     config = with_files(config, files or {}, record.run_id)
-    data = assembly.load_data(config)
+    resolved = resolve(replace(config, device="cpu", precision="float32"))
+    data = load_data(resolved)
     if record.dataset is None or data.splits["test"].fingerprint() != record.dataset.fingerprint:
         raise RecordError(f"record {record.run_id!r} was made on other data than {data.name!r} is here.")
     if not data.problem.classes or "image" not in data.problem.inputs:
@@ -57,19 +61,16 @@ def open_subject(
     state = weights or _cached(record, config, data)
     if record.model.weights.sha256 not in {None, weights_hash(str(state))}:
         raise RecordError(f"{state.name}: these are not the weights of run {record.run_id!r} (their sha256 differs).")
-    config = replace(config, device="cpu", precision="float32")
-    return Subject(record, data, assembly.build_model(config, data.problem, state))
+    return Subject(record, data, build_model(resolved, data.problem, state))
 
 
 def _refuse(record: Record, config: RunConfig) -> None:
     if record.status != "ok":
         raise RecordError(f"record {record.run_id!r} has status {record.status!r}, so there is nothing to explain.")
-    try:
-        assembly.model_spec(config)
-    except UnknownNameError:
+    if entries_of(config).provided is None:
         raise RequestError(
             f"run {record.run_id!r}: no plugin here has its model {config.model!r}, so there is nothing to explain."
-        ) from None
+        )
 
 
 def _cached(record: Record, config: RunConfig, data: LoadedData) -> Path:

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 
 from mlcvbench.analysis.studies.planning import Job
-from mlcvbench.contract import Array, Batch, LoadedData, Split, Targets
+from mlcvbench.contract import Array, Batch, Split, Targets
 from mlcvbench.contract.split import SubSplit
-from mlcvbench.loading import assembly
+from mlcvbench.loading.data import load_data, refuse_ragged
 from mlcvbench.loading.holdout import Judged, judged
+from mlcvbench.loading.resolved import Resolved, resolve
 from mlcvbench.plan.config import RunConfig
 from mlcvbench.running.fitting import Progress, obtain_model
 from mlcvbench.running.selection import Comparison, reason
@@ -87,8 +88,9 @@ class Fits:
 
     def axis(self, config: RunConfig) -> Axis:
         """Return what is measured; DataError when the data have nothing to judge on."""
-        found = self._judged(config)
-        metric = assembly.task_of(config).scorer(config.definition.protocol, found.data.problem).primary()
+        resolved = resolve(config)
+        found = self._judged(resolved)
+        metric = resolved.task.scorer(config.definition.protocol, found.data.problem).primary()
         return Axis(metric.name, metric.unit, metric.higher_is_better, found.described, len(found.judge))
 
     def point(self, job: Job, report: Progress) -> Point:
@@ -99,22 +101,22 @@ class Fits:
             return Point(job.place, message=reason(error))
 
     def _measure(self, job: Job, report: Progress) -> Point:
-        config, found = job.config, self._judged(job.config)
-        assembly.refuse_ragged(found.data, assembly.model_spec(config))
-        data = found.for_fit(config, assembly.model_spec(config))
+        config, resolved = job.config, resolve(job.config)
+        found, task = self._judged(resolved), resolved.task
+        refuse_ragged(found.data, resolved.spec)
+        data = found.for_fit(config, resolved.spec)
         if job.sample is not None:
             data = replace(data, splits={**data.splits, "train": bootstrap(data.splits["train"], job.sample)})
-        task = assembly.task_of(config)
-        subject = Comparison(config, data, task, task.scorer(config.definition.protocol, data.problem))
-        fitted = obtain_model(config, data, report, None)
+        subject = Comparison(resolved, data, task.scorer(config.definition.protocol, data.problem))
+        fitted = obtain_model(resolved, data, report, None)
         learned, _ = task.scorable(data.splits["train"], config.definition.protocol, config.data_seed)
         train = subject.value(fitted, learned, report)
         judge, (low, high) = subject.value_and_interval(fitted, found.judge, report)
         return Point(job.place, train, judge, low, high, fitted.info.seconds)
 
-    def _judged(self, config: RunConfig) -> Judged:
+    def _judged(self, resolved: Resolved) -> Judged:
+        config = resolved.config
         key = json.dumps([config.definition.dataset, config.data_params, config.data_seed], sort_keys=True)
         if key not in self._loaded:
-            data: LoadedData = assembly.load_data(config)
-            self._loaded = {key: judged(data, config, self._share, "share")}
+            self._loaded = {key: judged(load_data(resolved), resolved, self._share, "share")}
         return self._loaded[key]

@@ -175,7 +175,7 @@ def _key(value: Any) -> str:
 def _check_alike(configs: Sequence[RunConfig]) -> None:
     """Refuse run keys with several values, which no picture has a place for, and models without a fit."""
     from mlcvbench.contract import Model
-    from mlcvbench.loading.assembly import model_spec
+    from mlcvbench.plan.entries import entries_of
     from mlcvbench.specs import load_target
 
     for name, key in RUN_KEYS.items():
@@ -184,7 +184,7 @@ def _check_alike(configs: Sequence[RunConfig]) -> None:
                 f"{name}: wanted one value; of the keys of a run only seed may have several in a study."
             )
     for config in configs:
-        if getattr(load_target(model_spec(config).target), "fit", None) is Model.fit:
+        if getattr(load_target(entries_of(config).model_entry.spec.target), "fit", None) is Model.fit:
             raise RequestError(f"model {config.model!r} has no fit, so there is nothing to study.")
 
 

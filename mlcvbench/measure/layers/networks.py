@@ -12,7 +12,7 @@ import numpy as np
 
 from mlcvbench.contract import Batch, Device, InputSpec, Problem, TorchModel
 from mlcvbench.errors import OverrideError, RequestError, UnknownNameError
-from mlcvbench.loading import assembly
+from mlcvbench.loading.models import construct
 from mlcvbench.registry import get_registry
 from mlcvbench.specs import ModelSpec, load_target
 from mlcvbench.specs.values import complete, parse_setting, unmet
@@ -55,7 +55,7 @@ def open_network(
         classes=tuple(f"class {index}" for index in range(classes)),
         inputs=dict.fromkeys(spec.needs, InputSpec(shape)),
     )
-    model = assembly.construct(spec, _settings(spec, settings or {}), problem, Device())
+    model = construct(spec, _settings(spec, settings or {}), problem, Device())
     if not isinstance(model, TorchModel):
         raise RequestError(f"model {spec.name!r} is no torch network, so it has no layers to profile.")
     pixels = np.zeros((1, *shape), dtype=np.uint8)

@@ -15,7 +15,8 @@ from mlcvbench.analysis.rescoring import recompute
 from mlcvbench.cli.score import score
 from mlcvbench.errors import MlcvbenchError
 from mlcvbench.leaderboard.standing.boards import boards_of
-from mlcvbench.loading import assembly
+from mlcvbench.loading.data import load_data
+from mlcvbench.loading.resolved import resolve
 from mlcvbench.plan.vocabulary import RUN_KEYS
 from mlcvbench.records.schema import Record
 from mlcvbench.records.store import Store
@@ -28,7 +29,7 @@ NO_TITLE = "as='a\\tb': wanted a line of printable text, at most 200 characters.
 
 @pytest.fixture(scope="module")
 def truth() -> tuple[list[str], np.ndarray]:
-    test = assembly.load_data(config_for()).splits["test"]
+    test = load_data(resolve(config_for())).splits["test"]
     return [str(i) for i in test.ids], np.asarray(test.targets()["label"])
 
 
@@ -188,7 +189,7 @@ def test_a_protocol_that_replaces_the_benchmarks_says_which_of_its_metrics_are_l
         "name: mine\nkind: classification\nsummary: My digits.\ndata: {name: digits}\n"
         "protocol: top1/single-crop@2\nmetrics: [top1, nll]\n"
     )
-    older = ClassificationTask().scorer("top1/single-crop@1", assembly.load_data(config_for()).problem)
+    older = ClassificationTask().scorer("top1/single-crop@1", load_data(resolve(config_for())).problem)
     older.metrics = tuple(metric for metric in older.metrics if metric.name != "nll")
     monkeypatch.setattr(ClassificationTask, "scored_as", lambda *_: older.protocol_id)
     scorer = ClassificationTask.scorer

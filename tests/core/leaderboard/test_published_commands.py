@@ -11,13 +11,12 @@ from typing import Any
 import pytest
 from support.paths import ROOT
 
-from mlcvbench.plan.command import path_parameters
 from mlcvbench.plan.config import RunConfig
+from mlcvbench.plan.entries import entries_of
 from mlcvbench.plan.identity import DISPLAY, TIMING
 from mlcvbench.plan.planning import plan
 from mlcvbench.records.canonical import read_record
 from mlcvbench.records.schema import Record
-from mlcvbench.registry import get_registry
 from mlcvbench.running import stages
 from mlcvbench.storage.durable import sha256_of
 
@@ -74,11 +73,12 @@ def test_the_command_of_a_record_asks_for_its_run(folder: Path, tmp_path: Path) 
 
     config = planned(record, tmp_path)
 
+    entries = entries_of(config)
     got, wanted = dict(decided(config.to_dict())), dict(decided(record.config))
-    places = {f"data_params.{name}" for name in path_parameters(config)}
+    places = {f"data_params.{name}" for name in entries.dataset.spec.places}
     different = {key: value for key, value in wanted.items() if got.get(key) != value and key not in places}
     assert {key: value for key, value in different.items() if not explained(record, key, value, got)} == {}
-    spec = get_registry().model(config.model, config.definition.kind).spec
+    spec = entries.model_entry.spec
     added = {f"model_params.{param.name}": param.default for param in spec.params}
     added |= {f"fit.{param.name}": param.default for param in spec.fit}
     for key in got.keys() - wanted.keys() - {"definition.sha256", "strict"}:

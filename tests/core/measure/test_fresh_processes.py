@@ -12,7 +12,9 @@ from mlcvbench import measure
 from mlcvbench.contract import FitContext
 from mlcvbench.errors import RequestError
 from mlcvbench.files.weights import read_weights
-from mlcvbench.loading import assembly
+from mlcvbench.loading.data import fit_data, load_data
+from mlcvbench.loading.models import build_model
+from mlcvbench.loading.resolved import resolve
 from mlcvbench.measure import memory, probe_child
 from mlcvbench.measure.probe import Probe, ProbeFailedError
 from mlcvbench.measure.timing import fresh_processes
@@ -31,10 +33,10 @@ def config() -> RunConfig:
 
 @pytest.fixture(scope="module")
 def weights(config: RunConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    data = assembly.load_data(config)
-    model = assembly.build_model(config, data.problem)
-    wanted = assembly.fit_data(data, assembly.model_spec(config))
-    model.fit(wanted.train, wanted.val, FitContext(seed=0, device=assembly.device_of(config)))
+    data = load_data(resolve(config))
+    model = build_model(resolve(config), data.problem)
+    wanted = fit_data(data, resolve(config).spec)
+    model.fit(wanted.train, wanted.val, FitContext(seed=0, device=resolve(config).device))
     folder = tmp_path_factory.mktemp("weights")
     model.save(folder)
     return folder
@@ -59,7 +61,7 @@ def two_files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     for seed, (name, width) in enumerate((("mine", 8), ("other", 8), ("weights", 16))):
         torch.manual_seed(seed)
         config = plan(["task=digits", "model=mlp", f"model.hidden=[{width}]"]).configs[0]
-        model = assembly.build_model(config, assembly.load_data(config).problem)
+        model = build_model(resolve(config), load_data(resolve(config)).problem)
         model.save(folder)
         paths[name] = (folder / "weights.safetensors").rename(folder / f"{name}.safetensors")
     return paths
@@ -74,7 +76,8 @@ def test_every_process_of_a_run_loads_the_file_that_weights_names(two_files: dic
     config = of_file(two_files[name])
     wanted = read_weights(two_files[name])
 
-    fitted = obtain_model(config, assembly.load_data(config), lambda *_: None, None)
+    resolved = resolve(config)
+    fitted = obtain_model(resolved, load_data(resolved), lambda *_: None, None)
     rebuilt, _, _ = probe_child._rebuild(config, str(fitted.weights))
 
     for model in (fitted.model, rebuilt):
@@ -101,7 +104,7 @@ def test_a_file_is_refused_for_a_model_that_is_no_network(weights: Path, config:
     (file,) = weights.iterdir()
 
     with pytest.raises(RequestError) as caught:
-        assembly.build_model(config, assembly.load_data(config).problem, file)
+        build_model(resolve(config), load_data(resolve(config)).problem, file)
 
     assert str(caught.value) == (
         f"weights={file.name}: wanted a folder, for the state of model 'majority' may be several files; "
@@ -143,8 +146,8 @@ def test_a_fresh_process_times_every_stage(config: RunConfig, weights: Path) -> 
 
 
 def test_a_live_model_has_no_memory_and_no_publish_timing_and_says_why(config: RunConfig) -> None:
-    data = assembly.load_data(config)
-    model = assembly.build_model(config, data.problem)
+    data = load_data(resolve(config))
+    model = build_model(resolve(config), data.problem)
     reason = "a model given live cannot be rebuilt in a fresh process"
 
     timing = measure.measure_time(replace(config, time="publish"), model, data.splits["test"], None)

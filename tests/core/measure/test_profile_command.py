@@ -9,7 +9,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from mlcvbench.cli.profile import profile
 from mlcvbench.errors import MlcvbenchError
-from mlcvbench.loading import assembly
+from mlcvbench.loading.data import load_data
+from mlcvbench.loading.models import build_model
+from mlcvbench.loading.resolved import resolve
 from mlcvbench.plan.planning import plan
 
 TABLES = FIXTURES / "layer_tables"
@@ -171,8 +173,8 @@ def test_auxiliary_classifiers_are_counted_when_they_are_asked_for(model: str, r
 
 def test_a_network_of_a_library_is_the_one_that_a_run_builds() -> None:
     (config,) = plan(["task=digits", "model=timm:test_resnet", "model.size=32"]).configs
-    data = assembly.load_data(config)
-    model = assembly.build_model(config, data.problem)
+    data = load_data(resolve(config))
+    model = build_model(resolve(config), data.problem)
     parameters = model.parameters().trainable  # builds the network
     batch, _ = data.splits["test"].read([0])
     with FlopCounterMode(display=False) as counter:

@@ -9,8 +9,9 @@ import pytest
 from support.runs import config_for
 
 from mlcvbench.errors import RequestError
-from mlcvbench.loading import assembly
+from mlcvbench.loading.data import load_data
 from mlcvbench.loading.description import run_key
+from mlcvbench.loading.resolved import resolve
 from mlcvbench.plan.identity import compute_fit_key, compute_group_key, compute_run_key, source_hash, weights_hash
 
 DATA = "d" * 64
@@ -61,7 +62,7 @@ def test_an_automatic_device_is_settled_when_the_run_is_planned(
 
 
 def test_a_data_set_that_asks_something_else_with_the_same_samples_is_other_data() -> None:
-    data = assembly.load_data(config_for())
+    data = load_data(resolve(config_for()))
     renamed = replace(data.problem, classes=tuple(reversed(data.problem.classes)))
 
     for other in (renamed, replace(data.problem, extra={"disparities": 64})):

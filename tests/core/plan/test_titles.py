@@ -14,7 +14,8 @@ from mlcvbench.errors import RequestError
 from mlcvbench.leaderboard.build import build_boards
 from mlcvbench.leaderboard.tables.export import table_files, to_json
 from mlcvbench.leaderboard.tables.terminal import render_terminal
-from mlcvbench.loading import assembly
+from mlcvbench.loading.data import load_data
+from mlcvbench.loading.resolved import resolve
 from mlcvbench.plan.titles import name_and_title
 from mlcvbench.records.store import Store
 from mlcvbench.specs import NAME_PATTERN
@@ -66,7 +67,7 @@ def test_what_is_no_line_of_text_is_refused(title: str):
 def handed_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
     """A store that holds predictions of digits under a title; `p.csv` in the working folder holds them."""
     monkeypatch.chdir(tmp_path)
-    test = assembly.load_data(config_for()).splits["test"]
+    test = load_data(resolve(config_for())).splits["test"]
     rows = [f"{name},{label}" for name, label in zip(test.ids, test.targets()["label"], strict=True)]
     Path("p.csv").write_text("\n".join(["id,label", *rows, ""]))
     assert main(["score", "task=digits", "predictions=p.csv", f"as={TITLE}", "intervals=off"]) == 0

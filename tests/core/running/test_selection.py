@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,10 +15,11 @@ from support.runs import config_for, stored_run
 from mlcvbench import hookimpl
 from mlcvbench.analysis.rescoring import config_of, recompute
 from mlcvbench.api import to_frame
-from mlcvbench.contract import Batch, FitContext, Model, Predictions, Split
+from mlcvbench.contract import Batch, FitContext, JoinedSplit, LoadedData, Model, Predictions, Split
 from mlcvbench.leaderboard.build import build_boards
 from mlcvbench.leaderboard.standing.boards import boards_of
-from mlcvbench.loading.assembly import load_data
+from mlcvbench.loading.data import load_data
+from mlcvbench.loading.resolved import Resolved, resolve
 from mlcvbench.plan.planning import plan
 from mlcvbench.plan.search import candidates, settled
 from mlcvbench.records.display import to_text
@@ -95,7 +97,7 @@ def test_the_best_on_val_wins_and_is_fitted_again_on_train_and_val(tmp_path: Pat
     assert [trial.settings for trial in selection.trials] == [{"model.k": 1}, {"model.k": 3}, {"model.k": 101}]
     assert (selection.winner, selection.split, selection.n, selection.train_samples) == (0, "val", 200, 800)
     assert (selection.metric, selection.method, selection.refit, selection.note) == ("top1", "grid", True, OPTIMISTIC)
-    assert selection.fingerprint == load_data(config_for()).splits["val"].fingerprint()
+    assert selection.fingerprint == load_data(resolve(config_for())).splits["val"].fingerprint()
     assert record.model.params["k"] == 1
     assert record.fit.train_samples == 1000
     assert record.metrics == plain.metrics
@@ -107,7 +109,7 @@ def test_the_best_on_val_wins_and_is_fitted_again_on_train_and_val(tmp_path: Pat
 def test_the_value_of_a_trial_is_the_score_of_a_fit_on_train_alone(tmp_path: Path):
     from sklearn.neighbors import KNeighborsClassifier
 
-    data = load_data(config_for())
+    data = load_data(resolve(config_for()))
     (train, train_labels), (val, val_labels) = (data.splits[name].arrays() for name in ("train", "val"))
     reference = KNeighborsClassifier(3, algorithm="brute").fit(train["image"].reshape(800, -1), train_labels["label"])
 
@@ -156,16 +158,12 @@ def test_a_record_gives_back_the_run_that_won(tmp_path: Path):
 
 
 def test_data_without_val_are_held_out_once_for_all(tmp_path: Path, fussy: None, monkeypatch: pytest.MonkeyPatch):
-    from mlcvbench.contract import JoinedSplit
-
-    def joined(config: Any) -> Any:
-        from dataclasses import replace
-
-        data = load_data(config)
+    def joined(resolved: Resolved) -> LoadedData:
+        data = load_data(resolved)
         parts = [data.splits["train"], data.splits["val"]]
         return replace(data, splits={"train": JoinedSplit(parts, "train"), "test": data.splits["test"]})
 
-    monkeypatch.setattr("mlcvbench.loading.assembly.load_data", joined)
+    monkeypatch.setattr("mlcvbench.running.stages.load_data", joined)
     record = run(tmp_path, "model=fussy", "model.strength=1,2,3", "select=grid", "data.seed=3", "select_share=0.25")
 
     assert SEEN == [("train/rest", 750, None)] * 3 + [("train", 1000, None)]
@@ -176,7 +174,7 @@ def test_data_without_val_are_held_out_once_for_all(tmp_path: Path, fussy: None,
 def test_the_test_split_reaches_no_fit_and_no_comparison(tmp_path: Path, fussy: None):
     record = run(tmp_path, "model=fussy", "model.strength=1,2", "select=grid")
 
-    test = load_data(config_for()).splits["test"]
+    test = load_data(resolve(config_for())).splits["test"]
     assert SEEN == [("train", 800, None)] * 2 + [("train+val", 1000, None)]
     assert record.selection is not None
     assert record.selection.fingerprint != test.fingerprint()
@@ -236,11 +234,12 @@ def test_a_contaminated_run_says_so_even_when_it_fails(tmp_path: Path, fussy: No
 
 def test_a_fit_is_not_charged_with_the_memory_of_earlier_ones(fussy: None):
     config = config_for("model=heavy", "model.mb=1,300,2", "select=grid")
-    data = load_data(config)
+    resolved = resolve(config)
+    data = load_data(resolved)
 
     peaks = {}
     for candidate in candidates(config, get_registry().model("heavy", "classification").spec):
-        fitted = obtain_model(settled(config, candidate), data, predicting.silent, None)
+        fitted = obtain_model(replace(resolved, config=settled(config, candidate)), data, predicting.silent, None)
         peaks[candidate.settings["model.mb"]] = fitted.info.peak_memory
 
     assert peaks[300] > 250 * 2**20

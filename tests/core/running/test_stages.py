@@ -194,10 +194,11 @@ class Reuser(Model):
 
 
 def test_a_model_that_reuses_its_buffer_cannot_change_what_was_predicted() -> None:
-    from mlcvbench.loading import assembly
+    from mlcvbench.loading.data import load_data
+    from mlcvbench.loading.resolved import resolve
 
     config = config_for("limit=6")
-    task, data = assembly.task_of(config), assembly.load_data(config)
+    task, data = resolve(config).task, load_data(resolve(config))
 
     got = predicting.predict(Reuser(data.problem), data.splits["test"], task, data.problem, 2)
 
@@ -205,10 +206,11 @@ def test_a_model_that_reuses_its_buffer_cannot_change_what_was_predicted() -> No
 
 
 def test_an_empty_split_is_refused() -> None:
-    from mlcvbench.loading import assembly
+    from mlcvbench.loading.data import load_data
+    from mlcvbench.loading.resolved import resolve
 
     config = config_for("limit=2")
-    task, data = assembly.task_of(config), assembly.load_data(config)
+    task, data = resolve(config).task, load_data(resolve(config))
     empty = ArraySplit("test", {"image": np.zeros((0, 8, 8), np.uint8)}, {"label": np.zeros(0)}, ids=[])
 
     with pytest.raises(PredictionError) as error:

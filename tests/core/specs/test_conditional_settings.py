@@ -10,7 +10,7 @@ import pytest
 from mlcvbench import hookimpl
 from mlcvbench.contract import ArraySplit, LoadedData, Problem
 from mlcvbench.errors import DataError, MlcvbenchError, OverrideError, PluginError, UnknownNameError
-from mlcvbench.loading.assembly import fit_data
+from mlcvbench.loading.data import fit_data
 from mlcvbench.plan.command import command_of
 from mlcvbench.plan.config import RunConfig
 from mlcvbench.plan.planning import plan

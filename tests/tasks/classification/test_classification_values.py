@@ -14,7 +14,8 @@ import mlcvbench
 from mlcvbench.cli.score import score as score_command
 from mlcvbench.contract import External, Notice
 from mlcvbench.errors import OverrideError
-from mlcvbench.loading import assembly
+from mlcvbench.loading.data import load_data
+from mlcvbench.loading.resolved import resolve
 from mlcvbench.records.schema import Record
 from mlcvbench_classification.task import ClassificationTask
 from mlcvbench_classification.values import checked_probabilities, likeness, sum_slack
@@ -205,7 +206,7 @@ def shares(images: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("settings", [{}, {"values": "probabilities"}], ids=["guessed", "said"])
 @pytest.mark.parametrize("out", ["file", "function"])
 def test_probabilities_without_a_name_are_read_alike_from_a_file_and_from_a_function(tmp_path, settings, out):
-    test = assembly.load_data(config_for()).splits["test"]
+    test = load_data(resolve(config_for())).splits["test"]
     images, targets = test.arrays()
     if out == "function":
         record = mlcvbench.evaluate(shares, "digits", time="off", intervals=False, **settings)

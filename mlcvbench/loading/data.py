@@ -1,0 +1,95 @@
+"""The data of a run: loaded, checked to be what they say they are, and parted as its model wants them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from mlcvbench.contract import JoinedSplit, LoadedData, Model, Split, Task
+from mlcvbench.errors import DataError
+from mlcvbench.loading.broken import without_broken
+from mlcvbench.loading.resolved import Resolved
+from mlcvbench.plan.config import RunConfig
+from mlcvbench.specs import SKIP, DatasetSpec, ModelSpec, load_target
+from mlcvbench.specs.values import text
+
+
+@dataclass(frozen=True, slots=True)
+class FitData:
+    """What fit gets: `val` is None when the model does not use it, and then its samples are part of `train`."""
+
+    train: Split | None
+    val: Split | None
+
+
+def load_data(resolved: Resolved) -> LoadedData:
+    """Load the run's data set; the test split is cut to the first `limit` samples. DataError says what is wrong."""
+    config = resolved.config
+    data = read_data(resolved.entries.dataset.spec, resolved.task, config.data_params, config.data_seed)
+    test = data.splits["test"]
+    if config.limit is None or config.limit >= len(test):
+        return data
+    first = test.take(np.arange(config.limit))
+    first.beyond, first.unread = test.ids[config.limit :], test.unread
+    return replace(data, splits={**data.splits, "test": first}, whole=data)
+
+
+def read_data(spec: DatasetSpec, task: Task, params: Mapping[str, Any], data_seed: int) -> LoadedData:
+    """Load a data set and check that it is what it says it is; DataError says what is wrong."""
+    data = load_all(spec, params, data_seed)
+    if SKIP in spec.params and params.get(SKIP.name) == "broken":
+        data = without_broken(data)
+    task.check_data(data)
+    return data
+
+
+def load_all(spec: DatasetSpec, params: Mapping[str, Any], data_seed: int) -> LoadedData:
+    """Load a data set with samples that cannot be read, if there are any; DataError when it is not a whole one."""
+    data: LoadedData = load_target(spec.target)(dict(params), data_seed)
+    if data.name != spec.name:
+        raise DataError(f"data set {spec.name!r}: its loader gives data named {data.name!r}; the names must be equal.")
+    if "test" not in data.splits:
+        raise DataError(f"data set {data.name!r} has no test split; got {', '.join(sorted(data.splits)) or 'none'}.")
+    test = data.splits["test"]
+    if len(np.unique(test.ids)) != len(test):
+        raise DataError(f"data set {data.name!r}: the ids of the test split are not unique.")
+    return data
+
+
+def refuse_ragged(data: LoadedData, spec: ModelSpec) -> None:
+    """Refuse images of unequal size for a model that would be fitted and wants one size.
+
+    A model without a fit is asked image by image, so it may still answer.
+    """
+    fits = getattr(load_target(spec.target), "fit", None) is not Model.fit
+    if fits and not spec.ragged and any(split.ragged for split in data.splits.values()):
+        raise DataError(
+            f"model {spec.name!r} needs images of one size, and those of data set {data.name!r} differ; "
+            "set data.size=[H,W] to resize them."
+        )
+
+
+def batch_size(config: RunConfig, split: Split, *, takes_lists: bool) -> int:
+    """Return the batch size of the accuracy pass: 1 for images of unequal size unless the model takes lists of them."""
+    return 1 if split.ragged and not takes_lists else config.batch_size
+
+
+def fit_data(data: LoadedData, spec: ModelSpec, settings: Mapping[str, Any] | None = None) -> FitData:
+    """Return train and val as the model wants them: val is merged into train for a model that does not use it.
+
+    DataError when one of the `fit.*` settings chooses on a validation split that the data set has not.
+    """
+    train, val = data.splits.get("train"), data.splits.get("val")
+    chosen = {param.name: (settings or {}).get(param.name) for param in spec.fit if param.wants_val}
+    wanting = [param.name for param in spec.fit if chosen.get(param.name) in param.wants_val]
+    if wanting and val is None:
+        raise DataError(
+            f"fit.{wanting[0]}={text(chosen[wanting[0]])} chooses on a validation split, and data set {data.name!r} "
+            "has none."
+        )
+    if spec.uses_val or wanting or val is None or train is None:
+        return FitData(train, val if spec.uses_val or wanting else None)
+    return FitData(JoinedSplit([train, val], "train+val"), None)

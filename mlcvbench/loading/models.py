@@ -1,0 +1,55 @@
+"""The model of a run: built from its spec and settings, on its device, with the state that it was given."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mlcvbench.contract import Device, Model, Problem, TorchModel
+from mlcvbench.errors import PluginError, RequestError
+from mlcvbench.loading.resolved import Resolved
+from mlcvbench.registry.inner import parse_inner
+from mlcvbench.specs import ModelSpec, load_target
+from mlcvbench.specs.checks import untaken_parameter
+
+
+def build_model(resolved: Resolved, problem: Problem, weights: Path | None = None) -> Model:
+    """Return the run's model on its device, with the state that `weights` names when given; see `load_state`."""
+    model = construct(resolved.spec, resolved.config.model_params, problem, resolved.device)
+    if weights is not None:
+        load_state(model, weights, resolved.config.model)
+    return model
+
+
+def load_state(model: Model, given: Path, name: str) -> None:
+    """Load what `weights=` names: the folder of a fitted state, or, for a network, one file of weights, whatever it is
+    called.
+
+    The one place that says so: runs, the processes that measure them and pictures of them load here. RequestError when
+    a model that is no network, whose state may be several files, is given one of them.
+    """
+    if given.is_file() and not isinstance(model, TorchModel):
+        raise RequestError(
+            f"weights={given.name}: wanted a folder, for the state of model {name!r} may be several files; "
+            "a single file is for networks."
+        )
+    model.load(given)
+
+
+def construct(spec: ModelSpec, params: Mapping[str, Any], problem: Problem, device: Device) -> Model:
+    """Return the model of a spec on `device`, not fitted; PluginError when its class does not take its settings."""
+    made = load_target(spec.target)
+    wrong = untaken_parameter(spec.target, made, spec.params)
+    if wrong:
+        raise PluginError(f"model {spec.name!r}: {wrong}")
+    named = {"name": spec.name.removeprefix(spec.prefix)} if spec.prefix else {}
+    model: Model = made(problem, **named, **params)
+    model.to(device)
+    return model
+
+
+def build_inner(text: str, problem: Problem, device: Device) -> Model:
+    """Return the model that `text` names, not yet fitted, on `device`."""
+    inner = parse_inner(text, problem.kind)
+    return construct(inner.spec, inner.params, problem, device)

@@ -1,0 +1,51 @@
+"""What the registry knows of what a run names: asked once, then handed to whoever needs it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mlcvbench.errors import UnknownNameError
+from mlcvbench.plan.config import RunConfig
+from mlcvbench.registry import Entry, Registry, get_registry
+from mlcvbench.specs import DatasetSpec, ModelSpec, Param, TaskSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Entries:
+    """The registry's entries of a run's task kind, data set and model.
+
+    `model`: for one that no plugin provides, as a live one or one of which only predictions are known, the error that
+    says so. `registry` knows the models that settings name.
+    """
+
+    registry: Registry
+    task: Entry[TaskSpec]
+    dataset: Entry[DatasetSpec]
+    model: Entry[ModelSpec] | UnknownNameError
+
+    @property
+    def provided(self) -> Entry[ModelSpec] | None:
+        """The entry of the model, None when no plugin provides it."""
+        return None if isinstance(self.model, UnknownNameError) else self.model
+
+    @property
+    def model_entry(self) -> Entry[ModelSpec]:
+        """The entry of the model; UnknownNameError offers the nearest name when no plugin provides it."""
+        if isinstance(self.model, UnknownNameError):
+            raise self.model
+        return self.model
+
+    def declared(self, place: str) -> Sequence[Param]:
+        """Return the settings that the model declares under `model` or `fit`; none when no plugin provides it."""
+        return () if self.provided is None else self.provided.spec.declared(place)
+
+
+def entries_of(config: RunConfig, registry: Registry | None = None) -> Entries:
+    """Ask the registry what a run names; UnknownNameError when it has no such task kind or data set."""
+    known, kind = registry or get_registry(), config.definition.kind
+    task, dataset = known.task(kind), known.dataset(config.definition.dataset, kind)
+    try:
+        return Entries(known, task, dataset, known.model(config.model, kind))
+    except UnknownNameError as error:
+        return Entries(known, task, dataset, error)
