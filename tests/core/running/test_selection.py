@@ -293,7 +293,7 @@ def test_an_interrupted_search_goes_on_with_what_is_known(tmp_path: Path, fussy:
     honest = Comparison.value
 
     def interrupted(self: Comparison, *given: Any) -> float:
-        scored.append(self.config.model_params["strength"])
+        scored.append(self.resolved.config.model_params["strength"])
         if len(scored) == 2:
             raise KeyboardInterrupt
         return honest(self, *given)
