@@ -208,9 +208,10 @@ def _upper_end(value: float, half: float, *, bounded: bool) -> float:
 
 @lru_cache(maxsize=256)
 def t_quantile(share: float, freedom: float) -> float:
-    """Return a quantile above the median of Student's t, within 1e-7; boards are built without scipy.
+    """Return a quantile above the median of Student's t, within 1e-7.
 
-    Newton's steps from the normal quantile approach it from below.
+    Newton's steps from the normal quantile approach it from below. `scipy.special.stdtrit` gives other last digits,
+    while stored intervals must be recomputed to the bit, and its import takes longer than most boards.
     """
     normal = NormalDist().inv_cdf(share)
     if freedom > _MANY:

@@ -15,12 +15,11 @@ from statistics import fmean, variance
 
 from mlcvbench.leaderboard.standing.rows import Cell, Row
 from mlcvbench.records.stages import HEADLINE
-from mlcvbench.stats.intervals import t_quantile
+from mlcvbench.stats.intervals import LEVEL, t_quantile
 
 NAME = "latency_rank"
 FEWEST = 3
 """Processes from which a spread can be told."""
-LEVEL = 0.95
 NOT_TIMED_SO = "only rows timed with time=publish, in several processes, are ranked by latency"
 
 

@@ -16,13 +16,12 @@ import numpy as np
 from mlcvbench.contract.batch import Array
 from mlcvbench.records.doubts import is_wide
 from mlcvbench.records.schema import LatencyInfo
+from mlcvbench.stats.intervals import LEVEL, t_quantile
 
 SUPPORT = {"p50": 11, "p75": 24, "p90": 64, "p95": 130, "p99": 662, "p999": 6636}
 """Least count of samples for each percentile."""
 QUANTILES = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99, "p999": 0.999}
 """What a record keeps."""
-T_975 = {1: 12.7062, 2: 4.30265, 3: 3.18245, 4: 2.77645, 5: 2.57058, 6: 2.44691, 7: 2.36462, 8: 2.30600, 9: 2.26216}
-"""97.5 % quantiles of Student's t by degrees of freedom."""
 NS = 1e-9
 
 
@@ -86,7 +85,7 @@ def prediction_interval(medians: Sequence[float]) -> tuple[float, float] | None:
     if count < 2:
         return None
     mean = statistics.fmean(medians)
-    half = T_975[min(count - 1, max(T_975))] * statistics.stdev(medians) * math.sqrt(1 + 1 / count)
+    half = t_quantile((1 + LEVEL) / 2, count - 1) * statistics.stdev(medians) * math.sqrt(1 + 1 / count)
     return max(0.0, mean - half), mean + half
 
 

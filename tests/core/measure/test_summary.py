@@ -1,7 +1,9 @@
 import math
+import statistics
 
 import numpy as np
 import pytest
+from scipy.stats import t as student
 
 from mlcvbench.measure.timing.summary import (
     SUPPORT,
@@ -72,6 +74,15 @@ def test_the_prediction_interval_is_student_t_around_the_mean() -> None:
 
     half = 2.77645 * math.sqrt(0.5) * math.sqrt(1.2)
     assert (low, high) == (pytest.approx(10 - half), pytest.approx(10 + half))
+
+
+def test_every_count_of_processes_has_its_own_quantile() -> None:
+    medians = [float(median) for median in range(100, 115)]
+
+    low, high = prediction_interval(medians)
+
+    half = student.ppf(0.975, 14) * statistics.stdev(medians) * math.sqrt(1 + 1 / 15)
+    assert (low, high) == (pytest.approx(107 - half), pytest.approx(107 + half))
 
 
 def test_a_prediction_interval_of_times_never_goes_below_zero() -> None:
