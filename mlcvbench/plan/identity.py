@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import json
 from collections.abc import Sequence
 from importlib import metadata
@@ -15,11 +14,11 @@ from mlcvbench.plan.config import RunConfig
 from mlcvbench.plan.entries import Entries, entries_of
 from mlcvbench.plan.named_files import Renaming, label, labelled
 from mlcvbench.plan.search import inner_packages
+from mlcvbench.plan.sources import sources_of
 from mlcvbench.registry.inner import InnerModel, inner_models
-from mlcvbench.storage.digests import content_hash, file_hash
+from mlcvbench.storage.digests import content_hash
 
 LIBRARIES = ("numpy", "scikit-learn", "torch")
-SHARED_SOURCES = ("mlcvbench_training",)
 LIMITS = ("seconds", "memory_mb")
 """Bounds of a run. A candidate of a search may be lost to them, so there they decide what is chosen."""
 TIMING = ("time", "given", "intervals", "strict")
@@ -46,15 +45,6 @@ def compute_fit_key(config: RunConfig, fingerprint: str, entries: Entries | None
     return _digest(identity)
 
 
-def source_hash(package: str) -> str | None:
-    """Return the sha256 over the Python sources of an importable package, None when it has none on disk."""
-    spec = importlib.util.find_spec(package)
-    if spec is None or not spec.submodule_search_locations:
-        return file_hash([Path(spec.origin)], Path(spec.origin).parent) if spec is not None and spec.origin else None
-    root = Path(next(iter(spec.submodule_search_locations)))
-    return file_hash(list(root.rglob("*.py")), root)
-
-
 def weights_hash(given: str) -> str:
     """Return the sha256 of a weights file, or of all files of a weights folder; RequestError when it is absent."""
     if not Path(given).exists():
@@ -77,7 +67,7 @@ def _identity(config: RunConfig, fingerprint: str, entries: Entries | None) -> d
         "definition": definition,
         "inner": [renaming.settings(one.spec.params, one.params, one.spec.name) for one in inner],
         "fingerprint": fingerprint,
-        "sources": {name: source_hash(name) for name in sorted(_packages(config, known, inner))},
+        "sources": sources_of(_packages(config, known, inner), {plugin.package for plugin in known.registry.plugins}),
         "libraries": {name: _version(name) for name in LIBRARIES},
     }
 
@@ -90,13 +80,12 @@ def _inner_models(config: RunConfig, entries: Entries) -> list[InnerModel]:
 
 
 def _packages(config: RunConfig, entries: Entries, inner: Sequence[InnerModel]) -> set[str]:
-    """Return the packages whose code decides what a run's model does; only the shared ones when no plugin has it."""
-    packages = set(SHARED_SOURCES)
+    """Return the packages of a run's model and of those inside it; none when no plugin provides it."""
     model = entries.provided
-    if model is not None:
-        searched = inner_packages(config.search, model.spec, config.definition.kind, entries.registry)
-        packages |= {model.origin.package, *(one.package for one in inner), *searched}
-    return packages - {""}
+    if model is None:
+        return set()
+    searched = inner_packages(config.search, model.spec, config.definition.kind, entries.registry)
+    return {model.origin.package, *(one.package for one in inner), *searched}
 
 
 def _version(distribution: str) -> str:

@@ -21,8 +21,9 @@ from mlcvbench.loading.resolved import Resolved
 from mlcvbench.plan.command import command_of
 from mlcvbench.plan.config import RunConfig
 from mlcvbench.plan.entries import entries_of
-from mlcvbench.plan.identity import compute_group_key, compute_run_key, source_hash
+from mlcvbench.plan.identity import compute_group_key, compute_run_key
 from mlcvbench.plan.named_files import labelled, labels_of, paths_of
+from mlcvbench.plan.sources import source_hash
 from mlcvbench.records.schema import (
     PREDICTIONS,
     DatasetInfo,

@@ -12,7 +12,7 @@ from mlcvbench.errors import RequestError
 from mlcvbench.loading.data import load_data
 from mlcvbench.loading.description import run_key
 from mlcvbench.loading.resolved import resolve
-from mlcvbench.plan.identity import compute_fit_key, compute_group_key, compute_run_key, source_hash, weights_hash
+from mlcvbench.plan.identity import compute_fit_key, compute_group_key, compute_run_key, weights_hash
 
 DATA = "d" * 64
 
@@ -109,16 +109,6 @@ def test_the_key_of_a_run_is_that_of_its_record(tmp_path: Path) -> None:
     config = config_for("limit=5")
 
     assert stages.execute(config, tmp_path).run_key == run_key(config)
-
-
-def test_a_changed_source_file_changes_the_hash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, body in (("first", "x = 1\n"), ("second", "x = 2\n")):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "__init__.py").write_text(body)
-    monkeypatch.syspath_prepend(tmp_path)
-
-    assert source_hash("first") != source_hash("second")
-    assert source_hash("no_such_package") is None
 
 
 def test_weights_are_known_by_their_content(tmp_path: Path) -> None:

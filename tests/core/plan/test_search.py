@@ -122,7 +122,7 @@ def test_the_search_is_part_of_the_key_and_plain_runs_keep_theirs():
 
 def test_the_code_of_every_model_that_is_chosen_among_is_part_of_the_key(monkeypatch: pytest.MonkeyPatch):
     hashed: list[str] = []
-    monkeypatch.setattr("mlcvbench.plan.identity.source_hash", lambda package: (hashed.append(package), "0")[1])
+    monkeypatch.setattr("mlcvbench.plan.sources.source_hash", lambda package: (hashed.append(package), "0")[1])
     (config,) = configs("model=ensemble model.base=small_cnn,mlp select=grid")
 
     compute_run_key(config, FINGERPRINT)
