@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mlcvbench.figures import BLUE, INK, RED, bare, new_figure, plain_style, save
 from mlcvbench.records.schema import PlotInfo
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ PANELS: tuple[tuple[str, Callable[[str], bool]], ...] = (
     ("accuracy", lambda name: "accuracy" in name),
     ("learning rate", lambda name: name == "lr"),
 )
-INK, TRAINING, VALIDATION = "#1f2933", "#2166ac", "#b2182b"
+TRAINING, VALIDATION = BLUE, RED
 MARKED = 40
 """Epochs up to which each is marked with a dot."""
 
@@ -28,17 +29,12 @@ def draw(folder: Path, history: Mapping[str, Sequence[float]]) -> tuple[PlotInfo
     panels = [(title, names) for title, names in chosen if names]
     if not panels:
         return ()
-    import matplotlib.style
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     folder.mkdir(exist_ok=True)
-    with matplotlib.style.context("default"):
-        figure = Figure(figsize=(3.6 * len(panels), 3.0), layout="constrained", facecolor="white")
-        FigureCanvasAgg(figure)
+    with plain_style():
+        figure = new_figure(3.6 * len(panels), 3.0)
         for axes, (title, names) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
             _draw_panel(axes, title, {name: history[name] for name in names})
-        figure.savefig(folder / FILE, dpi=110, metadata={"Software": None})
+        save(figure, folder / FILE)
     ends = ", ".join(f"{name} {history[name][-1]:.4g}" for _, names in panels for name in names)
     epochs = max(len(history[name]) for _, names in panels for name in names)
     return (PlotInfo(file=FILE, title="History of the fit", alt=f"The fit over {epochs} epochs; it ends with {ends}."),)
@@ -56,6 +52,6 @@ def _draw_panel(axes: Axes, title: str, columns: Mapping[str, Sequence[float]]) 
     axes.set_xlabel("epoch")
     axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
     axes.grid(alpha=0.25)
-    axes.spines[["top", "right"]].set_visible(False)
+    bare(axes)
     if len(columns) > 1:
         axes.legend(frameon=False, fontsize=8)

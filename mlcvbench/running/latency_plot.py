@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 
 from mlcvbench.contract import Array
+from mlcvbench.figures import BLUE, INK, RED, bare, new_figure, plain_style, save
 from mlcvbench.measure.timing.summary import percentiles
 from mlcvbench.records.schema import PlotInfo
-from mlcvbench.running.history_plot import INK, TRAINING, VALIDATION
+from mlcvbench.records.stages import HEADLINE
 
-FILE, HEADLINE = "latency.png", "end_to_end"
+FILE = "latency.png"
 FEWEST = 8
 """Calls below which a histogram says nothing."""
 BINS = 60
@@ -24,21 +25,17 @@ def draw(folder: Path, samples: Mapping[str, Array]) -> tuple[PlotInfo, ...]:
     calls = np.asarray(samples.get(HEADLINE, ()), np.float64).ravel() / 1e6
     if len(calls) < FEWEST:
         return ()
-    import matplotlib.style
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
     from matplotlib.ticker import NullFormatter
 
     folder.mkdir(exist_ok=True)
     known = {name: value for name, value in percentiles(calls)[0].items() if value is not None and name in STYLES}
     low, high = float(calls.min()) * 0.95, float(calls.max()) * 1.05
-    with matplotlib.style.context("default"):
-        figure = Figure(figsize=(6.4, 3.0), layout="constrained", facecolor="white")
-        FigureCanvasAgg(figure)
+    with plain_style():
+        figure = new_figure(6.4, 3.0)
         axes = figure.add_subplot()
-        axes.hist(calls, bins=list(np.geomspace(low, high, BINS)), color=TRAINING, alpha=0.75)
+        axes.hist(calls, bins=list(np.geomspace(low, high, BINS)), color=BLUE, alpha=0.75)
         for name, value in known.items():
-            axes.axvline(value, color=VALIDATION, linewidth=1.3, linestyle=STYLES[name], label=f"{name} {value:.3g} ms")
+            axes.axvline(value, color=RED, linewidth=1.3, linestyle=STYLES[name], label=f"{name} {value:.3g} ms")
         axes.set_xscale("log")
         axes.xaxis.set_major_formatter("{x:.3g}")
         axes.xaxis.set_minor_formatter("{x:.3g}" if high / low < 12 else NullFormatter())
@@ -46,10 +43,10 @@ def draw(folder: Path, samples: Mapping[str, Array]) -> tuple[PlotInfo, ...]:
         axes.set_title(f"{len(calls):,} calls, end to end, batch 1", fontsize=10, color=INK)
         axes.set_xlabel("milliseconds a call, on a logarithmic scale")
         axes.set_ylabel("calls")
-        axes.spines[["top", "right"]].set_visible(False)
+        bare(axes)
         if known:
             axes.legend(frameon=False, fontsize=8, loc="upper right")
-        figure.savefig(folder / FILE, dpi=110, metadata={"Software": None})
+        save(figure, folder / FILE)
     said = ", ".join(f"{name} {value:.3g} ms" for name, value in known.items())
     return (
         PlotInfo(

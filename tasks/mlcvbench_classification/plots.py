@@ -1,18 +1,18 @@
 """Pictures of a classification record: confusions, confident mistakes, calibration, and F1 of each class.
 
-Drawn with matplotlib's Agg canvas and its default style, without dates or versions in the file, so that equal results
-give equal bytes.
+Equal results give equal bytes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mlcvbench.contract import Array, Plot, Problem, Split, Table
+from mlcvbench.figures import BLUE, INK, PALE, bare, bars, new_figure, plain_style, save, short_name
 from mlcvbench_classification.scoring import ECE_BINS, class_f1, confidence_bins, confusion_matrix
 
 if TYPE_CHECKING:
@@ -24,20 +24,16 @@ NUMBERED_CLASSES = 20
 LISTED = 20
 MISTAKES = 24
 MISTAKES_A_ROW = 8
-INK, ACCENT, PALE = "#1f2933", "#2166ac", "#c8d6e5"
-NAME_LENGTH = 18
 
 
 def draw(folder: Path, split: Split, problem: Problem, table: Table) -> list[Plot]:
     """Write the pictures that the results allow as PNG into `folder` and return what they are."""
-    import matplotlib.style
-
     folder.mkdir(parents=True, exist_ok=True)
     drawn: list[Plot] = []
-    with matplotlib.style.context("default"):
+    with plain_style():
         for file, title, make in _pictures(split, problem.classes, table):
             figure, alt = make()
-            figure.savefig(folder / file, dpi=110, metadata={"Software": None})
+            save(figure, folder / file)
             drawn.append(Plot(file, title, alt))
     return drawn
 
@@ -69,7 +65,7 @@ def draw_confusion(matrix: Array, classes: Sequence[str]) -> tuple[Figure, str]:
     count = len(classes)
     share = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
     side = min(10.0, max(4.2, 2.2 + 0.42 * count))
-    figure = _figure(side + 0.8, side, layout="compressed")  # "constrained" cuts the label off a square matrix
+    figure = new_figure(side + 0.8, side, layout="compressed")  # "constrained" cuts the label off a square matrix
     axes = figure.subplots()
     shades = axes.imshow(share, cmap="Blues", vmin=0, vmax=1, interpolation="nearest")
     if count <= NUMBERED_CLASSES:
@@ -77,7 +73,7 @@ def draw_confusion(matrix: Array, classes: Sequence[str]) -> tuple[Figure, str]:
             color = "white" if share[row, column] > 0.5 else INK
             axes.text(column, row, f"{matrix[row, column]}", ha="center", va="center", fontsize=7, color=color)
     font = 8 if count <= NUMBERED_CLASSES else 5
-    names = [_short(name) for name in classes]
+    names = [short_name(name) for name in classes]
     upright = max(map(len, names)) <= 2
     axes.set_xticks(range(count), names, rotation=0 if upright else 90, fontsize=font)
     axes.set_yticks(range(count), names, fontsize=font)
@@ -96,8 +92,8 @@ def draw_confused_pairs(matrix: Array, classes: Sequence[str]) -> tuple[Figure, 
     order: Array = np.argsort(-mistakes, axis=None, kind="stable")[:LISTED]
     order = order[mistakes.ravel()[order] > 0]
     pairs = [divmod(place, len(classes)) for place in map(int, order)]
-    names = [f"{_short(classes[label])} \u2192 {_short(classes[got])}" for label, got in pairs]
-    figure = _bars(mistakes.ravel()[order], names, "samples")
+    names = [f"{short_name(classes[label])} \u2192 {short_name(classes[got])}" for label, got in pairs]
+    figure = bars(mistakes.ravel()[order], names, "samples")
     return figure, f"The {len(order)} most frequent confusions, label to prediction; the first is {names[0]}."
 
 
@@ -108,7 +104,7 @@ def draw_class_f1(matrix: Array, classes: Sequence[str]) -> tuple[Figure, str]:
     what = "classes in order"
     if len(order) > 2 * LISTED:
         order, what = order[np.argsort(f1[order], kind="stable")[:LISTED]], f"{LISTED} worst of {len(order)} classes"
-    figure = _bars(f1[order], [_short(classes[i]) for i in order.tolist()], f"F1 ({what})", most=1.0)
+    figure = bars(f1[order], [short_name(classes[i]) for i in order.tolist()], f"F1 ({what})", most=1.0)
     worst = int(order[np.argmin(f1[order])])
     return figure, f"F1 of each class; the lowest is {f1[worst]:.3f} for {classes[worst]}."
 
@@ -121,14 +117,14 @@ def draw_mistakes(split: Split, classes: Sequence[str], table: Table) -> tuple[F
     chosen = chosen[:MISTAKES]
     images = split.read(table["unit"][chosen])[0].inputs["image"]
     rows = -(-len(chosen) // MISTAKES_A_ROW)
-    figure = _figure(11, 2.0 * rows)
+    figure = new_figure(11, 2.0 * rows)
     for place, (row, image) in enumerate(zip(chosen, images, strict=True)):
         axes = figure.add_subplot(rows, MISTAKES_A_ROW, place + 1)
         axes.imshow(image, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
         axes.set_axis_off()
         sure = f"\n{table['confidence'][row]:.0%}" if known else ""
         label, got = classes[table["label"][row]], classes[table["prediction"][row]]
-        axes.set_title(f"is {_short(label)}\nread as {_short(got)}{sure}", fontsize=7, color=INK)
+        axes.set_title(f"is {short_name(label)}\nread as {short_name(got)}{sure}", fontsize=7, color=INK)
     return figure, f"{len(chosen)} of {len(wrong)} wrongly classified images, with label, prediction and confidence."
 
 
@@ -140,55 +136,17 @@ def draw_reliability(table: Table) -> tuple[Figure, str]:
     some = counts > 0
     accuracy = np.bincount(bins, right, ECE_BINS)[some] / counts[some]
     mean = np.bincount(bins, confidence, ECE_BINS)[some] / counts[some]
-    figure = _figure(5.2, 5.6)
+    figure = new_figure(5.2, 5.6)
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     above.plot([0, 1], [0, 1], color=INK, linestyle=":", linewidth=1, label="perfectly calibrated")
-    above.plot(mean, accuracy, color=ACCENT, marker="o", markersize=4, linewidth=1.2, label="this model")
+    above.plot(mean, accuracy, color=BLUE, marker="o", markersize=4, linewidth=1.2, label="this model")
     above.set(xlim=(0, 1), ylim=(0, 1.02), ylabel="share right")
     above.legend(frameon=False, fontsize=8, loc="upper left")
     edges = np.linspace(0, 1, ECE_BINS + 1)
     below.bar(edges[:-1], counts, width=1 / ECE_BINS, align="edge", color=PALE, edgecolor="white")
     below.set(ylabel="samples", xlabel="confidence of the prediction")
-    _bare(above)
-    _bare(below)
+    bare(above)
+    bare(below)
     gap = float(np.mean(confidence) - np.mean(right))
     word = "over-confident" if gap > 0 else "under-confident"
     return figure, f"Accuracy against confidence in 15 bins; on average {abs(gap):.3f} {word}."
-
-
-def _figure(width: float, height: float, layout: Literal["constrained", "compressed"] = "constrained") -> Figure:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), layout=layout)
-    FigureCanvasAgg(figure)
-    return figure
-
-
-def _bars(values: Array, names: Sequence[str], label: str, most: float | None = None) -> Figure:
-    """Draw horizontal bars from top to bottom, each with its value."""
-    figure = _figure(6.4, 1.0 + 0.24 * len(values))
-    axes = figure.subplots()
-    places = np.arange(len(values))
-    axes.barh(places, values, color=ACCENT, height=0.7)
-    limit = most or float(max(values.max(), 1))
-    for place, value in enumerate(values.tolist()):
-        text = f"{value:.3f}" if most else f"{value}"
-        axes.text(value + limit * 0.01, place, text, va="center", fontsize=7, color=INK)
-    axes.set_yticks(places, names, fontsize=8)
-    axes.set(xlim=(0, limit * 1.1), ylim=(len(values) - 0.4, -0.6))
-    axes.set_xlabel(label)
-    axes.tick_params(axis="y", length=0)
-    _bare(axes)
-    return figure
-
-
-def _bare(axes: Any) -> None:
-    """Take away the frame lines that carry nothing."""
-    axes.spines[["top", "right"]].set_visible(False)
-
-
-def _short(name: str) -> str:
-    """Return a class name that fits a label and holds nothing that matplotlib would typeset as mathematics."""
-    plain = name.replace("$", r"\$")
-    return plain if len(plain) <= NAME_LENGTH else plain[: NAME_LENGTH - 1] + "\u2026"

@@ -1,19 +1,19 @@
 """Pictures of a depth record: maps beside their truth with errors, and how the errors are distributed.
 
-Drawn with matplotlib's Agg canvas and its default style, without dates or versions in the file, so that equal results
-give equal bytes.
+Equal results give equal bytes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mlcvbench.contract import Array, Outcome, Plot, Table
 from mlcvbench.errors import DataError
+from mlcvbench.figures import BLUE, INK, bare, new_figure, plain_style, save
 from mlcvbench_depth.alignment import Alignment
 from mlcvbench_depth.measuring import DELTA
 from mlcvbench_depth.protocols import FILLED, is_stereo, parse_stereo
@@ -28,14 +28,12 @@ SIDE = 640
 """Longest side of a drawn map, pixels."""
 CURVE_IMAGES = 50
 CURVE_PIXELS = 200_000
-INK, ACCENT, UNKNOWN, HOLE, NONE = "#1f2933", "#2166ac", "#d9dde2", "#111418", "#3f9fd8"
+UNKNOWN, HOLE, NONE = "#d9dde2", "#111418", "#3f9fd8"
 NAME_LENGTH = 40
 
 
 def draw(folder: Path, outcome: Outcome) -> list[Plot]:
     """Write the pictures as PNG into `folder` and return what they are; maps are read one at a time."""
-    import matplotlib.style
-
     table = outcome.table
     quality = _error_of(table, outcome.protocol)
     units = table["unit"][~np.isnan(quality)]
@@ -46,7 +44,7 @@ def draw(folder: Path, outcome: Outcome) -> list[Plot]:
     worst, best = order[:SHOWN], order[::-1][: max(0, min(SHOWN, len(order) - SHOWN))]
     shown = _Shown(outcome, dict(zip(table["unit"].tolist(), quality.tolist(), strict=True)))
     drawn: list[Plot] = []
-    with matplotlib.style.context("default"):
+    with plain_style():
         for chosen, file, title in ((worst, "worst.png", "Worst images"), (best, "best.png", "Best images")):
             if len(chosen):
                 name = title if len(order) > 1 else "The image"
@@ -93,9 +91,9 @@ def draw_errors(outcome: Outcome, units: Array) -> tuple[Figure, str]:
     limits = np.geomspace(0.05, 64, 200) if field == "disparity" else np.geomspace(0.005, 4, 200)
     share = 1 - np.searchsorted(values, limits, side="right") / len(values)
     holes = float(np.isinf(values).mean())
-    figure = _figure(5.6, 3.8)
+    figure = new_figure(5.6, 3.8)
     axes = figure.subplots()
-    axes.plot(limits, share, color=ACCENT, linewidth=1.6)
+    axes.plot(limits, share, color=BLUE, linewidth=1.6)
     axes.set(xscale="log", xlim=(limits[0], limits[-1]), ylim=(0, 1), ylabel="share of scored pixels")
     axes.xaxis.set_major_formatter("{x:g}")
     marks = (0.5, 1, 2, 3) if field == "disparity" else tuple(DELTA**k - 1 for k in (1, 2, 3))
@@ -108,7 +106,7 @@ def draw_errors(outcome: Outcome, units: Array) -> tuple[Figure, str]:
         axes.text(limits[0], holes + 0.01, f" no estimate: {holes:.1%}", fontsize=7, color=INK)
     unit = "error larger than, pixels" if field == "disparity" else "max(p / t, t / p) - 1 larger than"
     axes.set_xlabel(unit)
-    axes.spines[["top", "right"]].set_visible(False)
+    bare(axes)
     middle = float(np.median(values))
     said = f"{middle:.3g}" if np.isfinite(middle) else "no estimate"
     return figure, f"Share of scored pixels whose error exceeds a threshold; the median error is {said}."
@@ -124,7 +122,7 @@ class _Shown:
     def draw(self, units: Sequence[int]) -> tuple[Figure, str]:
         """Draw one row an image."""
         height, width = self._outcome.predictions[self._field][units[0]].shape
-        figure = _figure(13, min(2.9, 0.4 + 3.0 * height / width) * len(units), layout="compressed")
+        figure = new_figure(13, min(2.9, 0.4 + 3.0 * height / width) * len(units), layout="compressed")
         grid = figure.subplots(len(units), 4, squeeze=False)
         for row, unit in zip(grid, units, strict=True):
             self._draw_row(figure, row, unit)
@@ -189,15 +187,6 @@ def _palette(name: str, masked: str) -> Any:
     return colormaps[name].with_extremes(bad=masked)
 
 
-def _figure(width: float, height: float, layout: Literal["constrained", "compressed"] = "constrained") -> Figure:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), layout=layout)
-    FigureCanvasAgg(figure)
-    return figure
-
-
 def _save(figure: Figure, alt: str, folder: Path, file: str, title: str) -> Plot:
-    figure.savefig(folder / file, dpi=110, metadata={"Software": None})
+    save(figure, folder / file)
     return Plot(file, title, alt)

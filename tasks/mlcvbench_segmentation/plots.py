@@ -1,7 +1,6 @@
 """Pictures of a segmentation record: IoU of each class, and the best and worst images beside their labels.
 
-Drawn with matplotlib's Agg canvas and its default style, without dates or versions in the file, so that equal results
-give equal bytes.
+Equal results give equal bytes.
 """
 
 from __future__ import annotations
@@ -14,6 +13,7 @@ import numpy as np
 
 from mlcvbench.contract import Array, Outcome, Plot, Table
 from mlcvbench.errors import DataError
+from mlcvbench.figures import INK, bars, new_figure, plain_style, save, short_name
 from mlcvbench_segmentation.palette import IGNORED_COLOR, class_colors, label_colors
 from mlcvbench_segmentation.pictures import picture_of
 
@@ -26,14 +26,10 @@ LISTED = 40
 SIDE = 480
 """Longest side of a drawn image, pixels."""
 BLEND = 0.6
-INK, ACCENT = "#1f2933", "#2166ac"
-NAME_LENGTH = 18
 
 
 def draw(folder: Path, outcome: Outcome) -> list[Plot]:
     """Write the pictures as PNG into `folder` and return what they are; images are read one at a time."""
-    import matplotlib.style
-
     table, classes = outcome.table, outcome.problem.classes
     units, quality = image_iou(table)
     if not len(units):
@@ -43,7 +39,7 @@ def draw(folder: Path, outcome: Outcome) -> list[Plot]:
     worst, best = order[:SHOWN], order[::-1][: max(0, min(SHOWN, len(order) - SHOWN))]
     shown = _Shown(outcome, dict(zip(units.tolist(), quality.tolist(), strict=True)))
     drawn: list[Plot] = []
-    with matplotlib.style.context("default"):
+    with plain_style():
         figure, alt = draw_class_iou(table, classes)
         drawn.append(_save(figure, folder, "classes.png", "IoU of each class", alt))
         for chosen, file, title in ((worst, "worst.png", "Worst images"), (best, "best.png", "Best images")):
@@ -71,15 +67,7 @@ def draw_class_iou(table: Table, classes: Sequence[str]) -> tuple[Figure, str]:
     if len(order) > LISTED:
         what = f" ({LISTED} worst of {len(order)} classes)"
         order = order[np.argsort(iou[order], kind="stable")[:LISTED]]
-    figure = _figure(6.4, 1.0 + 0.24 * len(order))
-    axes = figure.subplots()
-    axes.barh(np.arange(len(order)), iou[order], color=ACCENT, height=0.7)
-    for place, value in enumerate(iou[order].tolist()):
-        axes.text(value + 0.01, place, f"{value:.3f}", va="center", fontsize=7, color=INK)
-    axes.set_yticks(range(len(order)), [_short(classes[index]) for index in order.tolist()], fontsize=8)
-    axes.set(xlim=(0, 1.1), ylim=(len(order) - 0.4, -0.6), xlabel=f"IoU{what}")
-    axes.tick_params(axis="y", length=0)
-    axes.spines[["top", "right"]].set_visible(False)
+    figure = bars(iou[order], [short_name(classes[index]) for index in order.tolist()], f"IoU{what}", most=1.0)
     worst = int(order[np.argmin(iou[order])])
     return figure, f"IoU of each class; the lowest is {iou[worst]:.3f} for {classes[worst]}."
 
@@ -95,7 +83,7 @@ class _Shown:
     def draw(self, units: Sequence[int], what: str) -> tuple[Figure, str]:
         """Draw one row an image, with a legend of the classes in it."""
         height, width = self._predictions["label_map"][units[0]].shape
-        figure = _figure(float(np.clip(8.2 * width / height, 6.5, 12.5)), 2.9 * len(units))
+        figure = new_figure(float(np.clip(8.2 * width / height, 6.5, 12.5)), 2.9 * len(units))
         grid = figure.subplots(len(units), 3, squeeze=False)
         seen: set[int] = set()
         for row, unit in zip(grid, units, strict=True):
@@ -112,7 +100,7 @@ class _Shown:
             ):
                 axes.imshow(picture, interpolation="nearest")
                 axes.set_axis_off()
-            row[0].set_title(f"{_short(str(self._split.ids[unit]))}: labels", fontsize=8, color=INK)
+            row[0].set_title(f"{short_name(str(self._split.ids[unit]))}: labels", fontsize=8, color=INK)
             row[1].set_title(f"prediction, mean IoU {self._iou[unit]:.3f}", fontsize=8, color=INK)
             row[2].set_title("wrong pixels", fontsize=8, color=INK)
         self._legend(figure, sorted(seen))
@@ -138,7 +126,7 @@ class _Shown:
         from matplotlib.patches import Patch
 
         handles: list[Any] = [
-            Patch(color=_hex(self._colors[index]), label=_short(self._classes[index])) for index in classes[:24]
+            Patch(color=_hex(self._colors[index]), label=short_name(self._classes[index])) for index in classes[:24]
         ]
         handles.append(Patch(color=_hex(IGNORED_COLOR), label="not scored"))
         figure.legend(
@@ -162,21 +150,6 @@ def _marked(image: Array, wrong: Array, scored: Array) -> Array:
     return pale
 
 
-def _figure(width: float, height: float) -> Figure:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure
-
-
 def _save(figure: Figure, folder: Path, file: str, title: str, alt: str) -> Plot:
-    figure.savefig(folder / file, dpi=110, metadata={"Software": None})
+    save(figure, folder / file)
     return Plot(file, title, alt)
-
-
-def _short(name: str) -> str:
-    """Return a name that fits a label and holds nothing that matplotlib would typeset as mathematics."""
-    plain = name.replace("$", r"\$")
-    return plain if len(plain) <= NAME_LENGTH else plain[: NAME_LENGTH - 1] + "\u2026"

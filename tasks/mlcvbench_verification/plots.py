@@ -1,18 +1,18 @@
 """Pictures of a verification record: ROC, DET, the distributions of similarity, the worst pairs, and CMC.
 
-Drawn with matplotlib's Agg canvas and its default style, without dates or versions in the file, so that equal results
-give equal bytes.
+Equal results give equal bytes.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from mlcvbench.contract import Array, Plot, Split, Table
 from mlcvbench.errors import DataError
+from mlcvbench.figures import BLUE, INK, PALE, RED, bare, new_figure, plain_style, save
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -21,7 +21,6 @@ POINTS = 2000
 """A curve is drawn through at most so many operating points."""
 SHOWN = 6
 MOST_RANKS = 100
-INK, ACCENT, OTHER, PALE = "#1f2933", "#2166ac", "#b2182b", "#c8d6e5"
 NAME_LENGTH = 26
 
 
@@ -34,13 +33,11 @@ class Curve(NamedTuple):
 
 def draw(folder: Path, split: Split, table: Table) -> list[Plot]:
     """Write the pictures as PNG into `folder` and return what they are."""
-    import matplotlib.style
-
     if not len(table):
         return []
     folder.mkdir(parents=True, exist_ok=True)
     drawn: list[Plot] = []
-    with matplotlib.style.context("default"):
+    with plain_style():
         if "position" in table.columns:
             return [_save(*draw_cmc(table["position"]), folder, "cmc.png", "CMC: who is it?")]
         similarity, same = table["similarity"], table["same"]
@@ -69,17 +66,17 @@ def curve_of(similarity: Array, same: Array) -> Curve:
 
 def draw_roc(curve: Curve, impostors: int) -> tuple[Figure, str]:
     """Draw TAR over FAR, logarithmic, down to one false accept."""
-    figure = _figure(5.4, 4.4)
+    figure = new_figure(5.4, 4.4)
     axes = figure.subplots()
     lowest = 10.0 ** np.floor(np.log10(1 / impostors))
-    axes.plot(np.maximum(curve.far, lowest), 1 - curve.frr, color=ACCENT, linewidth=1.6, drawstyle="steps-post")
+    axes.plot(np.maximum(curve.far, lowest), 1 - curve.frr, color=BLUE, linewidth=1.6, drawstyle="steps-post")
     chance = np.geomspace(lowest, 1, 100)
     axes.plot(chance, chance, color=INK, linestyle=":", linewidth=0.9, label="chance")
     axes.axvline(1 / impostors, color=INK, linewidth=0.7, linestyle="--")
     axes.text(1 / impostors, 0.98, " one false accept", fontsize=7, color=INK, rotation=90, va="top")
     axes.set(xscale="log", xlim=(lowest, 1), ylim=(0, 1.005), xlabel="false accept rate", ylabel="true accept rate")
     axes.legend(frameon=False, fontsize=8, loc="lower right")
-    _bare(axes)
+    bare(axes)
     place = int(np.searchsorted(curve.far, 0.01, side="right")) - 1
     return (
         figure,
@@ -89,13 +86,13 @@ def draw_roc(curve: Curve, impostors: int) -> tuple[Figure, str]:
 
 def draw_det(curve: Curve) -> tuple[Figure, str]:
     """Draw FRR over FAR on logarithmic axes with the line of equal errors."""
-    figure = _figure(4.8, 4.6)
+    figure = new_figure(4.8, 4.6)
     axes = figure.subplots()
     inside = (curve.far > 0) & (curve.frr > 0)
     far, frr = curve.far[inside], curve.frr[inside]
     if len(far):
         low = float(10 ** np.floor(np.log10(min(far.min(), frr.min()))))
-        axes.plot(far, frr, color=ACCENT, linewidth=1.6)
+        axes.plot(far, frr, color=BLUE, linewidth=1.6)
         axes.plot([low, 1], [low, 1], color=INK, linestyle=":", linewidth=0.9, label="equal errors")
         axes.set(xscale="log", yscale="log", xlim=(low, 1), ylim=(low, 1))
         equal = max(low, float(curve.far[np.argmin(np.abs(curve.far - curve.frr))]))
@@ -105,24 +102,24 @@ def draw_det(curve: Curve) -> tuple[Figure, str]:
     else:
         axes.text(0.5, 0.5, "no threshold makes both kinds of error", ha="center", transform=axes.transAxes, fontsize=9)
     axes.set(xlabel="false accept rate", ylabel="false reject rate")
-    _bare(axes)
+    bare(axes)
     place = int(np.argmin(np.abs(curve.far - curve.frr)))
     return figure, f"False rejects against false accepts; both are about {curve.far[place]:.3f} at equal errors."
 
 
 def draw_histogram(similarity: Array, same: Array) -> tuple[Figure, str]:
     """Draw the distributions of similarity of genuine and impostor pairs."""
-    figure = _figure(5.6, 3.6)
+    figure = new_figure(5.6, 3.6)
     axes = figure.subplots()
     low, high = float(similarity.min()), float(similarity.max())
     edges = np.linspace(low, high if high > low else low + 1, 61)
-    for chosen, color, name in ((~same, PALE, "impostor"), (same, ACCENT, "genuine")):
+    for chosen, color, name in ((~same, PALE, "impostor"), (same, BLUE, "genuine")):
         heights = np.histogram(similarity[chosen], edges)[0] / max(1, int(chosen.sum()))
         alpha = 1.0 if name == "impostor" else 0.65
         axes.stairs(heights, edges, fill=True, color=color, alpha=alpha, label=f"{name}, {int(chosen.sum())} pairs")
     axes.set(xlabel="similarity", ylabel="share of pairs")
     axes.legend(frameon=False, fontsize=8)
-    _bare(axes)
+    bare(axes)
     middle = float(np.median(similarity[same])), float(np.median(similarity[~same]))
     return figure, f"Similarity of genuine (median {middle[0]:.3g}) and impostor pairs (median {middle[1]:.3g})."
 
@@ -135,7 +132,7 @@ def draw_worst(split: Split, table: Table) -> tuple[Figure, str] | None:
         values = sign * similarity[chosen]
         few = chosen[np.argpartition(values, min(SHOWN, len(values)) - 1)[:SHOWN]]
         kinds.append((name, few[np.lexsort((few, sign * similarity[few]))]))
-    figure = _figure(1.75 * SHOWN, 7.7)
+    figure = new_figure(1.75 * SHOWN, 7.7)
     figure.suptitle(
         "Each column: the two images of a pair. Above one person's, below two people's.", fontsize=9, color=INK
     )
@@ -152,7 +149,7 @@ def draw_worst(split: Split, table: Table) -> tuple[Figure, str] | None:
                     axes.imshow(image, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
                     label = str(split.ids[place]).rpartition("/")[2][-NAME_LENGTH:]
                     title = f"{name} {similarity[row]:.3f}\n{label}" if side == 0 else label
-                    axes.set_title(title, fontsize=6.5, color=INK if kind == 0 else OTHER, parse_math=False)
+                    axes.set_title(title, fontsize=6.5, color=INK if kind == 0 else RED, parse_math=False)
     except DataError:
         return None
     return figure, f"The {len(kinds[0][1])} least similar genuine and {len(kinds[1][1])} most similar impostor pairs."
@@ -164,29 +161,15 @@ def draw_cmc(position: Array) -> tuple[Figure, str]:
 
     most = int(min(MOST_RANKS, max(10, position.max() + 1)))
     share = np.cumsum(np.bincount(np.minimum(position, most), minlength=most + 1))[:most] / len(position)
-    figure = _figure(5.4, 4.0)
+    figure = new_figure(5.4, 4.0)
     axes = figure.subplots()
-    axes.plot(np.arange(1, most + 1), share, color=ACCENT, linewidth=1.6, marker="o", markersize=2.5)
+    axes.plot(np.arange(1, most + 1), share, color=BLUE, linewidth=1.6, marker="o", markersize=2.5)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set(xlim=(1, most), ylim=(0, 1.02), xlabel="rank k", ylabel="share of probes found")
-    _bare(axes)
+    bare(axes)
     return figure, f"Share of {len(position)} probes whose person is among the first k; {share[0]:.3f} at rank 1."
 
 
-def _figure(width: float, height: float) -> Figure:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure
-
-
-def _bare(axes: Any) -> None:
-    """Take away the frame lines that carry nothing."""
-    axes.spines[["top", "right"]].set_visible(False)
-
-
 def _save(figure: Figure, alt: str, folder: Path, file: str, title: str) -> Plot:
-    figure.savefig(folder / file, dpi=110, metadata={"Software": None})
+    save(figure, folder / file)
     return Plot(file, title, alt)

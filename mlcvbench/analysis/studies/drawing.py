@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from mlcvbench.analysis.studies.planning import Study
 from mlcvbench.analysis.studies.running import Measured
 from mlcvbench.analysis.studies.summary import Errors, best_place, error_title, errors_of, lower_is_better
-from mlcvbench.running.history_plot import INK, MARKED, TRAINING, VALIDATION
+from mlcvbench.figures import INK, MUTED, bare, new_figure, plain_style, save
+from mlcvbench.running.history_plot import MARKED, TRAINING, VALIDATION
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -19,7 +20,6 @@ WIDE_RATIO = 20
 """The largest over the smallest value from which a picture takes a logarithmic scale by itself."""
 TICKS = 12
 """Values up to which each is a tick."""
-MUTED = "#52606d"
 LEGEND: dict[str, Any] = {"frameon": False, "fontsize": 8}
 
 
@@ -139,20 +139,15 @@ def _dress(axes: Axes, title: str, subtitle: str) -> None:
     axes.tick_params(labelsize=8)
     axes.xaxis.label.set_fontsize(9)
     axes.yaxis.label.set_fontsize(9)
-    axes.spines[["top", "right"]].set_visible(False)
+    bare(axes)
 
 
 def _png(size: tuple[float, float], panel: Callable[[Axes], None]) -> bytes:
-    import matplotlib.style
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    with matplotlib.style.context("default"):
-        figure = Figure(figsize=size, layout="constrained", facecolor="white")
-        FigureCanvasAgg(figure)
+    with plain_style():
+        figure = new_figure(*size)
         panel(figure.add_subplot())
         file = io.BytesIO()
-        figure.savefig(file, format="png", dpi=130, metadata={"Software": None})
+        save(figure, file, dpi=130)
     return file.getvalue()
 
 

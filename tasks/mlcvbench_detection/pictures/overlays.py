@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mlcvbench.contract import Array, Outcome, Plot, Table
+from mlcvbench.figures import INK, new_figure, save, short_name
 from mlcvbench_detection.coco.scoring import detected_boxes
 from mlcvbench_detection.geometry.boxes import pairwise_iou
 from mlcvbench_detection.geometry.ragged import ragged
 from mlcvbench_detection.pictures.curves import Outcomes, best_score, outcomes
-from mlcvbench_detection.pictures.figures import INK, new_figure, save, short_name
 from mlcvbench_detection.predictions import RaggedMasks
 from mlcvbench_detection.split import has_pictures
 

@@ -1,6 +1,6 @@
 """Pictures of a detection record: precision against recall, average precision by class, best and worst images.
 
-Drawn in matplotlib's default style; equal results give equal bytes.
+Equal results give equal bytes.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mlcvbench.contract import Outcome, Plot
+from mlcvbench.figures import INK, bare, bars, new_figure, plain_style, save, short_name
 from mlcvbench_detection.coco.summary import RECALLS
 from mlcvbench_detection.pictures.curves import PrecisionRecall, precision_recall
-from mlcvbench_detection.pictures.figures import INK, new_figure, save, short_name
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -23,19 +23,16 @@ LISTED = 20
 """Of more than twice as many classes only this many are listed: the worst."""
 CLASS_LINES = 12
 """Up to this many classes each has a line of its own."""
-ACCENT = "#2166ac"
 
 
 def draw(folder: Path, outcome: Outcome) -> list[Plot]:
     """Write the pictures that the results allow as PNG into `folder` and return what they are."""
-    import matplotlib.style
-
     from mlcvbench_detection.pictures.overlays import draw_overlays
 
     folder.mkdir(parents=True, exist_ok=True)
     drawn: list[Plot] = []
     found = precision_recall(outcome.table, len(outcome.problem.classes))
-    with matplotlib.style.context("default"):
+    with plain_style():
         if not np.isnan(found.average).all():
             for file, title, (figure, alt) in (
                 ("precision_recall.png", "Precision and recall", draw_curves(found, outcome.problem.classes)),
@@ -65,7 +62,7 @@ def draw_curves(found: PrecisionRecall, classes: Sequence[str]) -> tuple[Figure,
         axes.plot(RECALLS, mean[row], color=INK, linestyle=style, linewidth=2.0, label=label)
     axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="recall", ylabel="precision (highest at this recall or beyond)")
     axes.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1.01, 1.0))
-    axes.spines[["top", "right"]].set_visible(False)
+    bare(axes)
     at_half = float(mean[0].mean())
     what = f"the mean of {len(present)} classes" if len(present) > 1 else "one class"
     return figure, f"Precision against recall for {what}; the area is {at_half:.3f} at IoU {found.thresholds[0]:.2f}."
@@ -79,17 +76,8 @@ def draw_classes(found: PrecisionRecall, classes: Sequence[str]) -> tuple[Figure
         worst = order[np.argsort(found.average[order], kind="stable")]
         order, what = worst[:LISTED], f" ({LISTED} worst of {len(order)} classes)"
     values = found.average[order]
-    figure = new_figure(6.4, 1.0 + 0.24 * len(values))
-    axes = figure.subplots()
-    places = np.arange(len(values))
-    axes.barh(places, values, color=ACCENT, height=0.7)
-    for place, value in enumerate(values.tolist()):
-        axes.text(value + 0.01, place, f"{value:.3f}", va="center", fontsize=7, color=INK)
-    axes.set_yticks(places, [short_name(classes[label]) for label in order.tolist()], fontsize=8)
-    axes.set(xlim=(0, 1.1), ylim=(len(values) - 0.4, -0.6))
     span = f"{found.thresholds[0]:.2f}" + (f" to {found.thresholds[-1]:.2f}" if len(found.thresholds) > 1 else "")
-    axes.set_xlabel(f"average precision, IoU {span}{what}")
-    axes.tick_params(axis="y", length=0)
-    axes.spines[["top", "right"]].set_visible(False)
+    names = [short_name(classes[label]) for label in order.tolist()]
+    figure = bars(values, names, f"average precision, IoU {span}{what}", most=1.0)
     lowest = int(order[np.argmin(values)])
     return figure, f"Average precision of each class; the lowest is {values.min():.3f} for {classes[lowest]}."

@@ -14,7 +14,6 @@ from mlcvbench.contract import Outcome, Plot
 from mlcvbench.running.scoring import tabulate
 from mlcvbench_detection.coco.annotations import load_coco
 from mlcvbench_detection.pictures.curves import best_score, outcomes, precision_recall
-from mlcvbench_detection.pictures.figures import short_name
 from mlcvbench_detection.task import DetectionTask
 from mlcvbench_detection.voc.annotations import load_voc
 
@@ -150,8 +149,3 @@ def test_the_score_to_show_is_that_of_the_highest_f1(tmp_path):
 
     assert best_score(table, found) == 0.6
     assert (len(found.true), len(found.false), len(found.found), len(found.missed)) == (1, 2, 1, 0)
-
-
-def test_names_are_cut_and_never_typeset():
-    assert short_name("a $x$ b") == r"a \$x\$ b"
-    assert short_name("n" * 30) == "n" * 17 + "…"
