@@ -18,8 +18,6 @@ from mlcvbench.errors import RecordError, short
 from mlcvbench.limits import MAX_RECORD_BYTES
 
 if TYPE_CHECKING:
-    from pydantic_core import ErrorDetails
-
     from mlcvbench.records.schema import Record
 
 RECORD_FILE = "record.json"
@@ -118,13 +116,14 @@ def to_record(raw: Plain, where: Path) -> Record:
         raise RecordError(f"{str(where)!r}: field {field!r}: {_complaint(first)}.") from None
 
 
-def _complaint(error: ErrorDetails) -> str:
+def _complaint(error: Mapping[str, Any]) -> str:
     """Return what the schema says of a field, its patterns in words."""
     from mlcvbench.records.schema import NAME, SHA256
 
     patterns = {NAME: "a name of letters, digits and ._+:-", SHA256: "64 hexadecimal digits"}
     wanted = patterns.get(error.get("ctx", {}).get("pattern", ""))
-    return f"wanted {wanted}, got {short(error['input'])}" if wanted else error["msg"]
+    said = str(error["msg"]).removeprefix("Value error, ")  # of what the schema says in our own words
+    return f"wanted {wanted}, got {short(error['input'])}" if wanted else said
 
 
 def migrate(raw: Plain, where: Path) -> Plain:

@@ -11,8 +11,8 @@ from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
-from pydantic_core import PydanticCustomError
 
+from mlcvbench.errors import short
 from mlcvbench.limits import MAX_LAYER_ROWS
 from mlcvbench.specs.declared import NAME_PATTERN
 
@@ -41,8 +41,7 @@ _digest = re.compile(SHA256).fullmatch
 def _checked_artifacts(artifacts: dict[str, str]) -> dict[str, str]:
     for name, digest in artifacts.items():
         if not _inside(name) or not _digest(digest):
-            wanted = "wanted a path inside the run's folder and its sha256, got {name}"
-            raise PydanticCustomError("artifact", wanted, {"name": repr(name)})
+            raise ValueError(f"wanted a path inside the run's folder and its sha256, got {short(name)}")
     return artifacts
 
 
