@@ -24,7 +24,7 @@ RECOMPUTED, CHECKED, FAILED = "recomputed", "checked", "failed"
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class Verdicts:
     """Ids of runs whose metrics were recomputed bit for bit, and of those that failed a check, with the reason."""
 
     recomputed: frozenset[str] = frozenset()
@@ -40,14 +40,14 @@ def record_digest(folder: Path) -> str | None:
         return None
 
 
-def read_report(runs: Path) -> Report:
+def read_report(runs: Path) -> Verdicts:
     """Return the verdicts that still hold for the records in `runs`; RecordError when the report is damaged."""
     path = runs / REPORT_FILE
     if not path.is_file():
-        return Report()
+        return Verdicts()
     verdicts = _verdicts(path)
     valid = {run: verdict for run, verdict in verdicts.items() if verdict["record"] == record_digest(runs / run)}
-    return Report(
+    return Verdicts(
         recomputed=frozenset(run for run, verdict in valid.items() if verdict["verdict"] == RECOMPUTED),
         refuted={run: verdict["reason"] for run, verdict in valid.items() if verdict["verdict"] == FAILED},
     )

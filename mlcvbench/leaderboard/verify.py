@@ -15,7 +15,15 @@ from mlcvbench.errors import MlcvbenchError
 from mlcvbench.leaderboard.build import picture_in
 from mlcvbench.leaderboard.standing.boards import boards_of
 from mlcvbench.leaderboard.tables.export import table_files
-from mlcvbench.leaderboard.verdicts import CHECKED, FAILED, RECOMPUTED, Report, read_report, record_digest, write_report
+from mlcvbench.leaderboard.verdicts import (
+    CHECKED,
+    FAILED,
+    RECOMPUTED,
+    Verdicts,
+    read_report,
+    record_digest,
+    write_report,
+)
 from mlcvbench.records.schema import Record
 
 ARCHIVED = ("predictions.", "rows.", "latency.", "log.", "plots/")
@@ -182,13 +190,13 @@ def _metrics(record: Record, folder: Path, data: Mapping[str, Any] | None, archi
     return wrong or [Check("metrics", label, True)]
 
 
-def _tables(pairs: Sequence[tuple[Record, Path]], reports: tuple[Report, Report], out: Path) -> list[Check]:
+def _tables(pairs: Sequence[tuple[Record, Path]], reports: tuple[Verdicts, Verdicts], out: Path) -> list[Check]:
     """Compare the tables in `out` with those the records give; a table that was never built is not checked.
 
     A table may show the trust of after this verification, of before it, or of before any.
     """
     checks = []
-    never, before, after = (_contents(pairs, report, out) for report in (Report(), *reports))
+    never, before, after = (_contents(pairs, report, out) for report in (Verdicts(), *reports))
     for name in sorted({*never, *before, *after}):
         path = out / name
         if path.is_file():
@@ -200,7 +208,7 @@ def _tables(pairs: Sequence[tuple[Record, Path]], reports: tuple[Report, Report]
     return checks
 
 
-def _contents(pairs: Sequence[tuple[Record, Path]], report: Report, out: Path) -> dict[str, str]:
+def _contents(pairs: Sequence[tuple[Record, Path]], report: Verdicts, out: Path) -> dict[str, str]:
     """Return the text of each table file by name."""
     contents: dict[str, str] = {}
     for board in boards_of(pairs, recomputed=report.recomputed, refuted=report.refuted) if pairs else []:

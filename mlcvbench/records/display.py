@@ -13,7 +13,7 @@ from mlcvbench.records.units import count, seconds, size
 if TYPE_CHECKING:  # the schema shows its records with this module
     from mlcvbench.records.schema import LatencyInfo, Metric, OperationsInfo, Record, SelectionInfo, TrialInfo
 
-Line = tuple[str, str, str]
+Fact = tuple[str, str, str]
 """Of a shown record: section, name and value."""
 NAME_WIDTH = 24
 
@@ -45,7 +45,7 @@ def _scale(unit: str) -> tuple[int, int]:
     return (100, 2) if unit == "fraction" else (1, 4)
 
 
-def rows(record: Record) -> Iterator[Line]:
+def rows(record: Record) -> Iterator[Fact]:
     """Yield (section, name, value) of what a person wants to see of a record."""
     yield "run", "id", record.run_id
     yield "run", "status", record.status + (" (partial)" if record.partial else "")
@@ -80,7 +80,7 @@ def rows(record: Record) -> Iterator[Line]:
     yield "command", "", record.command
 
 
-def _file_rows(record: Record) -> Iterator[Line]:
+def _file_rows(record: Record) -> Iterator[Fact]:
     """Yield the files that decided the numbers, for the command has no place for what they held."""
     from mlcvbench.errors import short_digests
 
@@ -95,7 +95,7 @@ def _file_rows(record: Record) -> Iterator[Line]:
             yield "run", key, shown
 
 
-def _selection_rows(record: Record) -> Iterator[Line]:
+def _selection_rows(record: Record) -> Iterator[Fact]:
     selection = record.selection
     if selection is None:
         return
@@ -146,7 +146,7 @@ def _stage_place(stage: str) -> tuple[int, str]:
     return (STAGES.index(stage) if stage in STAGES else len(STAGES), stage)
 
 
-def _cost_rows(record: Record) -> Iterator[Line]:
+def _cost_rows(record: Record) -> Iterator[Fact]:
     for stage in sorted(record.latency, key=_stage_place):
         timing = record.latency[stage]
         processes = f"{timing.processes} process{'es' * (timing.processes > 1)}"

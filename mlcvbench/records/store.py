@@ -36,7 +36,7 @@ from mlcvbench.storage.durable import (
 if TYPE_CHECKING:
     from mlcvbench.records.schema import Record
 
-__all__ = ["Pending", "Problem", "Store", "name_of", "read_record", "run_name"]
+__all__ = ["Damage", "Pending", "Store", "name_of", "read_record", "run_name"]
 
 _TAKEN = (errno.ENOTEMPTY, errno.EEXIST)
 _PROBE_BYTES = 64 * 1024
@@ -52,7 +52,7 @@ class Pending:
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class Damage:
     """Something in a store that cannot be trusted: where, and one sentence that says why."""
 
     path: Path
@@ -147,44 +147,42 @@ class Store:
             raise RecordError(f"there is no run {run_id!r} in {str(self.root)!r}.")
         return read_record(folder)
 
-    def records(self) -> tuple[list[tuple[Record, Path]], list[Problem]]:
+    def records(self) -> tuple[list[tuple[Record, Path]], list[Damage]]:
         """Return every readable record with its folder, by name, and what is wrong with the others."""
         if not self.root.is_dir():
             raise StoreError(f"there is no folder {str(self.root)!r} to read runs from.")
-        problems: list[Problem] = []
+        problems: list[Damage] = []
         found: list[tuple[Record, Path]] = []
         for folder in self._folders():
             try:
                 record = read_record(folder / RECORD_FILE)
             except RecordError as error:
-                problems.append(Problem(folder, str(error)))
+                problems.append(Damage(folder, str(error)))
                 continue
             if record.run_id == folder.name:
                 found.append((record, folder))
             else:
                 said = f"{str(folder)!r} holds the record of run {record.run_id!r}; it was renamed."
-                problems.append(Problem(folder, said))
+                problems.append(Damage(folder, said))
         return found, problems
 
-    def verify(self, record: Record, path: Path) -> list[Problem]:
+    def verify(self, record: Record, path: Path) -> list[Damage]:
         """Recompute the hash of every artifact, and of the predictions; return what differs."""
         problems = []
         for name, wanted in sorted(record.artifacts.items()):
             file = path / name
             if file.is_symlink() or not file.is_file():
-                problems.append(Problem(file, f"artifact {name!r} of run {record.run_id!r} is missing."))
+                problems.append(Damage(file, f"artifact {name!r} of run {record.run_id!r} is missing."))
                 continue
             got = sha256_of(file)
             if got != wanted:
                 problems.append(
-                    Problem(
-                        file, f"artifact {name!r} of run {record.run_id!r} was changed: sha256 {got}, not {wanted}."
-                    )
+                    Damage(file, f"artifact {name!r} of run {record.run_id!r} was changed: sha256 {got}, not {wanted}.")
                 )
         predicted = _predictions(record.artifacts)
         if record.predictions_sha256 is not None and predicted != record.predictions_sha256:
             problems.append(
-                Problem(
+                Damage(
                     path,
                     f"the predictions of run {record.run_id!r} are not those that were scored: "
                     f"sha256 {predicted}, not {record.predictions_sha256}.",

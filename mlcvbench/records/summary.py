@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from mlcvbench.records.display import Line, rows
+from mlcvbench.records.display import Fact, rows
 
 if TYPE_CHECKING:  # the schema shows its records with this module
     from mlcvbench.records.schema import Record
@@ -28,7 +28,7 @@ def to_summary(record: Record) -> str:
     return "\n".join(lines if len(lines) <= LINES else [*lines[: LINES - 1], "..."])
 
 
-def _first(part: str, found: list[Line]) -> Iterator[tuple[str, str]]:
+def _first(part: str, found: list[Fact]) -> Iterator[tuple[str, str]]:
     """Yield the first rows of a part, and how many more there are."""
     most = MOST.get(part, 0)
     for _, name, value in found[:most]:

@@ -24,7 +24,7 @@ from support.paths import FIXTURES
 
 from mlcvbench.plan.config import RunConfig
 from mlcvbench.plan.planning import plan
-from mlcvbench.records.store import Problem, Store
+from mlcvbench.records.store import Damage, Store
 from mlcvbench.registry import discover, using
 
 FAULT_PLUGIN = FIXTURES / "fault_plugin"
@@ -99,7 +99,7 @@ def assert_clean(result: Result, code: int, pattern: str) -> None:
     assert result.code == code, result.err
 
 
-def problems_of(root: Path) -> list[Problem]:
+def problems_of(root: Path) -> list[Damage]:
     """Return all that is wrong with the runs under `root`: damaged records and artifacts that were changed."""
     store = Store(root)
     if not root.is_dir():

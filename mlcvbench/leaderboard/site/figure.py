@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from mlcvbench.leaderboard.site.pages import chart_scale
 from mlcvbench.leaderboard.site.point_names import place_names, short_names
 from mlcvbench.leaderboard.standing.boards import Board
-from mlcvbench.leaderboard.standing.rows import Row
+from mlcvbench.leaderboard.standing.rows import BoardRow
 from mlcvbench.leaderboard.tables.wording import metric_title
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def scatter_svg(board: Board) -> str | None:
     return out.getvalue()
 
 
-def _draw(axes: Axes, board: Board, rows: list[Row]) -> None:
+def _draw(axes: Axes, board: Board, rows: list[BoardRow]) -> None:
     front = sorted((row for row in rows if row.front), key=lambda row: row.costs["p50"].value or 0.0)
     rest = [row for row in rows if not row.front]
     height = _height(board, rows)
@@ -62,7 +62,7 @@ def _draw(axes: Axes, board: Board, rows: list[Row]) -> None:
     _names(axes, front, _places(front, board.primary, height), _places(rest, board.primary, height))
 
 
-def _names(axes: Axes, front: list[Row], diamonds: Places, dots: Places) -> None:
+def _names(axes: Axes, front: list[BoardRow], diamonds: Places, dots: Places) -> None:
     """Name points of the front where there is room."""
     figure: Any = axes.figure
     figure.draw_without_rendering()  # or the axes are not where they will be
@@ -86,7 +86,7 @@ def _on_paper(axes: Axes, x: float, y: float, scale: float) -> tuple[float, floa
     return scale * float(across), scale * float(up)
 
 
-def _height(board: Board, rows: list[Row]) -> Callable[[float], float]:
+def _height(board: Board, rows: list[BoardRow]) -> Callable[[float], float]:
     """Return where a score is drawn: as it is, in percent, or on the log of the error (see `chart_scale`)."""
     spec = board.metrics[board.primary]
     if chart_scale(board, rows) == "error":
@@ -96,7 +96,7 @@ def _height(board: Board, rows: list[Row]) -> Callable[[float], float]:
     return lambda value: factor * value
 
 
-def _scales(axes: Axes, board: Board, rows: list[Row], height: Callable[[float], float]) -> None:
+def _scales(axes: Axes, board: Board, rows: list[BoardRow], height: Callable[[float], float]) -> None:
     spec = board.metrics[board.primary]
     title = metric_title(board.primary, spec.unit)
     if chart_scale(board, rows) == "error":
@@ -116,12 +116,12 @@ def _scales(axes: Axes, board: Board, rows: list[Row], height: Callable[[float],
         axes.invert_yaxis()
 
 
-def _places(rows: list[Row], metric: str, height: Callable[[float], float]) -> Places:
+def _places(rows: list[BoardRow], metric: str, height: Callable[[float], float]) -> Places:
     xs = [1e3 * (row.costs["p50"].value or 0.0) for row in rows]
     return xs, [height(row.metrics[metric].value or 0.0) for row in rows]
 
 
-def _whiskers(axes: Axes, row: Row, metric: str, height: Callable[[float], float]) -> None:
+def _whiskers(axes: Axes, row: BoardRow, metric: str, height: Callable[[float], float]) -> None:
     score: Any = row.metrics[metric]
     time: Any = row.costs["p50"]
     style: dict[str, Any] = {"color": CLOUD, "alpha": 0.55, "linewidth": 1}

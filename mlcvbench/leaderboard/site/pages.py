@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from mlcvbench.leaderboard.standing.boards import Board
-from mlcvbench.leaderboard.standing.rows import TRUST_ORDER, Cell, Entry, Row
-from mlcvbench.leaderboard.tables.columns import Column, columns_of, used
+from mlcvbench.leaderboard.standing.rows import TRUST_ORDER, BoardRow, Cell, StoredRun
+from mlcvbench.leaderboard.tables.columns import BoardColumn, columns_of, used
 from mlcvbench.leaderboard.tables.export import row_date, shortened
 from mlcvbench.leaderboard.tables.notes import Notes, notes_of, said_of
 from mlcvbench.leaderboard.tables.wording import DASH, answer, metric_title, rank_text, score, spread, unranked_score
@@ -68,7 +68,7 @@ def _with_spread(cell: Cell, unit: str) -> str:
     return f"{score(cell.value or 0.0, unit)} {spread(cell, unit)}".strip()
 
 
-def board(board: Board, rows: Sequence[Row], *, with_picture: bool) -> dict[str, Any]:
+def board(board: Board, rows: Sequence[BoardRow], *, with_picture: bool) -> dict[str, Any]:
     """Return the context of a board page that shows `rows`."""
     columns = used(columns_of(board), board)
     notes = notes_of(rows)
@@ -122,7 +122,7 @@ def board(board: Board, rows: Sequence[Row], *, with_picture: bool) -> dict[str,
     }
 
 
-def chart(board: Board, rows: Sequence[Row]) -> dict[str, Any]:
+def chart(board: Board, rows: Sequence[BoardRow]) -> dict[str, Any]:
     """Return what the scatter needs beyond the table's own cells; `ends` are in the order of the table's rows.
 
     Each of `ends` is [score low, score high, p50 low, p50 high], null where there is no interval.
@@ -153,7 +153,7 @@ def chart(board: Board, rows: Sequence[Row]) -> dict[str, Any]:
     }
 
 
-def _ends(row: Row, primary: str) -> list[float | None]:
+def _ends(row: BoardRow, primary: str) -> list[float | None]:
     score, time = row.metrics[primary], row.costs["p50"]
     return [_rounded(value) for value in (score.low, score.high, time.low, time.high)]
 
@@ -163,14 +163,14 @@ def _rounded(value: float | None) -> float | None:
     return None if value is None else float(f"{value:.7g}")
 
 
-def chart_scale(board: Board, rows: Sequence[Row]) -> str:
+def chart_scale(board: Board, rows: Sequence[BoardRow]) -> str:
     """Return `error` when the scatter shows scores on the log of the error, else `linear`."""
     spec = board.metrics[board.primary]
     best = max((row.metrics[board.primary].value or 0.0 for row in rows), default=0.0)
     return "error" if spec.unit == "fraction" and spec.higher_is_better and best >= ERROR_SCALE_FROM else "linear"
 
 
-def _axes(rows: Sequence[Row]) -> list[tuple[str, str, str]]:
+def _axes(rows: Sequence[BoardRow]) -> list[tuple[str, str, str]]:
     """Return (key, title, label) of the costs that some row has."""
     titles = {
         "p50": "p50",
@@ -187,7 +187,7 @@ def _axes(rows: Sequence[Row]) -> list[tuple[str, str, str]]:
     ]
 
 
-def _row(row: Row, columns: Sequence[Column], notes: Notes, *, tinted: bool, first: bool) -> dict[str, Any]:
+def _row(row: BoardRow, columns: Sequence[BoardColumn], notes: Notes, *, tinted: bool, first: bool) -> dict[str, Any]:
     marks = {"tinted": tinted, "first": first, "leader": row.band == 0}
     return {
         "band": " ".join(name for name, holds in marks.items() if holds),
@@ -211,7 +211,7 @@ def _row(row: Row, columns: Sequence[Column], notes: Notes, *, tinted: bool, fir
     }
 
 
-def _cell(row: Row, column: Column) -> dict[str, Any]:
+def _cell(row: BoardRow, column: BoardColumn) -> dict[str, Any]:
     cell = column.cell(row)
     title = cell.reason or ""
     if cell.value is not None:
@@ -240,7 +240,7 @@ def _data_line(board: Board) -> str:
     return f"{data.name} {data.version}, {data.split}, {data.n:,} samples" if data else "not read"
 
 
-def _timing_note(rows: Sequence[Row]) -> str:
+def _timing_note(rows: Sequence[BoardRow]) -> str:
     kinds = {
         latency.interval
         for row in rows
@@ -254,11 +254,11 @@ def _timing_note(rows: Sequence[Row]) -> str:
     return "Some intervals are between processes, others within one process, which understates the spread."
 
 
-def _href(entry: Entry) -> str:
+def _href(entry: StoredRun) -> str:
     return f"runs/{entry.record.run_id}.html"
 
 
-def copy_pictures(entry: Entry, place: Path) -> list[dict[str, Any]]:
+def copy_pictures(entry: StoredRun, place: Path) -> list[dict[str, Any]]:
     """Copy the PNG pictures a record lists, with their sizes; what is missing, odd or too large is left out."""
     found = []
     for plot in entry.record.plots:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from mlcvbench.leaderboard.standing.labels import short_config
-from mlcvbench.leaderboard.standing.rows import Row
+from mlcvbench.leaderboard.standing.rows import BoardRow
 from mlcvbench.leaderboard.tables.terminal import plain
 
 LONGEST = (30, 16)
@@ -43,7 +43,7 @@ class PointName:
     area: Box = (0.0, 0.0, 0.0, 0.0)
 
 
-def short_names(front: Sequence[Row]) -> list[str]:
+def short_names(front: Sequence[BoardRow]) -> list[str]:
     """Return what tells the points of a front apart: model, settings, or both, whichever is needed."""
     counts = Counter(row.model for row in front)
     names = []

@@ -7,7 +7,7 @@ from typing import Any
 
 from mlcvbench.leaderboard.site.run_settings import settings_of
 from mlcvbench.leaderboard.standing.boards import Board
-from mlcvbench.leaderboard.standing.rows import Cell, Entry, Row, hardware_label
+from mlcvbench.leaderboard.standing.rows import BoardRow, Cell, StoredRun, hardware_label
 from mlcvbench.leaderboard.tables.export import shortened
 from mlcvbench.leaderboard.tables.wording import (
     DASH,
@@ -30,8 +30,8 @@ LONGEST_TRACEBACK = 20_000
 
 def run(
     board: Board,
-    entry: Entry,
-    row: Row | None,
+    entry: StoredRun,
+    row: BoardRow | None,
     pictures: Sequence[dict[str, Any]],
     *,
     config: str = "",
@@ -76,7 +76,7 @@ def run(
     }
 
 
-def _headline(board: Board, row: Row) -> dict[str, Any]:
+def _headline(board: Board, row: BoardRow) -> dict[str, Any]:
     cell, unit = row.metrics[board.primary], board.metrics[board.primary].unit
     fast = row.costs["p50"].value
     return {
@@ -91,7 +91,7 @@ def _headline(board: Board, row: Row) -> dict[str, Any]:
     }
 
 
-def _standing(board: Board, row: Row) -> str:
+def _standing(board: Board, row: BoardRow) -> str:
     if row.rank_low is None or row.rank_high is None:
         return "Without replicates nothing says which rows it beats."
     beaten_by, beats = row.rank_low - 1, len(board.rows) - row.rank_high

@@ -15,7 +15,7 @@ from markupsafe import Markup, escape
 
 from mlcvbench.leaderboard.site import pages, run_page
 from mlcvbench.leaderboard.standing.boards import Board
-from mlcvbench.leaderboard.standing.rows import Entry, Row
+from mlcvbench.leaderboard.standing.rows import BoardRow, StoredRun
 from mlcvbench.leaderboard.tables.export import TABLES
 from mlcvbench.leaderboard.tables.terminal import plain
 
@@ -39,7 +39,7 @@ class Page:
 
     file: str
     label: str
-    rows: tuple[Row, ...]
+    rows: tuple[BoardRow, ...]
 
 
 def write_site(boards: Sequence[Board], folder: Path, tables: Path) -> None:
@@ -103,7 +103,7 @@ def split_pages(board: Board) -> list[Page]:
     if len(board.rows) <= MOST_ROWS:
         return [Page(f"{board.slug}.html", "", board.rows)]
     machines = board.hardware or [("", "")]
-    groups: dict[str, list[Row]] = defaultdict(list)
+    groups: dict[str, list[BoardRow]] = defaultdict(list)
     for row in board.rows:
         groups[row.env_class or machines[0][0]].append(row)
     return [
@@ -152,7 +152,7 @@ def _write_board(board: Board, folder: Path, tables: Path, environment: Environm
 
 
 def _write_run(
-    board: Board, entry: Entry, folder: Path, environment: Environment, *, row: Row | None = None, **said: str
+    board: Board, entry: StoredRun, folder: Path, environment: Environment, *, row: BoardRow | None = None, **said: str
 ) -> None:
     """Write the page of one run with its record and pictures."""
     run_id = entry.record.run_id

@@ -12,7 +12,7 @@ from mlcvbench.errors import REFUSALS
 from mlcvbench.leaderboard.standing.labels import config_labels
 from mlcvbench.leaderboard.standing.latency_ranks import with_latency_ranks
 from mlcvbench.leaderboard.standing.ranking import rank
-from mlcvbench.leaderboard.standing.rows import Entry, Row, Unranked, finite, make_row, merge_seeds
+from mlcvbench.leaderboard.standing.rows import BoardRow, StoredRun, Unranked, finite, make_row, merge_seeds
 from mlcvbench.leaderboard.standing.superseding import drop_failed_attempts, replaced
 from mlcvbench.records.doubts import decisive
 from mlcvbench.records.schema import DatasetInfo, Metric, Record
@@ -32,7 +32,7 @@ class Board:
     protocol_id: str
     dataset: DatasetInfo | None
     metrics: dict[str, Metric]
-    rows: tuple[Row, ...]
+    rows: tuple[BoardRow, ...]
     unranked: tuple[Unranked, ...]
     rank_method: str
 
@@ -48,7 +48,7 @@ class Board:
         return sorted(counts, key=lambda pair: (-counts[pair], pair))
 
     @property
-    def timed(self) -> list[Row]:
+    def timed(self) -> list[BoardRow]:
         """The timed rows of the most common hardware: what the scatter as a picture shows."""
         machine = next((key for key, _ in self.hardware), "")
         return [row for row in self.rows if row.env_class == machine and row.costs["p50"].value is not None]
@@ -72,10 +72,11 @@ def boards_of(
     those that did not, with the reason: they are never ranked.
     """
     entries = [
-        Entry(_trusted(record, recomputed), folder) for record, folder in sorted(pairs, key=lambda pair: pair[0].run_id)
+        StoredRun(_trusted(record, recomputed), folder)
+        for record, folder in sorted(pairs, key=lambda pair: pair[0].run_id)
     ]
     entries = drop_failed_attempts(entries)
-    groups: dict[tuple[str, str, str], list[Entry]] = defaultdict(list)
+    groups: dict[tuple[str, str, str], list[StoredRun]] = defaultdict(list)
     for entry in entries:
         groups[_key(entry.record)].append(entry)
     _place_unfinished(groups)
@@ -95,7 +96,7 @@ def _key(record: Record) -> tuple[str, str, str]:
     return record.task.definition, record.task.protocol_id, fingerprint
 
 
-def _place_unfinished(groups: dict[tuple[str, str, str], list[Entry]]) -> None:
+def _place_unfinished(groups: dict[tuple[str, str, str], list[StoredRun]]) -> None:
     """Show runs that were cut short on their definition's largest board.
 
     A failed run stands only beside whole ones on its own data: where no other run has those, or none were read, it
@@ -112,7 +113,7 @@ def _place_unfinished(groups: dict[tuple[str, str, str], list[Entry]]) -> None:
             groups[key] = [entry for entry in group if not _could_not_work(entry.record)]
 
 
-def _is_whole(entry: Entry) -> bool:
+def _is_whole(entry: StoredRun) -> bool:
     return entry.record.status == "ok" and not entry.record.partial
 
 
@@ -121,14 +122,14 @@ def _could_not_work(record: Record) -> bool:
     return record.error is not None and record.error.type in REFUSALS
 
 
-def _slugs(groups: dict[tuple[str, str, str], list[Entry]]) -> dict[tuple[str, str, str], str]:
+def _slugs(groups: dict[tuple[str, str, str], list[StoredRun]]) -> dict[tuple[str, str, str], str]:
     """Name each board: the definition where its own data were used, else with the data set and a hash."""
     names = {key: key[0] if _own_data(group) else _long_name(key, group) for key, group in groups.items()}
     counts = Counter(names.values())
     return {key: name if counts[name] == 1 else _long_name(key, groups[key]) for key, name in names.items()}
 
 
-def _own_data(group: Sequence[Entry]) -> bool:
+def _own_data(group: Sequence[StoredRun]) -> bool:
     records = [entry.record for entry in group]
     return any(not record.config.get("data_seed") and not _other_data(record) for record in records)
 
@@ -157,7 +158,7 @@ def _types_of(registry: Registry, dataset: str, kind: str) -> dict[str, str]:
     return {param.name: param.type for spec in specs for param in spec.params}
 
 
-def _long_name(key: tuple[str, str, str], group: Sequence[Entry]) -> str:
+def _long_name(key: tuple[str, str, str], group: Sequence[StoredRun]) -> str:
     import hashlib
 
     names = sorted({entry.record.dataset.name for entry in group if entry.record.dataset})
@@ -165,11 +166,11 @@ def _long_name(key: tuple[str, str, str], group: Sequence[Entry]) -> str:
     return "-".join([key[0], *names[:1], digest])
 
 
-def _board(slug: str, group: Sequence[Entry], refuted: dict[str, str]) -> Board:
+def _board(slug: str, group: Sequence[StoredRun], refuted: dict[str, str]) -> Board:
     label = config_labels([entry.record for entry in group])
     reference = _reference(group)
     older = replaced(entry.record for entry in group if entry.record.retraction is None)
-    ranked: list[Entry] = []
+    ranked: list[StoredRun] = []
     unranked: list[Unranked] = []
     for entry in group:
         record = entry.record
@@ -205,7 +206,7 @@ def _state(record: Record, older: Collection[str]) -> str:
     return "replaced" if record.run_id in older else "not ranked"
 
 
-def _reference(group: Sequence[Entry]) -> Record:
+def _reference(group: Sequence[StoredRun]) -> Record:
     """Return a record that speaks for the board: whole and ok, of the usual n and primary metric."""
     records = [entry.record for entry in group]
     whole = [record for record in records if record.status == "ok" and not record.partial] or records

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from statistics import fmean, variance
 
-from mlcvbench.leaderboard.standing.rows import Cell, Row
+from mlcvbench.leaderboard.standing.rows import BoardRow, Cell
 from mlcvbench.records.stages import HEADLINE
 from mlcvbench.stats.intervals import LEVEL, t_quantile
 
@@ -23,9 +23,9 @@ FEWEST = 3
 NOT_TIMED_SO = "only rows timed with time=publish, in several processes, are ranked by latency"
 
 
-def with_latency_ranks(rows: Sequence[Row]) -> list[Row]:
+def with_latency_ranks(rows: Sequence[BoardRow]) -> list[BoardRow]:
     """Return the rows with the cost `latency_rank`: 1 + surely faster rows, up to R - surely slower ones."""
-    groups: dict[str, list[tuple[Row, list[float]]]] = defaultdict(list)
+    groups: dict[str, list[tuple[BoardRow, list[float]]]] = defaultdict(list)
     for row in rows:
         if len(medians := log_medians(row)) >= FEWEST:
             groups[row.env_class].append((row, medians))
@@ -38,7 +38,7 @@ def with_latency_ranks(rows: Sequence[Row]) -> list[Row]:
     return [replace(row, costs={**row.costs, NAME: cells.get(row.key, absent)}) for row in rows]
 
 
-def log_medians(row: Row) -> list[float]:
+def log_medians(row: BoardRow) -> list[float]:
     """Return the logarithms of the end-to-end medians of all processes and seeds of a row."""
     stages = [entry.record.latency.get(HEADLINE) for entry in row.runs]
     return [math.log(median) for stage in stages if stage for median in stage.process_medians if median > 0]

@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from mlcvbench.errors import RecordError
-from mlcvbench.leaderboard.standing.rows import Cell, Row, finite
+from mlcvbench.leaderboard.standing.rows import BoardRow, Cell, finite
 from mlcvbench.stats import bootstrap, intervals
 from mlcvbench.stats.bootstrap import Floats
 
@@ -18,7 +18,7 @@ SAME_SPEED = 1.2
 """Times within this factor of the fastest are not told apart: seeds of one row differ by up to 7 % when it is quiet."""
 
 
-def rank(rows: Sequence[Row], primary: str, higher_is_better: bool) -> tuple[list[Row], str]:
+def rank(rows: Sequence[BoardRow], primary: str, higher_is_better: bool) -> tuple[list[BoardRow], str]:
     """Return the rows in board order with their rank intervals, bands and front marks, and how ranks were tested.
 
     Order: bands first; within a band the faster row first, by score where times are alike; rows without replicates
@@ -47,7 +47,7 @@ def rank(rows: Sequence[Row], primary: str, higher_is_better: bool) -> tuple[lis
     return mark_front(in_order(rows, primary, higher_is_better), primary, higher_is_better), method
 
 
-def _replicates(row: Row, metrics: Collection[str]) -> dict[str, Floats]:
+def _replicates(row: BoardRow, metrics: Collection[str]) -> dict[str, Floats]:
     """Return the replicates of the row's means over seeds by metric; a metric that some seed lacks is left out.
 
     A damaged file counts as absent: `leaderboard verify` names it, the board shows the row without interval.
@@ -71,7 +71,7 @@ def _replicates(row: Row, metrics: Collection[str]) -> dict[str, Floats]:
     return dict(zip(names, bootstrap.hierarchical(stacked, seed), strict=True))
 
 
-def _measured(row: Row, primary: str) -> tuple[Row, Floats | None]:
+def _measured(row: BoardRow, primary: str) -> tuple[BoardRow, Floats | None]:
     """Return the row and its replicates of the primary metric.
 
     A row of several seeds gets the intervals of its means here; a row of one seed has them from its record.
@@ -91,7 +91,7 @@ def _measured(row: Row, primary: str) -> tuple[Row, Floats | None]:
     return row, sample
 
 
-def _interval(row: Row, name: str, samples: Floats) -> Cell:
+def _interval(row: BoardRow, name: str, samples: Floats) -> Cell:
     """Return the mean over seeds with its interval, without one when the records do not say what was resampled."""
     value, records = row.metrics[name].value, [entry.record for entry in row.runs]
     seeds = [known for record in records if (known := record.metrics[name].value) is not None]
@@ -102,14 +102,14 @@ def _interval(row: Row, name: str, samples: Floats) -> Cell:
     return Cell(value, *intervals.interval(value, samples, groups, fraction=fraction, seeds=seeds))
 
 
-def in_order(rows: Sequence[Row], primary: str, higher_is_better: bool) -> list[Row]:
+def in_order(rows: Sequence[BoardRow], primary: str, higher_is_better: bool) -> list[BoardRow]:
     """Return rows by band, the faster first inside one, those of about one speed by score.
 
     A row without band stands after the last band that beats it.
     """
     sign = -1.0 if higher_is_better else 1.0
 
-    def loss(row: Row) -> float:
+    def loss(row: BoardRow) -> float:
         value = row.metrics[primary].value
         return sign * value if value is not None else float("inf")
 
@@ -119,7 +119,7 @@ def in_order(rows: Sequence[Row], primary: str, higher_is_better: bool) -> list[
             leaders[row.band] = min(leaders[row.band], loss(row))
     speeds = _speeds(rows)
 
-    def key(row: Row) -> tuple[float, int, float, float, str]:
+    def key(row: BoardRow) -> tuple[float, int, float, float, str]:
         if row.band is not None:
             return (row.band, 0, speeds[row.key], loss(row), row.key)
         return (max((b for b, best in leaders.items() if best <= loss(row)), default=-1), 1, loss(row), 0.0, row.key)
@@ -127,7 +127,7 @@ def in_order(rows: Sequence[Row], primary: str, higher_is_better: bool) -> list[
     return sorted(rows, key=key)
 
 
-def _speeds(rows: Sequence[Row]) -> dict[str, float]:
+def _speeds(rows: Sequence[BoardRow]) -> dict[str, float]:
     """Return for each row the fastest time of its band and hardware that is about its own; infinity without a time."""
     speeds: dict[str, float] = {}
     fastest: dict[tuple[int | None, str], float] = {}
@@ -139,15 +139,15 @@ def _speeds(rows: Sequence[Row]) -> dict[str, float]:
     return speeds
 
 
-def _time(row: Row) -> float:
+def _time(row: BoardRow) -> float:
     time = row.costs["p50"].value
     return time if time is not None else float("inf")
 
 
-def mark_front(rows: Sequence[Row], primary: str, higher_is_better: bool) -> list[Row]:
+def mark_front(rows: Sequence[BoardRow], primary: str, higher_is_better: bool) -> list[BoardRow]:
     """Return the rows with `front` and `near_front` set, hardware by hardware: score against p50, point values."""
     sign = 1.0 if higher_is_better else -1.0
-    by_hardware: dict[str, list[Row]] = defaultdict(list)
+    by_hardware: dict[str, list[BoardRow]] = defaultdict(list)
     for row in rows:
         if finite(row.costs["p50"].value):
             by_hardware[row.env_class].append(row)

@@ -18,7 +18,7 @@ TRUST_ORDER: tuple[Trust, ...] = ("reported", "recomputed", "rerun")
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class StoredRun:
     """A record and the folder it lies in."""
 
     record: Record
@@ -36,7 +36,7 @@ class Cell:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class BoardRow:
     """One line of a board. `runs` are its records by seed; `costs` are in SI units; a smaller `band` is better.
 
     `rank_low`, `rank_high`, `band` are null for a row without replicates. `front`: on the Pareto front of score and
@@ -51,7 +51,7 @@ class Row:
     config: str
     hardware: str
     env_class: str
-    runs: tuple[Entry, ...]
+    runs: tuple[StoredRun, ...]
     metrics: Mapping[str, Cell]
     costs: Mapping[str, Cell]
     trust: Trust
@@ -83,7 +83,7 @@ class Row:
 class Unranked:
     """A record that is shown below the table and never ranked; `reason` is one sentence."""
 
-    entry: Entry
+    entry: StoredRun
     config: str
     reason: str
     state: str = field(default="")
@@ -100,19 +100,19 @@ def hardware_label(environment: EnvironmentInfo) -> str:
     return ", ".join(parts)
 
 
-def merge_seeds(entries: Sequence[Entry]) -> list[list[Entry]]:
+def merge_seeds(entries: Sequence[StoredRun]) -> list[list[StoredRun]]:
     """Return the entries in groups of equal group key and environment class, each sorted by seed, one a seed."""
-    groups: dict[tuple[str, str], dict[int, Entry]] = defaultdict(dict)
+    groups: dict[tuple[str, str], dict[int, StoredRun]] = defaultdict(dict)
     for entry in sorted(entries, key=lambda entry: entry.record.run_id):
         groups[entry.record.group_key, entry.record.env_class].setdefault(entry.record.seed, entry)
     return [[group[seed] for seed in sorted(group)] for _, group in sorted(groups.items())]
 
 
-def make_row(group: Sequence[Entry], label: str) -> Row:
+def make_row(group: Sequence[StoredRun], label: str) -> BoardRow:
     """Merge the records of one seed group into a row: means of scores, medians of latency, maxima of memory."""
     records = [entry.record for entry in group]
     first = records[0]
-    return Row(
+    return BoardRow(
         key=f"{first.group_key[:16]}-{first.env_class}",
         model=first.model.called,
         family=first.model.family,

@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 
-from mlcvbench.leaderboard.standing.rows import Entry
+from mlcvbench.leaderboard.standing.rows import StoredRun
 from mlcvbench.plan.same_request import Request, age, request_of
 from mlcvbench.records.schema import PREDICTIONS, Record
 
 
-def drop_failed_attempts(entries: Iterable[Entry]) -> list[Entry]:
+def drop_failed_attempts(entries: Iterable[StoredRun]) -> list[StoredRun]:
     """Leave out failed attempts at a request that was carried out since, or under the same key at any time."""
     kept = list(entries)
     done = {entry.record.run_key for entry in kept if entry.record.status == "ok"}

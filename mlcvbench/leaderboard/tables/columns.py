@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from mlcvbench.leaderboard.standing.boards import Board
-from mlcvbench.leaderboard.standing.rows import Cell, Row
+from mlcvbench.leaderboard.standing.rows import BoardRow, Cell
 from mlcvbench.leaderboard.tables.wording import COST_TITLES, cost, metric_title, score, spread
 
 Level = Literal["main", "cost", "all"]
@@ -15,7 +15,7 @@ LEVELS: tuple[Level, ...] = ("main", "cost", "all")
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
+class BoardColumn:
     """A numeric column: `title` for people, `unit` of the stored value (SI), `better` the good way round.
 
     `level`: shown always, from `+ cost` on, or with `all`. `show` formats a value for people, `spread` its interval,
@@ -27,7 +27,7 @@ class Column:
     unit: str
     level: Level
     better: Literal["high", "low", ""]
-    cell: Callable[[Row], Cell]
+    cell: Callable[[BoardRow], Cell]
     show: Callable[[float], str]
     spread: Callable[[Cell], str]
     about: str
@@ -49,7 +49,7 @@ _COSTS: dict[str, tuple[str, Level, Literal["high", "low", ""], str]] = {
 }
 
 
-def columns_of(board: Board) -> list[Column]:
+def columns_of(board: Board) -> list[BoardColumn]:
     """Return the numeric columns of a board: the primary metric, costs, then the other metrics."""
     metrics = [_metric_column(board, name) for name in board.metrics]
     costs = [_cost_column(name) for name in _COSTS]
@@ -59,7 +59,7 @@ def columns_of(board: Board) -> list[Column]:
     return [*metrics[:1], *main, *shown, *metrics[1:], *rest]
 
 
-def used(columns: Iterable[Column], board: Board) -> list[Column]:
+def used(columns: Iterable[BoardColumn], board: Board) -> list[BoardColumn]:
     """Return the columns that have something to say: the score, and what some row has a value of."""
     return [
         column
@@ -68,9 +68,9 @@ def used(columns: Iterable[Column], board: Board) -> list[Column]:
     ]
 
 
-def _metric_column(board: Board, name: str) -> Column:
+def _metric_column(board: Board, name: str) -> BoardColumn:
     spec = board.metrics[name]
-    return Column(
+    return BoardColumn(
         key=name,
         title=metric_title(name, spec.unit),
         unit="" if spec.unit == "fraction" else spec.unit,
@@ -83,9 +83,9 @@ def _metric_column(board: Board, name: str) -> Column:
     )
 
 
-def _cost_column(name: str) -> Column:
+def _cost_column(name: str) -> BoardColumn:
     unit, level, better, about = _COSTS[name]
-    return Column(
+    return BoardColumn(
         key=name,
         title=COST_TITLES[name],
         unit=unit,

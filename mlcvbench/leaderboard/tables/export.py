@@ -9,8 +9,8 @@ from typing import Any
 import orjson
 
 from mlcvbench.leaderboard.standing.boards import Board
-from mlcvbench.leaderboard.standing.rows import Row, Unranked
-from mlcvbench.leaderboard.tables.columns import Column, columns_of, used
+from mlcvbench.leaderboard.standing.rows import BoardRow, Unranked
+from mlcvbench.leaderboard.tables.columns import BoardColumn, columns_of, used
 from mlcvbench.leaderboard.tables.notes import Notes, notes_of
 from mlcvbench.leaderboard.tables.terminal import plain
 from mlcvbench.leaderboard.tables.wording import DASH, answer, metric_title, rank_text, unranked_score
@@ -130,7 +130,7 @@ def _names(model: ModelInfo) -> dict[str, str]:
     return {"model": model.name, **({"title": model.title} if model.title else {})}
 
 
-def _row_json(row: Row, columns: list[Column]) -> dict[str, Any]:
+def _row_json(row: BoardRow, columns: list[BoardColumn]) -> dict[str, Any]:
     cells = {column.key: column.cell(row) for column in columns}
     return {
         **_names(row.record.model),
@@ -200,7 +200,7 @@ def _markdown_table(board: Board) -> list[str]:
     return [*lines, "", *(f"- {md_text(shortened(text))}" for text in said), *([""] if said else [])]
 
 
-def _table_columns(board: Board) -> list[Column]:
+def _table_columns(board: Board) -> list[BoardColumn]:
     """Return the columns of the tables for print: the score, and the costs that some row has."""
     return used([c for c in columns_of(board) if c.key == board.primary or c.key in PRINTED_COSTS], board)
 
@@ -213,7 +213,7 @@ def _markdown_facts(board: Board) -> str:
     return " · ".join([*facts, f"newest run {board.date}"])
 
 
-def shown_cell(row: Row, column: Column) -> str:
+def shown_cell(row: BoardRow, column: BoardColumn) -> str:
     """Return a cell as text: `98.53 ±0.24` for a metric or p50, the bare number for another cost, a dash for null."""
     cell = column.cell(row)
     if cell.value is None:
@@ -285,12 +285,12 @@ def shortened(text: str, most: int = LONGEST_REASON) -> str:
     return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
-def row_date(row: Row) -> str:
+def row_date(row: BoardRow) -> str:
     """Return the day of the row's newest run, ISO."""
     return max(entry.record.created_utc for entry in row.runs)[:10]
 
 
-def _has_interval(column: Column, board: Board) -> bool:
+def _has_interval(column: BoardColumn, board: Board) -> bool:
     return column.key in board.metrics or column.key == "p50"
 
 

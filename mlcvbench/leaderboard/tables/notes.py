@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mlcvbench.leaderboard.standing.rows import Row
+from mlcvbench.leaderboard.standing.rows import BoardRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +19,7 @@ class Notes:
     numbered: tuple[str, ...]
     marks: dict[str, tuple[int, ...]]
 
-    def mark(self, row: Row, sign: str) -> str:
+    def mark(self, row: BoardRow, sign: str) -> str:
         """Return what stands behind a row's name, such as `!1,3`; empty where nothing is to be said of it alone."""
         numbers = self.marks.get(row.key, ())
         return f"{sign}{','.join(map(str, numbers))}" if numbers else ""
@@ -32,7 +32,7 @@ class Notes:
         ]
 
 
-def notes_of(rows: Sequence[Row]) -> Notes:
+def notes_of(rows: Sequence[BoardRow]) -> Notes:
     """Return what is to be said of some rows; one that holds for all of several rows marks none of them."""
     texts = [said_of(row) for row in rows]
     every = [text for text in texts[0] if len(rows) > 1 and all(text in own for own in texts)] if texts else []
@@ -44,6 +44,6 @@ def notes_of(rows: Sequence[Row]) -> Notes:
     return Notes(tuple(every), tuple(numbers), marks)
 
 
-def said_of(row: Row) -> list[str]:
+def said_of(row: BoardRow) -> list[str]:
     """Return every sentence about a row, without repetition."""
     return list(dict.fromkeys([*row.flags, *(notice.text for notice in row.notices)]))

@@ -6,7 +6,7 @@ import textwrap
 
 from mlcvbench.leaderboard.standing.boards import Board
 from mlcvbench.leaderboard.standing.labels import short_config
-from mlcvbench.leaderboard.standing.rows import Row
+from mlcvbench.leaderboard.standing.rows import BoardRow
 from mlcvbench.leaderboard.tables.notes import Notes, notes_of
 from mlcvbench.leaderboard.tables.wording import (
     COST_TITLES,
@@ -96,7 +96,7 @@ def _data(board: Board) -> str:
     return f"{board.dataset.name}, {board.dataset.n:,} sample{'s' * (board.dataset.n != 1)}"
 
 
-def _cells(board: Board, row: Row, unit: str, costs: list[str]) -> list[str]:
+def _cells(board: Board, row: BoardRow, unit: str, costs: list[str]) -> list[str]:
     cell, time = row.metrics[board.primary], row.costs["p50"]
     value = f"{score(cell.value, unit)} {_narrow(spread(cell, unit))}".strip() if cell.value is not None else DASH
     known = [row.costs[name].value for name in costs]

@@ -6,7 +6,7 @@ from math import ceil
 
 from mlcvbench.leaderboard.standing.boards import Board
 from mlcvbench.leaderboard.standing.ranking import SAME_SPEED
-from mlcvbench.leaderboard.standing.rows import Cell, Row, Unranked
+from mlcvbench.leaderboard.standing.rows import BoardRow, Cell, Unranked
 from mlcvbench.records.doubts import is_wide
 from mlcvbench.records.units import count, interval_text, significant
 
@@ -90,7 +90,7 @@ COST_TITLES = {
 }
 
 
-def rank_text(row: Row) -> str:
+def rank_text(row: BoardRow) -> str:
     """Return a rank interval: `1`, `2-4`, or a dash for a row that has none."""
     if row.rank_low is None:
         return DASH
@@ -136,7 +136,7 @@ def answer(board: Board) -> str:
     return f"{text} {said}: {_figures(board, best, unit)}."
 
 
-def _figures(board: Board, row: Row, unit: str) -> str:
+def _figures(board: Board, row: BoardRow, unit: str) -> str:
     cell, fast = row.metrics[board.primary], row.costs["p50"].value
     value = f"{score(cell.value or 0.0, unit)} {spread(cell, unit)}".strip()
     said = f"{board.primary} {value}{' %' if unit == 'fraction' else ''}"

@@ -13,7 +13,7 @@ import pytest
 from support.records import failed_record, make_record
 
 from mlcvbench.errors import RecordError, StoreError
-from mlcvbench.records.store import Problem, Store, name_of, run_name
+from mlcvbench.records.store import Damage, Store, name_of, run_name
 from mlcvbench.storage import claims
 
 
@@ -133,11 +133,11 @@ def test_verify_names_what_was_changed_and_what_is_missing(store):
 
     was, now = record.artifacts["predictions.npz"], "d9298a10d1b0735837dc4bd85dac641b0f3cef27a47e5d53a54f2f3f5b2fcffa"
     assert problems == [
-        Problem(
+        Damage(
             folder / "predictions.npz",
             f"artifact 'predictions.npz' of run {folder.name!r} was changed: sha256 {now}, not {was}.",
         ),
-        Problem(folder / "rows.parquet", f"artifact 'rows.parquet' of run {folder.name!r} is missing."),
+        Damage(folder / "rows.parquet", f"artifact 'rows.parquet' of run {folder.name!r} is missing."),
     ]
 
 
