@@ -35,6 +35,8 @@ MAX_XML_DEPTH = 32
 MAX_PFM_HEADER_LINE = 64
 
 MAX_RECORD_BYTES = 16 * MIB
+MAX_MESSAGE_BYTES = 64 * MIB
+"""What a child process says at once, such as all times of a measurement."""
 MAX_LAYER_ROWS = 400
 MAX_WEIGHT_HEADER_BYTES = 1 * MIB
 MAX_WEIGHT_TENSORS = 10_000

@@ -6,20 +6,15 @@ that hangs is ended with all that it started.
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
-import subprocess
-import sys
 import tempfile
-from collections.abc import Iterator
-from typing import IO, Any
+from typing import Any
 
 from mlcvbench.errors import DataError
 from mlcvbench.plan.config import RunConfig
 from mlcvbench.plan.identity import compute_run_key
-from mlcvbench.processes.interrupts import deferred
-from mlcvbench.processes.tree import end_tree, private_file, reap, wait_for
+from mlcvbench.processes.child import last_line, started
+from mlcvbench.processes.environment import child_environment
 
 _described: dict[str, dict[str, Any]] = {}
 """Answers by request; a request that failed is asked again."""
@@ -36,20 +31,18 @@ def describe_data(config: RunConfig) -> dict[str, Any]:
     The child also refuses data that contradict themselves, and a protocol or metric that the task does not know. It may
     take as long as the run: DataError when it takes longer, ends without an answer, or says what is wrong.
     """
-    request = json.dumps(
-        {
-            "kind": config.definition.kind,
-            "dataset": config.definition.dataset,
-            "params": config.data_params,
-            "data_seed": config.data_seed,
-            "protocol": config.definition.protocol,
-            "metrics": config.definition.metrics,
-        },
-        sort_keys=True,
-    )
-    if request not in _described:
-        _described[request] = _ask(request, config.definition.dataset, config.seconds)
-    return dict(_described[request])
+    request = {
+        "kind": config.definition.kind,
+        "dataset": config.definition.dataset,
+        "params": config.data_params,
+        "data_seed": config.data_seed,
+        "protocol": config.definition.protocol,
+        "metrics": config.definition.metrics,
+    }
+    key = json.dumps(request, sort_keys=True)
+    if key not in _described:
+        _described[key] = _ask(request, config)
+    return dict(_described[key])
 
 
 def forget() -> None:
@@ -57,51 +50,25 @@ def forget() -> None:
     _described.clear()
 
 
-def _ask(request: str, dataset: str, seconds: float) -> dict[str, Any]:
-    """Have a child answer a request. Files carry it, since a process that the child leaves could hold a pipe open."""
-    with private_file(request.encode()) as asked, private_file() as said, tempfile.TemporaryFile() as log:
-        with deferred():  # an interrupt between fork and return would lose the child
-            process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "mlcvbench.loading.description_child", str(os.getpid())],
-                stdin=asked,
-                stdout=said,
-                stderr=log,
-                start_new_session=True,
+def _ask(request: dict[str, Any], config: RunConfig) -> dict[str, Any]:
+    """Have a child answer a request."""
+    dataset = config.definition.dataset
+    environment = child_environment(config.threads)
+    with (
+        tempfile.TemporaryFile() as log,
+        started("mlcvbench.loading.description_child", request, log=log, environment=environment) as child,
+    ):
+        if not child.wait(config.seconds):
+            raise DataError(
+                f"reading data set {dataset!r} took longer than the limit of {config.seconds:g} s; "
+                "give it more with timeout=SECONDS."
             )
-        with _ended(process):
-            if not wait_for(process, seconds):
-                raise DataError(
-                    f"reading data set {dataset!r} took longer than the limit of {seconds:g} s; "
-                    "give it more with timeout=SECONDS."
-                )
-        return _answer(process.returncode, _lines(said), _lines(log), dataset)
-
-
-@contextlib.contextmanager
-def _ended(process: subprocess.Popen[bytes]) -> Iterator[None]:
-    """Leave nothing of a process behind, whatever happens in the block."""
-    try:
-        yield
-    except BaseException:
-        end_tree(process)
-        raise
-    finally:
-        reap(process)
-
-
-def _answer(code: int, said: list[str], log: list[str], dataset: str) -> dict[str, Any]:
-    try:
-        answer: dict[str, Any] = json.loads(said[-1])
-    except (IndexError, ValueError):
-        why = f": {' '.join(log[-1].split())}" if log else "."
-        raise DataError(f"reading data set {dataset!r} ended the reader (exit code {code}){why}") from None
+        answer = next(child.said(), None)
+        if answer is None:
+            why = f": {said}" if (said := last_line(log)) else "."
+            raise DataError(f"reading data set {dataset!r} ended the reader (exit code {child.ending().code}){why}")
     if "error" in answer:
         error = DataError(answer["error"])
         error.exit_code = answer["exit_code"]
         raise error
     return answer
-
-
-def _lines(file: IO[bytes]) -> list[str]:
-    file.seek(0)
-    return file.read().decode(errors="replace").strip().splitlines()

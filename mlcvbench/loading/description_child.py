@@ -1,17 +1,15 @@
-"""Child process: read and check one data set, print its fingerprint as JSON.
+"""The child process that reads and checks one data set, `-m mlcvbench.loading.description_child`.
 
-Run as `python -m mlcvbench.loading.description_child PARENT`.
+It says the description, or `error` with the `exit_code` that says so.
 """
 
 from __future__ import annotations
 
-import json
-import sys
 from typing import Any
 
 from mlcvbench.errors import MlcvbenchError
-from mlcvbench.processes.stdout import take_stdout
-from mlcvbench.processes.tree import tie_to_parent
+from mlcvbench.processes.channel import Sender
+from mlcvbench.processes.child_setup import serve
 
 
 def describe(request: dict[str, Any]) -> dict[str, Any]:
@@ -28,12 +26,9 @@ def describe(request: dict[str, Any]) -> dict[str, Any]:
     return {"name": data.name, "version": data.version, "fingerprint": data.fingerprint(), "sizes": sizes}
 
 
-def main(parent: int) -> int:
-    """Answer the request on standard input, the last thing on standard output."""
-    tie_to_parent(parent)
-    with take_stdout() as answers:
-        print(json.dumps(_answer(json.load(sys.stdin))), file=answers)
-    return 0
+def answer(request: dict[str, Any], channel: Sender) -> None:
+    """Say what the data of a request are."""
+    channel.send(_answer(request))
 
 
 def _answer(request: dict[str, Any]) -> dict[str, Any]:
@@ -50,4 +45,4 @@ def _answer(request: dict[str, Any]) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    sys.exit(main(int(sys.argv[1])))
+    serve(answer)

@@ -26,8 +26,9 @@ def measure(config: RunConfig, weights: Path | None, *, seconds: float = PROBE_S
             probe.wait_for("ready")
             baseline = resident_bytes(probe.pid)
             probe.go()
-            probe.wait_for("done", every=SAMPLED_EVERY, meanwhile=lambda: seen.append(resident_bytes(probe.pid)))
-            answer = probe.result()
+            answer = probe.wait_for(
+                "done", every=SAMPLED_EVERY, meanwhile=lambda: seen.append(resident_bytes(probe.pid))
+            )
     except ProbeFailedError as error:
         return MemoryInfo(reason=str(error))
     mark = answer.get("host_high_water")

@@ -1,39 +1,28 @@
-"""The child side of a measurement: rebuild the model of a run, measure, leave the result as JSON.
+"""The child process of a measurement, `-m mlcvbench.measure.probe_child`: it rebuilds a run's model and measures it.
 
-Run as `-m mlcvbench.measure.probe_child FOLDER`; the folder holds the request. The talk with the parent goes over the
-original standard output, which is then pointed at the log, so that a model that prints cannot disturb it.
+It says `ready` when model and data are loaded, waits for a line on its input, and says `done` with its answer.
 """
 
 from __future__ import annotations
 
-import ctypes
 import os
-import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TextIO
-
-import orjson
+from typing import Any
 
 from mlcvbench.contract import Model, Split
-from mlcvbench.measure.probe import REQUEST_FILE, RESULT_FILE
 from mlcvbench.plan.config import RunConfig
-from mlcvbench.processes.stdout import take_stdout
+from mlcvbench.processes.channel import Sender
+from mlcvbench.processes.child_setup import serve
+from mlcvbench.processes.usage import high_water, reset_high_water
 
 PREDICTED_BATCHES = 4
 """Batches that the memory pass predicts."""
 
 
-def main(folder: Path) -> None:
-    """Carry out the request in `folder`."""
-    die_with_parent()
-    with take_stdout() as talk:
-        _measure(folder, talk)
-
-
-def _measure(folder: Path, talk: TextIO) -> None:
-    request = orjson.loads((folder / REQUEST_FILE).read_bytes())
+def measure(request: dict[str, Any], channel: Sender) -> None:
+    """Carry out a request."""
     config = RunConfig.from_dict(request["config"])
     model, split, size = _rebuild(config, request["weights"])
     measures: dict[str, Callable[[], dict[str, Any]]] = {
@@ -41,14 +30,9 @@ def _measure(folder: Path, talk: TextIO) -> None:
         "latency": lambda: time_once(model, split, request["profile"]),
     }
     fresh_mark = request["mode"] == "memory" and reset_high_water()
-    talk.write("ready\n")
-    talk.flush()
-    if sys.stdin.readline().strip() != "go":
-        return
-    answer = {**measures[request["mode"]](), "fresh_mark": fresh_mark}
-    (folder / RESULT_FILE).write_bytes(orjson.dumps(answer))
-    talk.write("done\n")
-    talk.flush()
+    channel.send({"said": "ready"})
+    if sys.stdin.readline().strip() == "go":
+        channel.send({"said": "done", **measures[request["mode"]](), "fresh_mark": fresh_mark})
 
 
 def _rebuild(config: RunConfig, weights: str | None) -> tuple[Model, Split, int]:
@@ -103,32 +87,5 @@ def time_once(model: Model, split: Split, profile: dict[str, Any]) -> dict[str, 
     }
 
 
-def die_with_parent() -> None:
-    """Ask Linux to kill this process when its parent ends, so that no probe outlives its run."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
-
-
-def reset_high_water() -> bool:
-    """Start the kernel's high-water mark anew so that imports do not count; False where the kernel refuses."""
-    try:
-        Path("/proc/self/clear_refs").write_text("5")
-    except OSError:
-        return False
-    return True
-
-
-def high_water() -> int | None:
-    """Return VmHWM of this process in bytes, None where the kernel does not tell."""
-    try:
-        lines = Path("/proc/self/status").read_text().splitlines()
-    except OSError:
-        return None
-    for line in lines:
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1]) * 1024
-    return None
-
-
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    serve(measure)

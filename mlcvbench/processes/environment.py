@@ -1,6 +1,10 @@
-"""What the environment of a child process says before it starts."""
+"""The environment of a child: threads as asked for, and nothing that makes two machines differ."""
 
 from __future__ import annotations
+
+import os
+
+from mlcvbench.storage import cache
 
 THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
@@ -14,3 +18,21 @@ THREAD_VARIABLES = (
 def thread_environment(threads: int) -> dict[str, str]:
     """Return the environment variables that fix the thread count of a process before it starts."""
     return dict.fromkeys(THREAD_VARIABLES, str(threads))
+
+
+def child_environment(threads: int, device: str = "cpu", *, traces: bool = False) -> dict[str, str]:
+    """Return the environment of a child. `traces`: where the code was goes into its log when it crashes."""
+    environment = {**os.environ, **thread_environment(threads)}
+    environment |= {
+        cache.VARIABLE: str(cache.cache_dir()),
+        "MPLBACKEND": "Agg",
+        "PYTHONHASHSEED": "0",
+        "PYTHONSAFEPATH": "1",  # a file random.py in the working folder must not be imported
+        "PYTHONUNBUFFERED": "1",
+        "PYTHONUTF8": "1",
+    }
+    if traces:
+        environment["PYTHONFAULTHANDLER"] = "1"
+    if device != "cpu":
+        environment.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # torch's deterministic mode asks for it
+    return environment

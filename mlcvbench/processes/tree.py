@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import select
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -18,8 +16,9 @@ from typing import IO
 
 from mlcvbench.limits import KILL_GRACE_SECONDS
 
+OUTSIDE_SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+"""What somebody sends, as against what a crash raises."""
 _FALLBACK_POLL = 0.02
-_PR_SET_PDEATHSIG = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +27,21 @@ class Ending:
 
     code: int
     peak_memory: int
+
+    @property
+    def signal(self) -> str | None:
+        """The name of the signal that ended it; None when it ended by itself."""
+        if self.code >= 0:
+            return None
+        try:
+            return signal.Signals(-self.code).name
+        except ValueError:
+            return f"signal {-self.code}"
+
+    @property
+    def from_outside(self) -> bool:
+        """Whether somebody's signal ended it, as against one that a crash raises."""
+        return -self.code in OUTSIDE_SIGNALS
 
 
 def private_file(data: bytes = b"") -> IO[bytes]:
@@ -43,14 +57,6 @@ def private_file(data: bytes = b"") -> IO[bytes]:
     file.write(data)
     file.seek(0)
     return file
-
-
-def tie_to_parent(parent: int) -> None:
-    """Have the kernel kill this process when its parent ends; end now if it already has. Linux only."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-        if os.getppid() != parent:
-            os._exit(1)
 
 
 def wait_for(process: subprocess.Popen[bytes], seconds: float) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import resource
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from mlcvbench.loading.data import fit_data
 from mlcvbench.loading.models import build_model
 from mlcvbench.loading.resolved import Resolved
 from mlcvbench.plan.identity import compute_fit_key, weights_hash
+from mlcvbench.processes.usage import high_water, lifetime_peak, reset_high_water
 from mlcvbench.records.schema import FitInfo, WeightsInfo
 from mlcvbench.storage import cache
 
@@ -100,8 +100,6 @@ def _fit(resolved: Resolved, data: LoadedData, report: Progress, model: Model, c
         budget=config.definition.fit_budget,
         progress=lambda done, total: report("fit", done, total),
     )
-    from mlcvbench.measure.probe_child import high_water, reset_high_water
-
     fresh_mark = reset_high_water()  # else a search's later fits would be charged with what earlier ones took
     resident = psutil.Process().memory_info().rss
     start = time.perf_counter()
@@ -109,7 +107,7 @@ def _fit(resolved: Resolved, data: LoadedData, report: Progress, model: Model, c
     seconds = time.perf_counter() - start
     peak = high_water() if fresh_mark else None
     if peak is None:
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        peak = lifetime_peak()
     return FitInfo(
         seconds=seconds + outcome.earlier_seconds,
         epochs=outcome.epochs,

@@ -7,37 +7,31 @@ candidate of a search, it costs that candidate only: another child goes on with 
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 from mlcvbench.errors import RecordError
-from mlcvbench.limits import MAX_RECORD_BYTES, MIB
+from mlcvbench.limits import MIB
 from mlcvbench.loading.description import describe_data, run_key
 from mlcvbench.plan.config import RunConfig
+from mlcvbench.processes.child import POLL_SECONDS, Child, started
+from mlcvbench.processes.environment import child_environment
 from mlcvbench.processes.interrupts import deferred
 from mlcvbench.processes.log import LOG_FILE, RunLog
-from mlcvbench.processes.tree import Ending, end_tree, kernel_oom_kills, private_file, reap, tree_memory, wait_for
-from mlcvbench.records.canonical import dumps, loads, read_record, to_record
+from mlcvbench.processes.tree import Ending, kernel_oom_kills, tree_memory
+from mlcvbench.records.canonical import read_record, to_record
 from mlcvbench.records.store import Pending, Store, run_name
 from mlcvbench.running.clock import RunClock
 from mlcvbench.running.trials import Watch
-from mlcvbench.storage import cache
 
 if TYPE_CHECKING:
     from mlcvbench.records.schema import Record, Status
 
 Progress = Callable[[str, int, int], None]
 
-POLL_SECONDS = 0.1
-OUTSIDE_SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-"""What somebody sends, as against what a crash raises."""
 OOM_TYPES = ("MemoryError", "OutOfMemoryError")
 OOM_PHRASES = ("DefaultCPUAllocator", "CUDA out of memory", "Insufficient memory")
 
@@ -92,33 +86,11 @@ def submit_child(config: RunConfig, store: Store, progress: Progress = _silent) 
         raise
 
 
-def child_environment(config: RunConfig) -> dict[str, str]:
-    """Return the environment of a child: threads as configured, and nothing that makes two machines differ."""
-    from mlcvbench.processes.environment import thread_environment
+class _Heard:
+    """What the child has said so far."""
 
-    environment = {**os.environ, **thread_environment(config.threads)}
-    environment |= {
-        cache.VARIABLE: str(cache.cache_dir()),
-        "MPLBACKEND": "Agg",
-        "PYTHONFAULTHANDLER": "1",
-        "PYTHONHASHSEED": "0",
-        "PYTHONSAFEPATH": "1",  # a file random.py in the working folder must not be imported
-        "PYTHONUNBUFFERED": "1",
-        "PYTHONUTF8": "1",
-    }
-    if config.device != "cpu":
-        environment.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # torch's deterministic mode asks for it
-    return environment
-
-
-class _Reader:
-    """Reads the child's channel."""
-
-    def __init__(self, file: IO[bytes], progress: Progress) -> None:
-        self._descriptor = file.fileno()
+    def __init__(self, progress: Progress) -> None:
         self._progress = progress
-        self._offset = 0
-        self._rest = b""
         self.stage = "start"
         self.record: dict[str, Any] | None = None
         self.failed: dict[str, Any] | None = None
@@ -127,9 +99,9 @@ class _Reader:
         self.trial: int | None = None
         self.left = 0
 
-    def read(self) -> None:
-        """Take in what the child has said since the last call."""
-        for message in self._messages():
+    def take_in(self, messages: Iterable[dict[str, Any]]) -> None:
+        """Take in further messages."""
+        for message in messages:
             if "stage" in message:
                 self.stage = str(message["stage"])
                 self._progress(self.stage, int(message.get("done", 0)), int(message.get("total", 0)))
@@ -141,16 +113,6 @@ class _Reader:
                 self.record = message["record"]
             elif isinstance(message.get("failed"), dict):
                 self.failed = message["failed"]
-
-    def _messages(self) -> Iterator[dict[str, Any]]:
-        while data := os.pread(self._descriptor, MAX_RECORD_BYTES, self._offset):
-            self._offset += len(data)
-            *lines, self._rest = (self._rest + data).split(b"\n")
-            for line in lines:
-                try:
-                    yield loads(line, Path("the child's channel"))
-                except RecordError:  # a method that found the descriptor and wrote to it
-                    continue
 
 
 def _run_child(config: RunConfig, pending: Pending, log: RunLog, progress: Progress) -> Outcome:
@@ -168,57 +130,40 @@ def _run_one(
     config: RunConfig, pending: Pending, log: RunLog, progress: Progress, clock: RunClock, watch: Watch
 ) -> tuple[Outcome, int | None]:
     """Return what came of one child, and the candidate that it was trying when it ended."""
-    asked = dumps({"config": config.to_dict(), "watch": watch.to_dict()})
-    with private_file(asked) as request, private_file() as channel:
-        oom_kills = kernel_oom_kills()
-        with deferred():  # an interrupt between fork and return would lose the child
-            process = _start(config, pending.folder, request.fileno(), channel.fileno(), log)
-        reader = _Reader(channel, progress)
-        try:
-            stopped = _watch(process, config, reader, log, clock)
-        except BaseException:
-            end_tree(process)
-            reap(process)
-            raise
-        ending = reap(process)
-        reader.read()
+    folder = str(pending.folder.absolute())
+    heard, oom_kills = _Heard(progress), kernel_oom_kills()
+    with started(
+        "mlcvbench.running.launch_child",
+        {"config": config.to_dict(), "folder": folder, "watch": watch.to_dict()},
+        log=log.file,
+        environment=child_environment(config.threads, config.device, traces=True),
+        arguments=[folder],
+    ) as child:
+        stopped = _watch(child, config, heard, log, clock)
+        ending = child.ending()
+        heard.take_in(child.said())
         if stopped is not None:
-            outcome = replace(stopped, stage=reader.stage)
+            outcome = replace(stopped, stage=heard.stage)
         else:
-            outcome = _outcome(config, reader, ending, log, kernel_oom_kills() > oom_kills)
-        return replace(outcome, scored=reader.scored, files=reader.files), reader.trial
+            outcome = _outcome(config, heard, ending, log, kernel_oom_kills() > oom_kills)
+        return replace(outcome, scored=heard.scored, files=heard.files), heard.trial
 
 
-def _start(config: RunConfig, folder: Path, request: int, channel: int, log: RunLog) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-P", "-m", "mlcvbench.running.launch_child", f"/dev/fd/{request}", str(folder)]
-    return subprocess.Popen(
-        [*command, "--channel", str(channel), "--parent", str(os.getpid())],
-        stdin=subprocess.DEVNULL,
-        stdout=log.file,
-        stderr=log.file,
-        pass_fds=(request, channel),
-        start_new_session=True,
-        env=child_environment(config),
-    )
-
-
-def _watch(
-    process: subprocess.Popen[bytes], config: RunConfig, reader: _Reader, log: RunLog, clock: RunClock
-) -> Outcome | None:
+def _watch(child: Child, config: RunConfig, heard: _Heard, log: RunLog, clock: RunClock) -> Outcome | None:
     """Wait for the child's end; when it passes a limit, end it and return that outcome."""
     limit = None if config.memory_mb is None else config.memory_mb * MIB
     peak = 0
-    while not wait_for(process, min(POLL_SECONDS, clock.remaining())):
-        reader.read()
-        clock.turn_to(reader.trial, reader.left)
+    while not child.wait(min(POLL_SECONDS, clock.remaining())):
+        heard.take_in(child.said())
+        clock.turn_to(heard.trial, heard.left)
         log.trim()
         if limit is not None:
-            peak = max(peak, tree_memory(process.pid, limit))
+            peak = max(peak, tree_memory(child.pid, limit))
             if peak > limit:
-                end_tree(process, grace=0)
+                child.end(grace=0)
                 return _out_of_memory(config, f"the run used {peak / MIB:.0f} MB", peak)
         if clock.remaining() <= 0:
-            end_tree(process)
+            child.end()
             return _too_late(config, clock)
     return None
 
@@ -232,24 +177,24 @@ def _too_late(config: RunConfig, clock: RunClock) -> Outcome:
     return Outcome("timeout", "", type="Timeout", message=f"{what}; give it more with timeout=SECONDS.", limit=limit)
 
 
-def _outcome(config: RunConfig, reader: _Reader, ending: Ending, log: RunLog, kernel_oom: bool) -> Outcome:
+def _outcome(config: RunConfig, heard: _Heard, ending: Ending, log: RunLog, kernel_oom: bool) -> Outcome:
     """Say what came of a child that ended by itself, or by a signal that was not ours."""
-    stage = reader.stage
-    if reader.record is not None:
-        return Outcome("ok", stage, record=reader.record, peak_memory=ending.peak_memory)
-    if reader.failed is not None:
-        kind, message, text = (str(reader.failed.get(name, "")) for name in ("type", "message", "traceback"))
+    stage = heard.stage
+    if heard.record is not None:
+        return Outcome("ok", stage, record=heard.record, peak_memory=ending.peak_memory)
+    if heard.failed is not None:
+        kind, message, text = (str(heard.failed.get(name, "")) for name in ("type", "message", "traceback"))
         if _means_oom(kind, message):
             return _out_of_memory(config, message, ending.peak_memory, stage)
         return Outcome("error", stage, type=kind, message=message, traceback=text)
-    if ending.code >= 0:
+    if ending.signal is None:
         message = f"the process ended with exit code {ending.code} and without a result."
         return Outcome("error", stage, type="NoResult", message=message, traceback=log.ending() or None)
-    name = _signal_name(-ending.code)
-    if -ending.code == signal.SIGKILL and kernel_oom:
+    name = ending.signal
+    if name == "SIGKILL" and kernel_oom:
         reason = "the kernel ended the process for lack of memory"
         return replace(_out_of_memory(config, reason, ending.peak_memory, stage), signal=name)
-    status: Status = "killed" if -ending.code in OUTSIDE_SIGNALS else "error"
+    status: Status = "killed" if ending.from_outside else "error"
     message = f"the process was ended by {name}." if status == "killed" else f"the process crashed with {name}."
     return Outcome(status, stage, type="Killed" if status == "killed" else "Crash", message=message,
                    traceback=log.ending() or None, signal=name)  # fmt: skip
@@ -265,13 +210,6 @@ def _out_of_memory(config: RunConfig, what: str, peak: int, stage: str = "") -> 
 
 def _means_oom(kind: str, message: str) -> bool:
     return kind in OOM_TYPES or any(phrase in message for phrase in OOM_PHRASES)
-
-
-def _signal_name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"
 
 
 def _record_of(config: RunConfig, outcome: Outcome) -> Record:

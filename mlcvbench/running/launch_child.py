@@ -1,41 +1,31 @@
-"""The child process of one run: `-m mlcvbench.running.launch_child REQUEST.json FOLDER [--channel FD] [--parent PID]`.
+"""The child process of one run, `-m mlcvbench.running.launch_child`.
 
-REQUEST.json holds `config` and `watch`, what is known of the candidates of its search. It writes the run's artifacts
-into FOLDER and says on the channel, one JSON object a line, how far it is (`{"stage", "done", "total"}`), which
-candidate it is trying (`{"trial", "left"}`, null when it is over), what it would leave if it ended now, once there is a
-score (`{"scored", "files"}`), and how it ended (`{"record"}` or `{"failed"}`).
-Standard output and error belong to the method: nothing is read from them.
+It is asked `config`, `folder` and `watch`, what is known of the candidates of its search. It writes the artifacts of
+the run into the folder and says how far it is (`stage`, `done`, `total`), which candidate it is trying (`trial`, null
+when the search is over, and `left`), what it would leave if it ended now, once there is a score (`scored`, `files`),
+and how it ended (`record` or `failed`). Standard output and error belong to the method: nothing is read from them.
 """
 
 from __future__ import annotations
 
-import argparse
-import contextlib
-import os
-import resource
-import signal
-import sys
 import time
 import traceback
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
-from mlcvbench.limits import MIB
 from mlcvbench.plan.config import RunConfig
-from mlcvbench.processes.tree import tie_to_parent
-from mlcvbench.records.canonical import loads, to_line
+from mlcvbench.processes.channel import Sender
+from mlcvbench.processes.child_setup import protect_machine, serve
 from mlcvbench.storage.durable import message_of
 
 PROGRESS_SECONDS = 0.05
-ADDRESS_SPACE_SLACK = 8 * 1024 * MIB
-"""Address space beyond the memory limit on a CPU: libraries reserve far more than they ever touch."""
 
 
-class Channel:
-    """Lines of JSON to the parent, over a descriptor of their own."""
+class Reports:
+    """What a run, or a fit of a study, says to its parent."""
 
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
+    def __init__(self, channel: Sender) -> None:
+        self.send = channel.send
         self._stage = ""
         self._said = 0.0
 
@@ -68,27 +58,11 @@ class Channel:
             }
         )
 
-    def send(self, message: dict[str, Any]) -> None:
-        """Write one line, whole."""
-        data = memoryview(to_line(message))
-        while data:
-            data = data[os.write(self._descriptor, data) :]
 
-
-def protect_machine(config: RunConfig) -> None:
-    """Write no core files, be the first to go when memory runs out, and bound what one allocation can ask for."""
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    with contextlib.suppress(OSError):
-        Path("/proc/self/oom_score_adj").write_text("1000")
-    if config.memory_mb is not None and config.device == "cpu":  # CUDA reserves address space without bound
-        wanted = config.memory_mb * MIB + ADDRESS_SPACE_SLACK
-        _, hard = resource.getrlimit(resource.RLIMIT_AS)
-        bounded = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-        resource.setrlimit(resource.RLIMIT_AS, (bounded, hard))
-
-
-def run(config: RunConfig, watch: dict[str, Any], folder: Path, channel: Channel) -> None:
+def run(request: dict[str, Any], channel: Sender) -> None:
     """Carry out the run and report its record, or why there is none."""
+    config, folder, reports = RunConfig.from_dict(request["config"]), Path(request["folder"]), Reports(channel)
+    protect_machine(config.memory_mb, config.device)
     try:
         from mlcvbench.running.stages import execute
         from mlcvbench.running.trials import Watch
@@ -96,36 +70,14 @@ def run(config: RunConfig, watch: dict[str, Any], folder: Path, channel: Channel
         record = execute(
             config,
             folder,
-            progress=channel.progress,
-            watch=Watch.of(watch, channel.trial),
-            keep=lambda record: channel.scored(record.model_dump(), folder),
+            progress=reports.progress,
+            watch=Watch.of(request["watch"], reports.trial),
+            keep=lambda record: reports.scored(record.model_dump(), folder),
         )
-        channel.send({"record": record.model_dump()})
+        reports.send({"record": record.model_dump()})
     except BaseException as error:  # noqa: BLE001 - a method may raise SystemExit or worse; the parent records it
-        channel.failed(error)
-
-
-def main(argv: list[str] | None = None) -> NoReturn:
-    """Run what the command line names and leave without the interpreter's clean-up, which a method could hang."""
-    parser = argparse.ArgumentParser(prog="python -m mlcvbench.running.launch_child")
-    parser.add_argument("request", type=Path)
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--channel", type=int, default=1)
-    parser.add_argument("--parent", type=int)
-    given = parser.parse_args(argv)
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_DFL)
-    if given.parent is not None:
-        tie_to_parent(given.parent)
-    request = loads(given.request.read_bytes(), given.request)
-    config = RunConfig.from_dict(request["config"])
-    protect_machine(config)
-    run(config, request["watch"], given.folder.absolute(), Channel(given.channel))
-    for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(OSError, ValueError, AttributeError):
-            stream.flush()
-    os._exit(0)
+        reports.failed(error)
 
 
 if __name__ == "__main__":
-    main()
+    serve(run)

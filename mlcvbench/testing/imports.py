@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
+
+from mlcvbench.processes.child import last_line, started
+from mlcvbench.processes.environment import child_environment
 
 HEAVY = (
     "torch",
@@ -20,27 +22,23 @@ HEAVY = (
     "matplotlib",
     "pydantic",
 )
-_PROGRAM = """
-import json, sys
-sys.path[:] = json.loads(sys.argv[1])
-__import__(sys.argv[2])
-print("\\n" + json.dumps([name for name in json.loads(sys.argv[3]) if name in sys.modules]))
-"""
+SECONDS = 120.0
 
 
 def heavy_imports(module: str, heavy: Sequence[str] = HEAVY) -> list[str]:
     """Return which of the `heavy` modules a fresh interpreter has loaded after importing `module`.
 
-    RuntimeError with the last line of its complaint when the import fails.
+    RuntimeError with the last line of its complaint when the import fails, or when it takes two minutes.
     """
-    done = subprocess.run(
-        [sys.executable, "-c", _PROGRAM, json.dumps(sys.path), module, json.dumps(list(heavy))],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    if done.returncode:
-        raise RuntimeError(f"importing {module!r} failed: {(done.stderr.strip().splitlines() or ['no message'])[-1]}")
-    found: list[str] = json.loads(done.stdout.splitlines()[-1])
-    return found
+    request = {"path": sys.path, "module": module, "heavy": list(heavy)}
+    environment = child_environment(threads=1)
+    with (
+        tempfile.TemporaryFile() as log,
+        started("mlcvbench.testing.imports_child", request, log=log, environment=environment) as child,
+    ):
+        if not child.wait(SECONDS):
+            raise RuntimeError(f"importing {module!r} took longer than {SECONDS:g} s")
+        for answer in child.said():
+            found: list[str] = answer["found"]
+            return found
+        raise RuntimeError(f"importing {module!r} failed: {last_line(log) or 'no message'}")

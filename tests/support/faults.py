@@ -45,12 +45,17 @@ class Result:
     seconds: float
 
 
+def python_path() -> str:
+    """Return the path on which children find the fault plugin, and what this process finds by its own."""
+    return os.pathsep.join(filter(None, [str(FAULT_PLUGIN), os.environ.get("PYTHONPATH")]))
+
+
 def environment(**changes: str | None) -> dict[str, str]:
     """Return this process's environment with the fault plugin installed; None removes a variable.
 
     Streams are buffered as a user's are, which decides what an exit can still fail at.
     """
-    merged = {**os.environ, "PYTHONPATH": str(FAULT_PLUGIN), "PYTHONUNBUFFERED": None, **changes}
+    merged = {**os.environ, "PYTHONPATH": python_path(), "PYTHONUNBUFFERED": None, **changes}
     return {name: value for name, value in merged.items() if value is not None}
 
 
@@ -131,7 +136,7 @@ def await_none(find: Callable[[], list[psutil.Process]], seconds: float = 5.0) -
 @contextmanager
 def installed_faults(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Install the fault plugin for this process and the children it starts."""
-    monkeypatch.setenv("PYTHONPATH", str(FAULT_PLUGIN))
+    monkeypatch.setenv("PYTHONPATH", python_path())
     monkeypatch.syspath_prepend(str(FAULT_PLUGIN))
     with using(discover()):
         yield

@@ -1,8 +1,8 @@
 """A sweep in miniature, for faults at every system call.
 
 It does with the real store what a sweep does with it (clean up, look, claim, build, commit, release) and writes the
-name of each run, once it is stored, to standard output. It needs no site-packages but orjson, so that it starts in a
-few hundredths of a second under `python -S -E`.
+name of each run, once it is stored, to standard output. It needs no site-packages but orjson and pydantic, so that it
+starts quickly under `python -S -E`.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ sys.path[:0] = [place for place in os.environ.get("TINY_PATH", "").split(os.path
 
 import orjson  # noqa: E402 - the path comes first; loaded before the faults begin
 
+import mlcvbench.records.schema  # noqa: E402, F401 - the same
 from mlcvbench.errors import MlcvbenchError  # noqa: E402
 from mlcvbench.records.canonical import read_raw  # noqa: E402
 from mlcvbench.records.store import Store, name_of  # noqa: E402

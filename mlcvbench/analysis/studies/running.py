@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import json
-import os
-import select
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import IO, Any
+from typing import Any
 
 from mlcvbench.analysis.studies.fits import Axis, Point
 from mlcvbench.analysis.studies.planning import Job, Study
 from mlcvbench.errors import DataError, MlcvbenchError
-from mlcvbench.processes.tree import end_tree, reap, wait_for
-from mlcvbench.running.launch import child_environment
+from mlcvbench.processes.child import POLL_SECONDS, Child, last_line, started
+from mlcvbench.processes.environment import child_environment
 
 START_SECONDS = 60.0
 """Granted beyond a fit's limit until the first one begins: the process starts and reads its data."""
-CHUNK_BYTES = 65536
 
 Progress = Callable[[int, int, str], None]
 """Told how many fits are done, of how many, and what the present one does."""
@@ -72,75 +66,43 @@ def measure(study: Study, progress: Progress) -> Measured:
 
 def _talk(jobs: Sequence[Job], share: float | None) -> Iterator[dict[str, Any]]:
     """Yield what a fresh child says about the jobs, and at last `ended` with the reason when it did not finish."""
-    request = json.dumps({"jobs": [job.to_dict() for job in jobs], "share": share})
-    limit = jobs[0].config.seconds
-    reading, writing = os.pipe()
-    with tempfile.TemporaryFile() as log, tempfile.TemporaryFile() as given, os.fdopen(reading, "rb") as channel:
-        given.write(request.encode())
-        given.seek(0)
+    config = jobs[0].config
+    request = {"jobs": [job.to_dict() for job in jobs], "share": share}
+    environment = child_environment(config.threads, config.device, traces=True)
+    answered, late = 0, False
+    with (
+        tempfile.TemporaryFile() as log,
+        started("mlcvbench.analysis.studies.running_child", request, log=log, environment=environment) as child,
+    ):
         try:
-            process = _start(jobs[0], given, writing, log)
-        finally:
-            os.close(writing)
-        points, late = 0, False
-        try:
-            for message in _messages(channel.fileno(), limit):
-                points += "point" in message or "refused" in message
+            for message in _messages(child, config.seconds):
+                answered += "point" in message or "refused" in message
                 yield message
-            late = points < len(jobs) and not wait_for(process, limit)  # a method may close the channel and stay
         except TimeoutError:
             late = True
-        finally:
-            if not wait_for(process, 0):
-                end_tree(process)
-            ending = reap(process)
         if late:
-            yield {"ended": f"it took longer than its limit of {limit:g} s; give it more with timeout=SECONDS."}
-        elif points < len(jobs):  # whatever its exit code says: a method may leave with 0
-            yield {"ended": _why(ending.code, log)}
+            yield {
+                "ended": f"it took longer than its limit of {config.seconds:g} s; give it more with timeout=SECONDS."
+            }
+        elif answered < len(jobs):  # whatever its exit code says: a method may leave with 0
+            yield {"ended": _why(child.ending().code, last_line(log))}
 
 
-def _messages(channel: int, limit: float) -> Iterator[dict[str, Any]]:
-    """Yield what a child says; TimeoutError when a fit takes more than `limit` seconds."""
-    rest = b""
+def _messages(child: Child, limit: float) -> Iterator[dict[str, Any]]:
+    """Yield what a child says until it ends; TimeoutError when a fit takes more than `limit` seconds."""
     ends = time.monotonic() + limit + START_SECONDS
-    while data := _read(channel, ends):
-        *lines, rest = (rest + data).split(b"\n")
-        for line in lines:
-            try:
-                message = json.loads(line)
-            except ValueError:  # a method that found the descriptor and wrote to it
-                continue
-            if isinstance(message, dict):
-                if "begun" in message:
-                    ends = time.monotonic() + limit
-                yield message
+    ended = False
+    while not ended:
+        ended = child.wait(min(POLL_SECONDS, max(ends - time.monotonic(), 0.0)))
+        for message in child.said():
+            if "begun" in message:
+                ends = time.monotonic() + limit
+            yield message
+        if not ended and time.monotonic() >= ends:
+            raise TimeoutError
 
 
-def _read(channel: int, ends: float) -> bytes:
-    """Return what a child has said next, nothing when it says no more; TimeoutError when it is silent until `ends`."""
-    ready, _, _ = select.select([channel], [], [], max(ends - time.monotonic(), 0.0))
-    if not ready:
-        raise TimeoutError
-    return os.read(channel, CHUNK_BYTES)
-
-
-def _start(job: Job, given: IO[bytes], writing: int, log: IO[bytes]) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        [sys.executable, "-P", "-m", "mlcvbench.analysis.studies.child", str(writing), str(os.getpid())],
-        stdin=given,
-        stdout=log,
-        stderr=log,
-        pass_fds=(writing,),
-        start_new_session=True,
-        env=child_environment(job.config),
-    )
-
-
-def _why(code: int, log: IO[bytes]) -> str:
+def _why(code: int, said: str) -> str:
     """Return one sentence about a child that ended early, with the last line it wrote."""
-    size = log.seek(0, os.SEEK_END)
-    log.seek(max(0, size - 4096))
-    said = [line for line in log.read().decode(errors="replace").splitlines() if line.strip()]
     ended = f"the process was ended by signal {-code}" if code < 0 else f"the process ended with exit code {code}"
-    return f"{ended}: {' '.join(said[-1].split())}" if said else f"{ended}."
+    return f"{ended}: {said}" if said else f"{ended}."

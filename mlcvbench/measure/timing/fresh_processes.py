@@ -31,8 +31,7 @@ def time_fresh_process(config: RunConfig, weights: Path, profile: Profile) -> Pr
     with Probe(config, weights, {"mode": "latency", "profile": asdict(profile)}, seconds) as probe:
         probe.wait_for("ready")
         probe.go()
-        probe.wait_for("done")
-        return _times_from(probe.result())
+        return _times_from(probe.wait_for("done"))
 
 
 def _times_from(answer: dict[str, Any]) -> ProcessTimes:

@@ -156,13 +156,8 @@ def test_a_live_model_has_no_memory_and_no_publish_timing_and_says_why(config: R
     assert {info.reason for info in timing.latency.values()} == {reason}
 
 
-def test_a_result_that_is_not_json_is_refused(config: RunConfig, weights: Path) -> None:
-    with Probe(config, weights, {"mode": "memory"}, 60) as probe:
-        with pytest.raises(ProbeFailedError) as missing:
-            probe.result()
-        (probe._folder / "result.json").write_text("[]")
-        with pytest.raises(ProbeFailedError) as wrong:
-            probe.result()
+def test_a_word_that_was_not_waited_for_is_refused(config: RunConfig, weights: Path) -> None:
+    with Probe(config, weights, {"mode": "memory"}, 60) as probe, pytest.raises(ProbeFailedError) as error:
+        probe.wait_for("done")
 
-    assert str(missing.value) == "the measuring process left no readable result (FileNotFoundError)"
-    assert str(wrong.value) == "the measuring process left a result that is no object"
+    assert str(error.value) == "the measuring process said {'said': 'ready'}"
