@@ -15,7 +15,6 @@ from mlcvbench.records.display import metric_order
 from mlcvbench.records.doubts import doubts
 from mlcvbench.records.schema import Record
 from mlcvbench.records.stages import HEADLINE
-from mlcvbench.running.scoring import REPLICATES_FILE
 from mlcvbench.stats import bootstrap, intervals
 
 
@@ -102,7 +101,7 @@ def _said(record: Record) -> tuple[str, ...]:
 
 
 def _replicates(folder: Path) -> dict[str, Array]:
-    path = folder / REPLICATES_FILE
+    path = folder / bootstrap.REPLICATES_FILE
     return dict(bootstrap.load_replicates(path)) if path.is_file() else {}
 
 

@@ -113,7 +113,7 @@ def recompute(
         scored = scoring.with_replicates(scored, stored.test)
     differences = [*_file_differences(record, stored.path), *_metric_differences(record, scored.metrics())]
     differences += _group_differences(record, scored.groups)
-    differences += _replicate_differences(folder / scoring.REPLICATES_FILE, scored.replicates)
+    differences += _replicate_differences(folder / bootstrap.REPLICATES_FILE, scored.replicates)
     return Recomputed(scored.values, scored.replicates, tuple(differences))
 
 

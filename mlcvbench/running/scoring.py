@@ -15,7 +15,6 @@ from mlcvbench.files.npz import write_npz
 from mlcvbench.records.schema import Metric
 from mlcvbench.stats import bootstrap, intervals
 
-REPLICATES_FILE = "replicates.npz"
 ROWS_FILE = "rows.parquet"
 DISAGREES = "the scorer's own value differs from the reference engine's, so no interval is given"
 
@@ -111,7 +110,7 @@ def write_scored(scored: Scored, folder: Path) -> None:
     columns = {name: _arrow(column) for name, column in scored.table.columns.items()}
     parquet.write_table(pa.table(columns), folder / ROWS_FILE)
     if scored.replicates:
-        write_npz(folder / REPLICATES_FILE, dict(scored.replicates))
+        write_npz(folder / bootstrap.REPLICATES_FILE, dict(scored.replicates))
 
 
 def tabulate(scorer: Scorer, predictions: Predictions, targets: Targets, count: int, *, shards: int = 1) -> Table:

@@ -11,9 +11,9 @@ import numpy as np
 from mlcvbench.errors import RecordError
 from mlcvbench.leaderboard.standing.rows import BoardRow, Cell, finite
 from mlcvbench.stats import bootstrap, intervals
-from mlcvbench.stats.bootstrap import Floats
+from mlcvbench.stats.bootstrap import REPLICATES_FILE, Floats
+from mlcvbench.stats.ranks import rank_intervals
 
-REPLICATES_FILE = "replicates.npz"
 SAME_SPEED = 1.2
 """Times within this factor of the fastest are not told apart: seeds of one row differ by up to 7 % when it is quiet."""
 
@@ -35,7 +35,7 @@ def rank(rows: Sequence[BoardRow], primary: str, higher_is_better: bool) -> tupl
         draws = np.stack([sample for index in tested if (sample := samples[index]) is not None])
         known = [count for row in rows if (count := row.record.intervals.get("groups")) is not None]
         groups = min(known, default=None)
-        ranks = bootstrap.rank_intervals(values, draws, higher_is_better, groups=groups)
+        ranks = rank_intervals(values, draws, higher_is_better, groups=groups)
         method = ranks.method
         for place, index in enumerate(tested):
             rows[index] = replace(
