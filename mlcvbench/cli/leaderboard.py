@@ -91,7 +91,7 @@ def publish_runs(settings: tuple[str, ...]) -> None:
 
     SETTINGS: runs=DIR (default runs), out=DIR (default board) and data.NAME=VALUE for paths, which a record does not
     hold, or DATASET.data.NAME=VALUE where data sets lie in several places. Records are copied byte for byte;
-    predictions over 200 kB go to out/archive, a folder a sha256. Newer runs replace older ones of the same request.
+    predictions over 200 kB go to out/archive, a folder per sha256. Newer runs replace older ones of the same request.
     """
     from mlcvbench.cli.runs import data_settings, is_data_setting
     from mlcvbench.leaderboard.publish import publish

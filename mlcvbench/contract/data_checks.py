@@ -47,7 +47,7 @@ def checked_ends(
 ) -> Iterator[Place]:
     """Yield the first and the last sample of every split, its inputs checked, with the targets of these names.
 
-    `targets` must be there in every split, or in `test` alone when `only_test`; each has one value a sample. What
+    `targets` must be there in every split, or in `test` alone when `only_test`; each has one value per sample. What
     cannot be read is left out: the run that needs it says so. DataError as `check_inputs`.
     """
     for kind, spec in data.problem.inputs.items():
@@ -116,7 +116,7 @@ def _columns(where: str, split: Split, needed: Sequence[str], known: Sequence[st
     for name, column in columns.items():
         if not hasattr(column, "__len__") or len(column) != len(split):
             got = len(column) if hasattr(column, "__len__") else type(column).__name__
-            raise DataError(f"{where}: wanted {len(split)} values of the target {name!r}, one a sample, got {got}.")
+            raise DataError(f"{where}: wanted {len(split)} values of the target {name!r}, one per sample, got {got}.")
     return columns
 
 

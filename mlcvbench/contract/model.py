@@ -114,7 +114,7 @@ class Model(ABC):
 
     @abstractmethod
     def postprocess(self, outputs: Any, batch: Batch) -> Predictions:
-        """Return the task kind's prediction columns as numpy arrays, one entry a sample of `batch`."""
+        """Return the task kind's prediction columns as numpy arrays, one entry per sample of `batch`."""
 
     def predict(self, batch: Batch) -> Predictions:
         """Run the three stages."""

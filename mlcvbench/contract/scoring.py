@@ -35,7 +35,7 @@ class MetricSpec:
 class Table:
     """Named columns of equal length with an integer `unit` column: the index of the sample (or pair) of each row.
 
-    Rows may be ragged over units (a row a detection). `rank` orders rows inside a unit when present.
+    Rows may be ragged over units (a row per detection). `rank` orders rows inside a unit when present.
     """
 
     columns: Mapping[str, Array]

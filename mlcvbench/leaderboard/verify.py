@@ -89,7 +89,7 @@ def verify_runs(
 ) -> Verified:
     """Check every run in `runs`, write the verdicts beside them and compare the tables in `out` where there are any.
 
-    `data`: `data.*` paths of data sets, which records do not hold; `archive`: where large predictions lie, a folder a
+    `data`: `data.*` paths of data sets, which records do not hold; `archive`: where large predictions lie, a folder per
     sha256. `keep`: a run that was recomputed earlier, whose record is the same to the byte and whose predictions are
     not here, stays recomputed; for the folder's owner, since another reader has no reason to believe its report.
     StoreError when `runs` is no folder or holds no run.

@@ -1,6 +1,6 @@
 """What speaks against a record's own numbers: failed honesty checks, times that are uncertain, fits that ended early.
 
-Worked out from what a record holds, so that records of every age are judged alike. A time is doubted when
+Worked out from what a record holds, so that records of every age are measured alike. A time is doubted when
 
 - the 95 % interval of its median is wider than `WIDE` of the median: boards take times within 20 % of each other for
   alike, so a wider interval does not even say that much;

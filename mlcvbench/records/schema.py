@@ -142,7 +142,7 @@ class ParametersInfo(Part):
 
 
 class LayersInfo(Part):
-    """The layers of a torch network for one image, in the order in which they finish: a column a field, equally long.
+    """The layers of a torch network for one image, in the order in which they finish: a column per field, equally long.
 
     `kernel`, `stride`: sides, equal ones once. `output`: the shape of one image's output, empty where it is a part's.
     `parts`: how many layers a row stands for, empty where each stands for itself; a network of more layers than

@@ -1,4 +1,4 @@
-"""The store: one folder a run, which is there whole or not at all.
+"""The store: one folder per run, which is there whole or not at all.
 
 A run is built in `.tmp-<run>-<pid>-<boot>`. `commit` hashes its files, writes `record.json`, fsyncs every file and
 folder, renames the folder to its final name and fsyncs the parent. The rename is the commit point and, since a
@@ -204,7 +204,7 @@ class Store:
     def clean_stale(self) -> int:
         """Remove what ended processes left: pending folders and claims. Returns the number of folders removed.
 
-        Only what can be told for certain: the process belonged to this boot of this machine and has ended, or the
+        Only what is certain: the process belonged to this boot of this machine and has ended, or the
         folder is of another machine and has not been touched for a week.
         """
         if not self.root.is_dir():

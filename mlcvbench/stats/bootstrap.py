@@ -47,7 +47,7 @@ def resample_weights(groups: Array, n: int, seed: int) -> Iterator[Floats]:
     """
     _, inverse = np.unique(groups, return_inverse=True)
     count = int(inverse.max()) + 1 if len(inverse) else 0
-    alone = count == len(inverse)  # a unit a group: the order of the groups is that of the units
+    alone = count == len(inverse)  # one unit per group: the order of the groups is that of the units
     stream = np.random.PCG64(seed)
     rows = max(1, _CHUNK_CELLS // max(1, count))
     space = np.empty(count, dtype=np.uint64)

@@ -19,7 +19,7 @@ from mlcvbench.stats.intervals import LEVEL, t_quantile
 
 NAME = "latency_rank"
 FEWEST = 3
-"""Processes from which a spread can be told."""
+"""Processes from which a spread can be estimated."""
 NOT_TIMED_SO = "only rows timed with time=publish, in several processes, are ranked by latency"
 
 

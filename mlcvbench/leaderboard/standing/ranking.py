@@ -15,7 +15,7 @@ from mlcvbench.stats.bootstrap import REPLICATES_FILE, Floats
 from mlcvbench.stats.ranks import rank_intervals
 
 SAME_SPEED = 1.2
-"""Times within this factor of the fastest are not told apart: seeds of one row differ by up to 7 % when it is quiet."""
+"""Times within this factor of the fastest count as alike: seeds of one row differ by up to 7 % when it is quiet."""
 
 
 def rank(rows: Sequence[BoardRow], primary: str, higher_is_better: bool) -> tuple[list[BoardRow], str]:

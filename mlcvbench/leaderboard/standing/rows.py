@@ -101,7 +101,7 @@ def hardware_label(environment: EnvironmentInfo) -> str:
 
 
 def merge_seeds(entries: Sequence[StoredRun]) -> list[list[StoredRun]]:
-    """Return the entries in groups of equal group key and environment class, each sorted by seed, one a seed."""
+    """Return the entries in groups of equal group key and environment class, each sorted by seed, one per seed."""
     groups: dict[tuple[str, str], dict[int, StoredRun]] = defaultdict(dict)
     for entry in sorted(entries, key=lambda entry: entry.record.run_id):
         groups[entry.record.group_key, entry.record.env_class].setdefault(entry.record.seed, entry)

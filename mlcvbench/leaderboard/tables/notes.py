@@ -25,7 +25,7 @@ class Notes:
         return f"{sign}{','.join(map(str, numbers))}" if numbers else ""
 
     def lines(self, sign: str) -> list[str]:
-        """Return a line a sentence, as they stand below a table."""
+        """Return a line per sentence, as they stand below a table."""
         return [
             *(f"All rows: {text}" for text in self.shared),
             *(f"{sign}{number} {text}" for number, text in enumerate(self.numbered, start=1)),

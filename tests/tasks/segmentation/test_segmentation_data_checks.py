@@ -27,7 +27,7 @@ def test_label_maps_of_the_size_of_their_image_pass():
     ("data", "said"),
     [
         (data_of(LABELS, "labels"), ": has no target 'label_map'; got labels."),
-        (data_of(LABELS[:2]), ": wanted 3 values of the target 'label_map', one a sample, got 2."),
+        (data_of(LABELS[:2]), ": wanted 3 values of the target 'label_map', one per sample, got 2."),
         (
             data_of(LABELS[:, :1]),
             ", sample 'a': wanted the target 'label_map' as uint8 (2, 3), got uint8 (1, 3).",

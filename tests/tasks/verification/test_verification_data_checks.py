@@ -47,7 +47,7 @@ def test_people_and_pairs_of_the_split_pass():
             data_of(people=PEOPLE.astype(np.float64)),
             ", sample '00000': wanted the target 'identity' as int64 (), got float64 ().",
         ),
-        (data_of(people=PEOPLE[:3]), ": wanted 4 values of the target 'identity', one a sample, got 3."),
+        (data_of(people=PEOPLE[:3]), ": wanted 4 values of the target 'identity', one per sample, got 3."),
         (data_of(pairs=None), ": wanted the target 'pairs' as Pairs over its images, got NoneType."),
         (
             data_of(pairs=np.zeros((3, 2), int)),
