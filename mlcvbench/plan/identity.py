@@ -7,7 +7,7 @@ import json
 from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from mlcvbench.errors import RequestError
 from mlcvbench.plan.config import RunConfig
@@ -25,16 +25,24 @@ TIMING = ("time", "given", "intervals", "strict")
 DISPLAY = ("title", "summary", "models", "metrics", "file", "sha256")
 
 
+class Keys(NamedTuple):
+    """sha256 hex: `run` is shared by equal runs, `group` by those that differ in nothing but the seed."""
+
+    run: str
+    group: str
+
+
 def compute_run_key(config: RunConfig, fingerprint: str, entries: Entries | None = None) -> str:
     """Return the sha256 hex key of a run on data with this fingerprint."""
-    return _digest({**_identity(config, fingerprint, entries), "time": config.time, "intervals": config.intervals})
+    return compute_keys(config, fingerprint, entries).run
 
 
-def compute_group_key(config: RunConfig, fingerprint: str, entries: Entries | None = None) -> str:
-    """Return the key that runs share when they differ in nothing but the seed."""
-    identity = _identity(config, fingerprint, entries)
+def compute_keys(config: RunConfig, fingerprint: str, entries: Entries | None = None) -> Keys:
+    """Return the keys that a record holds of a run on data with this fingerprint."""
+    identity = _identity(config, fingerprint, entries) | {"time": config.time, "intervals": config.intervals}
+    run = _digest(identity)
     identity["config"].pop("seed")
-    return _digest({**identity, "time": config.time, "intervals": config.intervals})
+    return Keys(run, _digest(identity))
 
 
 def compute_fit_key(config: RunConfig, fingerprint: str, entries: Entries | None = None) -> str:

@@ -5,23 +5,22 @@ A pass that fails costs itself: what it would have measured is null with the rea
 
 from __future__ import annotations
 
-import sys
-import traceback
-from collections.abc import Callable
-from dataclasses import dataclass
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from mlcvbench.contract import Array, Predictions, Problem, Split, Task
-from mlcvbench.errors import first_line, scrub
+from mlcvbench.contract import Predictions, Problem, Split, Task
+from mlcvbench.errors import scrub
 from mlcvbench.files.npz import write_npz
-from mlcvbench.plan.config import RunConfig
 from mlcvbench.records.schema import LayersInfo, MemoryInfo, NoticeInfo, OperationsInfo, Record
 from mlcvbench.running.fitting import Fitted
 from mlcvbench.running.record_draft import Draft
+from mlcvbench.running.results import Costs, Results
 
 LATENCY_FILE = "latency.npz"
-_Part = TypeVar("_Part")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,49 +35,69 @@ class Measured:
     batch: int
 
 
-def measure_costs(config: RunConfig, folder: Path, draft: Draft, subject: Measured) -> dict[str, Array]:
+def measure_costs(draft: Draft, folder: Path, subject: Measured) -> Iterator[Costs]:
     """Count operations; then, unless `time=off`, measure memory and latency and make the honesty checks.
 
-    Returns the raw latencies, nanoseconds by stage.
+    Yields what is known after each pass; the raw latencies, nanoseconds by stage, are written into `folder`.
     """
     with draft.stage("operations"):
-        _count(draft, subject)
-    draft.keep()
+        operations, layers = draft.attempt(
+            lambda: _count(subject), lambda why: (OperationsInfo(reason=_not_measured(why)), None)
+        )
+    costs = Costs(operations, layers)
+    yield costs
+    config = draft.subject.config
     if config.time == "off":
-        return {}
+        return
     from mlcvbench import measure
     from mlcvbench.measure import checks
 
     model, weights = subject.fitted.model, subject.fitted.weights
     with draft.stage("memory"):
-        draft.parts["memory"] = _or(
-            draft, lambda reason: MemoryInfo(reason=reason), lambda: measure.measure_memory(config, weights)
+        memory = draft.attempt(
+            lambda: measure.measure_memory(config, weights), lambda why: MemoryInfo(reason=_not_measured(why))
         )
-    draft.keep()
+    costs = replace(costs, memory=memory)
+    yield costs
     with draft.stage("latency"):
-        result = _or(draft, measure.untimed, lambda: measure.measure_time(config, model, subject.test, weights))
-        draft.parts |= {"latency": result.latency, "throughput": result.throughput, "yardstick": result.yardstick}
-        draft.note_gpu(result.gpu)
-        if result.samples:
-            write_npz(folder / LATENCY_FILE, result.samples)
-    draft.keep()
+        timing = draft.attempt(
+            lambda: measure.measure_time(config, model, subject.test, weights),
+            lambda why: measure.untimed(_not_measured(why)),
+        )
+        if timing.samples:
+            write_npz(folder / LATENCY_FILE, timing.samples)
+    costs = replace(costs, timing=timing)
+    yield costs
     with draft.stage("checks"):
-        draft.parts["checks"] = _or(
-            draft,
-            checks.not_made,
+        made = draft.attempt(
             lambda: measure.check_honesty(
                 model, subject.test, subject.predictions, subject.task, subject.problem, subject.batch
             ),
+            lambda why: checks.not_made(_not_measured(why)),
         )
-    draft.keep()
-    return result.samples
+    yield replace(costs, checks=made)
+
+
+def measured_digest(results: Results) -> str:
+    """Return the sha256 of what was measured of a model: one that predicts the same may be faster."""
+    costs, timing, fit = results.costs, results.costs.timing, results.fit
+    parts = {
+        "operations": costs.operations,
+        "layers": costs.layers,
+        "parameters": fit.parameters if fit else None,
+        "memory": costs.memory,
+        "latency": timing.latency if timing else {},
+        "throughput": timing.throughput if timing else None,
+    }
+    plain = json.dumps(parts, sort_keys=True, default=lambda part: part.model_dump(mode="json"))
+    return hashlib.sha256(plain.encode()).hexdigest()
 
 
 def ended_early(record: Record, stage: str, why: str) -> Record:
     """Return what was kept of a run whose process ended while it was measured: the rest is null with the reason."""
     from mlcvbench.measure import checks, untimed
 
-    reason = scrub(f"it could not be measured: {why.rstrip('.')}")
+    reason = _not_measured(why.rstrip("."))
     text = f"The run ended while it measured ({stage}): {scrub(why)} Its score stands; what was not measured is null."
     changes: dict[str, Any] = {"notices": (*record.notices, NoticeInfo(code="measuring-ended-early", text=text))}
     if record.operations == OperationsInfo():
@@ -94,26 +113,14 @@ def ended_early(record: Record, stage: str, why: str) -> Record:
     return record.model_copy(update=changes)
 
 
-def _count(draft: Draft, subject: Measured) -> None:
+def _not_measured(why: str) -> str:
+    return scrub(f"it could not be measured: {why}")
+
+
+def _count(subject: Measured) -> tuple[OperationsInfo, LayersInfo | None]:
     """Count operations and layers of the first sample."""
     from mlcvbench import measure
 
-    model = subject.fitted.model
-
-    def counted() -> tuple[OperationsInfo, LayersInfo | None]:
-        one = next(iter(subject.test.inputs(1)))
-        operations = measure.count_operations(model, one)
-        return operations, measure.tabulate_layers(model, one, operations)
-
-    found = _or(draft, lambda reason: (OperationsInfo(reason=reason), None), counted)
-    draft.parts["operations"], draft.parts["layers"] = found
-
-
-def _or(draft: Draft, without: Callable[[str], _Part], measure: Callable[[], _Part]) -> _Part:
-    """Return what was measured, or the part that holds the reason why it could not be."""
-    try:
-        return measure()
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - a score is kept whatever a method does while it is measured
-        if draft.parts["isolated"]:  # this process has a log of its own
-            traceback.print_exc(file=sys.stderr)
-        return without(scrub(f"it could not be measured: {first_line(error)}"))
+    model, one = subject.fitted.model, next(iter(subject.test.inputs(1)))
+    operations = measure.count_operations(model, one)
+    return operations, measure.tabulate_layers(model, one, operations)

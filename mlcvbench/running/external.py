@@ -8,15 +8,17 @@ from pathlib import Path
 from mlcvbench.contract import External, Notice, Scorer
 from mlcvbench.contract.scoring import iter_names
 from mlcvbench.errors import DataError, PredictionError
-from mlcvbench.loading.data import load_data
+from mlcvbench.loading.prepared import prepare
 from mlcvbench.loading.resolved import resolve
-from mlcvbench.loading.tasks import scorer_of
 from mlcvbench.plan.command import score_command_of
 from mlcvbench.plan.config import RunConfig
-from mlcvbench.records.schema import PREDICTIONS, FitInfo, MemoryInfo, ModelInfo, OperationsInfo, Record
+from mlcvbench.plan.entries import entries_of
+from mlcvbench.records.schema import PREDICTIONS, MemoryInfo, ModelInfo, OperationsInfo, Record
 from mlcvbench.records.store import Store
-from mlcvbench.running import pictures, predicting, stages
+from mlcvbench.running import predicting, stages
 from mlcvbench.running.record_draft import Draft
+from mlcvbench.running.results import Costs, Subject
+from mlcvbench.storage.durable import sha256_of
 
 NOT_MEASURED = "only predictions are known"
 
@@ -29,40 +31,36 @@ def score_file(config: RunConfig, name: str, path: Path, folder: Path, title: st
     config = replace(config, model=name, model_params={}, fit={}, time="off", threads=1)  # threads decide nothing here
     summary = f"predictions read from {path.name}"
     info = ModelInfo(name=name, title=title, plugin=PREDICTIONS, plugin_version="", summary=summary)
-    draft = Draft(config, predicting.silent, outsider=info)
-    draft.command = score_command_of(config, path.name, title, draft.entries)
+    entries = entries_of(config)
+    command = score_command_of(config, path.name, title, entries)
+    draft = Draft(Subject(config, entries, model=info, command=command), predicting.silent)
+    draft.results.costs = Costs(OperationsInfo(reason=NOT_MEASURED), memory=MemoryInfo(reason=NOT_MEASURED))
     with draft.stage("resolve"):
-        resolved = resolve(config, draft.entries)
-        task, data = resolved.task, load_data(resolved)
-        test = data.splits["test"]
-        scorer_of(task, config.definition.protocol, config.definition.metrics, data)
-        external: External = task.read_external(path, test, data.problem, config.reading)
-        wanted = config.definition.protocol
-        protocol = task.scored_as(external.predictions, wanted)
-        config = draft.config = replace(config, definition=replace(config.definition, protocol=protocol))
-        scorer = task.scorer(protocol, data.problem)
-        draft.resolved(resolved, data, scorer)
-        draft.parts["predictions"] = external.source
-        draft.notice(external.notices)
-        if protocol != wanted:
-            draft.notice([_another_protocol(config, wanted, scorer)])
-        draft.predicted(task.save(external.predictions, test.ids, folder))
+        answered = _read(draft, path, folder)
     try:
-        scored = stages.score_stages(config, folder, draft, stages.Answered(task, data, scorer, external.predictions))
+        stages.finish(draft, folder, answered)
     except PredictionError as error:  # of a file that somebody wrote, not of a model that failed
         raise DataError(str(error)) from None
-    pictures.draw(
-        draft,
-        folder,
-        lambda plots: pictures.of_task(task, plots, external.predictions, scored, test, data.problem),
-    )
-    draft.parts |= {
-        "operations": OperationsInfo(reason=NOT_MEASURED),
-        "memory": MemoryInfo(reason=NOT_MEASURED),
-        "fit": FitInfo(),
-        "env_class": "",
-    }
     return draft.record()
+
+
+def _read(draft: Draft, path: Path, folder: Path) -> stages.Answered:
+    """Read predictions, decide by which rules they are scored, and write them into `folder` as any run's."""
+    config = draft.subject.config
+    resolved = resolve(config, draft.subject.entries)
+    prepared, task = prepare(resolved, fits=False, shown=False), resolved.task
+    external: External = task.read_external(path, prepared.test, prepared.data.problem, config.reading)
+    wanted, protocol = config.definition.protocol, task.scored_as(external.predictions, config.definition.protocol)
+    config = replace(config, definition=replace(config.definition, protocol=protocol))
+    prepared = replace(prepared, scorer=task.scorer(protocol, prepared.data.problem))
+    draft.subject = replace(draft.subject, config=config)
+    draft.begin(prepared, resolved.device)
+    draft.results.predictions = external.source
+    draft.notice(external.notices)
+    if protocol != wanted:
+        draft.notice([_another_protocol(config, wanted, prepared.scorer)])
+    draft.known_by(predictions=sha256_of(task.save(external.predictions, prepared.test.ids, folder)))
+    return stages.Answered(resolved, prepared, external.predictions)
 
 
 def _another_protocol(config: RunConfig, wanted: str, scorer: Scorer) -> Notice:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import psutil
@@ -17,7 +17,8 @@ from mlcvbench.loading.models import build_model
 from mlcvbench.loading.resolved import Resolved
 from mlcvbench.plan.identity import compute_fit_key, weights_hash
 from mlcvbench.processes.usage import high_water, lifetime_peak, reset_high_water
-from mlcvbench.records.schema import FitInfo, WeightsInfo
+from mlcvbench.records.schema import FitInfo, ParametersInfo, WeightsInfo
+from mlcvbench.running.results import FitResult
 from mlcvbench.storage import cache
 
 Progress = Callable[[str, int, int], None]
@@ -62,6 +63,11 @@ def obtain_model(resolved: Resolved, data: LoadedData, report: Progress, live: M
             trained_on=(f"{data.name}/{split_names.name}",) if split_names is not None else (),
         ),
     )
+
+
+def fit_result(fitted: Fitted) -> FitResult:
+    """Return what a record says of a model's fit, and how large the model is."""
+    return FitResult(fitted.info, fitted.weights_info, ParametersInfo(**asdict(fitted.model.parameters())))
 
 
 def _from_file(resolved: Resolved, data: LoadedData, given: Path) -> Fitted:

@@ -17,6 +17,7 @@ from mlcvbench.errors import RecordError
 from mlcvbench.limits import MIB
 from mlcvbench.loading.description import describe_data, run_key
 from mlcvbench.plan.config import RunConfig
+from mlcvbench.plan.entries import entries_of
 from mlcvbench.processes.child import POLL_SECONDS, Child, started
 from mlcvbench.processes.environment import child_environment
 from mlcvbench.processes.interrupts import deferred
@@ -244,12 +245,10 @@ def _kept_record(config: RunConfig, outcome: Outcome) -> Record:
 def _failed_record(config: RunConfig, outcome: Outcome) -> Record:
     from mlcvbench.errors import scrub
     from mlcvbench.records.schema import ErrorInfo
-    from mlcvbench.running.record_draft import Draft
+    from mlcvbench.running.record_draft import make_record
+    from mlcvbench.running.results import Results, Subject
 
-    draft = Draft(config, _silent)
-    draft.fingerprint = describe_data(config)["fingerprint"]
-    draft.status = outcome.status
-    draft.parts["error"] = ErrorInfo(
+    error = ErrorInfo(
         stage=outcome.stage,
         type=outcome.type,
         message=scrub(outcome.message),
@@ -258,7 +257,8 @@ def _failed_record(config: RunConfig, outcome: Outcome) -> Record:
         limit=outcome.limit,
         peak_memory=outcome.peak_memory,
     )
-    return draft.record()
+    results = Results(outcome.status, fingerprint=describe_data(config)["fingerprint"], error=error)
+    return make_record(Subject(config, entries_of(config)), results)
 
 
 def _keep_only(folder: Path, names: AbstractSet[str]) -> None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
-import traceback
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from mlcvbench.contract import Notice, Outcome, Predictions, Problem, Split, Task
-from mlcvbench.errors import first_line, scrub
+from mlcvbench.errors import scrub
 from mlcvbench.records.schema import PlotInfo
 from mlcvbench.running import scoring
 from mlcvbench.running.record_draft import Draft
@@ -18,23 +17,23 @@ FOLDER = "plots"
 Drawer = Callable[[Path], tuple[PlotInfo, ...]]
 
 
-def draw(draft: Draft, folder: Path, *drawers: Drawer) -> None:
-    """Let each drawer fill the run's folder of pictures and note in the draft what was drawn."""
-    plots, failed = folder / FOLDER, []
+def draw(draft: Draft, folder: Path, *drawers: Drawer) -> tuple[PlotInfo, ...]:
+    """Let each drawer fill the run's folder of pictures and return what was drawn."""
+    plots, failed = folder / FOLDER, dict[str, None]()
     drawn: tuple[PlotInfo, ...] = ()
+
+    def without(why: str) -> tuple[PlotInfo, ...]:
+        failed[why] = None
+        return ()
+
     with draft.stage("plots"):
         for drawer in drawers:
-            try:
-                drawn += drawer(plots)
-            except (Exception, SystemExit) as error:  # noqa: BLE001 - a score is kept whatever a drawing does
-                if draft.parts["isolated"]:  # this process has a log of its own
-                    traceback.print_exc(file=sys.stderr)
-                failed.append(first_line(error))
+            drawn += draft.attempt(partial(drawer, plots), without)
         _tidy(plots, {plot.file.rpartition("/")[2] for plot in drawn})
-        draft.parts["plots"] = drawn
         if failed:
-            said = scrub("; ".join(dict.fromkeys(failed)))
+            said = scrub("; ".join(failed))
             draft.remark(Notice("pictures-not-drawn", f"Pictures could not be drawn ({said}); scores and costs stand."))
+    return drawn
 
 
 def _tidy(plots: Path, drawn: set[str]) -> None:

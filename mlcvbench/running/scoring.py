@@ -24,7 +24,7 @@ class Scored:
     """Predictions scored: every unit's rows, the headline values, and the replicates once they are drawn.
 
     `table`: None when the official engine alone was asked. `disputed`: metrics whose table value is not the reference
-    engine's; the engine's is the headline. `groups`: how many groups the replicates resample.
+    engine's; the engine's is the headline. `groups`: how many groups the `drawn` replicates resample.
     """
 
     scorer: Scorer
@@ -34,6 +34,7 @@ class Scored:
     disputed: frozenset[str] = frozenset()
     replicates: Mapping[str, Array] = field(default_factory=dict)
     groups: int = 0
+    drawn: int = 0
 
     def metrics(self) -> dict[str, Metric]:
         """Return the record's metrics, with intervals where replicates are drawn and nothing is in dispute."""
@@ -85,9 +86,10 @@ def with_replicates(scored: Scored, split: Split) -> Scored:
     scorer, table = scored.scorer, _rows_of(scored)
     groups = scorer.unit_groups(split.groups, scored.targets)
     seed = bootstrap.seed_from(split.fingerprint(), scorer.protocol_id)
-    replicates = bootstrap.replicates(scorer, table, groups, n=scorer.replicate_count(table), seed=seed)
+    count = scorer.replicate_count(table)
+    replicates = bootstrap.replicates(scorer, table, groups, n=count, seed=seed)
     kept = {name: values for name, values in replicates.items() if name not in scored.disputed}
-    return replace(scored, replicates=kept, groups=len(np.unique(groups)))
+    return replace(scored, replicates=kept, groups=len(np.unique(groups)), drawn=count)
 
 
 def interval_info(scored: Scored) -> dict[str, Any]:
@@ -95,7 +97,7 @@ def interval_info(scored: Scored) -> dict[str, Any]:
     return {
         "method": intervals.METHOD,
         "level": intervals.LEVEL,
-        "replicates": scored.scorer.replicate_count(_rows_of(scored)),
+        "replicates": scored.drawn,
         "groups": scored.groups,
     }
 

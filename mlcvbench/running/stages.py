@@ -13,18 +13,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mlcvbench.contract import Array, LoadedData, Model, Notice, Predictions, Scorer, Task
+from mlcvbench.contract import Array, Model, Notice, Predictions
 from mlcvbench.files.images import turned_images
-from mlcvbench.loading.data import batch_size, load_data, refuse_ragged
-from mlcvbench.loading.resolved import resolve
-from mlcvbench.loading.tasks import scorer_of
+from mlcvbench.loading.data import batch_size
+from mlcvbench.loading.prepared import Prepared, prepare
+from mlcvbench.loading.resolved import Resolved, resolve
 from mlcvbench.plan.config import RunConfig
+from mlcvbench.plan.entries import entries_of
 from mlcvbench.records.schema import ModelInfo, Record
 from mlcvbench.running import history_plot, latency_plot, pictures, scoring
-from mlcvbench.running.costs import Measured, measure_costs
-from mlcvbench.running.fitting import Progress, obtain_model
+from mlcvbench.running.costs import Measured, measure_costs, measured_digest
+from mlcvbench.running.fitting import Progress, fit_result, obtain_model
 from mlcvbench.running.predicting import predict, silent
 from mlcvbench.running.record_draft import Draft
+from mlcvbench.running.results import Scores, Subject
+from mlcvbench.storage.durable import sha256_of
 
 if TYPE_CHECKING:
     from mlcvbench.running.trials import Watch
@@ -58,9 +61,9 @@ def execute(
 
     `watch`: what is known of the candidates of its search, and who is told about them. `keep`: see `Draft`.
     """
-    draft = Draft(config, progress, keep=keep)
+    draft = Draft(Subject(config, entries_of(config)), progress, keep)
     try:
-        _run(config, folder, draft, watch=watch)
+        _run(draft, folder, watch=watch)
     except MemoryError as error:
         draft.fail("oom", error)
     except Exception as error:  # noqa: BLE001 - a plugin may raise anything; the record keeps it
@@ -73,34 +76,30 @@ def evaluate_live(config: RunConfig, folder: Path, live: Live) -> Record:
 
     Its key holds what it is known by: weights, predictions, and what was measured of it.
     """
-    draft = Draft(config, silent, isolated=False, outsider=live.info)
-    draft.command = live.call
-    _run(config, folder, draft, live)
-    draft.measured()
+    subject = Subject(config, entries_of(config), isolated=False, model=live.info, command=live.call)
+    draft = Draft(subject, silent)
+    _run(draft, folder, live)
+    draft.known_by(measured=measured_digest(draft.results))
     return draft.record()
 
 
-def _run(config: RunConfig, folder: Path, draft: Draft, live: Live | None = None, watch: Watch | None = None) -> None:
+def _run(draft: Draft, folder: Path, live: Live | None = None, watch: Watch | None = None) -> None:
+    results, config = draft.results, draft.subject.config
     with draft.stage("resolve"):
-        resolved = resolve(config, draft.entries)
-        task, data, definition = resolved.task, load_data(resolved), config.definition
-        test = data.splits["test"]
-        if live is None and config.weights is None:
-            refuse_ragged(data, resolved.spec)
-        scorer = scorer_of(task, definition.protocol, definition.metrics, data)
-        draft.resolved(resolved, data, scorer)
+        resolved = resolve(config, draft.subject.entries)
+        prepared = prepare(resolved, fits=live is None and config.weights is None, shown=True)
+        draft.begin(prepared, resolved.device)
+    run, data, task, test = resolved, prepared.data, resolved.task, prepared.test
     if config.search is not None:
         from mlcvbench.running import selection
 
         with draft.stage("select"):
-            selected = selection.select(resolved, data, scorer, draft.report, watch)
-            draft.selected(selected.resolved.config, selected.info)
-        resolved, data = selected.resolved, selected.data
-        config = resolved.config
+            results.selected = selection.select(resolved, data, prepared.scorer, draft.report, watch)
+        run, data = results.selected.resolved, results.selected.data
     with draft.stage("fit"):
-        fitted = obtain_model(resolved, data, draft.report, live.model if live is not None else None)
-        draft.fitted(fitted)
-    size = batch_size(config, test, takes_lists=fitted.ragged)
+        fitted = obtain_model(run, data, draft.report, live.model if live is not None else None)
+        results.fit = fit_result(fitted)
+    size = batch_size(run.config, test, takes_lists=fitted.ragged)
     with draft.stage("predict"), turned_images() as turned:
         predictions = predict(fitted.model, test, task, data.problem, size, shards=config.shards, progress=draft.report)
         draft.refuse_changed()
@@ -108,22 +107,14 @@ def _run(config: RunConfig, folder: Path, draft: Draft, live: Live | None = None
             predictions = live.settle(predictions, test.ids)
         path = task.save(predictions, test.ids, folder)
         if live is not None:
-            draft.predicted(path, live.weights)
+            weights = {"weights": live.weights} if live.weights is not None else {}
+            draft.known_by(predictions=sha256_of(path), **weights)
             draft.notice(live.notices)
-        draft.parts["predictions"] = task.contents(predictions)
+        results.predictions = task.contents(predictions)
         draft.notice(task.misreadings(predictions, config.reading))
         draft.notice(_turned(len(turned)))
-    scored = score_stages(config, folder, draft, Answered(task, data, scorer, predictions))
-    draft.keep()
-    samples = measure_costs(config, folder, draft, Measured(fitted, task, data.problem, test, predictions, size))
-    pictures.draw(
-        draft,
-        folder,
-        lambda plots: pictures.of_task(task, plots, predictions, scored, test, data.problem),
-        lambda plots: history_plot.draw(plots, fitted.info.history),
-        lambda plots: latency_plot.draw(plots, samples),
-    )
-    draft.refuse_changed()
+    measured = Measured(fitted, task, data.problem, test, predictions, size)
+    finish(draft, folder, Answered(resolved, prepared, predictions), measured)
 
 
 def _turned(count: int) -> list[Notice]:
@@ -138,24 +129,44 @@ def _turned(count: int) -> list[Notice]:
 class Answered:
     """Predictions for the test split of some data, and how they are scored."""
 
-    task: Task
-    data: LoadedData
-    scorer: Scorer
+    resolved: Resolved
+    prepared: Prepared
     predictions: Predictions
 
 
-def score_stages(config: RunConfig, folder: Path, draft: Draft, answered: Answered) -> scoring.Scored:
+def finish(draft: Draft, folder: Path, answered: Answered, measured: Measured | None = None) -> None:
+    """Score predictions, draw the replicates, measure costs where there is a model, draw; write it into `folder`."""
+    scored, results = _score(draft, folder, answered), draft.results
+    draft.keep()
+    for costs in measure_costs(draft, folder, measured) if measured is not None else ():
+        results.costs = costs
+        draft.keep()
+    task, prepared = answered.resolved.task, answered.prepared
+    history = results.fit.info.history if results.fit else {}
+    samples = results.costs.timing.samples if results.costs.timing else {}
+    results.plots = pictures.draw(
+        draft,
+        folder,
+        lambda plots: pictures.of_task(task, plots, answered.predictions, scored, prepared.test, prepared.data.problem),
+        lambda plots: history_plot.draw(plots, history),
+        lambda plots: latency_plot.draw(plots, samples),
+    )
+    draft.refuse_changed()
+
+
+def _score(draft: Draft, folder: Path, answered: Answered) -> scoring.Scored:
     """Score predictions, say what is odd about them, draw the replicates and write all of it into `folder`."""
-    scorer, test = answered.scorer, answered.data.splits["test"]
+    config, scorer, test = draft.subject.config, answered.prepared.scorer, answered.prepared.test
     with draft.stage("score"):
         scored = scoring.score(scorer, answered.predictions, test, shards=config.shards, with_rows=config.intervals)
-        draft.parts["metrics"] = scored.metrics()
+        draft.results.scores = Scores(scored.metrics(), {})
         if scored.table is not None:
             draft.notice(scorer.notices(scored.table))
-        draft.notice(answered.task.notices(answered.predictions, test, answered.data.problem, scorer.protocol_id))
+        problem = answered.prepared.data.problem
+        draft.notice(answered.resolved.task.notices(answered.predictions, test, problem, scorer.protocol_id))
     if config.intervals:
         with draft.stage("replicates"):
             scored = scoring.with_replicates(scored, test)
-            draft.parts |= {"metrics": scored.metrics(), "intervals": scoring.interval_info(scored)}
+            draft.results.scores = Scores(scored.metrics(), scoring.interval_info(scored))
     scoring.write_scored(scored, folder)
     return scored

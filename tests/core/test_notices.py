@@ -10,8 +10,10 @@ from support.runs import config_for
 
 from mlcvbench.cli.score import score as command
 from mlcvbench.contract import Notice
+from mlcvbench.plan.entries import entries_of
 from mlcvbench.running.predicting import silent
 from mlcvbench.running.record_draft import Draft
+from mlcvbench.running.results import Subject
 from mlcvbench_classification.task import ClassificationTask
 
 FEW = Notice("few-samples", "the split has fewer samples than classes; look twice.", 3)
@@ -51,8 +53,9 @@ def test_strict_refuses_a_notice_and_stores_nothing(tmp_path: Path) -> None:
 def test_a_notice_names_files_without_the_place_where_the_data_lie(tmp_path: Path) -> None:
     root = tmp_path / "photos"
     root.mkdir()
-    draft = Draft(config_for("task=fashion-mnist", f"data.root={root}"), silent)
+    config = config_for("task=fashion-mnist", f"data.root={root}")
+    draft = Draft(Subject(config, entries_of(config)), silent)
 
     draft.notice([Notice("images-turned", f"3 images were turned, the first is {root}/a/1.jpg.", 3)])
 
-    assert [notice.text for notice in draft.notices] == ["3 images were turned, the first is photos/a/1.jpg."]
+    assert [notice.text for notice in draft.results.notices] == ["3 images were turned, the first is photos/a/1.jpg."]

@@ -12,7 +12,7 @@ from mlcvbench.errors import RequestError
 from mlcvbench.loading.data import load_data
 from mlcvbench.loading.description import run_key
 from mlcvbench.loading.resolved import resolve
-from mlcvbench.plan.identity import compute_fit_key, compute_group_key, compute_run_key, weights_hash
+from mlcvbench.plan.identity import compute_fit_key, compute_keys, compute_run_key, weights_hash
 
 DATA = "d" * 64
 
@@ -90,8 +90,8 @@ def test_the_title_of_a_benchmark_does_not_change_the_key() -> None:
 def test_a_seed_group_shares_its_key() -> None:
     config = config_for("model=knn")
 
-    assert compute_group_key(config, DATA) == compute_group_key(replace(config, seed=5), DATA)
-    assert compute_group_key(config, DATA) != compute_group_key(replace(config, data_seed=5), DATA)
+    assert compute_keys(config, DATA).group == compute_keys(replace(config, seed=5), DATA).group
+    assert compute_keys(config, DATA).group != compute_keys(replace(config, data_seed=5), DATA).group
 
 
 def test_measuring_does_not_change_what_is_fitted() -> None:

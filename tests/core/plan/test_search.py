@@ -12,7 +12,7 @@ from mlcvbench.cli import main
 from mlcvbench.errors import MlcvbenchError
 from mlcvbench.plan.command import command_of
 from mlcvbench.plan.config import RunConfig
-from mlcvbench.plan.identity import compute_group_key, compute_run_key
+from mlcvbench.plan.identity import compute_keys, compute_run_key
 from mlcvbench.plan.planning import plan
 from mlcvbench.plan.search import Candidate, candidates
 from mlcvbench.registry import get_registry
@@ -56,7 +56,7 @@ def test_seeds_still_make_runs_of_their_own():
 
     assert [run.seed for run in runs] == [0, 1]
     assert len({compute_run_key(run, FINGERPRINT) for run in runs}) == 2
-    assert len({compute_group_key(run, FINGERPRINT) for run in runs}) == 1
+    assert len({compute_keys(run, FINGERPRINT).group for run in runs}) == 1
 
 
 def test_each_model_searches_its_own_settings():

@@ -163,7 +163,7 @@ def test_data_without_val_are_held_out_once_for_all(tmp_path: Path, fussy: None,
         parts = [data.splits["train"], data.splits["val"]]
         return replace(data, splits={"train": JoinedSplit(parts, "train"), "test": data.splits["test"]})
 
-    monkeypatch.setattr("mlcvbench.running.stages.load_data", joined)
+    monkeypatch.setattr("mlcvbench.loading.prepared.load_data", joined)
     record = run(tmp_path, "model=fussy", "model.strength=1,2,3", "select=grid", "data.seed=3", "select_share=0.25")
 
     assert SEEN == [("train/rest", 750, None)] * 3 + [("train", 1000, None)]
