@@ -116,9 +116,17 @@ def offer(names: Sequence[str]) -> str:
     >>> offer(["model.k", "fit.k"])
     " Did you mean 'model.k' or 'fit.k'?"
     """
-    quoted = [repr(name) for name in names]
-    listed = quoted[0] if len(quoted) == 1 else f"{', '.join(quoted[:-1])} or {quoted[-1]}"
-    return f" Did you mean {listed}?"
+    return f" Did you mean {either([repr(name) for name in names])}?"
+
+
+def either(words: Sequence[str]) -> str:
+    """Return one of several words in prose.
+
+    >>> either(["a", "b", "c"]), either(["a"])
+    ('a, b or c', 'a')
+    """
+    *rest, last = words
+    return f"{', '.join(rest)} or {last}" if rest else last
 
 
 def did_you_mean(name: str, known: Iterable[str], most: int = 3) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from mlcvbench.analysis.output import PICTURE, refuse_unwritable
 from mlcvbench.contract import LoadedData, Panel, Task
 from mlcvbench.errors import (
     PluginError,
@@ -24,7 +25,6 @@ from mlcvbench.specs import Param
 COUNT = Param("count", "int", 8, "samples to show, spread over the split", low=1, high=200)
 SPLIT = Param("split", "str", "test", "train, val or test")
 OUT = Param("out", "str", help="PNG file to write")
-SUFFIX = ".png"
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,20 +93,14 @@ def _outs(name: str, out: str | None, kinds: Sequence[str]) -> list[Path]:
     stem = "".join(letter if letter.isalnum() or letter in "._-" else "-" for letter in Path(name).stem)
     several = len(kinds) > 1
     if out is None:
-        outs = [Path(f"preview-{stem}{f'-{kind}' if several else ''}{SUFFIX}") for kind in kinds]
+        outs = [Path(f"preview-{stem}{f'-{kind}' if several else ''}{PICTURE}") for kind in kinds]
     elif several:
         said = " or ".join(f"task={kind}" for kind in kinds)
         raise RequestError(f"out={out}: {name!r} is a data set of {len(kinds)} task kinds; say {said} as well.")
     else:
         outs = [Path(out).expanduser()]
     for path in outs:
-        if path.suffix.lower() != SUFFIX:
-            raise RequestError(f"out={path}: wanted the name of a PNG file, such as {path.stem or 'sheet'}{SUFFIX}.")
-        if not path.parent.is_dir():
-            raise StoreError(f"out={path}: there is no folder {str(path.parent)!r}.")
-        if path.is_dir() or not os.access(path.parent, os.W_OK | os.X_OK):
-            reason = "is a folder" if path.is_dir() else "its folder cannot be written"
-            raise StoreError(f"out={path}: {reason}; choose another file.")
+        refuse_unwritable(path, "sheet")
     return outs
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import textwrap
-from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,7 @@ import click
 from mlcvbench.cli.command import Command
 from mlcvbench.cli.completers import run_id, settings_of, words
 from mlcvbench.processes.stdout import emit
+from mlcvbench.specs import Param
 
 if TYPE_CHECKING:
     from mlcvbench.analysis.comparison import Comparison
@@ -22,6 +22,8 @@ WIDTH = 80
 NAME = 17
 LEAST_P = 1e-4
 """A p below this is printed so: it comes of 1,000 resamples and a t distribution."""
+
+BY = Param("by", "str", "point", "what --fail-below is compared with", choices=("point", "low"))
 
 
 @click.command("compare", cls=Command)
@@ -46,8 +48,9 @@ def compare(first: str, second: str, settings: tuple[str, ...], fail_below: floa
     from mlcvbench.analysis.comparison import compare_runs
     from mlcvbench.cli.runs import open_run
     from mlcvbench.errors import OverrideError
+    from mlcvbench.plan.words import read_words
 
-    by = _by(settings)
+    by = read_words(settings, [BY]).values["by"]
     if fail_below is not None and not math.isfinite(fail_below):
         raise OverrideError(f"--fail-below={fail_below}: wanted a finite number.")
     if fail_below is None and settings:
@@ -56,21 +59,6 @@ def compare(first: str, second: str, settings: tuple[str, ...], fail_below: floa
     emit(json.dumps(as_dict(result), indent=2) if as_json else as_text(result))
     if fail_below is not None:
         _fail_below(result, by, fail_below)
-
-
-def _by(settings: Sequence[str]) -> str:
-    """Return the value of `by=`; OverrideError for another one, or another key."""
-    from mlcvbench.errors import OverrideError, did_you_mean
-    from mlcvbench.plan.planning import parse_pairs
-
-    by = "point"
-    for key, value in parse_pairs(settings):
-        if key != "by":
-            raise OverrideError(f"unknown key {key!r}.{did_you_mean(key, ('by',))}")
-        if value not in ("point", "low"):
-            raise OverrideError(f"by={value}: wanted point or low.")
-        by = value
-    return by
 
 
 def _fail_below(result: Comparison, by: str, bound: float) -> None:

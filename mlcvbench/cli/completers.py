@@ -84,11 +84,11 @@ def study(kind: str) -> Completer:
     """Return the completer of the settings of a study of this kind."""
 
     def offers(_: click.Context, word: str, before: tuple[str, ...]) -> Iterable[Offer]:
-        from mlcvbench.analysis.studies.planning import IDLE, OWN
+        from mlcvbench.analysis.studies.planning import OWN, WHOLE_RUN_KEYS
         from mlcvbench.cli.completing import BENCHMARK_KEYS, Asked, complete_setting
 
         asked = Asked(before)
-        keys = {name: param for name, param in BENCHMARK_KEYS.items() if name not in IDLE}
+        keys = {name: param for name, param in BENCHMARK_KEYS.items() if name not in WHOLE_RUN_KEYS}
         return complete_setting(word, asked, keys | {param.name: param for param in OWN[kind]}, asked.settings())
 
     return _completer(offers)

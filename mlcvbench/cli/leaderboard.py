@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import Any
 
 import click
 
 from mlcvbench.cli.command import Command
 from mlcvbench.cli.completers import joined, paths, run_id, settings_of, words
 from mlcvbench.processes.stdout import emit
+from mlcvbench.specs import Param
 
-DEFAULTS = {"runs": "runs", "out": "board"}
-RUNS_AND_OUT = paths(runs="the folder of runs", out="the folder of boards")
-ARCHIVE = paths(archive="where publish put large predictions")
+RUNS = Param("runs", "str", "runs", "the folder of runs")
+OUT = Param("out", "str", "board", "the folder of boards")
+WITH_SITE = Param("site", "bool", True, "whether pages are built")
+ARCHIVE = Param("archive", "str", None, "where `publish` put large predictions")
+REASON = Param("reason", "str", None, "why the run is taken back, in one line")
+UNDO = Param("undo", "bool", False, "take the retraction back")
+RUNS_AND_OUT = paths(runs=RUNS.help, out=OUT.help)
+ARCHIVE_PATH = paths(archive=ARCHIVE.help)
 
 
 @click.group("leaderboard")
@@ -35,9 +39,10 @@ def build(settings: tuple[str, ...], as_json: bool) -> None:
 
     from mlcvbench.leaderboard.build import SITE, build_boards
     from mlcvbench.leaderboard.tables.export import to_json
+    from mlcvbench.plan.words import read_words
 
-    given = read_settings(settings, ("runs", "out", "site"))
-    site = read_switch(given, "site")
+    given = read_words(settings, (RUNS, OUT, WITH_SITE)).values
+    site = given["site"]
     out = Path(given["out"])
     gc.disable()
     built = build_boards(Path(given["runs"]), out, site=site)
@@ -58,7 +63,7 @@ def build(settings: tuple[str, ...], as_json: bool) -> None:
 
 
 @leaderboard.command("verify", cls=Command, short_help="Check every run and recompute its metrics.")
-@click.argument("settings", nargs=-1, shell_complete=settings_of(joined(RUNS_AND_OUT, ARCHIVE)))
+@click.argument("settings", nargs=-1, shell_complete=settings_of(joined(RUNS_AND_OUT, ARCHIVE_PATH)))
 @click.option("--json", "as_json", is_flag=True, help="Print every check as JSON.")
 def verify(settings: tuple[str, ...], as_json: bool) -> None:
     """Check every run of a folder: schema, hashes, metrics recomputed bit for bit, and the tables built from them.
@@ -68,14 +73,15 @@ def verify(settings: tuple[str, ...], as_json: bool) -> None:
     DATASET.data.NAME=VALUE where data sets lie in several places. Any error: exit 1. What was found is kept in
     runs/verified.json, from which `leaderboard build` takes the trust column.
     """
-    from mlcvbench.cli.runs import data_settings, is_data_setting
+    from mlcvbench.cli.runs import data_settings
     from mlcvbench.errors import CheckFailedError
     from mlcvbench.leaderboard.verify import lines, verify_runs
+    from mlcvbench.plan.words import read_words
 
-    paths = [word for word in settings if is_data_setting(word)]
-    given = read_settings([word for word in settings if word not in paths], ("runs", "out", "archive"))
-    archive = Path(given["archive"]) if "archive" in given else None
-    result = verify_runs(Path(given["runs"]), Path(given["out"]), data_settings(paths), archive)
+    asked = read_words(settings, (RUNS, OUT, ARCHIVE), places=("data",), each=("data",))
+    given = asked.values
+    archive = Path(given["archive"]) if given["archive"] else None
+    result = verify_runs(Path(given["runs"]), Path(given["out"]), data_settings(asked.settings), archive)
     if as_json:
         emit(json.dumps(result.plain(), indent=2))
     else:
@@ -93,12 +99,13 @@ def publish_runs(settings: tuple[str, ...]) -> None:
     hold, or DATASET.data.NAME=VALUE where data sets lie in several places. Records are copied byte for byte;
     predictions over 200 kB go to out/archive, a folder per sha256. Newer runs replace older ones of the same request.
     """
-    from mlcvbench.cli.runs import data_settings, is_data_setting
+    from mlcvbench.cli.runs import data_settings
     from mlcvbench.leaderboard.publish import publish
+    from mlcvbench.plan.words import read_words
 
-    paths = [word for word in settings if is_data_setting(word)]
-    given = read_settings([word for word in settings if word not in paths], ("runs", "out"))
-    done = publish(Path(given["runs"]), Path(given["out"]), data_settings(paths))
+    asked = read_words(settings, (RUNS, OUT), places=("data",), each=("data",))
+    given = asked.values
+    done = publish(Path(given["runs"]), Path(given["out"]), data_settings(asked.settings))
     replaced = f", {len(done.dropped)} older removed" if done.dropped else ""
     archived = f", predictions of {done.archived} archived" if done.archived else ""
     left = f", {done.left_out} that no board ranks left out" if done.left_out else ""
@@ -118,10 +125,11 @@ def retract_run(run: str, settings: tuple[str, ...]) -> None:
     from mlcvbench.cli.runs import open_run
     from mlcvbench.errors import OverrideError
     from mlcvbench.leaderboard.retracting import restore, retract
+    from mlcvbench.plan.words import read_words
 
-    given = read_settings(settings, ("reason", "undo"))
-    undo = "undo" in given and read_switch(given, "undo")
-    if undo == ("reason" in given):
+    given = read_words(settings, (REASON, UNDO)).values
+    undo = given["undo"]
+    if undo == (given["reason"] is not None):
         raise OverrideError("leaderboard retract needs either reason=TEXT, why the run is taken back, or undo=on.")
     record, folder = open_run(run)
     if undo:
@@ -131,26 +139,3 @@ def retract_run(run: str, settings: tuple[str, ...]) -> None:
         made = retract(record, folder, given["reason"])
         emit(f"{record.run_id}: retracted on {made.date}: {made.reason}")
     emit("boards show it once they are built again: mlcvbench leaderboard build")
-
-
-def read_settings(words: Sequence[str], known: Collection[str]) -> dict[str, str]:
-    """Return `key=value` words over the defaults; OverrideError for a key that is not known."""
-    from mlcvbench.errors import OverrideError, did_you_mean
-    from mlcvbench.plan.planning import parse_pairs
-
-    given: dict[str, Any] = {}
-    for key, value in parse_pairs(words):
-        if key not in known:
-            raise OverrideError(f"unknown key {key!r}.{did_you_mean(key, known)}")
-        given[key] = value
-    return {**DEFAULTS, **given}
-
-
-def read_switch(given: dict[str, str], key: str) -> bool:
-    """Return whether `key` is on, the default; OverrideError for anything but on and off."""
-    from mlcvbench.errors import OverrideError
-
-    value = given.get(key, "on")
-    if value not in ("on", "off"):
-        raise OverrideError(f"{key}={value}: wanted on or off.")
-    return value == "on"

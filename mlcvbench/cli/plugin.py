@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mlcvbench.cli.command import Command
-from mlcvbench.errors import CheckFailedError, MlcvbenchError, OverrideError
+from mlcvbench.errors import CheckFailedError, MlcvbenchError
 from mlcvbench.processes.stdout import emit
 
 if TYPE_CHECKING:
@@ -62,14 +62,10 @@ def check(reference: str, settings: tuple[str, ...], as_json: bool) -> None:
     A folder is read as it lies there, installed or not. KEY is model.NAME, fit.NAME or data.NAME. Exit code 1
     when a check fails.
     """
-    from mlcvbench.plan.planning import parse_pairs
+    from mlcvbench.plan.words import read_words
     from mlcvbench.testing.subjects import check_reference
 
-    pairs = dict(parse_pairs(settings))
-    for key in pairs:
-        if not key.startswith(("model.", "fit.", "data.")):
-            raise OverrideError(f"unknown key {key!r}; plugin check takes model.NAME, fit.NAME and data.NAME=VALUE.")
-    reports = check_reference(reference, pairs)
+    reports = check_reference(reference, read_words(settings, (), places=("model", "fit", "data")).settings)
     if as_json:
         import json
         from dataclasses import asdict

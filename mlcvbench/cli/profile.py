@@ -12,20 +12,22 @@ import click
 from mlcvbench.cli.command import Command
 from mlcvbench.errors import OverrideError, RequestError
 from mlcvbench.processes.stdout import emit
+from mlcvbench.specs import Param
 
 if TYPE_CHECKING:
     from mlcvbench.measure.layers.conventions import Convention, Row
     from mlcvbench.records.schema import OperationsInfo
 
 KEYS = {
-    "model": "a method of `mlcvbench list models`, torchvision:NAME or timm:NAME",
-    "input": "channels x height x width of one image",
-    "batch": "images a minibatch",
-    "classes": "outputs of the network",
-    "convention": "standard, table or notes",
+    param.name: param
+    for param in (
+        Param("model", "str", None, "a method of `mlcvbench list models`, torchvision:NAME or timm:NAME"),
+        Param("input", "str", "3x224x224", "channels x height x width of one image"),
+        Param("batch", "int", 128, "images per minibatch", low=1, high=999_999),
+        Param("classes", "int", 1000, "outputs of the network", low=1, high=999_999),
+        Param("convention", "str", "standard", "what is counted, and how", choices=("standard", "table", "notes")),
+    )
 }
-DEFAULTS = {"input": "3x224x224", "batch": "128", "classes": "1000", "convention": "standard"}
-CONVENTIONS = ("standard", "table", "notes")
 MAX_SIDE = 8192
 WIDTHS = (8, 12, 6, 5, 6, 7, 6, 6, 6)
 """Columns of the standard table behind the layer's name, which has the rest of 80."""
@@ -63,26 +65,12 @@ def profile(settings: tuple[str, ...], as_json: bool, as_csv: bool) -> None:
 
 def _request(settings: Sequence[str]) -> dict[str, Any]:
     """Read and check the keys. OverrideError says what is wrong with which."""
-    from mlcvbench.errors import UnknownNameError
-    from mlcvbench.plan.planning import parse_pairs
+    from mlcvbench.plan.words import read_words
 
-    given = dict(parse_pairs(settings, bare="model"))
-    own = {key.removeprefix("model."): given.pop(key) for key in list(given) if key.startswith("model.")}
-    for key in given:
-        if key not in KEYS:
-            raise UnknownNameError("key", key, KEYS)
-    if "model" not in given:
+    asked = read_words(settings, KEYS.values(), places=("model",), bare="model")
+    if asked.values["model"] is None:
         raise OverrideError("no model given: say model=NAME, such as model=torchvision:vgg16.")
-    values = {**DEFAULTS, **given}
-    if values["convention"] not in CONVENTIONS:
-        raise OverrideError(f"convention={values['convention']}: wanted standard, table or notes.")
-    return {
-        **values,
-        "input": _sides(values["input"]),
-        "batch": _number("batch", values["batch"]),
-        "classes": _number("classes", values["classes"]),
-        "settings": own,
-    }
+    return {**asked.values, "input": _sides(asked.values["input"]), "settings": asked.place("model")}
 
 
 def _sides(text: str) -> tuple[int, int, int]:
@@ -92,12 +80,6 @@ def _sides(text: str) -> tuple[int, int, int]:
     if len(sides) != 3 or not all(1 <= side <= MAX_SIDE for side in sides):
         raise OverrideError(f"input={text}: wanted CxHxW with sides from 1 to {MAX_SIDE}, such as 3x224x224.")
     return sides[0], sides[1], sides[2]
-
-
-def _number(key: str, text: str) -> int:
-    if not re.fullmatch(r"[0-9]{1,6}", text) or int(text) < 1:
-        raise OverrideError(f"{key}={text}: wanted a whole number from 1 to 999999.")
-    return int(text)
 
 
 def _rows(request: dict[str, Any]) -> tuple[list[Row], OperationsInfo]:

@@ -12,10 +12,13 @@ import click
 from mlcvbench.cli.command import Command
 from mlcvbench.cli.completers import run_id
 from mlcvbench.processes.stdout import emit
+from mlcvbench.specs import Param
 
 if TYPE_CHECKING:
     from mlcvbench.analysis.rescoring import EngineValue
     from mlcvbench.records.schema import Record
+
+ENGINE = Param("engine", "str", None, "another implementation that scores the same predictions")
 
 
 @click.command("rescore", cls=Command)
@@ -29,24 +32,16 @@ def rescore(run: str, settings: tuple[str, ...], as_json: bool) -> None:
     data.root=DIR and other paths, which a record does not hold.
     """
     from mlcvbench.cli.runs import data_settings, open_run
+    from mlcvbench.plan.words import read_words
 
-    engine, paths = _engine_of(settings)
+    asked = read_words(settings, [ENGINE], places=("data",), each=("data",))
+    engine = asked.values["engine"]
     record, folder = open_run(run)
-    data = data_settings(paths)
+    data = data_settings(asked.settings)
     if engine is None:
         _recompute(record, folder, data, as_json)
     else:
         _compare_engine(record, folder, engine, data, as_json)
-
-
-def _engine_of(settings: Sequence[str]) -> tuple[str | None, list[str]]:
-    """Return the value of `engine=` and the other words; OverrideError when it is empty or given twice."""
-    from mlcvbench.errors import OverrideError
-
-    names = [word.removeprefix("engine=") for word in settings if word.startswith("engine=")]
-    if len(names) > 1 or "" in names:
-        raise OverrideError("engine=: wanted the name of one engine, such as engine=pycocotools.")
-    return (names[0] if names else None), [word for word in settings if not word.startswith("engine=")]
 
 
 def _recompute(record: Record, folder: Path, data: dict[str, str], as_json: bool) -> None:

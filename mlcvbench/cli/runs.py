@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mlcvbench.errors import OverrideError, RecordError
+from mlcvbench.errors import RecordError
 
 if TYPE_CHECKING:
     from mlcvbench.records.schema import Record
@@ -35,22 +35,6 @@ def open_run(reference: str) -> tuple[Record, Path]:
     raise RecordError(f"no run {reference!r}: wanted a run folder with a record.json, or the id of one in runs/.")
 
 
-def is_data_setting(word: str) -> bool:
-    """Tell whether a word begins as `data.NAME=` or, for one data set alone, as `DATASET.data.NAME=`."""
-    key = word.partition("=")[0]
-    return key.startswith("data.") or ".data." in key
-
-
-def data_settings(settings: Sequence[str]) -> dict[str, str]:
-    """Return {NAME: VALUE} of `data.NAME=VALUE` words and {DATASET.NAME: VALUE} of `DATASET.data.NAME=VALUE` words.
-
-    OverrideError for any other word.
-    """
-    found = {}
-    for word in settings:
-        key, sep, value = word.partition("=")
-        if not sep or not is_data_setting(word) or not value:
-            raise OverrideError(f"{word!r}: wanted data.NAME=VALUE, such as data.root=DIR.")
-        dataset, _, name = key.rpartition("data.")
-        found[f"{dataset}{name}"] = value
-    return found
+def data_settings(settings: Mapping[str, str]) -> dict[str, str]:
+    """Return {NAME: VALUE} of `data.NAME=VALUE` words and {DATASET.NAME: VALUE} of `DATASET.data.NAME=VALUE` words."""
+    return {"".join(key.rpartition("data.")[::2]): value for key, value in settings.items()}

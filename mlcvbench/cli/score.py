@@ -8,12 +8,15 @@ from mlcvbench.cli import completers
 from mlcvbench.cli.command import Command, score_rows
 from mlcvbench.processes.stdout import emit
 
-IDLE = ("model", "seed", "device", "threads", "precision", "weights", "batch", "shards", "time", "timeout", "memory")
+INACTIVE = (
+    *("model", "seed", "device", "threads", "precision", "weights"),
+    *("batch", "shards", "time", "timeout", "memory"),
+)
 """Keys of a run that decide nothing when the predictions are there."""
 
 
-@click.command("score", cls=Command, keys=lambda: score_rows(IDLE))
-@click.argument("settings", nargs=-1, required=True, metavar="KEY=VALUE...", shell_complete=completers.score(IDLE))
+@click.command("score", cls=Command, keys=lambda: score_rows(INACTIVE))
+@click.argument("settings", nargs=-1, required=True, metavar="KEY=VALUE...", shell_complete=completers.score(INACTIVE))
 @click.option("--json", "as_json", is_flag=True, help="Print the record as JSON.")
 def score(settings: tuple[str, ...], as_json: bool) -> None:
     """Score predictions made elsewhere and store a record of them.
@@ -23,9 +26,10 @@ def score(settings: tuple[str, ...], as_json: bool) -> None:
     from pathlib import Path
 
     from mlcvbench.errors import DataError, OverrideError
-    from mlcvbench.plan.planning import parse_pairs, plan
+    from mlcvbench.plan.planning import plan
     from mlcvbench.plan.search import SEARCH_KEYS
     from mlcvbench.plan.titles import name_and_title
+    from mlcvbench.plan.words import parse_pairs
     from mlcvbench.records.display import to_text
     from mlcvbench.records.store import Store
     from mlcvbench.running.external import already_stored, score_file
@@ -33,7 +37,7 @@ def score(settings: tuple[str, ...], as_json: bool) -> None:
     pairs = dict(parse_pairs(settings, bare="task"))
     path, called = pairs.pop("predictions", None), pairs.pop("as", None)
     for key in pairs:
-        if key in IDLE or key in SEARCH_KEYS:
+        if key in INACTIVE or key in SEARCH_KEYS:
             raise OverrideError(f"key {key!r} has no effect on score: the predictions are there already.")
     request = plan([f"{key}={value}" for key, value in pairs.items()], outside=called or "predictions", reads=True)
     if not path:

@@ -19,6 +19,7 @@ from mlcvbench.errors import (
     did_you_mean,
 )
 from mlcvbench.plan.vocabulary import RUN_KEYS
+from mlcvbench.plan.words import parse_pairs, take
 from mlcvbench.registry import Registry, get_registry
 from mlcvbench.specs import DatasetSpec, Param
 from mlcvbench.specs.values import complete, existing, parse_setting
@@ -46,21 +47,17 @@ def plan_data(
 
     UnknownNameError offers the nearest names, OverrideError the nearest keys.
     """
-    from mlcvbench.plan.planning import parse_pairs
-
     known = registry or get_registry()
     pairs = dict(parse_pairs(settings))
-    keys = {param.name: param for param in (*own, TASK, SEED)}
-    values = {
-        key: parse_setting(param, pairs.pop(key), key) if key in pairs else param.default for key, param in keys.items()
-    }
+    keys = (*own, TASK, SEED)
+    values = take(pairs, keys)
     found = _find(name, values[TASK.name], known)
     given: list[dict[str, Any]] = [{} for _ in found]
     for key, text in pairs.items():
         place, _, setting = key.partition(".")
         owners = [n for n, one in enumerate(found) if place == "data" and setting in one.declared]
         if not owners:
-            raise _unknown(key, found, tuple(keys))
+            raise _unknown(key, found, [param.name for param in keys])
         for number in owners:
             param = found[number].declared[setting]
             given[number][setting] = existing(param, parse_setting(param, text, key), key)

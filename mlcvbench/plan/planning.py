@@ -7,17 +7,18 @@ of several models. Commas sweep, brackets protect them; with `select=` those of 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from mlcvbench.errors import OverrideError, RequestError, did_you_mean
+from mlcvbench.errors import OverrideError, RequestError
 from mlcvbench.plan.config import Definition, RunConfig
 from mlcvbench.plan.definitions import TASK_MARK, definition_files, load_definition
 from mlcvbench.plan.expansion import Request
 from mlcvbench.plan.reading import take_reading
 from mlcvbench.plan.search import SEARCH_KEYS, take_request
 from mlcvbench.plan.vocabulary import REQUEST_KEYS, RUN_KEYS
+from mlcvbench.plan.words import parse_pairs, refuse_unknown
 from mlcvbench.registry import Registry, get_registry
 from mlcvbench.specs import DatasetSpec, ModelSpec
 from mlcvbench.specs.checks import check_inputs
@@ -31,42 +32,6 @@ class Plan:
     configs: list[RunConfig]
     out: Path
     definition: Definition
-
-
-def parse_pairs(args: Sequence[str], bare: str | None = None) -> list[tuple[str, str]]:
-    """Split `KEY=VALUE` words; OverrideError when one is not of that form, is empty, or its key is given twice.
-
-    `bare` is the key that a word without one most likely lacks; the message offers it.
-
-    >>> parse_pairs(["model=knn", "model.k=1,3"])
-    [('model', 'knn'), ('model.k', '1,3')]
-    """
-    pairs: list[tuple[str, str]] = []
-    for word in args:
-        key, equals, value = word.partition("=")
-        if not equals or not key.strip():
-            raise OverrideError(f"{word!r}: wanted KEY=VALUE, such as model=knn.{_offer(word, bare)}")
-        if not value.strip():
-            raise OverrideError(f"{key}: the value is empty; wanted KEY=VALUE, such as model=knn.")
-        if any(key == known for known, _ in pairs):
-            raise OverrideError(f"key {key!r} is given twice; a sweep is written {key}=A,B.")
-        pairs.append((key.strip(), value.strip()))
-    return pairs
-
-
-def _offer(word: str, bare: str | None) -> str:
-    """Return what a word without a value may have meant: a key (`model knn`, `--model`), or the value of `bare`."""
-    name = word.lstrip("-")
-    if name in (*REQUEST_KEYS, *RUN_KEYS):
-        return f" Did you mean '{name}=VALUE'?"
-    return f" Did you mean '{bare}={word}'?" if bare is not None and word.isidentifier() else ""
-
-
-def refuse_unknown(pairs: Mapping[str, str], known: Collection[str]) -> None:
-    """Refuse the first key without a dot that is none of `known`: OverrideError offers the nearest."""
-    for key in pairs:
-        if "." not in key and key not in known:
-            raise OverrideError(f"unknown key {key!r}.{did_you_mean(key, known)}")
 
 
 def plan(

@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mlcvbench.errors import DataError, OverrideError
+from mlcvbench.errors import DataError, OverrideError, either
 from mlcvbench.specs import Param
 
 _INT = re.compile(r"[+-]?(0|[1-9][0-9]{0,17})")
@@ -18,7 +18,7 @@ _WANTED = {
     "int": "a whole number",
     "float": "a number",
     "bool": "true or false",
-    "str": "a text",
+    "str": "one line of text",
     "path": "a path",
     "ints": "a list of whole numbers like [64,64]",
     "floats": "a list of numbers like [0.5,0.5]",
@@ -30,10 +30,11 @@ def parse_setting(param: Param, text: str, key: str) -> Any:
     """Return `text` as the value that `param` declares; OverrideError is one sentence beginning with `key`."""
     if not text:
         raise OverrideError(f"{key}: the value is empty; wanted {wanted(param)}.")
+    what = f"{key}={text if text.isprintable() else repr(text)}"
     value = _PARSERS[param.type](text)
     if value is None:
-        raise OverrideError(f"{key}={text}: wanted {wanted(param)}.")
-    return check_value(param, value, f"{key}={text}")
+        raise OverrideError(f"{what}: wanted {wanted(param)}.")
+    return check_value(param, value, what)
 
 
 def check_value(param: Param, value: Any, what: str) -> Any:
@@ -164,8 +165,7 @@ def _plain(value: Any) -> Any:
 
 
 def _listed(values: Sequence[Any]) -> str:
-    *rest, last = [_show(value) for value in values if value is not None] or ["nothing"]
-    return f"{', '.join(rest)} or {last}" if rest else last
+    return either([_show(value) for value in values if value is not None] or ["nothing"])
 
 
 def _show(value: Any) -> str:

@@ -18,7 +18,8 @@ from mlcvbench.analysis.explain.request import parse_request
 from mlcvbench.analysis.studies.planning import plan_study
 from mlcvbench.cli import COMMANDS
 from mlcvbench.errors import OverrideError, UnknownNameError
-from mlcvbench.plan.planning import parse_pairs, plan
+from mlcvbench.plan.planning import plan
+from mlcvbench.plan.words import parse_pairs
 from mlcvbench.registry import get_registry
 
 PAGE = (ROOT / "docs" / "methods.md").read_text(encoding="utf-8")

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from mlcvbench.contract import Split, spread
-from mlcvbench.errors import OverrideError, RequestError, UnknownNameError, did_you_mean
+from mlcvbench.errors import OverrideError, RequestError, UnknownNameError
+from mlcvbench.plan.words import read_words
 from mlcvbench.specs import Param
-from mlcvbench.specs.values import existing, parse_setting, split_commas
+from mlcvbench.specs.values import split_commas
 
 MOST_SAMPLES = 50
 KEYS: dict[str, Param] = {
@@ -54,19 +54,9 @@ class Request:
 
 def parse_request(words: Sequence[str]) -> Request:
     """Return what KEY=VALUE words ask for. OverrideError for a key that is unknown, wrong or without effect."""
-    from mlcvbench.plan.planning import parse_pairs
-
-    pairs = dict(parse_pairs(words))
-    paths = {key.removeprefix("data."): pairs.pop(key) for key in list(pairs) if key.startswith("data.")}
-    files = {key: pairs.pop(key) for key in list(pairs) if key.startswith("model.")}
-    for key in pairs:
-        if key not in KEYS:
-            raise OverrideError(f"unknown key {key!r}.{did_you_mean(key, KEYS)}")
-    values: dict[str, Any] = {
-        key: parse_setting(param, pairs[key], key) if key in pairs else param.default for key, param in KEYS.items()
-    }
-    _refuse_idle(pairs, values["show"])
-    weights = values["weights"] and existing(KEYS["weights"], values["weights"], "weights")
+    asked = read_words(words, KEYS.values(), places=("data", "model"))
+    values = asked.values
+    _refuse_without_effect(asked.given, values["show"])
     samples = tuple(word.strip() for word in split_commas(values["sample"], "sample")) if values["sample"] else ()
     if len(samples) > MOST_SAMPLES:
         raise OverrideError(f"sample: wanted at most {MOST_SAMPLES} ids, got {len(samples)}.")
@@ -81,19 +71,19 @@ def parse_request(words: Sequence[str]) -> Request:
         window=values["window"],
         step=values["step"],
         out=Path(values["out"]).expanduser() if values["out"] else None,
-        weights=Path(weights) if weights else None,
-        paths=paths,
-        files=files,
+        weights=Path(values["weights"]) if values["weights"] else None,
+        paths=asked.place("data"),
+        files={key: text for key, text in asked.settings.items() if key.startswith("model.")},
     )
 
 
-def _refuse_idle(pairs: Mapping[str, str], show: str) -> None:
+def _refuse_without_effect(given: Collection[str], show: str) -> None:
     """Refuse keys that what is shown, or another key, leaves without effect."""
-    idle = {"occlusion": ("layer", "features"), "deconvnet": ("window", "step", "class"), "both": ()}[show]
-    for key in idle:
-        if key in pairs:
+    inactive = {"occlusion": ("layer", "features"), "deconvnet": ("window", "step", "class"), "both": ()}[show]
+    for key in inactive:
+        if key in given:
             raise OverrideError(f"key {key!r} has no effect with show={show}.")
-    if "sample" in pairs and "count" in pairs:
+    if {"sample", "count"} <= set(given):
         raise OverrideError("key 'count' has no effect beside sample=.")
 
 

@@ -5,23 +5,24 @@ They are those of `mlcvbench run`, less what only a whole run needs, and a few o
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from mlcvbench.errors import OverrideError, RequestError, StoreError, did_you_mean
+from mlcvbench.analysis.output import PICTURE, refuse_unwritable
+from mlcvbench.errors import OverrideError, RequestError
 from mlcvbench.loading.holdout import DEFAULT_SHARE
 from mlcvbench.plan.command import given_settings
 from mlcvbench.plan.config import RunConfig
 from mlcvbench.plan.devices import resolve_device
-from mlcvbench.plan.planning import parse_pairs, plan
+from mlcvbench.plan.planning import plan
 from mlcvbench.plan.search import SEARCH_KEYS
 from mlcvbench.plan.vocabulary import REQUEST_KEYS, RUN_KEYS
+from mlcvbench.plan.words import parse_pairs, refuse_unknown, take
 from mlcvbench.registry import Registry
 from mlcvbench.specs import Param
-from mlcvbench.specs.values import parse_setting, text
+from mlcvbench.specs.values import text
 
 Kind = Literal["capacity", "bias-variance"]
 AXES = ("auto", "linear", "log", "inverse", "names")
@@ -31,10 +32,9 @@ BY = Param("by", "str", "bootstrap", "what changes between repeats", choices=("b
 SHARE = Param("share", "float", None, f"part of train held out without val ({DEFAULT_SHARE})", low=0.05, high=0.5)
 OUT = Param("out", "str", None, "PNG to write; the CSV of the same name lies beside it")
 OWN: dict[str, tuple[Param, ...]] = {"capacity": (AXIS, SHARE, OUT), "bias-variance": (REPEATS, BY, SHARE, OUT)}
-IDLE = ("weights", "limit", "shards", "intervals", "time", "memory", *SEARCH_KEYS)
+WHOLE_RUN_KEYS = ("weights", "limit", "shards", "intervals", "time", "memory", *SEARCH_KEYS)
 """Keys of a run that a study has no use for."""
 MAX_FITS = 10_000
-SUFFIX = ".png"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,20 +77,16 @@ class Study:
 def plan_study(kind: Kind, words: Sequence[str], registry: Registry | None = None) -> Study:
     """Return the study that KEY=VALUE words ask for; the errors are those of `mlcvbench run`, and exit 2."""
     pairs = dict(parse_pairs(words, bare="task"))
-    own = {
-        param.name: parse_setting(param, pairs.pop(param.name), param.name) if param.name in pairs else param.default
-        for param in OWN[kind]
-    }
+    own = take(pairs, OWN[kind])
     for key in pairs:
-        if key in IDLE:
+        if key in WHOLE_RUN_KEYS:
             raise OverrideError(f"key {key!r} has no effect on a study: it is no whole run.")
         others = [param.name for name, params in OWN.items() if name != kind for param in params]
         if key in others:
             other = next(name for name in OWN if name != kind)
             raise OverrideError(f"key {key!r} has no effect: it belongs to `mlcvbench study {other}`.")
-        known = [*REQUEST_KEYS, *(name for name in RUN_KEYS if name not in IDLE), *(param.name for param in OWN[kind])]
-        if "." not in key and key not in known:
-            raise OverrideError(f"unknown key {key!r}.{did_you_mean(key, known)}")
+    runs = (name for name in RUN_KEYS if name not in WHOLE_RUN_KEYS)
+    refuse_unknown(pairs, [*REQUEST_KEYS, *runs, *(param.name for param in OWN[kind])])
     if "model" not in pairs:
         raise RequestError("a study needs model=NAME.")
     configs = plan([f"{key}={value}" for key, value in pairs.items()], registry).configs
@@ -197,13 +193,6 @@ def _check_axis(axis: str, setting: str, values: Sequence[Any]) -> None:
 
 def _out(given: str | None, name: str) -> Path:
     """Return the PNG to write; refuse early what cannot be written, for the fits may take long."""
-    path = Path(given).expanduser() if given else Path(f"{name}{SUFFIX}")
-    if path.suffix.lower() != SUFFIX:
-        raise RequestError(f"out={path}: wanted the name of a PNG file, such as {path.stem or 'curve'}{SUFFIX}.")
-    if not path.parent.is_dir():
-        raise StoreError(f"out={path}: there is no folder {str(path.parent)!r}.")
-    for file in (path, path.with_suffix(".csv")):
-        if file.is_dir() or not os.access(path.parent, os.W_OK | os.X_OK):
-            reason = "is a folder" if file.is_dir() else "its folder cannot be written"
-            raise StoreError(f"out={file}: {reason}; choose another file.")
+    path = Path(given).expanduser() if given else Path(f"{name}{PICTURE}")
+    refuse_unwritable(path, "curve", path.with_suffix(".csv"))
     return path

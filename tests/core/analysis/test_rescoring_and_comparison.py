@@ -325,7 +325,7 @@ def test_without_replicates_a_bound_by_the_lower_end_cannot_be_met(copy: Run) ->
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["by=mean", "--fail-below=0"], "by=mean: wanted point or low."),
+        (["by=mean", "--fail-below=0"], "by=mean: wanted one of point or low."),
         (["bye=low", "--fail-below=0"], "unknown key 'bye'. Did you mean 'by'?"),
         (["by=low"], "key 'by' has no effect without --fail-below=X; by=low says what X is compared with."),
     ],
@@ -419,9 +419,9 @@ def test_a_path_may_be_given_for_one_data_set_alone(tmp_path: Path) -> None:
     plain["data_params"]["root"] = None
     record = make_record("knn", config=plain)
 
-    found = config_of(record, data_settings(["fashion-mnist.data.root=/here", "idx.data.root=/there"]))
-    every = config_of(record, data_settings(["data.root=/anywhere"]))
+    found = config_of(record, data_settings({"fashion-mnist.data.root": "/here", "idx.data.root": "/there"}))
+    every = config_of(record, data_settings({"data.root": "/anywhere"}))
 
     assert (found.data_params["root"], every.data_params["root"]) == ("/here", "/anywhere")
     with pytest.raises(RequestError, match=r"does not say where its data lie; give data\.root=DIR\.$"):
-        config_of(record, data_settings(["idx.data.root=/there"]))
+        config_of(record, data_settings({"idx.data.root": "/there"}))

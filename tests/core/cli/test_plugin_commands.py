@@ -91,7 +91,7 @@ def test_check_takes_settings(capsys: pytest.CaptureFixture[str]):
     unknown, shapeless = capsys.readouterr().err.splitlines()
     assert unknown.startswith("mlcvbench: error: key 'model.kk' has no effect on 'knn'. Did you mean 'model.k'")
     assert shapeless == (
-        "mlcvbench: error: unknown key 'k'; plugin check takes model.NAME, fit.NAME and data.NAME=VALUE."
+        "mlcvbench: error: unknown key 'k'. Wanted model.NAME=VALUE, fit.NAME=VALUE or data.NAME=VALUE."
     )
 
 

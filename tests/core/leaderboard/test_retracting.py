@@ -86,7 +86,7 @@ def test_what_cannot_be_retracted_is_refused_and_changes_nothing(run: Path, caps
         f"mlcvbench: error: run {run.name!r} is not retracted, so there is nothing to undo.\n"
     )
     assert refusal(capsys, run, "reason=a\nb") == (
-        "mlcvbench: error: reason='a\\nb': wanted one line of text, at most 300 characters.\n"
+        "mlcvbench: error: reason='a\\nb': wanted one line of text, got 'a\\nb'.\n"
     )
     assert refusal(capsys, failed, "reason=x") == (
         f"mlcvbench: error: run {failed.name!r} has status 'timeout': no board ranks it, nor could it.\n"

@@ -238,7 +238,7 @@ def test_the_command_fails_when_a_check_fails(runs: Path, tmp_path: Path) -> Non
     ("words", "message"),
     [
         (["build", "rnus=x"], "unknown key 'rnus'. Did you mean 'runs'?"),
-        (["build", "site=maybe"], "site=maybe: wanted on or off."),
+        (["build", "site=maybe"], "site=maybe: wanted true or false."),
         (["build", "runs"], "'runs': wanted KEY=VALUE"),
     ],
 )

@@ -237,7 +237,7 @@ def test_a_bare_name_that_no_method_has_is_torchvisions() -> None:
         ),
         (("model=vgg16", "batch=0"), "batch=0: wanted a whole number from 1 to 999999."),
         (("model=vgg16", "batch=1e3"), "batch=1e3: wanted a whole number from 1 to 999999."),
-        (("model=vgg16", "convention=mine"), "convention=mine: wanted standard, table or notes."),
+        (("model=vgg16", "convention=mine"), "convention=mine: wanted one of standard, table or notes."),
     ],
 )
 def test_a_wrong_request_is_one_sentence(args: tuple[str, ...], message: str) -> None:

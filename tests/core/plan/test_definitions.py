@@ -97,7 +97,10 @@ REFUSED = {
         ("metrics: [top1]", "metrics: []"),
         "mine.yaml:6: metrics: the list is empty; name those to show first, or leave the key out to show all.",
     ),
-    "empty value": (("protocol: top1@1", "protocol:"), "mine.yaml:5: protocol: the value is empty; wanted a text."),
+    "empty value": (
+        ("protocol: top1@1", "protocol:"),
+        "mine.yaml:5: protocol: the value is empty; wanted one line of text.",
+    ),
     "list for a text": (("protocol: top1@1", "protocol: [a]"), "mine.yaml:5: protocol: wanted one plain value."),
     "unknown kind": (
         ("kind: classification", "kind: clasification"),

@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 from mlcvbench.errors import DataError, MlcvbenchError, OverrideError, RequestError
 from mlcvbench.plan.config import RunConfig, usable_cores
 from mlcvbench.plan.devices import resolve_device
-from mlcvbench.plan.planning import parse_pairs, plan
+from mlcvbench.plan.planning import plan
 from mlcvbench.plan.vocabulary import RUN_KEYS
+from mlcvbench.plan.words import parse_pairs
 from mlcvbench.registry import Registry
 
 KEYS = ("model", "data", "out", "task", "model.k", "model.layers", "fit.epochs", *RUN_KEYS)

@@ -82,7 +82,7 @@ def test_a_title_is_stored_and_shown_and_the_stored_command_repeats_it(
     shown = " ".join(capsys.readouterr().out.split())
 
     assert (record.model.title, record.model.called) == (TITLE, TITLE)
-    assert f"model {TITLE}, {record.model.name} ((predictions))" in shown
+    assert f"model {TITLE}, {record.model.name} (predictions)" in shown
     assert main(shlex.split(record.command)[1:]) == 0
     assert "already stored" in capsys.readouterr().err
 

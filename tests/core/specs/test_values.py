@@ -53,8 +53,8 @@ REFUSED = [
     (Param("k", "floats"), "[x]", "model.k=[x]: wanted a list of numbers like [0.5,0.5]."),
     (Param("k", "str", choices=("l1", "l2")), "l3", "model.k=l3: wanted one of l1 or l2."),
     (Param("k", "int", choices=(1, 2, 4)), "3", "model.k=3: wanted one of 1, 2 or 4."),
-    (Param("k", "str"), "", "model.k: the value is empty; wanted a text."),
-    (Param("k", "str"), "a\0b", "model.k=a\0b: wanted a text, got 'a\\x00b'."),
+    (Param("k", "str"), "", "model.k: the value is empty; wanted one line of text."),
+    (Param("k", "str"), "a\0b", "model.k='a\\x00b': wanted one line of text, got 'a\\x00b'."),
 ]
 
 
