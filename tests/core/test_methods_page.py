@@ -157,7 +157,7 @@ def understand(words: list[str]) -> None:
         plan(["task=digits", *(f"{key}={value}" for key, value in own.items() if key.startswith("model"))])
         module = importlib.import_module("mlcvbench.cli.profile")
         assert {key for key in own if not key.startswith("model.")} <= set(module.KEYS)
-        assert own.get("convention", "standard") in module.CONVENTIONS
+        assert own.get("convention", "standard") in module.KEYS["convention"].choices
 
 
 def settings_of(words: list[str]) -> list[str]:
