@@ -151,18 +151,21 @@ def _verdict(checks: Sequence[Check], folder: Path) -> dict[str, str]:
 
 def _artifacts(record: Record, folder: Path) -> list[Check]:
     """Recompute the hash of each artifact; a large one may be archived elsewhere."""
-    from mlcvbench.storage.durable import sha256_of
+    from mlcvbench.records.store import digests_of, scored_digest
 
     checks = []
-    for name, wanted in sorted(record.artifacts.items()):
-        path, label = folder / name, f"{record.run_id}/{name}"
-        if path.is_file() and not path.is_symlink():
-            got = sha256_of(path)
+    for name, wanted, got in digests_of(record, folder):
+        label = f"{record.run_id}/{name}"
+        if got is not None:
             checks.append(Check("artifact", label, got == wanted, f"sha256 {got[:12]}", f"sha256 {wanted[:12]}"))
-        elif name.startswith(ARCHIVED) and not path.is_symlink():
+        elif name.startswith(ARCHIVED) and not (folder / name).is_symlink():
             checks.append(Check("artifact", label, True, note="not stored here; its sha256 is in the record"))
         else:
             checks.append(Check("artifact", label, False, "no file", f"sha256 {wanted[:12]}"))
+    kept, scored = scored_digest(record.artifacts), record.predictions_sha256
+    if scored is not None and kept != scored:
+        label = f"{record.run_id}/record.json predictions_sha256"
+        checks.append(Check("artifact", label, False, f"sha256 {scored[:12]}", f"sha256 {(kept or 'none')[:12]}"))
     return checks
 
 

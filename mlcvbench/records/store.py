@@ -166,30 +166,6 @@ class Store:
                 problems.append(Damage(folder, said))
         return found, problems
 
-    def verify(self, record: Record, path: Path) -> list[Damage]:
-        """Recompute the hash of every artifact, and of the predictions; return what differs."""
-        problems = []
-        for name, wanted in sorted(record.artifacts.items()):
-            file = path / name
-            if file.is_symlink() or not file.is_file():
-                problems.append(Damage(file, f"artifact {name!r} of run {record.run_id!r} is missing."))
-                continue
-            got = sha256_of(file)
-            if got != wanted:
-                problems.append(
-                    Damage(file, f"artifact {name!r} of run {record.run_id!r} was changed: sha256 {got}, not {wanted}.")
-                )
-        predicted = _predictions(record.artifacts)
-        if record.predictions_sha256 is not None and predicted != record.predictions_sha256:
-            problems.append(
-                Damage(
-                    path,
-                    f"the predictions of run {record.run_id!r} are not those that were scored: "
-                    f"sha256 {predicted}, not {record.predictions_sha256}.",
-                )
-            )
-        return problems
-
     def replace_raw(self, raw: Mapping[str, Any]) -> None:
         """Write a changed record (a retraction), given as plain data, over the stored one of its run id, atomically."""
         folder = self.root / raw["run_id"]
@@ -229,7 +205,7 @@ class Store:
         (folder / RECORD_FILE).unlink(missing_ok=True)
         raw["nonce"] = pending.nonce
         raw["artifacts"] = {f.relative_to(folder).as_posix(): sha256_of(f) for f in plain_files(folder)}
-        raw["predictions_sha256"] = raw.get("predictions_sha256") or _predictions(raw["artifacts"])
+        raw["predictions_sha256"] = raw.get("predictions_sha256") or scored_digest(raw["artifacts"])
         sync_tree(folder)
         for name in self._final_names(raw):
             raw["run_id"] = name
@@ -286,7 +262,18 @@ class Store:
         damaged.rename(target)
 
 
-def _predictions(artifacts: Mapping[str, str]) -> str | None:
+def digests_of(record: Record, folder: Path) -> Iterator[tuple[str, str, str | None]]:
+    """Yield the name of each artifact, its sha256 in the record, and that of its file; None where there is no file.
+
+    A link is no file: what it leads to is not the store's.
+    """
+    for name, wanted in sorted(record.artifacts.items()):
+        file = folder / name
+        yield name, wanted, sha256_of(file) if file.is_file() and not file.is_symlink() else None
+
+
+def scored_digest(artifacts: Mapping[str, str]) -> str | None:
+    """Return the sha256 of the predictions among some artifacts, None where there is not one file of them."""
     found = [digest for name, digest in artifacts.items() if name.startswith("predictions.")]
     return found[0] if len(found) == 1 else None
 

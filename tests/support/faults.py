@@ -24,7 +24,7 @@ from support.paths import FIXTURES
 
 from mlcvbench.plan.config import RunConfig
 from mlcvbench.plan.planning import plan
-from mlcvbench.records.store import Damage, Store
+from mlcvbench.records.store import Damage, Store, digests_of
 from mlcvbench.registry import discover, using
 
 FAULT_PLUGIN = FIXTURES / "fault_plugin"
@@ -110,7 +110,12 @@ def problems_of(root: Path) -> list[Damage]:
     if not root.is_dir():
         return []
     records, problems = store.records()
-    return problems + [problem for record, folder in records for problem in store.verify(record, folder)]
+    return problems + [
+        Damage(folder / name, f"wanted sha256 {wanted}, got {got}")
+        for record, folder in records
+        for name, wanted, got in digests_of(record, folder)
+        if got != wanted
+    ]
 
 
 def processes_of(root: Path) -> list[psutil.Process]:

@@ -107,6 +107,20 @@ def test_archived_predictions_are_noted_and_leave_the_row_reported(runs: Path) -
     assert {row.trust for row in read_boards(runs)[0][0].rows} == {"reported"}
 
 
+def test_predictions_other_than_those_that_were_scored_are_a_failure(runs: Path) -> None:
+    path = knn(runs) / "record.json"
+    record = json.loads(path.read_bytes())
+    kept = record["predictions_sha256"]
+    path.write_text(json.dumps({**record, "predictions_sha256": "0" * 64}))
+
+    (failed,) = verify_runs(runs, Path("nowhere")).errors
+
+    assert str(failed) == (
+        f"FAIL  artifact: {knn(runs).name}/record.json predictions_sha256: "
+        f"got sha256 {'0' * 12}, wanted sha256 {kept[:12]}"
+    )
+
+
 def test_missing_replicates_are_a_failure(runs: Path) -> None:
     (knn(runs) / "replicates.npz").unlink()
 

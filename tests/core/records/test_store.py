@@ -13,7 +13,7 @@ import pytest
 from support.records import failed_record, make_record
 
 from mlcvbench.errors import RecordError, StoreError
-from mlcvbench.records.store import Damage, Store, name_of, run_name
+from mlcvbench.records.store import Store, digests_of, name_of, run_name
 from mlcvbench.storage import claims
 
 
@@ -50,7 +50,7 @@ def test_a_committed_run_holds_its_files_their_hashes_and_its_record(store):
         "predictions.npz": read.predictions_sha256,
     }
     assert read.run_id == folder.name
-    assert store.verify(read, folder) == []
+    assert all(wanted == got for _, wanted, got in digests_of(read, folder))
     assert [path.name for path in store.root.iterdir()] == [folder.name]
 
 
@@ -123,34 +123,20 @@ def test_links_are_not_artifacts(store, tmp_path):
     assert store.load(folder.name).artifacts == {}
 
 
-def test_verify_names_what_was_changed_and_what_is_missing(store):
-    folder = commit(store, make_record(), **{"rows.parquet": b"rows"})
+def test_what_was_changed_and_what_is_missing_has_another_digest(store, tmp_path):
+    folder = commit(store, make_record(), **{"log.txt": b"log", "rows.parquet": b"rows"})
     record = store.load(folder.name)
     (folder / "predictions.npz").write_bytes(b"other")
     (folder / "rows.parquet").unlink()
+    (folder / "log.txt").rename(tmp_path / "log.txt")
+    (folder / "log.txt").symlink_to(tmp_path / "log.txt")
 
-    problems = store.verify(record, folder)
+    found = list(digests_of(record, folder))
 
-    was, now = record.artifacts["predictions.npz"], "d9298a10d1b0735837dc4bd85dac641b0f3cef27a47e5d53a54f2f3f5b2fcffa"
-    assert problems == [
-        Damage(
-            folder / "predictions.npz",
-            f"artifact 'predictions.npz' of run {folder.name!r} was changed: sha256 {now}, not {was}.",
-        ),
-        Damage(folder / "rows.parquet", f"artifact 'rows.parquet' of run {folder.name!r} is missing."),
-    ]
-
-
-def test_verify_notices_predictions_other_than_those_that_were_scored(store):
-    folder = commit(store, make_record())
-    record = store.load(folder.name).model_copy(update={"predictions_sha256": "0" * 64})
-
-    problems = store.verify(record, folder)
-
-    digest = record.artifacts["predictions.npz"]
-    assert [problem.message for problem in problems] == [
-        f"the predictions of run {folder.name!r} are not those that were scored: sha256 {digest}, not {'0' * 64}."
-    ]
+    now = "d9298a10d1b0735837dc4bd85dac641b0f3cef27a47e5d53a54f2f3f5b2fcffa"
+    assert [name for name, _, _ in found] == ["log.txt", "predictions.npz", "rows.parquet"]
+    assert {name: wanted for name, wanted, _ in found} == record.artifacts
+    assert [got for _, _, got in found] == [None, now, None]
 
 
 def test_all_records_are_read_and_those_that_cannot_be_are_named(store):
