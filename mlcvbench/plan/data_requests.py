@@ -22,7 +22,7 @@ from mlcvbench.plan.vocabulary import RUN_KEYS
 from mlcvbench.plan.words import parse_pairs, take
 from mlcvbench.registry import Registry, get_registry
 from mlcvbench.specs import DatasetSpec, Param
-from mlcvbench.specs.values import complete, existing, parse_setting
+from mlcvbench.specs.values import complete, existing, missing, needs, parse_setting
 
 TASK = Param("task", "str", help="task kind, of a data set that several have")
 SEED = RUN_KEYS["data.seed"].param
@@ -140,8 +140,6 @@ def _unknown(key: str, found: Sequence[_Found], keys: Sequence[str]) -> Override
 
 def _completed(spec: DatasetSpec, given: Mapping[str, Any]) -> dict[str, Any]:
     """Return all settings of the data set; OverrideError names one that must be given and is not."""
-    for param in spec.params:
-        if param.required and param.name not in given:
-            what = f"data.{param.name}={param.type.upper()}"
-            raise OverrideError(f"data set {spec.name!r} needs {what}{f' ({param.help})' if param.help else ''}.")
+    for param in missing(spec.params, given):
+        raise needs(f"data set {spec.name!r}", "data", param)
     return complete(spec.params, given)

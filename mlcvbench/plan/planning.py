@@ -14,7 +14,7 @@ from pathlib import Path
 from mlcvbench.errors import OverrideError, RequestError
 from mlcvbench.plan.config import Definition, RunConfig
 from mlcvbench.plan.definitions import TASK_MARK, definition_files, load_definition
-from mlcvbench.plan.expansion import Request
+from mlcvbench.plan.expansion import Benchmark, expand
 from mlcvbench.plan.reading import take_reading
 from mlcvbench.plan.search import SEARCH_KEYS, take_request
 from mlcvbench.plan.vocabulary import REQUEST_KEYS, RUN_KEYS
@@ -58,8 +58,8 @@ def plan(
         models = [ModelSpec(outside, (definition.kind,), target="", summary="", needs=())]
     params = known.task(definition.kind).spec.reading if reads else ()
     reading = take_reading(pairs, params)
-    request = Request(known, definition, models, pairs, search, reads)
-    configs = [replace(_settled(config), reading=reading) for config in request.configs()]
+    bench = Benchmark(known, definition, dataset, models, search, reads)
+    configs = [replace(_settled(config), reading=reading) for config in expand(bench, pairs)]
     return Plan(configs, Path(out).expanduser(), definition)
 
 

@@ -24,7 +24,7 @@ from mlcvbench.plan.config import RunConfig, Search
 from mlcvbench.registry import Registry, get_registry
 from mlcvbench.registry.inner import inner_models
 from mlcvbench.specs import ModelSpec, Param
-from mlcvbench.specs.values import check_value, complete, parse_setting, unmet
+from mlcvbench.specs.values import check_value, complete, effective, parse_setting
 
 SELECT = Param("select", "str", None, "choose settings inside the run", choices=("grid", "random"))
 SEARCH_KEYS = {
@@ -238,7 +238,7 @@ def _points(search: Search, spec: ModelSpec, seed: int) -> Iterator[dict[str, An
         return
     from sklearn.model_selection import ParameterSampler
 
-    params = {f"{place}.{param.name}": param for place in PLACES for param in _params(spec, place)}
+    params = {f"{place}.{param.name}": param for place in PLACES for param in spec.declared(place)}
     space = {
         key: _reread(params[key], key, values) if isinstance(values, str) else values
         for key, values in search.space.items()
@@ -262,20 +262,11 @@ def _candidate(config: RunConfig, spec: ModelSpec, point: Mapping[str, Any]) -> 
     settings: dict[str, Any] = {}
     for place, fixed in zip(PLACES, (config.model_params, config.fit), strict=True):
         drawn = {key.removeprefix(f"{place}."): v for key, v in point.items() if key.partition(".")[0] == place}
-        params = _params(spec, place)
-        values, defaults = complete(params, {**fixed, **drawn}), complete(params, {})
-        idle = set()
-        for param in params:
-            if unmet(param, values, place):
-                idle.add(param.name)
-                values[param.name] = defaults[param.name]
-        whole[place] = values
-        settings |= {f"{place}.{name}": value for name, value in drawn.items() if name not in idle}
+        params = spec.declared(place)
+        kept, _ = effective(params, complete(params, {**fixed, **drawn}), place)
+        whole[place] = complete(params, kept)
+        settings |= {f"{place}.{name}": value for name, value in drawn.items() if name in kept}
     return Candidate(settings, whole["model"], whole["fit"])
-
-
-def _params(spec: ModelSpec, place: str) -> tuple[Param, ...]:
-    return spec.fit if place == "fit" else spec.params
 
 
 def _listed(key: str, values: Sequence[Any]) -> list[Any] | str:

@@ -9,7 +9,7 @@ from typing import Any
 from mlcvbench.errors import OverrideError, did_you_mean
 from mlcvbench.registry import Registry, get_registry
 from mlcvbench.specs import ModelSpec
-from mlcvbench.specs.values import complete, existing, parse_setting, split_commas, unmet
+from mlcvbench.specs.values import complete, effective, existing, missing, parse_setting, split_commas
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +41,9 @@ def parse_inner(text: str, kind: str, key: str = "model", registry: Registry | N
         given[setting] = existing(params[setting], parse_setting(params[setting], value, what), what)
         if params[setting].type == "model":
             parse_inner(given[setting], kind, f"{key}: {setting}", known)
-    missing = [param.name for param in entry.spec.params if param.required and param.name not in given]
-    if missing:
+    for lacking in missing(entry.spec.params, given):
         raise OverrideError(
-            f"{key}={text}: model {name!r} needs {missing[0]}=VALUE; write [{name},{missing[0]}=VALUE]."
+            f"{key}={text}: model {name!r} needs {lacking.name}=VALUE; write [{name},{lacking.name}=VALUE]."
         )
     return InnerModel(entry.spec, complete(entry.spec.params, given), entry.origin.package)
 
@@ -67,10 +66,10 @@ def inner_fit(text: str, kind: str, settings: Mapping[str, Any], registry: Regis
     """
     inner = parse_inner(text, kind, registry=registry)
     given = {name: value for name, value in settings.items() if value is not None}
-    params = {param.name: param for param in inner.spec.fit}
-    complete_ones = complete(inner.spec.fit, given)
+    declared = {param.name for param in inner.spec.fit}
+    _, reasons = effective(inner.spec.fit, given, "fit")
     for name in given:
-        reason = unmet(params[name], complete_ones, "fit") if name in params else "it declares no such setting"
+        reason = reasons.get(name) if name in declared else "it declares no such setting"
         if reason is not None:
             raise OverrideError(f"key 'fit.{name}' has no effect on model {inner.spec.name!r}: {reason}.")
-    return complete_ones
+    return complete(inner.spec.fit, given)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from mlcvbench.errors import DataError, OverrideError, either
@@ -111,6 +111,39 @@ def unmet(param: Param, values: Mapping[str, Any], place: str) -> str | None:
         if values[name] not in allowed:
             return f"it needs {place}.{name}={_listed(allowed)}, got {_show(values[name])}"
     return None
+
+
+def effective(params: Sequence[Param], given: Mapping[str, Any], place: str) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return the given settings that have an effect beside each other and the defaults; of the others the reasons.
+
+    What has none counts as not given, so that it decides about no further setting. Names that nobody declares stay.
+
+    >>> rule = Param("rule", "str", "sgd")
+    >>> beta = Param("momentum", "float", 0.9, when=(("rule", ("momentum",)),))
+    >>> effective([rule, beta], {"rule": "adam", "momentum": 0.5}, "fit")
+    ({'rule': 'adam'}, {'momentum': 'it needs fit.rule=momentum, got adam'})
+    """
+    kept: dict[str, Any] = dict(given)
+    reasons: dict[str, str] = {}
+    while True:
+        whole = complete(params, kept)
+        found = ((param.name, unmet(param, whole, place)) for param in params if param.name in kept)
+        name, reason = next(((name, reason) for name, reason in found if reason is not None), ("", ""))
+        if not name:
+            return kept, reasons
+        reasons[name] = reason
+        del kept[name]
+
+
+def missing(params: Sequence[Param], given: Collection[str]) -> list[Param]:
+    """Return the parameters that must be given and are not."""
+    return [param for param in params if param.required and param.name not in given]
+
+
+def needs(what: str, place: str, param: Param) -> OverrideError:
+    """Return the error of `what`, such as "model 'knn'", when a setting that it must have is not given."""
+    help_text = f" ({param.help})" if param.help else ""
+    return OverrideError(f"{what} needs {place}.{param.name}={param.type.upper()}{help_text}.")
 
 
 def condition(param: Param, place: str) -> str:

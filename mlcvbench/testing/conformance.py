@@ -22,7 +22,7 @@ from mlcvbench.errors import MlcvbenchError
 from mlcvbench.registry import Registry, get_registry
 from mlcvbench.specs import Chosen, ModelSpec, load_target
 from mlcvbench.specs.checks import check_kinds, check_spec, refuse_settings, untaken_parameter
-from mlcvbench.specs.values import complete
+from mlcvbench.specs.values import complete, missing
 from mlcvbench.testing.compare import differing_decision, largest_difference, same_bytes
 from mlcvbench.testing.gradients import check_gradients
 from mlcvbench.testing.imports import heavy_imports
@@ -111,9 +111,8 @@ class _Checks(UnderTest):
         check_kinds(self.spec, [entry.spec.name for entry in self.registry.tasks()])
         if self.kind not in self.spec.kinds:
             return f"the spec does not list task kind {self.kind!r}."
-        missing = [p.name for p in self.spec.params if p.required and p.name not in self.params]
-        if missing:
-            return f"the parameters {', '.join(missing)} are required; pass params= to check the model."
+        if lacking := [param.name for param in missing(self.spec.params, self.params)]:
+            return f"the parameters {', '.join(lacking)} are required; pass params= to check the model."
         refused = untaken_parameter(self.spec.target, load_target(self.spec.target), self.spec.params)
         if refused:
             return refused

@@ -12,7 +12,7 @@ from mlcvbench.errors import DataError
 from mlcvbench.loading.tasks import task_of_kind
 from mlcvbench.specs import DatasetSpec, load_target
 from mlcvbench.specs.checks import check_spec
-from mlcvbench.specs.values import complete
+from mlcvbench.specs.values import complete, missing
 from mlcvbench.testing.imports import heavy_imports
 from mlcvbench.testing.results import CheckResult, run_check
 
@@ -27,9 +27,8 @@ def check_dataset(spec: DatasetSpec, params: Mapping[str, Any] | None = None) ->
         run_check("spec", lambda: check_spec(spec)),
         run_check("import cost", lambda: _import_cost(spec)),
     ]
-    missing = [f"data.{p.name}" for p in spec.params if p.required and p.name not in given]
-    if missing:
-        return [*results, CheckResult("loading", None, f"not made: it needs {', '.join(missing)}=VALUE.")]
+    if lacking := [f"data.{param.name}" for param in missing(spec.params, given)]:
+        return [*results, CheckResult("loading", None, f"not made: it needs {', '.join(lacking)}=VALUE.")]
     loaded: list[LoadedData] = []
     results.append(run_check("loading", lambda: _load(spec, given, loaded)))
     for name, check in _checks(spec, given, loaded[0]) if loaded else ():

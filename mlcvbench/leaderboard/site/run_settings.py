@@ -9,7 +9,7 @@ from mlcvbench.errors import short_digests
 from mlcvbench.records.schema import Record
 from mlcvbench.registry import get_registry
 from mlcvbench.specs import ModelSpec
-from mlcvbench.specs.values import complete, text, unmet
+from mlcvbench.specs.values import effective, text
 
 
 def settings_of(record: Record) -> dict[str, str]:
@@ -38,8 +38,4 @@ def _spec_of(record: Record) -> ModelSpec | None:
 def _effective(spec: ModelSpec | None, place: str, values: Mapping[str, Any]) -> dict[str, Any]:
     if spec is None:
         return dict(values)
-    declared = {param.name: param for param in spec.declared(place)}
-    whole = complete(spec.declared(place), values)
-    return {
-        name: v for name, v in values.items() if name not in declared or unmet(declared[name], whole, place) is None
-    }
+    return effective(spec.declared(place), values, place)[0]

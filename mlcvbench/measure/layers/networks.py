@@ -15,7 +15,7 @@ from mlcvbench.errors import OverrideError, RequestError, UnknownNameError
 from mlcvbench.loading.models import construct
 from mlcvbench.registry import get_registry
 from mlcvbench.specs import ModelSpec, load_target
-from mlcvbench.specs.values import complete, parse_setting, unmet
+from mlcvbench.specs.values import complete, effective, parse_setting
 
 BARE = "torchvision:"
 """Of the open-ended models, the one whose networks may be named without it."""
@@ -89,11 +89,9 @@ def _settings(spec: ModelSpec, given: Mapping[str, str]) -> dict[str, Any]:
         if f"model.{key}" not in params:
             raise UnknownNameError("key", f"model.{key}", params)
     read = {key: parse_setting(params[f"model.{key}"], text, f"model.{key}") for key, text in given.items()}
-    values = complete(spec.params, read)
-    for key in given:
-        if reason := unmet(params[f"model.{key}"], values, "model"):
-            raise OverrideError(f"key 'model.{key}' has no effect: {reason}.")
-    return values
+    for key, reason in effective(spec.params, read, "model")[1].items():
+        raise OverrideError(f"key 'model.{key}' has no effect: {reason}.")
+    return complete(spec.params, read)
 
 
 @contextmanager

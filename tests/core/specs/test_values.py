@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from mlcvbench.errors import OverrideError
 from mlcvbench.specs import Param
-from mlcvbench.specs.values import check_value, complete, parse_setting, split_commas
+from mlcvbench.specs.values import check_value, complete, effective, parse_setting, split_commas
 
 READ = [
     (Param("k", "int"), "5", 5),
@@ -103,3 +103,14 @@ def test_any_text_is_read_or_refused_and_what_is_read_survives_json(kind: str, t
         return
 
     assert json.loads(json.dumps(value, allow_nan=False)) == value
+
+
+def test_what_has_no_effect_decides_about_nothing_further():
+    rule = Param("rule", "str", "sgd")
+    beta = Param("momentum", "float", 0.0, when=(("rule", ("momentum",)),))
+    nesterov = Param("nesterov", "bool", False, when=(("momentum", (0.9,)),))
+
+    kept, reasons = effective([rule, nesterov, beta], {"rule": "adam", "momentum": 0.9, "nesterov": True}, "fit")
+
+    assert kept == {"rule": "adam"}
+    assert list(reasons) == ["momentum", "nesterov"]
