@@ -21,9 +21,10 @@ if TYPE_CHECKING:
 def _shared_keys() -> dict[str, Param]:
     """Return the keys of every command here, for completion."""
     from mlcvbench.plan.data_requests import SEED, TASK
-    from mlcvbench.specs import TASK_KINDS
+    from mlcvbench.registry import get_registry
 
-    return {TASK.name: replace(TASK, choices=TASK_KINDS), SEED.name: SEED}
+    kinds = tuple(entry.spec.name for entry in get_registry().tasks())
+    return {TASK.name: replace(TASK, choices=kinds), SEED.name: SEED}
 
 
 def _preview_keys() -> dict[str, Param]:

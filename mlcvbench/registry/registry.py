@@ -20,7 +20,7 @@ from mlcvbench import hookspecs
 from mlcvbench.errors import PluginError, RequestError, UnknownNameError
 from mlcvbench.registry.entry_points import EntryPoint, find_entry_points, normalise
 from mlcvbench.registry.hooks import Observers, check_hooks
-from mlcvbench.specs import TASK_KINDS, DatasetSpec, ModelSpec, Origin, TaskSpec
+from mlcvbench.specs import DatasetSpec, ModelSpec, Origin, TaskSpec
 from mlcvbench.specs.checks import SPEC_TYPES, Spec, check_hook_result, check_kinds
 
 _WORDS: dict[type[Any], str] = {TaskSpec: "task", DatasetSpec: "data set", ModelSpec: "model"}
@@ -63,9 +63,11 @@ class Registry:
         self.plugins: list[Origin] = []
         self._entries: dict[type[Any], list[Entry[Any]]] = {kind: [] for kind in _WORDS}
         loaded = [(c, specs) for c in candidates if (specs := self._guard(c, partial(self._load, c))) is not None]
-        kinds = {s.name for _, specs in loaded for s in specs if isinstance(s, TaskSpec)} | set(TASK_KINDS)
+        declared = [spec for _, specs in loaded for spec in specs]
+        kinds = {spec.name for spec in declared if isinstance(spec, TaskSpec)}
+        inputs = {kind for spec in declared if isinstance(spec, DatasetSpec) for kind in spec.provides}
         for candidate, specs in loaded:
-            if self._guard(candidate, partial(self._admit, candidate, specs, kinds)):
+            if self._guard(candidate, partial(self._admit, candidate, specs, kinds, inputs)):
                 self.plugins.append(candidate.origin)
         self.hook = Observers(self._manager)
 
@@ -177,7 +179,7 @@ class Registry:
                     specs += check_hook_result(hook, _call(hook, implementation.function))
         return specs
 
-    def _admit(self, candidate: Candidate, specs: Sequence[Spec], kinds: set[str]) -> bool:
+    def _admit(self, candidate: Candidate, specs: Sequence[Spec], kinds: set[str], inputs: set[str]) -> bool:
         taken = {
             key: entry.origin.plugin
             for entries in self._entries.values()
@@ -186,7 +188,7 @@ class Registry:
         }
         for spec in specs:
             if not isinstance(spec, TaskSpec):
-                check_kinds(spec, kinds)
+                check_kinds(spec, kinds, inputs)
             for key in _keys(spec):
                 if key in taken:
                     what, kind, name = key

@@ -1,10 +1,8 @@
 """What a plugin declares about itself, and the values of its settings. The names that plugins use are here."""
 
 from mlcvbench.specs.declared import (
-    INPUT_KINDS,
     NAME_PATTERN,
     SKIP,
-    TASK_KINDS,
     Chosen,
     DatasetSpec,
     ModelSpec,
@@ -16,10 +14,8 @@ from mlcvbench.specs.declared import (
 )
 
 __all__ = [
-    "INPUT_KINDS",
     "NAME_PATTERN",
     "SKIP",
-    "TASK_KINDS",
     "Chosen",
     "DatasetSpec",
     "ModelSpec",

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from importlib.util import find_spec
 from typing import Any, TypeAlias, get_args
 
 from mlcvbench.errors import MlcvbenchError, PluginError, RequestError, did_you_mean
 from mlcvbench.specs import (
-    INPUT_KINDS,
     NAME_PATTERN,
     Chosen,
     DatasetSpec,
@@ -60,23 +59,27 @@ def check_spec(spec: Spec) -> None:
     _check_strings(what, "kinds", spec.kinds)
     if isinstance(spec, ModelSpec):
         if spec.needs != ():  # a floor may look at nothing
-            _check_inputs(what, "needs", spec.needs)
+            _check_strings(what, "needs", spec.needs)
         _check_params(what, "params", spec.params)
         _check_params(what, "fit", spec.fit)
         _check_module(what, "check", spec.check)
     else:
-        _check_inputs(what, "provides", spec.provides)
+        _check_strings(what, "provides", spec.provides)
         _check_params(what, "params", spec.params)
 
 
-def check_kinds(spec: ModelSpec | DatasetSpec, known: Iterable[str]) -> None:
-    """Refuse a task kind that nobody defines."""
-    names = set(known)
+def check_kinds(spec: ModelSpec | DatasetSpec, tasks: Collection[str], inputs: Collection[str]) -> None:
+    """Refuse a task kind that nobody defines, and a need of inputs that no data set provides.
+
+    `tasks`, `inputs`: those that the installed plugins declare; where they declare none, nothing can be misspelt.
+    """
+    what = f"{type(spec).__name__} {spec.name!r}"
     for kind in spec.kinds:
-        if kind not in names:
-            raise PluginError(
-                f"{type(spec).__name__} {spec.name!r}: unknown task kind {kind!r}.{did_you_mean(kind, names)}"
-            )
+        if tasks and kind not in tasks:
+            raise PluginError(f"{what}: unknown task kind {kind!r}.{did_you_mean(kind, tasks)}")
+    for kind in spec.needs if isinstance(spec, ModelSpec) else ():
+        if inputs and kind not in inputs:
+            raise PluginError(f"{what}: needs: unknown input kind {kind!r}.{did_you_mean(kind, inputs)}")
 
 
 def untaken_parameter(target: str, made: Any, params: Sequence[Param]) -> str | None:
@@ -143,13 +146,6 @@ def _check_pairs(what: str, field: str, values: Any) -> None:
         for pair in values
     ):
         raise PluginError(f"{what}: {field} must be a tuple of pairs of texts, got {values!r}.")
-
-
-def _check_inputs(what: str, field: str, values: Any) -> None:
-    _check_strings(what, field, values)
-    for value in values:
-        if value not in INPUT_KINDS:
-            raise PluginError(f"{what}: {field}: unknown input kind {value!r}.{did_you_mean(value, INPUT_KINDS)}")
 
 
 def _check_params(what: str, field: str, params: Any) -> None:

@@ -16,8 +16,6 @@ from mlcvbench.errors import PluginError, names_fields
 
 NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+:-]{0,99}")
 ParamType = Literal["int", "float", "bool", "str", "path", "ints", "floats", "model"]
-INPUT_KINDS = ("image", "left", "right", "depth", "frames")
-TASK_KINDS = ("classification", "detection", "segmentation", "verification", "depth")
 
 
 @names_fields

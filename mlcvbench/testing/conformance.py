@@ -108,7 +108,8 @@ class _Checks(UnderTest):
 
     def spec_is_sane(self) -> str | None:
         check_spec(self.spec)
-        check_kinds(self.spec, [entry.spec.name for entry in self.registry.tasks()])
+        provided = {kind for entry in self.registry.datasets() for kind in entry.spec.provides}
+        check_kinds(self.spec, [entry.spec.name for entry in self.registry.tasks()], provided)
         if self.kind not in self.spec.kinds:
             return f"the spec does not list task kind {self.kind!r}."
         if lacking := [param.name for param in missing(self.spec.params, self.params)]:

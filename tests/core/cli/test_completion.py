@@ -67,7 +67,7 @@ def test_commands_are_completed():
         ("data preview scenes level", []),
         ("data preview scenes data.l", ["data.level="]),
         ("data preview scenes data.level=h", ["data.level=hard"]),
-        ("data check coco task=de", ["task=detection", "task=depth"]),
+        ("data check coco task=de", ["task=depth", "task=detection"]),
         ("data check scenes-semantic data.b", ["data.border="]),
         ("compare one other by=", ["by=point", "by=low"]),
         ("leaderboard re", ["retract"]),

@@ -22,7 +22,6 @@ from mlcvbench.records.schema import (
     TrialInfo,
 )
 from mlcvbench.registry import get_registry
-from mlcvbench.specs import TASK_KINDS
 
 NOWHERE = Path("nowhere")
 
@@ -70,9 +69,9 @@ def test_a_board_on_other_data_than_its_definitions_says_so_in_its_name():
 
 
 PATHS = sorted(
-    (kind, entry.spec.name, param.name)
-    for kind in TASK_KINDS
-    for entry in get_registry().datasets(kind)
+    (task.spec.name, entry.spec.name, param.name)
+    for task in get_registry().tasks()
+    for entry in get_registry().datasets(task.spec.name)
     for param in entry.spec.params
     if param.type == "path"
 )
