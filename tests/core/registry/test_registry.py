@@ -25,7 +25,7 @@ def models(returned: str) -> str:
 
 
 OF_A_KIND = hook("mlcvbench_tasks", "[TaskSpec('classification', 'm:T', 'A kind.', 'default')]") + hook(
-    "mlcvbench_datasets", "[DatasetSpec('data', ('classification',), 'm:load', 'Data.', ('image', 'depth'))]"
+    "mlcvbench_datasets", "[DatasetSpec('maps', ('classification',), 'm:load', 'Data.', ('image', 'depth'))]"
 )
 """A task kind and a data set of it, by which misspelt kinds are found."""
 
