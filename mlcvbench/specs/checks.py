@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Collection, Sequence
 from importlib.util import find_spec
 from typing import Any, TypeAlias, get_args
 
-from mlcvbench.errors import MlcvbenchError, PluginError, RequestError, did_you_mean
+from mlcvbench.errors import MlcvbenchError, PluginError, RequestError, did_you_mean, offer
 from mlcvbench.specs import (
     NAME_PATTERN,
     Chosen,
@@ -26,6 +27,9 @@ SPEC_TYPES: dict[str, type[Spec]] = {
     "mlcvbench_datasets": DatasetSpec,
     "mlcvbench_models": ModelSpec,
 }
+
+MISSPELT = 0.8
+"""How alike a kind is to one that is known to be taken for a slip; "verification" and "classification" are 0.69."""
 
 
 def check_hook_result(hook: str, result: Any) -> list[Spec]:
@@ -69,17 +73,16 @@ def check_spec(spec: Spec) -> None:
 
 
 def check_kinds(spec: ModelSpec | DatasetSpec, tasks: Collection[str], inputs: Collection[str]) -> None:
-    """Refuse a task kind that nobody defines, and a need of inputs that no data set provides.
+    """Refuse a task kind or an input kind that is misspelt: `tasks` and `inputs` are those of the installed plugins.
 
-    `tasks`, `inputs`: those that the installed plugins declare; where they declare none, nothing can be misspelt.
+    One that is like none of them may belong to a plugin that is not installed, or was set aside, and is left alone.
     """
     what = f"{type(spec).__name__} {spec.name!r}"
-    for kind in spec.kinds:
-        if tasks and kind not in tasks:
-            raise PluginError(f"{what}: unknown task kind {kind!r}.{did_you_mean(kind, tasks)}")
-    for kind in spec.needs if isinstance(spec, ModelSpec) else ():
-        if inputs and kind not in inputs:
-            raise PluginError(f"{what}: needs: unknown input kind {kind!r}.{did_you_mean(kind, inputs)}")
+    needs = spec.needs if isinstance(spec, ModelSpec) else ()
+    for word, kinds, known in (("unknown task kind", spec.kinds, tasks), ("needs: unknown input kind", needs, inputs)):
+        for kind in kinds:
+            if kind not in known and (meant := difflib.get_close_matches(kind, known, n=1, cutoff=MISSPELT)):
+                raise PluginError(f"{what}: {word} {kind!r}.{offer(meant)}")
 
 
 def untaken_parameter(target: str, made: Any, params: Sequence[Param]) -> str | None:

@@ -105,8 +105,8 @@ BROKEN = {
         "ModelSpec 'mine': unknown task kind 'clasification'. Did you mean 'classification'?",
     ),
     "unknown_input": (
-        models(f"[{model(extra=', needs=(chr(120),)')}]"),
-        "ModelSpec 'mine': needs: unknown input kind 'x'. Known: depth, image.",
+        models(f"[{model(extra=', needs=(' + repr('depht') + ',)')}]"),
+        "ModelSpec 'mine': needs: unknown input kind 'depht'. Did you mean 'depth'?",
     ),
     "params_as_dict": (
         models(f"[{model(extra=', params={}')}]"),
