@@ -72,6 +72,19 @@ def text(value: Any) -> str:
     return f"[{value}]" if isinstance(value, str) and "," in value else str(value)
 
 
+def shown(value: Any) -> str:
+    """Return a value for people: as the command line takes it, but numbers without needless digits.
+
+    >>> shown(True), shown([0.5, 0.75]), shown(1e-4), shown(2.0), shown(None)
+    ('true', '[0.5,0.75]', '0.0001', '2', 'none')
+    """
+    if isinstance(value, bool) or value is None:
+        return str(value).lower()
+    if isinstance(value, float):
+        return str(int(value)) if value.is_integer() and abs(value) < 1e15 else f"{value:g}"
+    return f"[{','.join(map(shown, value))}]" if isinstance(value, list | tuple) else str(value)
+
+
 def wanted(param: Param) -> str:
     """Return what a parameter accepts, in words.
 
@@ -85,11 +98,11 @@ def wanted(param: Param) -> str:
         kind = "whole numbers" if param.type == "ints" else "numbers"
         base = f"exactly {param.length} {kind} like [{','.join(['64'] * param.length)}]"
     if param.low is not None and param.high is not None:
-        return f"{base} from {_show(param.low)} to {_show(param.high)}"
+        return f"{base} from {shown(param.low)} to {shown(param.high)}"
     if param.low is not None:
-        return f"{base} of at least {_show(param.low)}"
+        return f"{base} of at least {shown(param.low)}"
     if param.high is not None:
-        return f"{base} of at most {_show(param.high)}"
+        return f"{base} of at most {shown(param.high)}"
     return base
 
 
@@ -109,7 +122,7 @@ def unmet(param: Param, values: Mapping[str, Any], place: str) -> str | None:
     """
     for name, allowed in param.when:
         if values[name] not in allowed:
-            return f"it needs {place}.{name}={_listed(allowed)}, got {_show(values[name])}"
+            return f"it needs {place}.{name}={_listed(allowed)}, got {shown(values[name])}"
     return None
 
 
@@ -198,15 +211,7 @@ def _plain(value: Any) -> Any:
 
 
 def _listed(values: Sequence[Any]) -> str:
-    return either([_show(value) for value in values if value is not None] or ["nothing"])
-
-
-def _show(value: Any) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
-        return str(int(value))
-    return str(value)
+    return either([shown(value) for value in values if value is not None] or ["nothing"])
 
 
 def _parse_int(text: str) -> int | None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from mlcvbench.errors import short_digests
 from mlcvbench.records.schema import Record
+from mlcvbench.specs.values import shown
 
 FEW_VARIED = 2
 """A model that varies no more settings than this is named by all of them, its defaults too."""
@@ -119,13 +120,4 @@ def _searched(search: Mapping[str, Any] | None) -> Settings:
 
 
 def _text(value: Any) -> str:
-    """Return a value as the command line takes it, numbers without needless digits.
-
-    >>> _text(True), _text([0.5, 0.75]), _text(1e-4), _text(None)
-    ('true', '[0.5,0.75]', '0.0001', 'none')
-    """
-    if isinstance(value, bool) or value is None:
-        return str(value).lower()
-    if isinstance(value, float):
-        return f"{value:g}"
-    return f"[{','.join(map(_text, value))}]" if isinstance(value, list | tuple) else short_digests(str(value))
+    return short_digests(shown(value))
