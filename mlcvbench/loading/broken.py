@@ -5,16 +5,14 @@ Every sample is read once, through the data set's own reader, so that it works f
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from mlcvbench.contract import LoadedData, Notice, Split
 from mlcvbench.errors import DataError, MlcvbenchError, NoInputsError
-
-Progress = Callable[[str, int, int], None]
-"""Told the split that is read, how many samples of it are done, of how many."""
+from mlcvbench.processes.progress import Progress, silent
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +25,11 @@ class Broken:
     message: str
 
 
-def _silent(split: str, done: int, total: int) -> None:
-    """Report nothing."""
+def find_broken(data: LoadedData, progress: Progress = silent) -> list[Broken]:
+    """Return every sample that cannot be read, by split; of a split without inputs only the targets are read.
 
-
-def find_broken(data: LoadedData, progress: Progress = _silent) -> list[Broken]:
-    """Return every sample that cannot be read, by split; of a split without inputs only the targets are read."""
+    `progress` gets the name of the split that is being read.
+    """
     found = []
     for name, split in data.splits.items():
         for place in range(len(split)):

@@ -13,9 +13,10 @@ from mlcvbench.loading.resolved import resolve
 from mlcvbench.plan.command import score_command_of
 from mlcvbench.plan.config import RunConfig
 from mlcvbench.plan.entries import entries_of
+from mlcvbench.processes.progress import silent
 from mlcvbench.records.schema import PREDICTIONS, MemoryInfo, ModelInfo, OperationsInfo, Record
 from mlcvbench.records.store import Store
-from mlcvbench.running import predicting, stages
+from mlcvbench.running import stages
 from mlcvbench.running.record_draft import Draft
 from mlcvbench.running.results import Costs, Subject
 from mlcvbench.storage.durable import sha256_of
@@ -33,7 +34,7 @@ def score_file(config: RunConfig, name: str, path: Path, folder: Path, title: st
     info = ModelInfo(name=name, title=title, plugin=PREDICTIONS, plugin_version="", summary=summary)
     entries = entries_of(config)
     command = score_command_of(config, path.name, title, entries)
-    draft = Draft(Subject(config, entries, model=info, command=command), predicting.silent)
+    draft = Draft(Subject(config, entries, model=info, command=command), silent)
     draft.results.costs = Costs(OperationsInfo(reason=NOT_MEASURED), memory=MemoryInfo(reason=NOT_MEASURED))
     with draft.stage("resolve"):
         answered = _read(draft, path, folder)

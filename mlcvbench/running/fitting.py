@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -16,12 +15,12 @@ from mlcvbench.loading.data import fit_data
 from mlcvbench.loading.models import build_model
 from mlcvbench.loading.resolved import Resolved
 from mlcvbench.plan.identity import compute_fit_key, weights_hash
+from mlcvbench.processes.progress import Progress
 from mlcvbench.processes.usage import high_water, lifetime_peak, reset_high_water
 from mlcvbench.records.schema import FitInfo, ParametersInfo, WeightsInfo
 from mlcvbench.running.results import FitResult
 from mlcvbench.storage import cache
 
-Progress = Callable[[str, int, int], None]
 FIT_FILE = "fit.json"
 STATE_FOLDER = "state"
 

@@ -7,7 +7,7 @@ candidate of a search, it costs that candidate only: another child goes on with 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,6 +22,7 @@ from mlcvbench.processes.child import POLL_SECONDS, Child, started
 from mlcvbench.processes.environment import child_environment
 from mlcvbench.processes.interrupts import deferred
 from mlcvbench.processes.log import LOG_FILE, RunLog
+from mlcvbench.processes.progress import Progress, silent
 from mlcvbench.processes.tree import Ending, kernel_oom_kills, tree_memory
 from mlcvbench.records.canonical import read_record, to_record
 from mlcvbench.records.store import Pending, Store, run_name
@@ -30,8 +31,6 @@ from mlcvbench.running.trials import Watch
 
 if TYPE_CHECKING:
     from mlcvbench.records.schema import Record, Status
-
-Progress = Callable[[str, int, int], None]
 
 OOM_TYPES = ("MemoryError", "OutOfMemoryError")
 OOM_PHRASES = ("DefaultCPUAllocator", "CUDA out of memory", "Insufficient memory")
@@ -62,11 +61,7 @@ class Outcome:
         return self.record is None and self.scored is not None and self.status != "killed"
 
 
-def _silent(stage: str, done: int, total: int) -> None:
-    """Report nothing."""
-
-
-def submit_child(config: RunConfig, store: Store, progress: Progress = _silent) -> Record:
+def submit_child(config: RunConfig, store: Store, progress: Progress = silent) -> Record:
     """Carry out one run in a fresh child process, store it and return its record, whatever became of it.
 
     Raises StoreError when it cannot be stored, and `Interrupted`: then the child is ended and nothing is stored.

@@ -9,13 +9,9 @@ import numpy as np
 
 from mlcvbench.contract import Array, Batch, Model, Predictions, Problem, Split, Task
 from mlcvbench.errors import PredictionError
-from mlcvbench.running.fitting import Progress
+from mlcvbench.processes.progress import Progress, silent
 
 PROGRESS_SECONDS = 0.1
-
-
-def silent(stage: str, done: int, total: int) -> None:
-    """Report nothing."""
 
 
 def predict(

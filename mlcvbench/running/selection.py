@@ -19,9 +19,10 @@ from mlcvbench.loading.resolved import Resolved
 from mlcvbench.plan.config import RunConfig, Search
 from mlcvbench.plan.named_files import label_keyed, labelled
 from mlcvbench.plan.search import Candidate, candidates, settled
+from mlcvbench.processes.progress import Progress
 from mlcvbench.records.schema import SelectionInfo, TrialInfo
 from mlcvbench.running import scoring
-from mlcvbench.running.fitting import Fitted, Progress, obtain_model
+from mlcvbench.running.fitting import Fitted, obtain_model
 from mlcvbench.running.predicting import predict
 from mlcvbench.running.trials import Tried, Watch, journal_of
 from mlcvbench.stats import intervals

@@ -20,11 +20,12 @@ from mlcvbench.loading.prepared import Prepared, prepare
 from mlcvbench.loading.resolved import Resolved, resolve
 from mlcvbench.plan.config import RunConfig
 from mlcvbench.plan.entries import entries_of
+from mlcvbench.processes.progress import Progress, silent
 from mlcvbench.records.schema import ModelInfo, Record
 from mlcvbench.running import history_plot, latency_plot, pictures, scoring
 from mlcvbench.running.costs import Measured, measure_costs, measured_digest
-from mlcvbench.running.fitting import Progress, fit_result, obtain_model
-from mlcvbench.running.predicting import predict, silent
+from mlcvbench.running.fitting import fit_result, obtain_model
+from mlcvbench.running.predicting import predict
 from mlcvbench.running.record_draft import Draft
 from mlcvbench.running.results import Scores, Subject
 from mlcvbench.storage.durable import sha256_of

@@ -18,9 +18,10 @@ from mlcvbench.loading.description import run_key
 from mlcvbench.plan.config import RunConfig
 from mlcvbench.plan.devices import resolve_device
 from mlcvbench.processes.interrupts import Interrupted, catch_interrupts, deferred
+from mlcvbench.processes.progress import Progress
 from mlcvbench.records.store import Store, run_name
 from mlcvbench.registry import get_registry
-from mlcvbench.running.launch import Progress, submit_child
+from mlcvbench.running.launch import submit_child
 from mlcvbench.storage import claims
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from support.runs import config_for
 from mlcvbench.cli.score import score as command
 from mlcvbench.contract import Notice
 from mlcvbench.plan.entries import entries_of
-from mlcvbench.running.predicting import silent
+from mlcvbench.processes.progress import silent
 from mlcvbench.running.record_draft import Draft
 from mlcvbench.running.results import Subject
 from mlcvbench_classification.task import ClassificationTask

@@ -16,7 +16,8 @@ from mlcvbench.loading.data import load_data, refuse_ragged
 from mlcvbench.loading.holdout import Judged, judged
 from mlcvbench.loading.resolved import Resolved, resolve
 from mlcvbench.plan.config import RunConfig
-from mlcvbench.running.fitting import Progress, obtain_model
+from mlcvbench.processes.progress import Progress
+from mlcvbench.running.fitting import obtain_model
 from mlcvbench.running.selection import Comparison, reason
 
 

@@ -17,7 +17,7 @@ from mlcvbench.processes.environment import child_environment
 START_SECONDS = 60.0
 """Granted beyond a fit's limit until the first one begins: the process starts and reads its data."""
 
-Progress = Callable[[int, int, str], None]
+FitsDone = Callable[[int, int, str], None]
 """Told how many fits are done, of how many, and what the present one does."""
 
 
@@ -39,7 +39,7 @@ class Measured:
         return [point for point in self.points if point.place == place and point.judge is not None]
 
 
-def measure(study: Study, progress: Progress) -> Measured:
+def measure(study: Study, progress: FitsDone) -> Measured:
     """Fit and score every job of a study. StudyError when none succeeds, DataError when the data cannot serve."""
     points: list[Point] = []
     axis: Axis | None = None

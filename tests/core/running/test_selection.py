@@ -22,10 +22,11 @@ from mlcvbench.loading.data import load_data
 from mlcvbench.loading.resolved import Resolved, resolve
 from mlcvbench.plan.planning import plan
 from mlcvbench.plan.search import candidates, settled
+from mlcvbench.processes.progress import silent
 from mlcvbench.records.display import to_text
 from mlcvbench.records.schema import Record, TrialInfo
 from mlcvbench.registry import Registry, get_registry, using
-from mlcvbench.running import predicting, stages
+from mlcvbench.running import stages
 from mlcvbench.running.fitting import obtain_model
 from mlcvbench.running.selection import OPTIMISTIC, Comparison, best
 from mlcvbench.running.trials import Journal, Tried, Watch
@@ -239,7 +240,7 @@ def test_a_fit_is_not_charged_with_the_memory_of_earlier_ones(fussy: None):
 
     peaks = {}
     for candidate in candidates(config, get_registry().model("heavy", "classification").spec):
-        fitted = obtain_model(replace(resolved, config=settled(config, candidate)), data, predicting.silent, None)
+        fitted = obtain_model(replace(resolved, config=settled(config, candidate)), data, silent, None)
         peaks[candidate.settings["model.mb"]] = fitted.info.peak_memory
 
     assert peaks[300] > 250 * 2**20

@@ -17,7 +17,7 @@ from mlcvbench.analysis.studies.planning import Job, Study, plan_study
 from mlcvbench.analysis.studies.running import Measured
 from mlcvbench.analysis.studies.summary import best_place, errors_of, to_csv, to_text
 from mlcvbench.contract import ArraySplit
-from mlcvbench.running.predicting import silent
+from mlcvbench.processes.progress import silent
 
 TOP1 = Axis("top1", "fraction", True, "val", 200)
 
