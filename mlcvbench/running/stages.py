@@ -22,7 +22,7 @@ from mlcvbench.plan.config import RunConfig
 from mlcvbench.plan.entries import entries_of
 from mlcvbench.processes.progress import Progress, silent
 from mlcvbench.records.schema import ModelInfo, Record
-from mlcvbench.running import history_plot, latency_plot, pictures, scoring
+from mlcvbench.running import plots, scoring
 from mlcvbench.running.costs import Measured, measure_costs, measured_digest
 from mlcvbench.running.fitting import fit_result, obtain_model
 from mlcvbench.running.predicting import predict
@@ -145,12 +145,12 @@ def finish(draft: Draft, folder: Path, answered: Answered, measured: Measured | 
     task, prepared = answered.resolved.task, answered.prepared
     history = results.fit.info.history if results.fit else {}
     samples = results.costs.timing.samples if results.costs.timing else {}
-    results.plots = pictures.draw(
+    results.plots = plots.draw(
         draft,
         folder,
-        lambda plots: pictures.of_task(task, plots, answered.predictions, scored, prepared.test, prepared.data.problem),
-        lambda plots: history_plot.draw(plots, history),
-        lambda plots: latency_plot.draw(plots, samples),
+        lambda place: plots.of_task(task, place, answered.predictions, scored, prepared.test, prepared.data.problem),
+        lambda place: plots.of_history(place, history),
+        lambda place: plots.of_latency(place, samples),
     )
     draft.refuse_changed()
 

@@ -11,7 +11,7 @@ from mlcvbench.analysis.studies.planning import Study
 from mlcvbench.analysis.studies.running import Measured
 from mlcvbench.analysis.studies.summary import Errors, best_place, error_title, errors_of, lower_is_better
 from mlcvbench.figures import INK, MUTED, bare, new_figure, plain_style, save
-from mlcvbench.running.history_plot import MARKED, TRAINING, VALIDATION
+from mlcvbench.running.plots import MARKED, TRAINING, VALIDATION
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
