@@ -25,26 +25,28 @@ MOST_FOLDS = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
-    """Data for one comparison: fits learn from `train`, and `judge` decides. `described` names it in words."""
+class Validation:
+    """Data for one comparison: fits learn from `train`, and `split` decides. `described` names it in words."""
 
     data: LoadedData
     train: Split
-    judge: Split
+    split: Split
     described: str
 
     def for_fit(self, config: RunConfig, spec: ModelSpec) -> LoadedData:
-        """Return the data as a candidate's fit must see them: the judge only where fit itself chooses on it."""
-        with_val = fit_data(self._view(self.judge), spec, config.fit)
-        return self._view(self.judge if with_val.val is not None else None)
+        """Return the data as a candidate's fit must see them: `split` only where fit itself chooses on it."""
+        with_val = fit_data(self._view(self.split), spec, config.fit)
+        return self._view(self.split if with_val.val is not None else None)
 
     def _view(self, val: Split | None) -> LoadedData:
         splits = {"train": self.train, "test": self.data.splits["test"]}
         return replace(self.data, splits=splits if val is None else {**splits, "val": val})
 
 
-def judged(data: LoadedData, resolved: Resolved, share: float | None = None, key: str = "select_share") -> Judged:
-    """Return the validation split of a run's data as the judge, or a hold-out of its training split.
+def validation_of(
+    data: LoadedData, resolved: Resolved, share: float | None = None, key: str = "select_share"
+) -> Validation:
+    """Return a run's data with their validation split to decide, or a hold-out of their training split.
 
     DataError when there is nothing to learn from, or nothing that can be scored as test is; RequestError when `share`,
     the value of `key`, is given and nothing has to be held out.
@@ -55,12 +57,15 @@ def judged(data: LoadedData, resolved: Resolved, share: float | None = None, key
     if val is not None and len(val):
         if share is not None:
             raise RequestError(f"{key}={share:g} has no effect: data set {data.name!r} has a validation split.")
-        return Judged(data, train, *_scorable(data, resolved, val, "val"))
+        return Validation(data, train, *_scorable(data, resolved, val, "val"))
     share = DEFAULT_SHARE if share is None else share
     fitted, held = hold_out(train, share, resolved.config.data_seed)
     described = f"{share:.0%} of train, held out".replace("%", " %")
-    judge, described = _scorable(data, resolved, train.take(held, "train/held-out"), described)
-    return Judged(data, train.take(fitted, "train/rest"), judge, described)
+    return Validation(
+        data,
+        train.take(fitted, "train/rest"),
+        *_scorable(data, resolved, train.take(held, "train/held-out"), described),
+    )
 
 
 def no_training(data: LoadedData) -> DataError:
@@ -77,14 +82,14 @@ def _scorable(data: LoadedData, resolved: Resolved, split: Split, described: str
     DataError when it still lacks some of the targets of test, such as the depth that was never measured.
     """
     config = resolved.config
-    judge, made = resolved.task.scorable(split, config.definition.protocol, config.data_seed)
-    missing = sorted(set(data.splits["test"].targets()) - set(judge.targets()))
+    scorable, made = resolved.task.scorable(split, config.definition.protocol, config.data_seed)
+    missing = sorted(set(data.splits["test"].targets()) - set(scorable.targets()))
     if missing:
         raise DataError(
             f"data set {data.name!r}: split {split.name!r} has no {', '.join(missing)}, as test has, so settings "
             f"cannot be compared on it; add what is missing to the data, or choose by hand on other data."
         )
-    return judge, f"{described}, {made}" if made else described
+    return scorable, f"{described}, {made}" if made else described
 
 
 def hold_out(split: Split, share: float, seed: int) -> tuple[Array, Array]:

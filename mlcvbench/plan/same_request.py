@@ -32,8 +32,8 @@ def age(record: Record) -> tuple[str, str]:
 
 def request_of(record: Record) -> Request:
     """Return what was asked for: the definition, the model, the seed and every setting that has an effect."""
-    idle = WITHOUT_EFFECT + (UNUSED_BY_HAND_INS if record.model.plugin == PREDICTIONS else ())
-    settings = {name: value for name, value in record.config.items() if name not in idle}
+    unused = WITHOUT_EFFECT + (UNUSED_BY_HAND_INS if record.model.plugin == PREDICTIONS else ())
+    settings = {name: value for name, value in record.config.items() if name not in unused}
     definition = settings.pop("definition", None) or {}
     settings |= {f"definition.{name}": value for name, value in definition.items() if name not in DISPLAY}
     task = record.task

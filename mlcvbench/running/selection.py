@@ -14,7 +14,7 @@ from typing import Literal
 from mlcvbench.contract import LoadedData, Scorer, Split
 from mlcvbench.errors import MlcvbenchError, scrub
 from mlcvbench.loading.data import batch_size
-from mlcvbench.loading.holdout import Judged, judged, no_training
+from mlcvbench.loading.holdout import Validation, no_training, validation_of
 from mlcvbench.loading.resolved import Resolved
 from mlcvbench.plan.config import RunConfig, Search
 from mlcvbench.plan.named_files import label_keyed, labelled
@@ -57,7 +57,7 @@ def select(
     """
     config, spec, metric = resolved.config, resolved.spec, scorer.primary()
     search, watch = _search_of(config), watch or Watch()
-    judges = _judges(data, resolved, search)
+    validation = _validation(data, resolved, search)
     subjects = candidates(config, spec)
     began = time.perf_counter()
     tried: dict[int, Tried] = {}
@@ -68,10 +68,10 @@ def select(
             if number in tried:
                 continue
             plain = replace(resolved, config=settled(config, candidate))
-            view = data if search.on == "test" else judges.for_fit(plain.config, spec)
+            view = data if search.on == "test" else validation.for_fit(plain.config, spec)
             progress = _part_of(report, number, len(subjects))
             watch.begin(number, len(subjects) - len(tried) + search.refit)
-            tried[number] = _try(candidate, Comparison(plain, view, scorer), judges.judge, progress)
+            tried[number] = _try(candidate, Comparison(plain, view, scorer), validation.split, progress)
             journal.keep(number, tried[number])
             watch.begin(None, 0)
     trials = [tried[number].trial for number in range(len(subjects))]
@@ -84,9 +84,9 @@ def select(
         metric=metric.name,
         unit=metric.unit,
         higher_is_better=metric.higher_is_better,
-        split=judges.described,
-        n=len(judges.judge),
-        fingerprint=judges.judge.fingerprint(),
+        split=validation.described,
+        n=len(validation.split),
+        fingerprint=validation.split.fingerprint(),
         train_samples=tried[winner].train_samples,
         trials=tuple(
             t.model_copy(update={"settings": label_keyed(config, resolved.entries, t.settings)}) for t in trials
@@ -98,7 +98,7 @@ def select(
         note=OPTIMISTIC,
     )
     plain_fit = search.refit or search.on == "test"
-    return Selected(replace(resolved, config=chosen), data if plain_fit else judges.for_fit(chosen, spec), info)
+    return Selected(replace(resolved, config=chosen), data if plain_fit else validation.for_fit(chosen, spec), info)
 
 
 def best(trials: Sequence[TrialInfo], *, higher_is_better: bool) -> int | None:
@@ -140,11 +140,11 @@ class Comparison:
         return float(value)
 
 
-def _try(candidate: Candidate, subject: Comparison, judge: Split, report: Progress) -> Tried:
+def _try(candidate: Candidate, subject: Comparison, split: Split, report: Progress) -> Tried:
     """Return what came of one candidate; a failure is its result."""
     try:
         fitted = obtain_model(subject.resolved, subject.data, report, None)
-        value = subject.value(fitted, judge, report)
+        value = subject.value(fitted, split, report)
     except MemoryError as error:
         return _failed(candidate, "oom", error)
     except (Exception, SystemExit) as error:  # noqa: BLE001 - a plugin may raise anything, or want to leave
@@ -163,13 +163,13 @@ def reason(error: BaseException) -> str:
     return scrub(said if isinstance(error, MlcvbenchError) and said else f"{type(error).__name__}: {said}".strip(": "))
 
 
-def _judges(data: LoadedData, resolved: Resolved, search: Search) -> Judged:
+def _validation(data: LoadedData, resolved: Resolved, search: Search) -> Validation:
     if search.on == "val":
-        return judged(data, resolved, search.share)
+        return validation_of(data, resolved, search.share)
     train = data.splits.get("train")
     if train is None:
         raise no_training(data)
-    return Judged(data, train, data.splits["test"], "test")
+    return Validation(data, train, data.splits["test"], "test")
 
 
 def _search_of(config: RunConfig) -> Search:

@@ -57,7 +57,7 @@ class Watch:
 
     def to_dict(self) -> dict[str, Any]:
         """Return what a run is told, as plain data."""
-        return {"lost": {str(number): list(told) for number, told in self.lost.items()}, "spent": self.spent}
+        return {"lost": {str(number): list(lost) for number, lost in self.lost.items()}, "spent": self.spent}
 
 
 class Journal:

@@ -11,7 +11,7 @@ from support.faces import face_split, write_faces
 
 from mlcvbench.errors import DataError
 from mlcvbench.loading.data import load_data
-from mlcvbench.loading.holdout import judged
+from mlcvbench.loading.holdout import validation_of
 from mlcvbench.loading.resolved import resolve
 from mlcvbench.plan.config import RunConfig
 from mlcvbench.plan.planning import plan
@@ -70,7 +70,7 @@ def test_pairs_of_the_people_of_val_are_those_that_a_test_split_of_them_would_ha
     config = request(*FACES, "model=eigenfaces", "model.components=2,8", "select=grid")
     data = load_data(resolve(config))
 
-    judge = judged(data, resolve(config)).judge
+    judge = validation_of(data, resolve(config)).split
 
     pairs, identity = judge.targets()["pairs"], np.asarray(judge.targets()["identity"])
     people = identity - identity.min()
@@ -86,7 +86,7 @@ def test_the_data_seed_alone_draws_the_pairs():
     config = request(*FACES, "model=eigenfaces", "model.components=2,8", "select=grid")
     data = load_data(resolve(config))
 
-    first, again, other = (judged(data, resolve(replace(config, data_seed=seed))).judge for seed in (0, 0, 1))
+    first, again, other = (validation_of(data, resolve(replace(config, data_seed=seed))).split for seed in (0, 0, 1))
 
     assert first.fingerprint() == again.fingerprint()
     assert first.fingerprint() != other.fingerprint()
@@ -97,7 +97,7 @@ def test_data_keep_their_fingerprint_so_that_runs_without_a_search_keep_their_ke
     data = load_data(resolve(config))
     before = data.fingerprint()
 
-    judged(data, resolve(config))
+    validation_of(data, resolve(config))
 
     assert data.fingerprint() == before
     assert "pairs" not in data.splits["val"].targets()
@@ -144,7 +144,7 @@ def test_data_with_nothing_to_learn_from_are_refused_with_what_to_do():
     alone = replace(data, splits={"test": data.splits["test"]})
 
     with pytest.raises(DataError) as caught:
-        judged(alone, resolve(config))
+        validation_of(alone, resolve(config))
 
     assert str(caught.value) == (
         "data set 'faces' has no training split, so no settings can be fitted and compared on it; choose them on data "

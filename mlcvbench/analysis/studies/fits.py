@@ -13,7 +13,7 @@ from mlcvbench.analysis.studies.planning import Job
 from mlcvbench.contract import Array, Batch, Split, Targets
 from mlcvbench.contract.split import SubSplit
 from mlcvbench.loading.data import load_data, refuse_ragged
-from mlcvbench.loading.holdout import Judged, judged
+from mlcvbench.loading.holdout import Validation, validation_of
 from mlcvbench.loading.resolved import Resolved, resolve
 from mlcvbench.plan.config import RunConfig
 from mlcvbench.processes.progress import Progress
@@ -85,14 +85,14 @@ class Fits:
 
     def __init__(self, share: float | None) -> None:
         self._share = share
-        self._loaded: dict[str, Judged] = {}
+        self._loaded: dict[str, Validation] = {}
 
     def axis(self, config: RunConfig) -> Axis:
         """Return what is measured; DataError when the data have nothing to judge on."""
         resolved = resolve(config)
-        found = self._judged(resolved)
+        found = self._validation(resolved)
         metric = resolved.task.scorer(config.definition.protocol, found.data.problem).primary()
-        return Axis(metric.name, metric.unit, metric.higher_is_better, found.described, len(found.judge))
+        return Axis(metric.name, metric.unit, metric.higher_is_better, found.described, len(found.split))
 
     def point(self, job: Job, report: Progress) -> Point:
         """Fit and score one job; whatever goes wrong is its message."""
@@ -103,7 +103,7 @@ class Fits:
 
     def _measure(self, job: Job, report: Progress) -> Point:
         config, resolved = job.config, resolve(job.config)
-        found, task = self._judged(resolved), resolved.task
+        found, task = self._validation(resolved), resolved.task
         refuse_ragged(found.data, resolved.spec)
         data = found.for_fit(config, resolved.spec)
         if job.sample is not None:
@@ -112,12 +112,12 @@ class Fits:
         fitted = obtain_model(resolved, data, report, None)
         learned, _ = task.scorable(data.splits["train"], config.definition.protocol, config.data_seed)
         train = subject.value(fitted, learned, report)
-        judge, (low, high) = subject.value_and_interval(fitted, found.judge, report)
+        judge, (low, high) = subject.value_and_interval(fitted, found.split, report)
         return Point(job.place, train, judge, low, high, fitted.info.seconds)
 
-    def _judged(self, resolved: Resolved) -> Judged:
+    def _validation(self, resolved: Resolved) -> Validation:
         config = resolved.config
         key = json.dumps([config.definition.dataset, config.data_params, config.data_seed], sort_keys=True)
         if key not in self._loaded:
-            self._loaded = {key: judged(load_data(resolved), resolved, self._share, "share")}
+            self._loaded = {key: validation_of(load_data(resolved), resolved, self._share, "share")}
         return self._loaded[key]

@@ -10,7 +10,7 @@ from support.runs import config_for
 
 from mlcvbench.contract import ArraySplit, LoadedData, Problem
 from mlcvbench.errors import DataError, RequestError
-from mlcvbench.loading.holdout import hold_out, judged
+from mlcvbench.loading.holdout import hold_out, validation_of
 from mlcvbench.loading.resolved import resolve
 
 CONFIG = config_for("model=knn")
@@ -90,23 +90,23 @@ def test_one_group_cannot_be_parted():
 def test_a_validation_split_is_used_where_there_is_one():
     data = loaded(train=split(80), val=split(20), test=split(10))
 
-    found = judged(data, RUN)
+    found = validation_of(data, RUN)
 
-    assert (found.train, found.judge, found.described) == (data.splits["train"], data.splits["val"], "val")
+    assert (found.train, found.split, found.described) == (data.splits["train"], data.splits["val"], "val")
     with pytest.raises(RequestError) as caught:
-        judged(data, RUN, 0.3)
+        validation_of(data, RUN, 0.3)
     assert str(caught.value) == "select_share=0.3 has no effect: data set 'toy' has a validation split."
 
 
 def test_without_one_a_fifth_of_train_is_held_out():
-    found = judged(loaded(train=split(100, np.arange(100) % 2), test=split(10, np.arange(10) % 2)), RUN)
+    found = validation_of(loaded(train=split(100, np.arange(100) % 2), test=split(10, np.arange(10) % 2)), RUN)
 
-    assert (len(found.train), len(found.judge), found.described) == (80, 20, "20 % of train, held out")
+    assert (len(found.train), len(found.split), found.described) == (80, 20, "20 % of train, held out")
 
 
 def test_data_without_train_have_nothing_to_compare_on():
     with pytest.raises(DataError) as caught:
-        judged(loaded(test=split(10)), RUN)
+        validation_of(loaded(test=split(10)), RUN)
 
     assert str(caught.value) == (
         "data set 'toy' has no training split, so no settings can be fitted and compared on it; choose them on data "
@@ -118,7 +118,7 @@ def test_samples_that_cannot_be_scored_as_test_is_decide_nothing():
     data = loaded(train=split(80), test=split(10, np.arange(10) % 2))
 
     with pytest.raises(DataError) as caught:
-        judged(data, RUN)
+        validation_of(data, RUN)
 
     assert str(caught.value) == (
         "data set 'toy': split 'train/held-out' has no label, as test has, so settings cannot be compared on it; add "
@@ -131,7 +131,7 @@ def test_a_fit_sees_the_judge_only_where_it_chooses_on_it():
     blind = RUN.spec
     seeing = replace(blind, uses_val=True)
 
-    found = judged(data, RUN)
+    found = validation_of(data, RUN)
 
     assert set(found.for_fit(CONFIG, blind).splits) == {"train", "test"}
     assert set(found.for_fit(CONFIG, seeing).splits) == {"train", "val", "test"}
