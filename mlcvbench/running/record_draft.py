@@ -217,7 +217,10 @@ class Draft:
         """Keep what a reader of the numbers must know, each once; RequestError says it instead where `strict` is on."""
         config, known = self.subject.config, self.results.notices
         paths = paths_of(config, self.subject.entries)
-        known |= {replace(notice, text=scrub(notice.text, paths)): None for notice in notices}
+        provided = self.subject.entries.provided
+        by_nature = () if provided is None else provided.spec.by_nature
+        news = (notice for notice in notices if notice.code not in by_nature)
+        known |= {replace(notice, text=scrub(notice.text, paths)): None for notice in news}
         if config.strict and known:
             raise RequestError(f"strict=on: {' '.join(notice.text for notice in known)}")
 

@@ -66,6 +66,8 @@ def check_spec(spec: Spec) -> None:
             _check_strings(what, "needs", spec.needs)
         _check_params(what, "params", spec.params)
         _check_params(what, "fit", spec.fit)
+        if spec.by_nature != ():
+            _check_strings(what, "by_nature", spec.by_nature)
         _check_module(what, "check", spec.check)
     else:
         _check_strings(what, "provides", spec.provides)

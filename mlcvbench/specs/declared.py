@@ -71,6 +71,9 @@ class ModelSpec:
     `check`, a lazy target, is a function that takes a `Chosen` and raises RequestError when settings that are in bounds
     cannot be carried out together. It is asked whenever a run is planned, also for a model inside another, so that its
     module should import nothing heavy. In a search nothing is asked: a candidate that cannot be carried out fails.
+
+    `by_nature` names the notices that the method causes by being what it is, as a floor that gives one class to all:
+    they are no news, so neither said nor refused.
     """
 
     name: str
@@ -89,6 +92,7 @@ class ModelSpec:
     names: str = ""
     check: str = ""
     prefix: str = ""
+    by_nature: tuple[str, ...] = ()
 
     def declared(self, place: str) -> tuple[Param, ...]:
         """Return the settings of a place, `model` or `fit`."""

@@ -21,6 +21,7 @@ def mlcvbench_models() -> list[ModelSpec]:
             ragged=True,
             family="baseline",
             reference="The zero-rule classifier; scikit-learn's DummyClassifier(strategy='prior').",
+            by_nature=("one-class-predicted",),
         ),
         ModelSpec(
             name="majority",
@@ -29,11 +30,12 @@ def mlcvbench_models() -> list[ModelSpec]:
             summary="Answers with the most frequent training label of each place in the image; sees no pixel.",
             needs=(),
             params=(
-                Param("grid", "int", default=16, low=1, high=256, help="cells a side; 1: one class for every pixel"),
+                Param("grid", "int", default=16, low=1, high=256, help="cells per side; 1: one class for every pixel"),
             ),
             ragged=True,
             family="baseline",
-            reference="The zero-rule classifier, a place at a time.",
+            reference="The zero-rule classifier, one place at a time.",
+            by_nature=("one-class-predicted",),
         ),
         ModelSpec(
             name="box_prior",
@@ -41,7 +43,7 @@ def mlcvbench_models() -> list[ModelSpec]:
             target="mlcvbench_baselines.box_prior:BoxPrior",
             summary="Answers every image with the boxes that training images have most often; sees no pixel.",
             needs=(),
-            params=(Param("boxes", "int", default=8, low=1, high=100, help="boxes of a class, by k-means"),),
+            params=(Param("boxes", "int", default=8, low=1, high=100, help="boxes per class, by k-means"),),
             ragged=True,
             family="baseline",
             reference="The zero-rule classifier, of boxes.",

@@ -59,3 +59,22 @@ def test_a_notice_names_files_without_the_place_where_the_data_lie(tmp_path: Pat
     draft.notice([Notice("images-turned", f"3 images were turned, the first is {root}/a/1.jpg.", 3)])
 
     assert [notice.text for notice in draft.results.notices] == ["3 images were turned, the first is photos/a/1.jpg."]
+
+
+@pytest.mark.parametrize(("model", "said"), [("majority", []), ("knn", ["one-class-predicted"])])
+def test_what_a_floor_is_by_nature_is_no_news(model: str, said: list[str]) -> None:
+    config = config_for(f"model={model}", "strict=off")
+    draft = Draft(Subject(config, entries_of(config)), silent)
+
+    draft.notice([Notice("one-class-predicted", "all samples were predicted to be '3', whatever they show.", 797)])
+
+    assert [notice.code for notice in draft.results.notices] == said
+
+
+def test_strict_lets_a_floor_be_what_it_is() -> None:
+    config = config_for("model=majority", "strict=on")
+    draft = Draft(Subject(config, entries_of(config)), silent)
+
+    draft.notice([Notice("one-class-predicted", "all samples were predicted to be '3', whatever they show.", 797)])
+
+    assert not draft.results.notices
