@@ -162,6 +162,16 @@ def first_line(error: BaseException) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
 
 
+def said_by(error: BaseException) -> str:
+    r"""Return the type of an error of foreign code and all that it says, in one line.
+
+    >>> said_by(ValueError("no such\n  layer.")), said_by(KeyError())
+    ('ValueError: no such layer.', 'KeyError')
+    """
+    said = " ".join(str(error).split())
+    return f"{type(error).__name__}: {said}" if said else type(error).__name__
+
+
 def names_fields(cls: type[T]) -> type[T]:
     """Let a dataclass refuse a field it has not with a TypeError that offers the nearest one."""
     known: Any = cls

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import redirect_stdout, suppress
 
-from mlcvbench.errors import MlcvbenchError, did_you_mean
+from mlcvbench.errors import MlcvbenchError, did_you_mean, said_by
 from mlcvbench.processes.stdout import emit, results_apart, take_stdout
 
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -86,7 +86,7 @@ def _answer(words: list[str]) -> int:
     except OSError as error:
         code = _fail(_describe(error), 1)
     except Exception as error:  # noqa: BLE001 - the last resort: even a bug of ours is one line for a user
-        code = _fail(f"this is a bug in mlcvbench: {type(error).__name__}: {error}", 1)
+        code = _fail(f"this is a bug in mlcvbench: {said_by(error)}", 1)
         _explain()
     if code not in (INTERRUPTED, READER_GONE):
         _warn_of_quarantine(words)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mlcvbench.cli.command import Command
-from mlcvbench.errors import CheckFailedError, MlcvbenchError
+from mlcvbench.errors import CheckFailedError, MlcvbenchError, said_by
 from mlcvbench.processes.stdout import emit
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ def _broken_parts(name: str, registry: Registry) -> Iterator[str]:
             yield str(error)
         except Exception as error:  # noqa: BLE001 - a stranger's module may raise anything
             failed.add(target)
-            yield f"{target}: importing it raised {type(error).__name__}: {error}"
+            yield f"{target}: importing it raised {said_by(error)}"
     tasks = [e.spec for e in registry.tasks() if e.origin.plugin == name]
     for task in tasks:
         for path in definition_files(registry)[task.name].values():

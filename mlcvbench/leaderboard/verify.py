@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from mlcvbench.errors import MlcvbenchError
+from mlcvbench.errors import MlcvbenchError, said_by
 from mlcvbench.leaderboard.build import picture_in
 from mlcvbench.leaderboard.standing.boards import boards_of
 from mlcvbench.leaderboard.tables.export import table_files
@@ -187,7 +187,7 @@ def _metrics(record: Record, folder: Path, data: Mapping[str, Any] | None, archi
     except MlcvbenchError as error:
         return [Check("metrics", label, False, str(error), "metrics recomputed from the stored predictions")]
     except (TypeError, ValueError, KeyError, AttributeError) as error:  # a record whose config is not one
-        said = f"{type(error).__name__}: {error}"
+        said = said_by(error)
         return [Check("metrics", label, False, said, "a config from which the run can be rebuilt")]
     wrong = [Check("metrics", f"{label} {d.file}", False, d.got, d.wanted) for d in result.differences]
     return wrong or [Check("metrics", label, True)]

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from mlcvbench.contract import LoadedData, Notice, Split
-from mlcvbench.errors import DataError, MlcvbenchError, NoInputsError
+from mlcvbench.errors import DataError, MlcvbenchError, NoInputsError, said_by
 from mlcvbench.processes.progress import Progress, silent
 
 
@@ -90,5 +90,5 @@ def _complaint(split: Split, place: int) -> str | None:
     except MemoryError:
         raise
     except Exception as error:  # noqa: BLE001 - a plugin's reader may raise anything
-        return " ".join(f"{type(error).__name__}: {error}".split())
+        return said_by(error)
     return None

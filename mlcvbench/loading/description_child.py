@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from mlcvbench.errors import MlcvbenchError
+from mlcvbench.errors import MlcvbenchError, said_by
 from mlcvbench.processes.channel import Sender
 from mlcvbench.processes.child_setup import serve
 
@@ -40,7 +40,7 @@ def _answer(request: dict[str, Any]) -> dict[str, Any]:
     except MemoryError:
         return {"error": f"data set {request['dataset']!r} does not fit into memory.", "exit_code": 1}
     except Exception as error:  # noqa: BLE001 - a plugin's loader may raise anything; the user gets one line
-        said = " ".join(f"{type(error).__name__}: {error}".split())
+        said = said_by(error)
         return {"error": f"reading data set {request['dataset']!r} failed: {said}", "exit_code": 1}
 
 

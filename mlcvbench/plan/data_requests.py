@@ -17,6 +17,7 @@ from mlcvbench.errors import (
     RequestError,
     UnknownNameError,
     did_you_mean,
+    said_by,
 )
 from mlcvbench.plan.vocabulary import RUN_KEYS
 from mlcvbench.plan.words import parse_pairs, take
@@ -83,7 +84,7 @@ def guarded(request: DataRequest, doing: str, step: Callable[[], T]) -> T:
     except MemoryError:
         raise DataError(f"data set {request.spec.name!r} does not fit into memory.") from None
     except Exception as error:
-        said = " ".join(f"{type(error).__name__}: {error}".split())
+        said = said_by(error)
         raise DataError(f"{doing} data set {request.spec.name!r} failed: {said}.") from error
 
 

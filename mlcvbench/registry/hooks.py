@@ -10,7 +10,7 @@ from typing import Any
 import pluggy
 
 from mlcvbench import hookspecs
-from mlcvbench.errors import PluginError, did_you_mean
+from mlcvbench.errors import PluginError, did_you_mean, said_by
 from mlcvbench.specs.checks import SPEC_TYPES
 
 HOOKS = tuple(name for name in vars(hookspecs) if name.startswith("mlcvbench_"))
@@ -42,7 +42,7 @@ class Observers:
             if key not in self._reported:
                 self._reported.add(key)
                 print(
-                    f"mlcvbench: warning: plugin {key[0]!r}: {hook} raised {type(error).__name__}: {error}; ignored.",
+                    f"mlcvbench: warning: plugin {key[0]!r}: {hook} raised {said_by(error)}; ignored.",
                     file=sys.stderr,
                 )
 

@@ -17,7 +17,7 @@ from typing import Any, Generic, TypeVar, cast
 import pluggy
 
 from mlcvbench import hookspecs
-from mlcvbench.errors import PluginError, RequestError, UnknownNameError
+from mlcvbench.errors import PluginError, RequestError, UnknownNameError, said_by
 from mlcvbench.registry.entry_points import EntryPoint, find_entry_points, normalise
 from mlcvbench.registry.hooks import Observers, check_hooks
 from mlcvbench.specs import DatasetSpec, ModelSpec, Origin, TaskSpec
@@ -281,7 +281,7 @@ def _call(hook: str, function: Callable[[], Any]) -> Any:
     except (Exception, SystemExit) as error:
         said = str(error)
         end = "" if said.endswith(("?", ".")) else "."
-        raise PluginError(f"{hook}() raised {type(error).__name__}: {said}{end}") from error
+        raise PluginError(f"{hook}() raised {said_by(error)}{end}") from error
 
 
 def _keys(spec: Spec) -> list[tuple[str, str, str]]:

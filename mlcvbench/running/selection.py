@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from mlcvbench.contract import LoadedData, Scorer, Split
-from mlcvbench.errors import MlcvbenchError, scrub
+from mlcvbench.errors import MlcvbenchError, said_by, scrub
 from mlcvbench.loading.data import batch_size
 from mlcvbench.loading.holdout import Validation, no_training, validation_of
 from mlcvbench.loading.resolved import Resolved
@@ -160,7 +160,7 @@ def _failed(candidate: Candidate, status: Literal["error", "oom"], error: BaseEx
 def reason(error: BaseException) -> str:
     """Return an error in one line, without the machine's folders; what is no error of ours begins with its type."""
     said = " ".join(str(error).split())
-    return scrub(said if isinstance(error, MlcvbenchError) and said else f"{type(error).__name__}: {said}".strip(": "))
+    return scrub(said if isinstance(error, MlcvbenchError) and said else said_by(error))
 
 
 def _validation(data: LoadedData, resolved: Resolved, search: Search) -> Validation:

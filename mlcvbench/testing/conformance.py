@@ -18,7 +18,7 @@ from mlcvbench.contract import (
     ParameterCounts,
     TorchModel,
 )
-from mlcvbench.errors import MlcvbenchError
+from mlcvbench.errors import MlcvbenchError, said_by
 from mlcvbench.registry import Registry, get_registry
 from mlcvbench.specs import Chosen, ModelSpec, load_target
 from mlcvbench.specs.checks import check_kinds, check_spec, refuse_settings, untaken_parameter
@@ -164,7 +164,7 @@ class _Checks(UnderTest):
             try:
                 self.task.check(self.fitted.predict(odd), batch.ids, self.fitted.problem)
             except Exception as error:  # noqa: BLE001 - a stranger's code may raise anything
-                return f"{name}: {type(error).__name__}: {error}"
+                return f"{name}: {said_by(error)}"
         return None
 
     def takes_shape(self, shape: tuple[int, ...]) -> str | None:

@@ -18,7 +18,7 @@ from mlcvbench.analysis.explain.occlusion import Occlusion, occlude
 from mlcvbench.analysis.explain.request import Request, places_of, square
 from mlcvbench.analysis.explain.subject import Subject
 from mlcvbench.contract import Array, Batch, Column, Panel, TorchModel
-from mlcvbench.errors import MlcvbenchError, RequestError, StoreError
+from mlcvbench.errors import MlcvbenchError, RequestError, StoreError, said_by
 
 NUMBERS_FILE = "explain.json"
 MODEL_INPUT_CHANNELS = (1, 3)
@@ -63,7 +63,7 @@ def explain(subject: Subject, request: Request) -> Iterator[Written]:
         except MlcvbenchError:
             raise
         except Exception as error:
-            said = " ".join(f"{type(error).__name__}: {error}".split())
+            said = said_by(error)
             raise RequestError(f"explaining run {subject.record.run_id!r} failed: {said}.") from error
         path = folder / _file_of(sample.id, taken)
         sheet = draw(subject, sample)
