@@ -6,18 +6,17 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
 from mlcvbench.contract import Batch, Model, Predictions, Problem, Split, Task
+from mlcvbench.contract.agreement import agreement, differing_rows
 from mlcvbench.contract.batch import Array, Column, take
 from mlcvbench.errors import first_line, scrub
 from mlcvbench.records.schema import CheckInfo
 
 CHECKS = ("timed_equals_scored", "deterministic", "batch_invariant", "no_replay_cache")
 SAMPLES = 64
-RELATIVE, DECISIONS = 1e-4, 0.999
 REPLAYED, REPLAYS, FASTER = 8, 5, 1.2
 LEAST_ATTEMPTS, MOST_ATTEMPTS, ATTEMPT_NS = 3, 20, 5_000_000_000
 """A failing replay check is repeated this often at least, and on for five seconds: a busy machine is no cache."""
@@ -93,7 +92,7 @@ def _identical(got: Predictions, wanted: Predictions, who: str, whom: str) -> Ch
     """Compare bit for bit."""
     total = 0
     for name in sorted(wanted):
-        rows = _differing_rows(got[name], wanted[name])
+        rows = differing_rows(got[name], wanted[name])
         if rows:
             return CheckInfo(
                 passed=False, detail=f"{who} and {whom} differ in {name!r} on {rows} of {len(wanted[name])}"
@@ -102,51 +101,10 @@ def _identical(got: Predictions, wanted: Predictions, who: str, whom: str) -> Ch
     return CheckInfo(passed=True, detail=f"identical on {total} samples")
 
 
-def _differing_rows(got: Column, wanted: Column) -> int:
-    return sum(not _equal(left, right) for left, right in zip(got, wanted, strict=True))
-
-
-def _equal(left: Any, right: Any) -> bool:
-    """Tell whether two predictions of one sample are the same, whatever they are made of."""
-    if isinstance(left, np.ndarray) or isinstance(right, np.ndarray):
-        return np.array_equal(np.asarray(left), np.asarray(right))
-    return bool(left == right)
-
-
 def agree(alone: Predictions, together: Predictions) -> CheckInfo:
-    """Compare batches of one with larger ones: numbers within 1e-4 (relative and absolute), decisions on 99.9 %.
-
-    The decision of a sample is the argmax of its `scores` or `probabilities` where it has one row of them, else every
-    integer it holds.
-    """
-    worst, decided, total = 0.0, 0, 0
-    for name in sorted(together):
-        for left, right in zip(alone[name], together[name], strict=True):
-            one, other = np.asarray(left), np.asarray(right)
-            if one.shape != other.shape:
-                return CheckInfo(
-                    passed=False, detail=f"{name!r} has shape {one.shape} alone and {other.shape} in a batch"
-                )
-            total += 1
-            decided += _same_decision(name, one, other)
-            if other.dtype.kind == "f" and other.size:
-                worst = max(worst, _largest_gap(one, other))
-    share = decided / total if total else 1.0
-    passed = worst <= RELATIVE and share >= DECISIONS
-    return CheckInfo(passed=passed, detail=f"largest difference {worst:.1e}, {100 * share:.1f} % of decisions equal")
-
-
-def _largest_gap(one: Array, other: Array) -> float:
-    """Return the largest difference of two arrays, relative and absolute; inf equals inf and nothing else."""
-    with np.errstate(invalid="ignore"):
-        gap = np.where(one == other, 0.0, np.abs(one - other) / (1.0 + np.abs(other)))
-    return float(np.where(np.isnan(gap), np.inf, gap).max())
-
-
-def _same_decision(name: str, one: Array, other: Array) -> bool:
-    if name in {"scores", "probabilities"} and one.ndim == 1 and one.size:
-        return bool(np.argmax(one) == np.argmax(other))
-    return other.dtype.kind == "f" or np.array_equal(one, other)
+    """Check that batches of one agree with larger ones."""
+    found = agreement(alone, together)
+    return CheckInfo(passed=found.passed, detail=str(found))
 
 
 def no_replay_cache(model: Model, singles: Sequence[Batch], *, clock: Clock = time.perf_counter_ns) -> CheckInfo:

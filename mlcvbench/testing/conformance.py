@@ -18,12 +18,12 @@ from mlcvbench.contract import (
     ParameterCounts,
     TorchModel,
 )
+from mlcvbench.contract.agreement import agreement, same_bytes
 from mlcvbench.errors import MlcvbenchError, said_by
 from mlcvbench.registry import Registry, get_registry
 from mlcvbench.specs import Chosen, ModelSpec, load_target
 from mlcvbench.specs.checks import check_kinds, check_spec, refuse_settings, untaken_parameter
 from mlcvbench.specs.values import complete, missing
-from mlcvbench.testing.compare import differing_decision, largest_difference, same_bytes
 from mlcvbench.testing.gradients import check_gradients
 from mlcvbench.testing.imports import heavy_imports
 from mlcvbench.testing.results import CheckResult, run_check
@@ -32,7 +32,6 @@ from mlcvbench.testing.under_test import Given, UnderTest, digest, disturb_globa
 
 STATE_SUFFIXES = (".safetensors", ".json")
 ODD_SHAPES = {"1x1 images": (1, 1), "images of 9x31": (9, 31), "colour images": (28, 28, 3)}
-TOLERANCE = 1e-4
 
 
 def assert_conforms(model: ModelSpec | str, kind: str, **given: Any) -> None:
@@ -193,11 +192,8 @@ class _Checks(UnderTest):
         whole = self.predict_all(self.fitted)
         parts = [task.check(self.fitted.predict(b), b.ids, problem) for b in self.test.inputs(1)]
         single = task.merge(parts)
-        difference = largest_difference(whole, single)
-        if difference > TOLERANCE:
-            return f"batches of 1 and of {len(self.test)} differ by {difference:.2g}; the most is {TOLERANCE:g}."
-        index = differing_decision(self.kind, whole, single, TOLERANCE)
-        return None if index is None else f"batches of 1 and of {len(self.test)} decide differently on sample {index}."
+        found = agreement(single, whole)
+        return None if found.passed else f"batches of 1 and of {len(self.test)} differ: {found}."
 
     def is_deterministic(self) -> str | None:
         assert self.data is not None

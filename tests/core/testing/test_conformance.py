@@ -9,9 +9,9 @@ import pytest
 from support.paths import FIXTURES
 
 from mlcvbench import DatasetSpec, ModelSpec, Param
+from mlcvbench.contract.agreement import agreement, same_bytes
 from mlcvbench.registry import get_registry
 from mlcvbench.testing import CheckResult, assert_conforms, check_dataset, check_model, heavy_imports, toy_data
-from mlcvbench.testing.compare import differing_decision, largest_difference, same_bytes
 
 EXAMPLE = FIXTURES / "example_plugin"
 HEAD = """
@@ -342,10 +342,11 @@ def test_comparisons_see_values_shapes_and_columns():
     assert same_bytes(one, {"scores": np.array([[1.0, 0.0]], np.float32)})
     assert not same_bytes(one, {"scores": np.array([[1.0, 0.1]], np.float32)})
     assert not same_bytes(one, {"scores": np.zeros((2, 2), np.float32)})
-    assert largest_difference(one, {"labels": np.array([0])}) == float("inf")
-    assert largest_difference(one, {"scores": np.array([[3.0, 0.0]], np.float32)}) == 2.0
-    assert differing_decision("classification", one, {"scores": np.array([[0.0, 1.0]], np.float32)}, 1e-4) == 0
-    assert differing_decision("classification", one, one, 1e-4) is None
+    assert str(agreement(one, {"labels": np.array([0])})) == "columns scores alone and labels"
+    assert agreement(one, {"scores": np.array([[3.0, 0.0]], np.float32)}).gap == 0.5
+    assert agreement(one, {"scores": np.array([[0.0, 1.0]], np.float32)}).alike == 0
+    assert agreement(one, {"scores": np.array([[np.nan, 0.0]], np.float32)}).gap == float("inf")
+    assert agreement(one, one).passed
 
 
 def test_the_kit_leaves_no_files_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

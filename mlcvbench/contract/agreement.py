@@ -1,0 +1,94 @@
+"""When two predictions of the same samples are the same: to the bit, or as nearly as arithmetic in another order gives.
+
+One rule for honesty checks of a run and for the conformance kit.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from mlcvbench.contract.batch import Array, Column, Predictions
+
+NEAR, DECISIONS = 1e-4, 0.999
+"""Numbers agree within |a - b| <= NEAR (1 + |b|), and this share of the samples decides alike."""
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """How far two predictions agree: the largest gap, samples that decide alike, all samples, and a wrong shape."""
+
+    gap: float
+    alike: int
+    total: int
+    misshapen: str = ""
+
+    @property
+    def share(self) -> float:
+        """The share of samples that decide alike, 1 without a sample."""
+        return self.alike / self.total if self.total else 1.0
+
+    @property
+    def passed(self) -> bool:
+        """Whether they count as the same."""
+        return not self.misshapen and self.gap <= NEAR and self.share >= DECISIONS
+
+    def __str__(self) -> str:
+        return self.misshapen or f"largest difference {self.gap:.1e}, {100 * self.share:.1f} % of decisions equal"
+
+
+def same_bytes(one: Predictions, other: Predictions) -> bool:
+    """Say whether two predictions are equal to the last bit."""
+    return one.keys() == other.keys() and all(
+        len(one[name]) == len(other[name]) and not differing_rows(one[name], other[name]) for name in one
+    )
+
+
+def differing_rows(one: Column, other: Column) -> int:
+    """Return how many samples of two columns are not equal to the last bit."""
+    return sum(not _equal(left, right) for left, right in zip(one, other, strict=True))
+
+
+def agreement(alone: Predictions, together: Predictions) -> Agreement:
+    """Compare predictions in batches of one with those in larger ones.
+
+    The gap is |a - b| / (1 + |b|) over the float columns; inf equals inf and nothing else, NaN equals nothing. The
+    decision of a sample is the argmax of its `scores` or `probabilities` where it has one row of them, else every
+    integer it holds.
+    """
+    worst, alike, total = 0.0, 0, 0
+    if alone.keys() != together.keys():
+        return Agreement(np.inf, 0, 0, f"columns {', '.join(sorted(alone))} alone and {', '.join(sorted(together))}")
+    for name in sorted(together):
+        for left, right in zip(alone[name], together[name], strict=True):
+            one, other = np.asarray(left), np.asarray(right)
+            if one.shape != other.shape:
+                shapes = f"{name!r} has shape {one.shape} alone and {other.shape} in a batch"
+                return Agreement(np.inf, alike, total, shapes)
+            total += 1
+            alike += _same_decision(name, one, other)
+            if other.dtype.kind == "f" and other.size:
+                worst = max(worst, _largest_gap(one, other))
+    return Agreement(worst, alike, total)
+
+
+def _equal(left: Any, right: Any) -> bool:
+    """Say whether two predictions of a sample are equal; what is not a number equals itself, for it did not change."""
+    if not isinstance(left, np.ndarray | np.generic) and not isinstance(right, np.ndarray | np.generic):
+        return bool(left == right)
+    one, other = np.asarray(left), np.asarray(right)
+    return np.array_equal(one, other, equal_nan=one.dtype.kind in "fc" and other.dtype.kind in "fc")
+
+
+def _largest_gap(one: Array, other: Array) -> float:
+    with np.errstate(invalid="ignore"):
+        gap = np.where(one == other, 0.0, np.abs(one - other) / (1.0 + np.abs(other)))
+    return float(np.where(np.isnan(gap), np.inf, gap).max())
+
+
+def _same_decision(name: str, one: Array, other: Array) -> bool:
+    if name in {"scores", "probabilities"} and one.ndim == 1 and one.size:
+        return bool(np.argmax(one) == np.argmax(other))
+    return other.dtype.kind == "f" or np.array_equal(one, other)

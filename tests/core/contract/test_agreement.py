@@ -1,0 +1,33 @@
+"""One rule says when batches of one and of many agree; honesty checks and the conformance kit both ask it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from mlcvbench.contract.agreement import Agreement, agreement
+from mlcvbench.measure.checks import agree
+
+
+def of(*rows: list[float]) -> dict[str, np.ndarray]:
+    return {"scores": np.array(rows, np.float64)}
+
+
+@pytest.mark.parametrize(
+    ("alone", "together", "passed"),
+    [
+        ([1.0, 0.0], [1.0 + 1.5e-4, 0.0], True),  # the kit once refused this: relative to max(1, |a|)
+        ([1.0, 1.00003], [1.00003, 1.0], False),  # and once let this flip of a near tie pass
+        ([1.0, 0.0], [1.0 + 3e-4, 0.0], False),
+        ([np.inf, 0.0], [np.inf, 0.0], True),
+        ([np.nan, 0.0], [np.nan, 0.0], False),
+    ],
+)
+def test_cases_on_which_the_two_rules_once_disagreed(alone: list[float], together: list[float], passed: bool) -> None:
+    assert agreement(of(alone), of(together)).passed is passed
+    assert agree(of(alone), of(together)).passed is passed
+
+
+def test_no_sample_at_all_agrees() -> None:
+    assert agreement({"scores": np.zeros((0, 2))}, {"scores": np.zeros((0, 2))}) == Agreement(0.0, 0, 0)
+    assert Agreement(0.0, 0, 0).passed
