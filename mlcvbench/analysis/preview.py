@@ -28,7 +28,7 @@ OUT = Param("out", "str", help="PNG file to write")
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class PreviewRequest:
     """One sheet that was asked for: of which data, which split, how many samples, and where it is written."""
 
     data: DataRequest
@@ -45,17 +45,17 @@ class Written:
     shows: str
 
 
-def plan_previews(name: str, settings: Sequence[str] = (), registry: Registry | None = None) -> list[Request]:
+def plan_previews(name: str, settings: Sequence[str] = (), registry: Registry | None = None) -> list[PreviewRequest]:
     """Return the sheets that a name and KEY=VALUE words ask for, one a task kind.
 
     UnknownNameError offers the nearest names, OverrideError the nearest keys; StoreError when `out` cannot be written.
     """
     found, own = plan_data(name, settings, (COUNT, SPLIT, OUT), registry)
     outs = _outs(name, own[OUT.name], [one.kind for one in found])
-    return [Request(one, own[SPLIT.name], own[COUNT.name], out) for one, out in zip(found, outs, strict=True)]
+    return [PreviewRequest(one, own[SPLIT.name], own[COUNT.name], out) for one, out in zip(found, outs, strict=True)]
 
 
-def write_preview(request: Request) -> Written | None:
+def write_preview(request: PreviewRequest) -> Written | None:
     """Draw the sheet and write it, whole or not at all; None when the task kind draws no pictures of its samples.
 
     DataError and RequestError say what is wrong with the data or the split, StoreError why the file cannot be written.
@@ -80,7 +80,7 @@ def write_preview(request: Request) -> Written | None:
     return Written(request.out, shows)
 
 
-def no_pictures(requests: Sequence[Request]) -> RequestError:
+def no_pictures(requests: Sequence[PreviewRequest]) -> RequestError:
     """Return the error of data sets of which no task kind draws pictures."""
     kinds = " and ".join(sorted({request.data.kind for request in requests}))
     return RequestError(
@@ -113,13 +113,13 @@ def _check_panels(panels: Any, kind: str) -> None:
             raise PluginError(f"task kind {kind!r}: preview() gave {got}; wanted Panels of uint8 (H, W, 3).")
 
 
-def _shows(request: Request, total: int) -> str:
+def _shows(request: PreviewRequest, total: int) -> str:
     """Return which split is shown, how large it is and how much of it was asked for; what a sample is, kinds differ."""
     samples = f"{total:,} samples" if total > 1 else "one sample"
     return f"split {request.split}, {samples}" + (f", count={request.count}" if request.count < total else "")
 
 
-def _write(request: Request, data: LoadedData, panels: Sequence[Panel], shows: str) -> None:
+def _write(request: PreviewRequest, data: LoadedData, panels: Sequence[Panel], shows: str) -> None:
     from mlcvbench.analysis.contact_sheet import draw_sheet
     from mlcvbench.specs.values import text
 

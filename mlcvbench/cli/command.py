@@ -53,8 +53,8 @@ def run_rows() -> Rows:
     ]
 
 
-def score_rows(idle: Collection[str]) -> Rows:
-    """Return the keys of `mlcvbench score`, without a run's `idle` ones; those of reading are a kind's own."""
+def score_rows(inactive: Collection[str]) -> Rows:
+    """Return the keys of `mlcvbench score`, without a run's `inactive` ones; those of reading are a kind's own."""
     from mlcvbench.plan.vocabulary import REQUEST_KEYS, RUN_KEYS
 
     return [
@@ -64,7 +64,7 @@ def score_rows(idle: Collection[str]) -> Rows:
         ("KEY", "how the predictions are read, as `mlcvbench info KIND` lists it, such as value=distance"),
         *param_rows(REQUEST_KEYS[name] for name in ("data", "out")),
         ("data.NAME", "a setting of the data set, as `mlcvbench info DATASET` lists it"),
-        *param_rows(key.param for name, key in RUN_KEYS.items() if name not in idle),
+        *param_rows(key.param for name, key in RUN_KEYS.items() if name not in inactive),
     ]
 
 

@@ -58,8 +58,8 @@ def _run(_: click.Context, word: str, before: tuple[str, ...]) -> Iterable[Offer
     return complete_setting(word, asked, BENCHMARK_KEYS, asked.settings())
 
 
-def score(idle: Collection[str]) -> Completer:
-    """Return the completer of the settings of `score`; `idle` are keys of a run that decide nothing there."""
+def score(inactive: Collection[str]) -> Completer:
+    """Return the completer of the settings of `score`; `inactive` are keys of a run that decide nothing there."""
 
     def offers(_: click.Context, word: str, before: tuple[str, ...]) -> Iterable[Offer]:
         from mlcvbench.cli.completing import BENCHMARK_KEYS, Asked, complete_setting
@@ -72,7 +72,7 @@ def score(idle: Collection[str]) -> Completer:
             "predictions": Param("predictions", "path", help="the file or folder to read"),
             "as": Param("as", "str", help="name of the method that made them"),
             **{param.name: param for param in reading},
-            **{name: param for name, param in BENCHMARK_KEYS.items() if name not in (*idle, *SEARCH_KEYS)},
+            **{name: param for name, param in BENCHMARK_KEYS.items() if name not in (*inactive, *SEARCH_KEYS)},
         }
         data = {name: param for name, param in asked.settings().items() if name.startswith("data.")}
         return complete_setting(word, asked, keys, data)

@@ -11,7 +11,7 @@ from mlcvbench.errors import PluginError, RequestError
 from mlcvbench.loading.resolved import Resolved
 from mlcvbench.registry.inner import parse_inner
 from mlcvbench.specs import ModelSpec, load_target
-from mlcvbench.specs.checks import untaken_parameter
+from mlcvbench.specs.checks import undeclared_argument
 
 
 def build_model(resolved: Resolved, problem: Problem, weights: Path | None = None) -> Model:
@@ -40,7 +40,7 @@ def load_state(model: Model, given: Path, name: str) -> None:
 def construct(spec: ModelSpec, params: Mapping[str, Any], problem: Problem, device: Device) -> Model:
     """Return the model of a spec on `device`, not fitted; PluginError when its class does not take its settings."""
     made = load_target(spec.target)
-    wrong = untaken_parameter(spec.target, made, spec.params)
+    wrong = undeclared_argument(spec.target, made, spec.params)
     if wrong:
         raise PluginError(f"model {spec.name!r}: {wrong}")
     named = {"name": spec.name.removeprefix(spec.prefix)} if spec.prefix else {}

@@ -9,7 +9,7 @@ from mlcvbench.records.schema import PREDICTIONS, Record
 
 WITHOUT_EFFECT = ("given", "seconds", "memory_mb", "strict", "reading", "content")
 UNUSED_BY_HAND_INS = ("threads", "device", "precision", "batch_size", "shards", "time")
-Request = tuple[str, str, str, int, str]
+RequestIdentity = tuple[str, str, str, int, str]
 
 
 def newest_of(record: Record, records: Iterable[Record]) -> Record:
@@ -30,7 +30,7 @@ def age(record: Record) -> tuple[str, str]:
     return record.created_utc, record.run_id
 
 
-def request_of(record: Record) -> Request:
+def request_of(record: Record) -> RequestIdentity:
     """Return what was asked for: the definition, the model, the seed and every setting that has an effect."""
     unused = WITHOUT_EFFECT + (UNUSED_BY_HAND_INS if record.model.plugin == PREDICTIONS else ())
     settings = {name: value for name, value in record.config.items() if name not in unused}

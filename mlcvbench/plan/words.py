@@ -14,7 +14,7 @@ from mlcvbench.specs.values import existing, parse_setting
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """What a command was told: the value of each of its keys, typed, which of them were given, and settings as text.
+    """What a command was given: the value of each of its keys, typed, which of them were given, and settings as text.
 
     `settings`: the words of the places that the command takes beside its own keys, such as `data.root=DIR`.
     """

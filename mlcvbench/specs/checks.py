@@ -87,7 +87,7 @@ def check_kinds(spec: ModelSpec | DatasetSpec, tasks: Collection[str], inputs: C
                 raise PluginError(f"{what}: {word} {kind!r}.{offer(meant)}")
 
 
-def untaken_parameter(target: str, made: Any, params: Sequence[Param]) -> str | None:
+def undeclared_argument(target: str, made: Any, params: Sequence[Param]) -> str | None:
     """Say which declared parameter the class or function of a target does not take; None when it takes all."""
     import inspect
 
@@ -98,8 +98,8 @@ def untaken_parameter(target: str, made: Any, params: Sequence[Param]) -> str | 
     if any(one.kind is one.VAR_KEYWORD for one in taken.values()):
         return None
     name = f"{made.__name__}.__init__" if isinstance(made, type) else target
-    untaken = [param.name for param in params if param.name not in taken]
-    return f"the spec declares {untaken[0]!r} but {name} does not take it." if untaken else None
+    refused = [param.name for param in params if param.name not in taken]
+    return f"the spec declares {refused[0]!r} but {name} does not take it." if refused else None
 
 
 def refuse_settings(spec: ModelSpec, chosen: Chosen) -> None:

@@ -81,7 +81,7 @@ def shown(value: Any) -> str:
     if isinstance(value, bool) or value is None:
         return str(value).lower()
     if isinstance(value, float):
-        return str(int(value)) if value.is_integer() and abs(value) < 1e15 else f"{value:g}"
+        return str(int(value)) if value.is_integer() and abs(value) < 1e15 else f"{value:.15g}"
     return f"[{','.join(map(shown, value))}]" if isinstance(value, list | tuple) else str(value)
 
 

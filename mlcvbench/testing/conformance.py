@@ -22,7 +22,7 @@ from mlcvbench.contract.agreement import agreement, same_bytes
 from mlcvbench.errors import MlcvbenchError, said_by
 from mlcvbench.registry import Registry, get_registry
 from mlcvbench.specs import Chosen, ModelSpec, load_target
-from mlcvbench.specs.checks import check_kinds, check_spec, refuse_settings, untaken_parameter
+from mlcvbench.specs.checks import check_kinds, check_spec, refuse_settings, undeclared_argument
 from mlcvbench.specs.values import complete, missing
 from mlcvbench.testing.gradients import check_gradients
 from mlcvbench.testing.imports import heavy_imports
@@ -113,7 +113,7 @@ class _Checks(UnderTest):
             return f"the spec does not list task kind {self.kind!r}."
         if lacking := [param.name for param in missing(self.spec.params, self.params)]:
             return f"the parameters {', '.join(lacking)} are required; pass params= to check the model."
-        refused = untaken_parameter(self.spec.target, load_target(self.spec.target), self.spec.params)
+        refused = undeclared_argument(self.spec.target, load_target(self.spec.target), self.spec.params)
         if refused:
             return refused
         settings = complete(self.spec.params, self.params), complete(self.spec.fit, self.fit_settings)

@@ -15,7 +15,7 @@ import numpy as np
 from mlcvbench.analysis.explain import drawing
 from mlcvbench.analysis.explain.deconvnet import Projection, project
 from mlcvbench.analysis.explain.occlusion import Occlusion, occlude
-from mlcvbench.analysis.explain.request import Request, places_of, square
+from mlcvbench.analysis.explain.request import ExplainRequest, places_of, square
 from mlcvbench.analysis.explain.subject import Subject
 from mlcvbench.contract import Array, Batch, Column, Panel, TorchModel
 from mlcvbench.errors import MlcvbenchError, RequestError, StoreError, said_by
@@ -47,7 +47,7 @@ class Written:
     sample: Explanation
 
 
-def explain(subject: Subject, request: Request) -> Iterator[Written]:
+def explain(subject: Subject, request: ExplainRequest) -> Iterator[Written]:
     """Explain the samples of a request and yield each one as its picture is written; numbers come last.
 
     RequestError when the model is none that can be explained so, UnknownNameError for a sample or layer that is not
@@ -75,7 +75,7 @@ def explain(subject: Subject, request: Request) -> Iterator[Written]:
     _write(folder / NUMBERS_FILE, lambda beside: beside.write_text(json.dumps(document, indent=2) + "\n"))
 
 
-def explain_sample(subject: Subject, request: Request, place: int) -> Explanation:
+def explain_sample(subject: Subject, request: ExplainRequest, place: int) -> Explanation:
     """Explain the sample at `place` of the test split."""
     batch, targets = subject.test.read([place])
     image = np.asarray(batch.inputs["image"][0])
@@ -96,7 +96,7 @@ def explain_sample(subject: Subject, request: Request, place: int) -> Explanatio
     )
 
 
-def _project(subject: Subject, request: Request, batch: Batch) -> tuple[str, list[Projection]]:
+def _project(subject: Subject, request: ExplainRequest, batch: Batch) -> tuple[str, list[Projection]]:
     model = subject.model
     name = subject.record.model.name
     if not isinstance(model, TorchModel):

@@ -31,7 +31,7 @@ KEYS: dict[str, Param] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class ExplainRequest:
     """One call of `explain`. None: the default, which depends on the run. `paths`: `data.*` settings.
 
     `files`: `model.*` settings that are paths, under their whole keys.
@@ -52,7 +52,7 @@ class Request:
     files: Mapping[str, str]
 
 
-def parse_request(words: Sequence[str]) -> Request:
+def parse_request(words: Sequence[str]) -> ExplainRequest:
     """Return what KEY=VALUE words ask for. OverrideError for a key that is unknown, wrong or without effect."""
     asked = read_words(words, KEYS.values(), places=("data", "model"))
     values = asked.values
@@ -60,7 +60,7 @@ def parse_request(words: Sequence[str]) -> Request:
     samples = tuple(word.strip() for word in split_commas(values["sample"], "sample")) if values["sample"] else ()
     if len(samples) > MOST_SAMPLES:
         raise OverrideError(f"sample: wanted at most {MOST_SAMPLES} ids, got {len(samples)}.")
-    return Request(
+    return ExplainRequest(
         samples=tuple(dict.fromkeys(samples)),
         count=values["count"],
         deconvnet=values["show"] != "occlusion",
@@ -87,7 +87,7 @@ def _refuse_without_effect(given: Collection[str], show: str) -> None:
         raise OverrideError("key 'count' has no effect beside sample=.")
 
 
-def places_of(request: Request, split: Split) -> list[int]:
+def places_of(request: ExplainRequest, split: Split) -> list[int]:
     """Return the places of the samples in the split. UnknownNameError offers near ids."""
     if not request.samples:
         return spread(split, request.count)
@@ -98,7 +98,7 @@ def places_of(request: Request, split: Split) -> list[int]:
     return [places[one] for one in request.samples]
 
 
-def square(request: Request, height: int, width: int) -> tuple[int, int]:
+def square(request: ExplainRequest, height: int, width: int) -> tuple[int, int]:
     """Return side and step of the grey square for an image, in pixels.
 
     RequestError when it is larger than the image, or when its steps would leave pixels between squares.

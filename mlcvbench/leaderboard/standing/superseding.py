@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 
 from mlcvbench.leaderboard.standing.rows import StoredRun
-from mlcvbench.plan.same_request import Request, age, request_of
+from mlcvbench.plan.same_request import RequestIdentity, age, request_of
 from mlcvbench.records.schema import PREDICTIONS, Record
 
 
@@ -20,7 +20,7 @@ def drop_failed_attempts(entries: Iterable[StoredRun]) -> list[StoredRun]:
     failed = [entry.record for entry in kept if entry.record.status != "ok"]
     if not failed:
         return kept
-    succeeded: dict[Request, str] = {}
+    succeeded: dict[RequestIdentity, str] = {}
     for record in (entry.record for entry in kept if entry.record.status == "ok"):
         request = request_of(record)
         succeeded[request] = max(succeeded.get(request, ""), record.created_utc)
@@ -48,7 +48,7 @@ def replaced(records: Iterable[Record]) -> dict[str, str]:
 
 
 def _replaced_within(records: list[Record]) -> dict[str, str]:
-    same: dict[Request, list[Record]] = defaultdict(list)
+    same: dict[RequestIdentity, list[Record]] = defaultdict(list)
     for record in records:
         same[request_of(record)].append(record)
     reasons = {}
