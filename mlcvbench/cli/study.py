@@ -39,7 +39,7 @@ def capacity(settings: tuple[str, ...], quiet: bool) -> None:
     KEYs are those of `mlcvbench run` (task data model seed device threads
     batch, model.*, fit.*, data.*), and
       axis=auto     linear, log, inverse (against 1/value) or names
-      share=0.2     part of train that judges where there is no validation split
+      share=0.2     part of train that validates where there is no such split
       timeout=S     seconds a fit may take
       out=FILE      the PNG to write; the CSV lies beside it
 
@@ -65,7 +65,7 @@ def bias_variance(settings: tuple[str, ...], quiet: bool) -> None:
       repeats=10    fits of each combination
       by=bootstrap  what changes: training samples drawn with replacement;
                     by=seed: the seed alone
-      share=0.2     part of train that judges where there is no validation split
+      share=0.2     part of train that validates where there is no such split
       timeout=S     seconds a fit may take
       out=FILE      the PNG to write; the CSV lies beside it
 

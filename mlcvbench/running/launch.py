@@ -37,7 +37,7 @@ OOM_PHRASES = ("DefaultCPUAllocator", "CUDA out of memory", "Insufficient memory
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class RunOutcome:
     """What came of a child: its record, or why there is none. `stage` is the last one it named.
 
     `scored`: what it had come to when it had a score, with the `files` that belong to that.
@@ -111,7 +111,7 @@ class _Heard:
                 self.failed = message["failed"]
 
 
-def _run_child(config: RunConfig, pending: Pending, log: RunLog, progress: Progress) -> Outcome:
+def _run_child(config: RunConfig, pending: Pending, log: RunLog, progress: Progress) -> RunOutcome:
     """Return what came of the run: of its first child, or of the one that was left when candidates had been lost."""
     clock, watch = RunClock(config), Watch()
     while True:
@@ -124,7 +124,7 @@ def _run_child(config: RunConfig, pending: Pending, log: RunLog, progress: Progr
 
 def _run_one(
     config: RunConfig, pending: Pending, log: RunLog, progress: Progress, clock: RunClock, watch: Watch
-) -> tuple[Outcome, int | None]:
+) -> tuple[RunOutcome, int | None]:
     """Return what came of one child, and the candidate that it was trying when it ended."""
     folder = str(pending.folder.absolute())
     heard, oom_kills = _Heard(progress), kernel_oom_kills()
@@ -145,7 +145,7 @@ def _run_one(
         return replace(outcome, scored=heard.scored, files=heard.files), heard.trial
 
 
-def _watch(child: Child, config: RunConfig, heard: _Heard, log: RunLog, clock: RunClock) -> Outcome | None:
+def _watch(child: Child, config: RunConfig, heard: _Heard, log: RunLog, clock: RunClock) -> RunOutcome | None:
     """Wait for the child's end; when it passes a limit, end it and return that outcome."""
     limit = None if config.memory_mb is None else config.memory_mb * MIB
     peak = 0
@@ -164,42 +164,42 @@ def _watch(child: Child, config: RunConfig, heard: _Heard, log: RunLog, clock: R
     return None
 
 
-def _too_late(config: RunConfig, clock: RunClock) -> Outcome:
+def _too_late(config: RunConfig, clock: RunClock) -> RunOutcome:
     limit = f"{config.seconds:g} s"
     what = f"the run took longer than its limit of {limit}"
     if clock.share is not None and not clock.is_over:
         limit = f"{clock.share:.0f} s"
         what = f"it took longer than its share of {limit} of the run's time"
-    return Outcome("timeout", "", type="Timeout", message=f"{what}; give it more with timeout=SECONDS.", limit=limit)
+    return RunOutcome("timeout", "", type="Timeout", message=f"{what}; give it more with timeout=SECONDS.", limit=limit)
 
 
-def _outcome(config: RunConfig, heard: _Heard, ending: Ending, log: RunLog, kernel_oom: bool) -> Outcome:
+def _outcome(config: RunConfig, heard: _Heard, ending: Ending, log: RunLog, kernel_oom: bool) -> RunOutcome:
     """Say what came of a child that ended by itself, or by a signal that was not ours."""
     stage = heard.stage
     if heard.record is not None:
-        return Outcome("ok", stage, record=heard.record, peak_memory=ending.peak_memory)
+        return RunOutcome("ok", stage, record=heard.record, peak_memory=ending.peak_memory)
     if heard.failed is not None:
         kind, message, text = (str(heard.failed.get(name, "")) for name in ("type", "message", "traceback"))
         if _means_oom(kind, message):
             return _out_of_memory(config, message, ending.peak_memory, stage)
-        return Outcome("error", stage, type=kind, message=message, traceback=text)
+        return RunOutcome("error", stage, type=kind, message=message, traceback=text)
     if ending.signal is None:
         message = f"the process ended with exit code {ending.code} and without a result."
-        return Outcome("error", stage, type="NoResult", message=message, traceback=log.ending() or None)
+        return RunOutcome("error", stage, type="NoResult", message=message, traceback=log.ending() or None)
     name = ending.signal
     if name == "SIGKILL" and kernel_oom:
         reason = "the kernel ended the process for lack of memory"
         return replace(_out_of_memory(config, reason, ending.peak_memory, stage), signal=name)
     status: Status = "killed" if ending.from_outside else "error"
     message = f"the process was ended by {name}." if status == "killed" else f"the process crashed with {name}."
-    return Outcome(status, stage, type="Killed" if status == "killed" else "Crash", message=message,
+    return RunOutcome(status, stage, type="Killed" if status == "killed" else "Crash", message=message,
                    traceback=log.ending() or None, signal=name)  # fmt: skip
 
 
-def _out_of_memory(config: RunConfig, what: str, peak: int, stage: str = "") -> Outcome:
+def _out_of_memory(config: RunConfig, what: str, peak: int, stage: str = "") -> RunOutcome:
     limit = f"{config.memory_mb} MB" if config.memory_mb is not None else None
     advice = f"its limit is {limit}; give it more with memory=MB." if limit else "it has no limit of its own."
-    return Outcome(
+    return RunOutcome(
         "oom", stage, type="OutOfMemory", message=f"{what.rstrip('.')}; {advice}", limit=limit, peak_memory=peak
     )
 
@@ -208,7 +208,7 @@ def _means_oom(kind: str, message: str) -> bool:
     return kind in OOM_TYPES or any(phrase in message for phrase in OOM_PHRASES)
 
 
-def _record_of(config: RunConfig, outcome: Outcome) -> Record:
+def _record_of(config: RunConfig, outcome: RunOutcome) -> Record:
     """Return the record of an outcome: the child's own where it holds, else one that says why there is none."""
     if outcome.kept:
         return _kept_record(config, outcome)
@@ -217,7 +217,7 @@ def _record_of(config: RunConfig, outcome: Outcome) -> Record:
     try:
         record = to_record(outcome.record, Path("the child's record"))
     except RecordError as error:
-        return _failed_record(config, Outcome("error", "record", type="RecordError", message=str(error)))
+        return _failed_record(config, RunOutcome("error", "record", type="RecordError", message=str(error)))
     if record.error is None or record.status == "ok":
         return record
     if record.status != "oom" and not _means_oom(record.error.type, record.error.message):
@@ -227,7 +227,7 @@ def _record_of(config: RunConfig, outcome: Outcome) -> Record:
     return record.model_copy(update={"status": "oom", "error": detailed})
 
 
-def _kept_record(config: RunConfig, outcome: Outcome) -> Record:
+def _kept_record(config: RunConfig, outcome: RunOutcome) -> Record:
     from mlcvbench.running.costs import ended_early
 
     try:
@@ -237,7 +237,7 @@ def _kept_record(config: RunConfig, outcome: Outcome) -> Record:
     return ended_early(record, outcome.stage, outcome.message)
 
 
-def _failed_record(config: RunConfig, outcome: Outcome) -> Record:
+def _failed_record(config: RunConfig, outcome: RunOutcome) -> Record:
     from mlcvbench.errors import scrub
     from mlcvbench.records.schema import ErrorInfo
     from mlcvbench.running.record_draft import make_record

@@ -71,7 +71,7 @@ def select(
             view = data if search.on == "test" else validation.for_fit(plain.config, spec)
             progress = _part_of(report, number, len(subjects))
             watch.begin(number, len(subjects) - len(tried) + search.refit)
-            tried[number] = _try(candidate, Comparison(plain, view, scorer), validation.split, progress)
+            tried[number] = _try(candidate, TrialSetup(plain, view, scorer), validation.split, progress)
             journal.keep(number, tried[number])
             watch.begin(None, 0)
     trials = [tried[number].trial for number in range(len(subjects))]
@@ -109,7 +109,7 @@ def best(trials: Sequence[TrialInfo], *, higher_is_better: bool) -> int | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class TrialSetup:
     """A plain run, the data it is fitted on, and how its predictions are scored."""
 
     resolved: Resolved
@@ -140,7 +140,7 @@ class Comparison:
         return float(value)
 
 
-def _try(candidate: Candidate, subject: Comparison, split: Split, report: Progress) -> Tried:
+def _try(candidate: Candidate, subject: TrialSetup, split: Split, report: Progress) -> Tried:
     """Return what came of one candidate; a failure is its result."""
     try:
         fitted = obtain_model(subject.resolved, subject.data, report, None)

@@ -8,7 +8,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from mlcvbench.analysis.studies.planning import Study
-from mlcvbench.analysis.studies.running import Measured
+from mlcvbench.analysis.studies.running import StudyNumbers
 from mlcvbench.analysis.studies.summary import Errors, best_place, error_title, errors_of, lower_is_better
 from mlcvbench.figures import INK, MUTED, bare, new_figure, plain_style, save
 from mlcvbench.running.plots import MARKED, TRAINING, VALIDATION
@@ -23,7 +23,7 @@ TICKS = 12
 LEGEND: dict[str, Any] = {"frameon": False, "fontsize": 8}
 
 
-def draw(study: Study, measured: Measured) -> bytes:
+def draw(study: Study, measured: StudyNumbers) -> bytes:
     """Return the picture of a study as a PNG."""
     errors = errors_of(study, measured)
     size = (6.4, 4.0) if study.kind == "capacity" else (7.2, 1.9 + 0.42 * len(errors))
@@ -31,8 +31,8 @@ def draw(study: Study, measured: Measured) -> bytes:
     return _png(size, lambda axes: panel(axes, study, measured, errors))
 
 
-def _draw_curve(axes: Axes, study: Study, measured: Measured, errors: Sequence[Errors]) -> None:
-    kept = [index for index, one in enumerate(errors) if one.judge]
+def _draw_curve(axes: Axes, study: Study, measured: StudyNumbers, errors: Sequence[Errors]) -> None:
+    kept = [index for index, one in enumerate(errors) if one.validation]
     axis = axis_of(study)
     places = [_position(study, axis, index) for index in kept]
     order = sorted(range(len(kept)), key=lambda index: places[index])
@@ -98,14 +98,18 @@ def _scale(axes: Axes, axis: str, places: Sequence[float], labels: Sequence[str]
         axes.xaxis.set_minor_formatter(NullFormatter())
 
 
-def _draw_parts(axes: Axes, study: Study, measured: Measured, errors: Sequence[Errors]) -> None:
+def _draw_parts(axes: Axes, study: Study, measured: StudyNumbers, errors: Sequence[Errors]) -> None:
     rows = [(len(errors) - 1 - index, one) for index, one in enumerate(errors)]
     for row, one in rows:
-        if one.judge:
+        if one.validation:
             axes.barh(row, one.bias, height=0.55, color=TRAINING, alpha=0.8, label="bias ~ training error")
             axes.barh(row, one.gap, left=one.bias, height=0.55, color=VALIDATION, alpha=0.55, label="variance ~ gap")
-            axes.plot(one.judge, [row] * len(one.judge), "|", color=INK, ms=9, mew=1, label="validation, each fit")
-    axes.set_yticks([row for row, _ in rows], [one.label if one.judge else f"{one.label} (failed)" for _, one in rows])
+            axes.plot(
+                one.validation, [row] * len(one.validation), "|", color=INK, ms=9, mew=1, label="validation, each fit"
+            )
+    axes.set_yticks(
+        [row for row, _ in rows], [one.label if one.validation else f"{one.label} (failed)" for _, one in rows]
+    )
     axes.tick_params(axis="y", labelsize=8, length=0)
     axes.set_ylim(-0.6, len(errors) - 0.4)
     axes.set_xlabel(error_title(measured.axis))
@@ -123,13 +127,13 @@ def _title(study: Study, what: str) -> str:
     return f"{name}{config.definition.name}: {what}"
 
 
-def _subtitle(study: Study, measured: Measured) -> str:
-    judge = f"judged by {measured.axis.n:,} samples ({measured.axis.judge})"
+def _subtitle(study: Study, measured: StudyNumbers) -> str:
+    validation = f"scored on {measured.axis.n:,} samples ({measured.axis.validation})"
     seeds = len({job.config.seed for job in study.jobs})
     if study.kind == "capacity":
-        return f"{judge}; mean and range of {seeds} seeds" if seeds > 1 else judge
+        return f"{validation}; mean and range of {seeds} seeds" if seeds > 1 else validation
     drawn = "bootstraps of the training samples" if study.own["by"] == "bootstrap" else "seeds"
-    return f"{judge}; {study.own['repeats']} {drawn}"
+    return f"{validation}; {study.own['repeats']} {drawn}"
 
 
 def _dress(axes: Axes, title: str, subtitle: str) -> None:
@@ -153,5 +157,5 @@ def _png(size: tuple[float, float], panel: Callable[[Axes], None]) -> bytes:
 
 _SIDES: tuple[tuple[str, str, Callable[[Errors], tuple[float, ...]]], ...] = (
     ("training", TRAINING, lambda one: one.train),
-    ("validation", VALIDATION, lambda one: one.judge),
+    ("validation", VALIDATION, lambda one: one.validation),
 )

@@ -1,4 +1,4 @@
-"""The fits of a study and what they score: on the samples they learned from, and on those that judge."""
+"""The fits of a study and what they score: on the samples they learned from, and on validation samples."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from mlcvbench.loading.resolved import Resolved, resolve
 from mlcvbench.plan.config import RunConfig
 from mlcvbench.processes.progress import Progress
 from mlcvbench.running.fitting import obtain_model
-from mlcvbench.running.selection import Comparison, reason
+from mlcvbench.running.selection import TrialSetup, reason
 
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """What came of one fit: the primary metric on its training samples and on the judging ones, or what failed.
+    """What came of one fit: the primary metric on its training samples and on the validation samples, or what failed.
 
-    `low`, `high`: the 95 % interval of `judge`.
+    `low`, `high`: the 95 % interval of `validation`.
     """
 
     place: int
     train: float | None = None
-    judge: float | None = None
+    validation: float | None = None
     low: float | None = None
     high: float | None = None
     seconds: float | None = None
@@ -43,12 +43,12 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Axis:
-    """What the numbers are: the metric, and which samples judged, in words."""
+    """What the numbers are: the metric, and which validation samples, in words."""
 
     metric: str
     unit: str
     higher_is_better: bool
-    judge: str
+    validation: str
     n: int
 
 
@@ -88,7 +88,7 @@ class Fits:
         self._loaded: dict[str, Validation] = {}
 
     def axis(self, config: RunConfig) -> Axis:
-        """Return what is measured; DataError when the data have nothing to judge on."""
+        """Return what is measured; DataError when the data have nothing to validate on."""
         resolved = resolve(config)
         found = self._validation(resolved)
         metric = resolved.task.scorer(config.definition.protocol, found.data.problem).primary()
@@ -108,12 +108,12 @@ class Fits:
         data = found.for_fit(config, resolved.spec)
         if job.sample is not None:
             data = replace(data, splits={**data.splits, "train": bootstrap(data.splits["train"], job.sample)})
-        subject = Comparison(resolved, data, task.scorer(config.definition.protocol, data.problem))
+        subject = TrialSetup(resolved, data, task.scorer(config.definition.protocol, data.problem))
         fitted = obtain_model(resolved, data, report, None)
         learned, _ = task.scorable(data.splits["train"], config.definition.protocol, config.data_seed)
         train = subject.value(fitted, learned, report)
-        judge, (low, high) = subject.value_and_interval(fitted, found.split, report)
-        return Point(job.place, train, judge, low, high, fitted.info.seconds)
+        validation, (low, high) = subject.value_and_interval(fitted, found.split, report)
+        return Point(job.place, train, validation, low, high, fitted.info.seconds)
 
     def _validation(self, resolved: Resolved) -> Validation:
         config = resolved.config

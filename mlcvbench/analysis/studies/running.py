@@ -28,7 +28,7 @@ class StudyError(MlcvbenchError):
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class StudyNumbers:
     """The numbers of a study: a point a job, in their order."""
 
     axis: Axis
@@ -36,10 +36,10 @@ class Measured:
 
     def at(self, place: int) -> list[Point]:
         """Return the points of a place that have numbers."""
-        return [point for point in self.points if point.place == place and point.judge is not None]
+        return [point for point in self.points if point.place == place and point.validation is not None]
 
 
-def measure(study: Study, progress: FitsDone) -> Measured:
+def measure(study: Study, progress: FitsDone) -> StudyNumbers:
     """Fit and score every job of a study. StudyError when none succeeds, DataError when the data cannot serve."""
     points: list[Point] = []
     axis: Axis | None = None
@@ -59,9 +59,9 @@ def measure(study: Study, progress: FitsDone) -> Measured:
             progress(len(points), len(study.jobs), str(message.get("stage", "")))
         if axis is None:
             break  # it did not even get to the data; another child would not either
-    if axis is None or all(point.judge is None for point in points):
+    if axis is None or all(point.validation is None for point in points):
         raise StudyError(f"all {len(points)} fits failed; the first: {points[0].message}")
-    return Measured(axis, tuple(points))
+    return StudyNumbers(axis, tuple(points))
 
 
 def _talk(jobs: Sequence[Job], share: float | None) -> Iterator[dict[str, Any]]:

@@ -10,7 +10,7 @@ from statistics import fmean, pstdev, stdev
 
 from mlcvbench.analysis.studies.fits import Axis, Point
 from mlcvbench.analysis.studies.planning import Study
-from mlcvbench.analysis.studies.running import Measured
+from mlcvbench.analysis.studies.running import StudyNumbers
 from mlcvbench.records.units import interval_text
 
 
@@ -18,12 +18,12 @@ from mlcvbench.records.units import interval_text
 class Errors:
     """The errors of the fits at one place, in the unit of `error_title`; empty when every fit failed there.
 
-    `ends`: the 95 % interval of each in `judge`, lower end first; empty when one of them has none.
+    `ends`: the 95 % interval of each in `validation`, lower end first; empty when one of them has none.
     """
 
     label: str
     train: tuple[float, ...]
-    judge: tuple[float, ...]
+    validation: tuple[float, ...]
     failed: tuple[str, ...]
     ends: tuple[tuple[float, float], ...] = ()
 
@@ -34,23 +34,23 @@ class Errors:
 
     @property
     def gap(self) -> float:
-        """How much larger the mean error on the judging samples is: what more data would lower."""
-        return fmean(self.judge) - fmean(self.train)
+        """How much larger the mean error on the validation samples is: what more data would lower."""
+        return fmean(self.validation) - fmean(self.train)
 
     @property
     def error(self) -> float:
-        """The mean error on the judging samples."""
-        return fmean(self.judge)
+        """The mean error on the validation samples."""
+        return fmean(self.validation)
 
     @property
     def interval(self) -> tuple[float, float] | None:
-        """The mean ends of the fits' intervals: they share the judging samples, so more of them do not narrow it."""
+        """The mean ends of the fits' intervals: they share the validation samples, so more of them do not narrow it."""
         return (fmean(low for low, _ in self.ends), fmean(high for _, high in self.ends)) if self.ends else None
 
     @property
     def spread(self) -> float:
         """The standard deviation of that error over the repeats; 0 for a single one."""
-        return stdev(self.judge) if len(self.judge) > 1 else pstdev(self.judge)
+        return stdev(self.validation) if len(self.validation) > 1 else pstdev(self.validation)
 
 
 def error_of(value: float, axis: Axis) -> float:
@@ -77,7 +77,7 @@ def error_title(axis: Axis) -> str:
     return axis.metric if axis.unit == "1" else f"{axis.metric}, {axis.unit}"
 
 
-def errors_of(study: Study, measured: Measured) -> list[Errors]:
+def errors_of(study: Study, measured: StudyNumbers) -> list[Errors]:
     """Return the errors at each place of a study, in its order."""
     found = []
     for place, label in enumerate(study.labels):
@@ -86,8 +86,10 @@ def errors_of(study: Study, measured: Measured) -> list[Errors]:
             Errors(
                 label=label,
                 train=tuple(error_of(point.train, measured.axis) for point in points if point.train is not None),
-                judge=tuple(error_of(point.judge, measured.axis) for point in points if point.judge is not None),
-                failed=tuple(p.message for p in measured.points if p.place == place and p.judge is None),
+                validation=tuple(
+                    error_of(point.validation, measured.axis) for point in points if point.validation is not None
+                ),
+                failed=tuple(p.message for p in measured.points if p.place == place and p.validation is None),
                 ends=_ends(points, measured.axis),
             )
         )
@@ -102,27 +104,27 @@ def _ends(points: Sequence[Point], axis: Axis) -> tuple[tuple[float, float], ...
 def best_place(errors: Sequence[Errors], *, lower_is_better: bool) -> int:
     """Return the index of the least mean error (the largest where larger is better), the first of equal ones."""
     sign = 1 if lower_is_better else -1
-    return min((sign * one.error, index) for index, one in enumerate(errors) if one.judge)[1]
+    return min((sign * one.error, index) for index, one in enumerate(errors) if one.validation)[1]
 
 
-def to_csv(study: Study, measured: Measured) -> str:
+def to_csv(study: Study, measured: StudyNumbers) -> str:
     """Return a row a fit: its place, seeds, the metric on both sides as it was measured, and what failed."""
     first = study.setting or "configuration"
     metric = measured.axis.metric
-    judge = [f"judge_{metric}", "judge_low", "judge_high"]
-    head = [first, "seed", "bootstrap", f"train_{metric}", *judge, "fit_s", "message"]
+    validation = [f"validation_{metric}", "validation_low", "validation_high"]
+    head = [first, "seed", "bootstrap", f"train_{metric}", *validation, "fit_s", "message"]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(head)
     for job, point in zip(study.jobs, measured.points, strict=True):
         sample = "" if job.sample is None else job.sample
-        measures = (point.train, point.judge, point.low, point.high, point.seconds)
+        measures = (point.train, point.validation, point.low, point.high, point.seconds)
         numbers = ["" if number is None else repr(number) for number in measures]
         writer.writerow([study.labels[job.place], job.config.seed, sample, *numbers, point.message])
     return text.getvalue()
 
 
-def to_text(study: Study, measured: Measured) -> str:
+def to_text(study: Study, measured: StudyNumbers) -> str:
     """Return the study as a table for the terminal."""
     errors = errors_of(study, measured)
     curve = study.kind == "capacity"
@@ -131,7 +133,7 @@ def to_text(study: Study, measured: Measured) -> str:
     best = best_place(errors, lower_is_better=lower_is_better(measured.axis))
     for index, one in enumerate(errors):
         said = f"{len(one.failed)} failed: {one.failed[0]}" if one.failed else ""
-        if not one.judge:
+        if not one.validation:
             rows.append([one.label, *["-"] * len(titles), said])
             continue
         ends = "-" if one.interval is None else interval_text(one.error, *one.interval, 2)
@@ -140,7 +142,7 @@ def to_text(study: Study, measured: Measured) -> str:
         shown.insert(titles.index("95 %"), ends)
         rows.append([one.label, *shown, said or ("best" if index == best else "")])
     axis = measured.axis
-    head = f"{error_title(axis)}; judged by {axis.n:,} samples: {axis.judge}"
+    head = f"{error_title(axis)}; scored on {axis.n:,} samples: {axis.validation}"
     note = CURVE_NOTE if curve else NOTE
     return "\n".join([head, "", *_aligned(rows), "", note])
 

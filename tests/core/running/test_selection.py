@@ -28,7 +28,7 @@ from mlcvbench.records.schema import Record, TrialInfo
 from mlcvbench.registry import Registry, get_registry, using
 from mlcvbench.running import stages
 from mlcvbench.running.fitting import obtain_model
-from mlcvbench.running.selection import OPTIMISTIC, Comparison, best
+from mlcvbench.running.selection import OPTIMISTIC, TrialSetup, best
 from mlcvbench.running.trials import Journal, Tried, Watch
 from mlcvbench.specs import ModelSpec, Param
 from mlcvbench.storage import cache
@@ -291,15 +291,15 @@ def test_an_interrupted_search_goes_on_with_what_is_known(tmp_path: Path, fussy:
     words = ("model=fussy", "model.strength=13,31,32,33", "select=grid", "refit=off")
     whole = run(tmp_path / "whole", *words)
     scored: list[str] = []
-    honest = Comparison.value
+    honest = TrialSetup.value
 
-    def interrupted(self: Comparison, *given: Any) -> float:
+    def interrupted(self: TrialSetup, *given: Any) -> float:
         scored.append(self.resolved.config.model_params["strength"])
         if len(scored) == 2:
             raise KeyboardInterrupt
         return honest(self, *given)
 
-    monkeypatch.setattr(Comparison, "value", interrupted)
+    monkeypatch.setattr(TrialSetup, "value", interrupted)
     again = ("limit=790", *words)  # another run, whose fits are known
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path / "a", *again)

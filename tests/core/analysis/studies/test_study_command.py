@@ -44,7 +44,7 @@ def test_a_capacity_curve_leaves_a_picture_and_its_numbers(capsys: pytest.Captur
 
     out = capsys.readouterr().out
     assert Path("s.png").read_bytes().startswith(b"\x89PNG")
-    assert [(row["model.k"], row["train_top1"], row["judge_top1"]) for row in rows()] == [
+    assert [(row["model.k"], row["train_top1"], row["validation_top1"]) for row in rows()] == [
         ("1", "1.0", "0.965"),
         ("25", "0.97125", "0.92"),
     ]
@@ -69,11 +69,11 @@ def test_a_crash_costs_one_fit(faulty: None, capfd: pytest.CaptureFixture[str]):
     assert study("capacity", *words) == 0
 
     fine, crashed, left, broken = rows()
-    assert (fine["train_accuracy"], fine["judge_accuracy"]) == ("1.0", "1.0")
+    assert (fine["train_accuracy"], fine["validation_accuracy"]) == ("1.0", "1.0")
     assert crashed["message"].startswith("the process was ended by signal 6")
     assert left["message"] == "the process ended with exit code 0."
     assert broken["message"] == "RuntimeError: the method broke"
-    assert "judged by 6 samples: 20 % of train, held out" in capfd.readouterr().out
+    assert "scored on 6 samples: 20 % of train, held out" in capfd.readouterr().out
 
 
 @pytest.mark.parametrize("hang", ["sleep", "stubborn", "silent"])
@@ -85,7 +85,7 @@ def test_a_hang_costs_one_fit(faulty: None, capfd: pytest.CaptureFixture[str], h
 
     hung, fine = rows()
     assert hung["message"] == f"it took longer than its limit of {limit:g} s; give it more with timeout=SECONDS."
-    assert (fine["train_accuracy"], fine["judge_accuracy"]) == ("1.0", "1.0")
+    assert (fine["train_accuracy"], fine["validation_accuracy"]) == ("1.0", "1.0")
 
 
 def test_when_every_fit_fails_there_is_one_line_and_no_file(faulty: None, capfd: pytest.CaptureFixture[str]):

@@ -14,7 +14,7 @@ from support.runs import config_for
 from mlcvbench.analysis.studies.drawing import axis_of, draw
 from mlcvbench.analysis.studies.fits import Axis, Fits, Point, bootstrap
 from mlcvbench.analysis.studies.planning import Job, Study, plan_study
-from mlcvbench.analysis.studies.running import Measured
+from mlcvbench.analysis.studies.running import StudyNumbers
 from mlcvbench.analysis.studies.summary import best_place, errors_of, to_csv, to_text
 from mlcvbench.contract import ArraySplit
 from mlcvbench.processes.progress import silent
@@ -27,9 +27,9 @@ def split(count: int = 40, groups: np.ndarray | None = None) -> ArraySplit:
     return ArraySplit("train", {"image": images}, {"label": np.arange(count) % 2}, groups=groups)
 
 
-def curve(*points: Point, words: str = "model=knn model.k=1,5,25") -> tuple[Study, Measured]:
+def curve(*points: Point, words: str = "model=knn model.k=1,5,25") -> tuple[Study, StudyNumbers]:
     study = plan_study("capacity", ["task=digits", "threads=1", *words.split()])
-    return study, Measured(TOP1, points)
+    return study, StudyNumbers(TOP1, points)
 
 
 def test_a_nearest_neighbour_makes_no_error_on_what_it_remembers():
@@ -38,7 +38,7 @@ def test_a_nearest_neighbour_makes_no_error_on_what_it_remembers():
 
     point = fits.point(Job(config, 0), silent)
 
-    assert (point.train, point.judge, point.message) == (1.0, 0.965, "")
+    assert (point.train, point.validation, point.message) == (1.0, 0.965, "")
     assert point.low is not None
     assert 0.92 < point.low < 0.965
     assert point.high is not None
@@ -46,7 +46,7 @@ def test_a_nearest_neighbour_makes_no_error_on_what_it_remembers():
     assert fits.axis(config) == TOP1
 
 
-def test_the_judging_samples_are_not_learned_from(monkeypatch: pytest.MonkeyPatch):
+def test_the_validation_samples_are_not_learned_from(monkeypatch: pytest.MonkeyPatch):
     from mlcvbench_knn.model import KNN
 
     seen = []
@@ -63,7 +63,7 @@ def test_the_judging_samples_are_not_learned_from(monkeypatch: pytest.MonkeyPatc
 def test_what_fails_is_a_point_with_its_message():
     point = Fits(None).point(Job(config_for("model=knn", "model.k=801"), 3), silent)
 
-    assert (point.place, point.train, point.judge) == (3, None, None)
+    assert (point.place, point.train, point.validation) == (3, None, None)
     assert point.message == "knn: k=801 needs as many training images, got 800; set a smaller model.k."
 
 
@@ -97,7 +97,7 @@ def test_repeats_spread_where_the_training_data_change():
     fits = Fits(None)
     config = config_for("model=knn", "model.k=1")
 
-    values = [fits.point(Job(config, 0, sample), silent).judge for sample in range(4)]
+    values = [fits.point(Job(config, 0, sample), silent).validation for sample in range(4)]
 
     assert len(set(values)) > 1
     assert all(value is not None and 0.9 < value < 0.99 for value in values)
@@ -114,7 +114,7 @@ def test_errors_are_bias_gap_and_spread():
     assert best_place([first, second, third], lower_is_better=True) == 0
 
 
-def test_seeds_share_the_judging_samples_so_their_intervals_are_averaged_and_turned_into_errors():
+def test_seeds_share_the_validation_samples_so_their_intervals_are_averaged_and_turned_into_errors():
     study, measured = curve(Point(0, 1.0, 0.9, 0.8, 0.95), Point(0, 1.0, 0.8, 0.7, 0.85), Point(1, 1.0, 0.9))
 
     first, second, _ = errors_of(study, measured)
@@ -131,7 +131,7 @@ def test_a_curve_is_a_table_and_a_csv_with_its_failures():
     text, rows = to_text(study, measured).splitlines(), list(csv.DictReader(io.StringIO(to_csv(study, measured))))
 
     assert text == [
-        "error (1 - top1), %; judged by 200 samples: val",
+        "error (1 - top1), %; scored on 200 samples: val",
         "",
         "model.k  train  validation           95 %    gap",
         "1         0.00       10.00  [7.00, 15.00]  10.00",
@@ -141,9 +141,13 @@ def test_a_curve_is_a_table_and_a_csv_with_its_failures():
         "95 %: the interval of the validation error, ± where it is symmetric. The best",
         "value is optimistic: it looks better on the samples that chose it.",
     ]
-    assert (rows[0]["judge_low"], rows[0]["judge_high"], rows[1]["judge_low"]) == ("0.85", "0.93", "")
+    assert (rows[0]["validation_low"], rows[0]["validation_high"], rows[1]["validation_low"]) == ("0.85", "0.93", "")
     assert [row["model.k"] for row in rows] == ["1", "5", "25"]
-    assert (rows[1]["train_top1"], rows[1]["judge_top1"], rows[2]["message"]) == ("0.95", "0.92", "k is too large.")
+    assert (rows[1]["train_top1"], rows[1]["validation_top1"], rows[2]["message"]) == (
+        "0.95",
+        "0.92",
+        "k is too large.",
+    )
 
 
 @pytest.mark.parametrize(
