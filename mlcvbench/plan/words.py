@@ -77,7 +77,8 @@ def parse_pairs(words: Sequence[str], bare: str | None = None, *, sweeps: bool =
         if not equals or not key.strip():
             raise OverrideError(f"{word!r}: wanted KEY=VALUE, such as model=knn.{_offer(word, bare)}")
         if not value.strip():
-            raise OverrideError(f"{key}: the value is empty; wanted KEY=VALUE, such as model=knn.")
+            wanted = "KEY=VALUE, such as model=knn" if sweeps else f"{key}=VALUE"
+            raise OverrideError(f"{key}: the value is empty; wanted {wanted}.")
         if key.strip() in pairs:
             hint = f"; a sweep is written {key}=A,B" if sweeps else ""
             raise OverrideError(f"key {key!r} is given twice{hint}.")

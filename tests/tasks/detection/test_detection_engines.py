@@ -103,11 +103,8 @@ def test_a_metric_that_is_undefined_in_one_only_is_a_difference(tmp_path):
     ("words", "message"),
     [
         (["engine=pycoco"], "unknown engine 'pycoco'. Did you mean 'pycocotools' or 'hotcoco'?"),
-        (["engine="], "engine=: wanted the name of one engine, such as engine=pycocotools."),
-        (
-            ["engine=hotcoco", "engine=pycocotools"],
-            "engine=: wanted the name of one engine, such as engine=pycocotools.",
-        ),
+        (["engine="], "engine: the value is empty; wanted engine=VALUE."),
+        (["engine=hotcoco", "engine=pycocotools"], "key 'engine' is given twice."),
     ],
 )
 def test_a_wrong_engine_is_refused(words, message, tmp_path):

@@ -10,7 +10,7 @@ from support.faces import PROTOCOL, embeddings, face_split
 
 from mlcvbench.contract import Problem, Table
 from mlcvbench.errors import DataError, PredictionError, UnknownNameError
-from mlcvbench.stats import bootstrap
+from mlcvbench.stats import bootstrap, intervals
 from mlcvbench.stats.intervals import interval
 from mlcvbench_verification.folds import FoldAccuracy
 from mlcvbench_verification.identification import probe_ranks, roles_of
@@ -152,7 +152,7 @@ def test_intervals_over_people_have_their_nominal_coverage():
         low, high = interval(scorer.summarise(table)["auc"], replicates["auc"], 50)
         inside += low <= expected <= high
 
-    assert inside / trials == pytest.approx(bootstrap.LEVEL, abs=0.03)
+    assert inside / trials == pytest.approx(intervals.LEVEL, abs=0.03)
 
 
 @pytest.mark.parametrize("distance", DISTANCES)
