@@ -150,11 +150,7 @@ class Registry:
             raise
         except BaseException as error:  # noqa: BLE001 - a plugin may raise anything, SystemExit too
             spoken = isinstance(error, PluginError)
-            reason = (
-                str(error)
-                if spoken
-                else f"importing it raised {type(error).__name__}: {str(error).rstrip('.') or 'no message'}."
-            )
+            reason = str(error) if spoken else f"importing it raised {said_by(error).rstrip('.')}."
             bug = error.__cause__ if spoken else error
             details = "".join(traceback.format_exception(bug)) if bug is not None else ""
             name = candidate.origin.plugin

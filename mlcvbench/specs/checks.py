@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from importlib.util import find_spec
 from typing import Any, TypeAlias, get_args
 
-from mlcvbench.errors import MlcvbenchError, PluginError, RequestError, did_you_mean, offer
+from mlcvbench.errors import MlcvbenchError, PluginError, RequestError, did_you_mean, offer, said_by
 from mlcvbench.specs import (
     NAME_PATTERN,
     Chosen,
@@ -114,10 +114,8 @@ def refuse_settings(spec: ModelSpec, chosen: Chosen) -> None:
     except MlcvbenchError:
         raise
     except Exception as error:  # a plugin's code may raise anything
-        raise PluginError(
-            f"model {spec.name!r}: its check {spec.check!r} raised {type(error).__name__}: "
-            f"{str(error).rstrip('.') or 'no message'}."
-        ) from error
+        said = said_by(error).rstrip(".")
+        raise PluginError(f"model {spec.name!r}: its check {spec.check!r} raised {said}.") from error
 
 
 def _check_target(what: str, field: str, target: Any) -> None:

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from mlcvbench.errors import said_by
+
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
@@ -29,5 +31,5 @@ def run_check(name: str, check: Callable[[], CheckResult | str | None]) -> Check
     except Exception as error:  # noqa: BLE001 - a stranger's code may raise anything
         where = traceback.extract_tb(error.__traceback__)[-1]
         place = f" ({Path(where.filename).name}:{where.lineno})"
-        problem = f"{type(error).__name__}: {str(error) or 'no message'}{place}"
+        problem = f"{said_by(error)}{place}"
     return CheckResult(name, problem is None, problem or "")
