@@ -36,11 +36,6 @@ class Pixels(NamedTuple):
     palette: NDArray[np.uint8] | None
 
 
-def raster_size(path: Path) -> tuple[int, int]:
-    """Return (height, width) from the header. DataError as `read_raster`."""
-    return _read(path, _NUMBER_MODES, header_only=True).values.shape[:2]
-
-
 def read_raster(path: Path) -> NDArray[Any]:
     """Return the stored numbers of a one-channel image: uint8 (H, W) of 1-, 8-bit or palette files, uint16 of 16-bit.
 
@@ -58,7 +53,7 @@ def read_pixels(path: Path) -> Pixels:
     return _read(path, _NUMBER_MODES + _COLOR_MODES)
 
 
-def _read(path: Path, modes: tuple[str, ...], *, header_only: bool = False) -> Pixels:
+def _read(path: Path, modes: tuple[str, ...]) -> Pixels:
     from PIL import Image
 
     try:
@@ -69,8 +64,6 @@ def _read(path: Path, modes: tuple[str, ...], *, header_only: bool = False) -> P
             warnings.simplefilter("error")
             with Image.open(path, formats=FORMATS) as image:
                 _check(path, image, modes)
-                if header_only:
-                    return Pixels(np.broadcast_to(np.uint8(0), (image.height, image.width)), None)
                 return _pixels(path, image)
     except FileNotFoundError:
         raise DataError(f"{path}: no such file.") from None
