@@ -95,7 +95,7 @@ def _params(config: RunConfig, data: Mapping[str, Any] | None) -> dict[str, Any]
 
 def _unknown_path(config: RunConfig, params: Mapping[str, Any]) -> str | None:
     said = {*config.given, *(f"data.{name}" for name in config.definition.data)}
-    places = sorted(entries_of(config).dataset.spec.places)
+    places = sorted(entries_of(config).places)
     names = (name for name in places if params.get(name) is None and f"data.{name}" in said)
     return next(names, None)
 

@@ -62,6 +62,10 @@ class Split(ABC):
         """True when inputs may differ in size, so that batches hold lists."""
         return False
 
+    def batch_size(self, wanted: int, *, takes_lists: bool) -> int:
+        """Return how many samples a model is shown at once: one where sizes differ, unless it takes lists of them."""
+        return 1 if self.ragged and not takes_lists else wanted
+
     def inputs(self, size: int, indices: Array | None = None) -> Iterator[Batch]:
         """Yield batches without targets: fixed consecutive blocks of `size` (of `indices`, when given)."""
         for batch, _ in self.batches(size, indices):
@@ -253,6 +257,33 @@ class LoadedData:
             split = self.splits[name]
             digest.update(f"{name}:{split.fingerprint()}{split.content() if shown else ''};".encode())
         return digest.hexdigest()
+
+    def repeated_files(self) -> list[Notice]:
+        """Return a notice where files of the test split are files of another split too, byte for byte.
+
+        A score on them says nothing of unseen images. Only files whose digests were made for the fingerprint are
+        compared, so that nothing is read for it.
+        """
+        test = self.splits["test"]
+        others = {
+            digest: f"{name}: {sample}"
+            for name, split in self.splits.items()
+            if name != "test"
+            for digest, sample in zip(split.file_digests(), split.ids, strict=False)
+        }
+        found = [
+            (str(sample), others[digest])
+            for digest, sample in zip(test.file_digests(), test.ids, strict=False)
+            if digest in others
+        ]
+        if not found:
+            return []
+        sample, other = found[0]
+        text = (
+            f"{len(found)} of {len(test)} test files are in another split too, such as {sample!r} ({other}); the "
+            "score on them says nothing of unseen images."
+        )
+        return [Notice("test-files-in-training", text, len(found))]
 
 
 def fingerprint_columns(ids: Array, *groups: Mapping[str, Column]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,9 +15,9 @@ from mlcvbench.contract.data_checks import check_inputs
 from mlcvbench.contract.notices import Notice
 from mlcvbench.contract.outputs import described, to_numpy
 from mlcvbench.contract.problem import Problem
-from mlcvbench.contract.scoring import MetricSpec, Scorer, Table
+from mlcvbench.contract.scoring import MetricSpec, Scorer, Table, iter_names
 from mlcvbench.contract.split import LoadedData, Split
-from mlcvbench.errors import PredictionError
+from mlcvbench.errors import PredictionError, UnknownNameError
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +168,20 @@ class Task(ABC):
 
         DataError names the data set, what the protocol needs and the protocols that the data have all for.
         """
+
+    def scorer_for(self, data: LoadedData, protocol: str, metrics: Iterable[str]) -> Scorer:
+        """Return the scorer of a definition on its data, whose `metrics` it must give.
+
+        UnknownNameError when there is no such protocol or it has no such metric, DataError when the data lack what it
+        compares with.
+        """
+        scorer = self.scorer(protocol, data.problem)
+        self.check_protocol(data, protocol)
+        known = iter_names(scorer.metrics)
+        for name in metrics:
+            if name not in known:
+                raise UnknownNameError("metric", name, known)
+        return scorer
 
     def scorable(self, split: Split, protocol: str, seed: int) -> tuple[Split, str]:
         """Return a split other than test with all that a protocol compares with, and in words what had to be made.

@@ -11,8 +11,8 @@ import numpy as np
 from mlcvbench.contract import JoinedSplit, LoadedData, Model, Split, Task
 from mlcvbench.errors import DataError
 from mlcvbench.loading.broken import without_broken
+from mlcvbench.loading.models import class_of
 from mlcvbench.loading.resolved import Resolved
-from mlcvbench.plan.config import RunConfig
 from mlcvbench.specs import SKIP, DatasetSpec, ModelSpec, load_target
 from mlcvbench.specs.values import text
 
@@ -54,7 +54,7 @@ def load_all(spec: DatasetSpec, params: Mapping[str, Any], data_seed: int) -> Lo
     if "test" not in data.splits:
         raise DataError(f"data set {data.name!r} has no test split; got {', '.join(sorted(data.splits)) or 'none'}.")
     test = data.splits["test"]
-    if len(np.unique(test.ids)) != len(test):
+    if np.unique(test.ids).size != test.ids.size:
         raise DataError(f"data set {data.name!r}: the ids of the test split are not unique.")
     return data
 
@@ -64,17 +64,12 @@ def refuse_ragged(data: LoadedData, spec: ModelSpec) -> None:
 
     A model without a fit is asked image by image, so it may still answer.
     """
-    fits = getattr(load_target(spec.target), "fit", None) is not Model.fit
+    fits = getattr(class_of(spec), "fit", None) is not Model.fit
     if fits and not spec.ragged and any(split.ragged for split in data.splits.values()):
         raise DataError(
             f"model {spec.name!r} needs images of one size, and those of data set {data.name!r} differ; "
             "set data.size=[H,W] to resize them."
         )
-
-
-def batch_size(config: RunConfig, split: Split, *, takes_lists: bool) -> int:
-    """Return the batch size of the accuracy pass: 1 for images of unequal size unless the model takes lists of them."""
-    return 1 if split.ragged and not takes_lists else config.batch_size
 
 
 def fit_data(data: LoadedData, spec: ModelSpec, settings: Mapping[str, Any] | None = None) -> FitData:

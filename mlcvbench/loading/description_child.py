@@ -15,13 +15,13 @@ from mlcvbench.processes.child_setup import serve
 def describe(request: dict[str, Any]) -> dict[str, Any]:
     """Return name, version, fingerprint and split sizes of a data set request, once data and scoring are sound."""
     from mlcvbench.loading.data import read_data
-    from mlcvbench.loading.tasks import scorer_of, task_of_kind
+    from mlcvbench.loading.tasks import task_of_kind
     from mlcvbench.registry import get_registry
 
     spec = get_registry().dataset(request["dataset"], request["kind"]).spec
     task = task_of_kind(request["kind"])
     data = read_data(spec, task, request["params"], request["data_seed"])
-    scorer_of(task, request["protocol"], request["metrics"], data)
+    task.scorer_for(data, request["protocol"], request["metrics"])
     sizes = {name: len(split) for name, split in data.splits.items()}
     return {"name": data.name, "version": data.version, "fingerprint": data.fingerprint(), "sizes": sizes}
 

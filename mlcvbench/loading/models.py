@@ -39,14 +39,22 @@ def load_state(model: Model, given: Path, name: str) -> None:
 
 def construct(spec: ModelSpec, params: Mapping[str, Any], problem: Problem, device: Device) -> Model:
     """Return the model of a spec on `device`, not fitted; PluginError when its class does not take its settings."""
-    made = load_target(spec.target)
-    wrong = undeclared_argument(spec.target, made, spec.params)
-    if wrong:
-        raise PluginError(f"model {spec.name!r}: {wrong}")
+    made = class_of(spec)
     named = {"name": spec.name.removeprefix(spec.prefix)} if spec.prefix else {}
     model: Model = made(problem, **named, **params)
     model.to(device)
     return model
+
+
+def class_of(spec: ModelSpec) -> type[Model]:
+    """Return the class, or the function that makes a model, that a spec names; PluginError when it does not take the
+    spec's settings.
+    """
+    made: type[Model] = load_target(spec.target)
+    wrong = undeclared_argument(spec.target, made, spec.params)
+    if wrong:
+        raise PluginError(f"model {spec.name!r}: {wrong}")
+    return made
 
 
 def build_inner(text: str, problem: Problem, device: Device) -> Model:

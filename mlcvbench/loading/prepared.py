@@ -4,34 +4,41 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mlcvbench.contract import LoadedData, Notice, Scorer, Split
+from mlcvbench.contract import Device, LoadedData, Notice, Scorer, Split
 from mlcvbench.loading.data import load_data, refuse_ragged
-from mlcvbench.loading.repeated_files import repeated_files
-from mlcvbench.loading.resolved import Resolved
-from mlcvbench.loading.tasks import scorer_of
+from mlcvbench.loading.resolved import Resolved, resolve
+from mlcvbench.plan.config import RunConfig
+from mlcvbench.plan.entries import Entries
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """The data of a run, their fingerprint, the split that is scored, and how; what was noticed of all of them."""
+    """What a run means here, its data and their fingerprint, the split that is scored, and how; what was noticed of it.
 
+    `device`: what the run computes on.
+    """
+
+    resolved: Resolved
     data: LoadedData
     fingerprint: str
     test: Split
     scorer: Scorer
+    device: Device
     notices: tuple[Notice, ...]
 
 
-def prepare(resolved: Resolved, *, fits: bool, shown: bool) -> Prepared:
-    """Load a run's data and make its scorer; DataError and UnknownNameError say what is wrong with either.
+def prepare(config: RunConfig, entries: Entries, *, fits: bool, shown: bool) -> Prepared:
+    """Look up what a run names, load its data and make its scorer; DataError and UnknownNameError say what is wrong.
 
     `fits`: whether the model may be fitted, so that images of unequal size are refused where it wants one size.
     `shown`: whether a model sees the inputs of the test split; they belong to the fingerprint then.
     """
-    data, definition = load_data(resolved), resolved.config.definition
+    resolved = resolve(config, entries)
+    data, definition = load_data(resolved), config.definition
     if fits:
         refuse_ragged(data, resolved.spec)
-    scorer = scorer_of(resolved.task, definition.protocol, definition.metrics, data)
+    scorer = resolved.task.scorer_for(data, definition.protocol, definition.metrics)
     fingerprint = data.fingerprint(shown=shown)
-    repeated = repeated_files(data)  # knows the files whose digests were made for the fingerprint
-    return Prepared(data, fingerprint, data.splits["test"], scorer, tuple(repeated))
+    repeated = data.repeated_files()  # knows the files whose digests were made for the fingerprint
+    notices = (*data.notices, *repeated)
+    return Prepared(resolved, data, fingerprint, data.splits["test"], scorer, resolved.device, notices)

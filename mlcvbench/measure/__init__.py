@@ -37,18 +37,16 @@ class TimingResult:
     gpu: dict[str, Any] = field(default_factory=dict)
 
 
-def count_operations(model: Model, batch: Batch, samples: int = 1) -> OperationsInfo:
-    """Count the operations of one sample; see `operations.count`."""
+def count(model: Model, one: Batch) -> tuple[OperationsInfo, LayersInfo | None]:
+    """Count the operations of one sample, and of each layer of a torch network.
+
+    See `operations.count` and `layers.record.layers_of`.
+    """
     from mlcvbench.measure import operations
-
-    return operations.count(model, batch, samples)
-
-
-def tabulate_layers(model: Model, batch: Batch, operations: OperationsInfo) -> LayersInfo | None:
-    """Tabulate the layers of a torch network; see `layer_record.layers_of`."""
     from mlcvbench.measure.layers import record
 
-    return record.layers_of(model, batch, operations)
+    counted = operations.count(model, one)
+    return counted, record.layers_of(model, one, counted)
 
 
 def measure_memory(config: RunConfig, weights: Path | None) -> MemoryInfo:

@@ -6,7 +6,7 @@ import os
 import platform
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from mlcvbench.contract.model import Device
 from mlcvbench.plan.config import usable_cores
@@ -35,10 +35,17 @@ PACKAGES = (
 """Distributions whose version can move a score or a time."""
 
 
-def describe(device: Device) -> EnvironmentInfo:
+class Machine(NamedTuple):
+    """The machine and the software of a run, and the class inside which its times may be compared."""
+
+    info: EnvironmentInfo
+    env_class: str
+
+
+def describe(device: Device) -> Machine:
     """Return CPU, GPU, memory, system and package versions for a run on `device`; unknown facts are None."""
     gpu = _gpu(device.index) if device.type == "cuda" else {}
-    return EnvironmentInfo(
+    info = EnvironmentInfo(
         cpu=cpu_model(),
         cores=usable_cores(),
         gpu=gpu.pop("name", None),
@@ -52,6 +59,7 @@ def describe(device: Device) -> EnvironmentInfo:
         packages=package_versions(),
         extra=gpu,
     )
+    return Machine(info, env_class(info))
 
 
 def env_class(info: EnvironmentInfo) -> str:

@@ -37,7 +37,7 @@ def measure(request: dict[str, Any], channel: Sender) -> None:
 
 def _rebuild(config: RunConfig, weights: str | None) -> tuple[Model, Split, int]:
     """Load data and model as the run did, and the batch size of its accuracy pass."""
-    from mlcvbench.loading.data import batch_size, load_data
+    from mlcvbench.loading.data import load_data
     from mlcvbench.loading.models import build_model
     from mlcvbench.loading.resolved import resolve
 
@@ -45,7 +45,7 @@ def _rebuild(config: RunConfig, weights: str | None) -> tuple[Model, Split, int]
     data = load_data(resolved)
     model = build_model(resolved, data.problem, None if weights is None else Path(weights))
     split = data.splits["test"]
-    return model, split, batch_size(config, split, takes_lists=resolved.spec.ragged)
+    return model, split, split.batch_size(config.batch_size, takes_lists=resolved.spec.ragged)
 
 
 def predict_for_memory(model: Model, split: Split, size: int) -> dict[str, Any]:

@@ -8,7 +8,8 @@ from collections.abc import Collection
 from typing import Any
 
 from mlcvbench.plan.config import RunConfig, Search
-from mlcvbench.plan.definitions import TASK_MARK, definition_names
+from mlcvbench.plan.definition_files import names_of
+from mlcvbench.plan.definitions import TASK_MARK
 from mlcvbench.plan.entries import Entries, entries_of
 from mlcvbench.plan.named_files import renamed
 from mlcvbench.plan.vocabulary import RUN_KEYS
@@ -89,7 +90,7 @@ def _task_words(config: RunConfig, entries: Entries) -> list[str]:
     A definition that is not installed is a YAML file, named as it was when it was read.
     """
     name, changed, _ = config.definition.name.partition(TASK_MARK)
-    installed = definition_names(entries.registry).get(config.definition.kind, [])
+    installed = names_of(entries.task.spec)
     words = [f"task={name if name in installed else config.definition.file or f'{name}.yaml'}"]
     return [*words, f"data={config.definition.dataset}"] if changed else words
 
@@ -97,14 +98,14 @@ def _task_words(config: RunConfig, entries: Entries) -> list[str]:
 def given_settings(config: RunConfig, entries: Entries | None = None) -> dict[str, Any]:
     """Return the `model.*`, `fit.*` and `data.*` settings that the request named, with their values."""
     places = {"model": config.model_params, "fit": config.fit, "data": config.data_params}
-    data = (entries or entries_of(config)).dataset.spec
+    data_places = (entries or entries_of(config)).places
     settings: dict[str, Any] = {}
     for key in config.given:
         place, _, name = key.partition(".")
         if place == config.model:
             place = "model"
         if name in places.get(place, {}):
-            settings[f"{place}.{name}"] = "DIR" if place == "data" and name in data.places else places[place][name]
+            settings[f"{place}.{name}"] = "DIR" if place == "data" and name in data_places else places[place][name]
     return settings
 
 

@@ -16,6 +16,11 @@ def definition_names(registry: Registry) -> dict[str, list[str]]:
     return {kind: sorted(files) for kind, files in definition_files(registry).items()}
 
 
+def names_of(spec: TaskSpec) -> list[str]:
+    """Return the names of the installed definitions of one task kind, without reading them."""
+    return sorted(_files_of(spec))
+
+
 def definition_files(registry: Registry) -> dict[str, dict[str, Path]]:
     """Return the files of the installed definitions: task kind -> name -> path."""
     return {entry.spec.name: _files_of(entry.spec) for entry in registry.tasks()}

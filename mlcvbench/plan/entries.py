@@ -16,18 +16,14 @@ class Entries:
     """The registry's entries of a run's task kind, data set and model.
 
     `model`: for one that no plugin provides, as a live one or one of which only predictions are known, the error that
-    says so. `registry` knows the models that settings name.
+    says so; `provided` is None then, else the same entry. `registry` knows the models that settings name.
     """
 
     registry: Registry
     task: Entry[TaskSpec]
     dataset: Entry[DatasetSpec]
     model: Entry[ModelSpec] | UnknownNameError
-
-    @property
-    def provided(self) -> Entry[ModelSpec] | None:
-        """The entry of the model, None when no plugin provides it."""
-        return None if isinstance(self.model, UnknownNameError) else self.model
+    provided: Entry[ModelSpec] | None
 
     @property
     def model_entry(self) -> Entry[ModelSpec]:
@@ -36,6 +32,11 @@ class Entries:
             raise self.model
         return self.model
 
+    @property
+    def places(self) -> frozenset[str]:
+        """The settings of the data set that say where it lies; no key and no record holds their values."""
+        return self.dataset.spec.places
+
     def declared(self, place: str) -> Sequence[Param]:
         """Return the settings that the model declares under `model` or `fit`; none when no plugin provides it."""
         return () if self.provided is None else self.provided.spec.declared(place)
@@ -43,9 +44,6 @@ class Entries:
 
 def entries_of(config: RunConfig, registry: Registry | None = None) -> Entries:
     """Ask the registry what a run names; UnknownNameError when it has no such task kind or data set."""
-    known, kind = registry or get_registry(), config.definition.kind
-    task, dataset = known.task(kind), known.dataset(config.definition.dataset, kind)
-    try:
-        return Entries(known, task, dataset, known.model(config.model, kind))
-    except UnknownNameError as error:
-        return Entries(known, task, dataset, error)
+    known, definition = registry or get_registry(), config.definition
+    task, dataset, model = known.named(definition.kind, definition.dataset, config.model)
+    return Entries(known, task, dataset, model, None if isinstance(model, UnknownNameError) else model)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,10 +26,14 @@ DISPLAY = ("title", "summary", "models", "metrics", "file", "sha256")
 
 
 class Keys(NamedTuple):
-    """sha256 hex: `run` is shared by equal runs, `group` by those that differ in nothing but the seed."""
+    """sha256 hex: `run` is shared by equal runs, `group` by those that differ in nothing but the seed.
+
+    `sources` are the digests that both hold of the code, by package; None for one without sources on disk.
+    """
 
     run: str
     group: str
+    sources: Mapping[str, str | None]
 
 
 def compute_run_key(config: RunConfig, fingerprint: str, entries: Entries | None = None) -> str:
@@ -42,7 +46,7 @@ def compute_keys(config: RunConfig, fingerprint: str, entries: Entries | None = 
     identity = _identity(config, fingerprint, entries) | {"time": config.time, "intervals": config.intervals}
     run = _digest(identity)
     identity["config"].pop("seed")
-    return Keys(run, _digest(identity))
+    return Keys(run, _digest(identity), identity["sources"])
 
 
 def compute_fit_key(config: RunConfig, fingerprint: str, entries: Entries | None = None) -> str:
@@ -64,7 +68,7 @@ def _identity(config: RunConfig, fingerprint: str, entries: Entries | None) -> d
     known, kind = entries or entries_of(config), config.definition.kind
     plain = labelled(config, known).to_dict()
     definition = {name: value for name, value in plain.pop("definition").items() if name not in DISPLAY}
-    places = known.dataset.spec.places
+    places = known.places
     plain["data_params"] = {name: value for name, value in plain["data_params"].items() if name not in places}
     definition["data"] = {name: value for name, value in definition["data"].items() if name not in places}
     unkeyed = TIMING if config.search is not None else (*TIMING, *LIMITS)

@@ -42,6 +42,23 @@ def labelled(config: RunConfig, entries: Entries) -> RunConfig:
     return renamed(config, entries, label)
 
 
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A configuration as a record shows it, as plain data without paths, and key and label of each file it names."""
+
+    config: dict[str, Any]
+    labels: tuple[tuple[str, str], ...]
+
+
+def shown(config: RunConfig, entries: Entries) -> Shown:
+    """Return a configuration as a record shows it; DataError names a setting whose file cannot be read."""
+    known = labelled(config, entries)
+    plain, places = known.to_dict(), entries.places
+    for settings in (plain["data_params"], plain["definition"]["data"]):
+        settings |= {name: None for name in settings if name in places}
+    return Shown(plain, tuple(labels_of(known, entries)))
+
+
 def renamed(config: RunConfig, entries: Entries, rename: Rename) -> RunConfig:
     """Return the configuration with another text in place of each path that its settings outside of data name."""
     renaming = Renaming(entries.registry, config.definition.kind, rename)
@@ -65,7 +82,7 @@ def paths_of(config: RunConfig, entries: Entries) -> list[str]:
         return path
 
     renamed(config, entries, note)
-    data = [value for name, value in config.data_params.items() if name in entries.dataset.spec.places]
+    data = [value for name, value in config.data_params.items() if name in entries.places]
     return [*found, *(str(path) for path in data if path)]
 
 

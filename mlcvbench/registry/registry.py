@@ -108,6 +108,19 @@ class Registry:
         """
         return self._one(ModelSpec, name, kind)
 
+    def named(
+        self, kind: str, dataset: str, model: str
+    ) -> tuple[Entry[TaskSpec], Entry[DatasetSpec], Entry[ModelSpec] | UnknownNameError]:
+        """Return a task kind, one of its data sets and one of its models, or in its place why there is none.
+
+        UnknownNameError when there is no such task kind or data set.
+        """
+        task, data = self.task(kind), self.dataset(dataset, kind)
+        try:
+            return task, data, self.model(model, kind)
+        except UnknownNameError as error:
+            return task, data, error
+
     def runnable(self, name: str, kind: str) -> Entry[ModelSpec]:
         """Return a model as `model` does; RequestError for one like `timm:` without the name that belongs to it."""
         entry = self.model(name, kind)

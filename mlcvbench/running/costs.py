@@ -121,6 +121,4 @@ def _count(subject: Measured) -> tuple[OperationsInfo, LayersInfo | None]:
     """Count operations and layers of the first sample."""
     from mlcvbench import measure
 
-    model, one = subject.fitted.model, next(iter(subject.test.inputs(1)))
-    operations = measure.count_operations(model, one)
-    return operations, measure.tabulate_layers(model, one, operations)
+    return measure.count(subject.fitted.model, next(iter(subject.test.inputs(1))))

@@ -9,11 +9,9 @@ from mlcvbench.contract import External, Notice, Scorer
 from mlcvbench.contract.scoring import iter_names
 from mlcvbench.errors import DataError, PredictionError
 from mlcvbench.loading.prepared import prepare
-from mlcvbench.loading.resolved import resolve
 from mlcvbench.plan.command import score_command_of
 from mlcvbench.plan.config import RunConfig
 from mlcvbench.plan.entries import entries_of
-from mlcvbench.processes.progress import silent
 from mlcvbench.records.schema import PREDICTIONS, MemoryInfo, ModelInfo, OperationsInfo, Record
 from mlcvbench.records.store import Store
 from mlcvbench.running import stages
@@ -34,7 +32,7 @@ def score_file(config: RunConfig, name: str, path: Path, folder: Path, title: st
     info = ModelInfo(name=name, title=title, plugin=PREDICTIONS, plugin_version="", summary=summary)
     entries = entries_of(config)
     command = score_command_of(config, path.name, title, entries)
-    draft = Draft(Subject(config, entries, model=info, command=command), silent)
+    draft = Draft(Subject(config, entries, model=info, command=command))
     draft.results.costs = Costs(OperationsInfo(reason=NOT_MEASURED), memory=MemoryInfo(reason=NOT_MEASURED))
     with draft.stage("resolve"):
         answered = _read(draft, path, folder)
@@ -48,20 +46,20 @@ def score_file(config: RunConfig, name: str, path: Path, folder: Path, title: st
 def _read(draft: Draft, path: Path, folder: Path) -> stages.Answered:
     """Read predictions, decide by which rules they are scored, and write them into `folder` as any run's."""
     config = draft.subject.config
-    resolved = resolve(config, draft.subject.entries)
-    prepared, task = prepare(resolved, fits=False, shown=False), resolved.task
+    prepared = prepare(config, draft.subject.entries, fits=False, shown=False)
+    task = prepared.resolved.task
     external: External = task.read_external(path, prepared.test, prepared.data.problem, config.reading)
     wanted, protocol = config.definition.protocol, task.scored_as(external.predictions, config.definition.protocol)
     config = replace(config, definition=replace(config.definition, protocol=protocol))
     prepared = replace(prepared, scorer=task.scorer(protocol, prepared.data.problem))
     draft.subject = replace(draft.subject, config=config)
-    draft.begin(prepared, resolved.device)
+    draft.begin(prepared)
     draft.results.predictions = external.source
     draft.notice(external.notices)
     if protocol != wanted:
         draft.notice([_another_protocol(config, wanted, prepared.scorer)])
     draft.known_by(predictions=sha256_of(task.save(external.predictions, prepared.test.ids, folder)))
-    return stages.Answered(resolved, prepared, external.predictions)
+    return stages.Answered(prepared, external.predictions)
 
 
 def _another_protocol(config: RunConfig, wanted: str, scorer: Scorer) -> Notice:

@@ -20,6 +20,7 @@ from mlcvbench.processes.usage import high_water, lifetime_peak, reset_high_wate
 from mlcvbench.records.schema import FitInfo, ParametersInfo, WeightsInfo
 from mlcvbench.running.results import FitResult
 from mlcvbench.storage import cache
+from mlcvbench.storage.digests import content_hash
 
 FIT_FILE = "fit.json"
 STATE_FOLDER = "state"
@@ -58,7 +59,7 @@ def obtain_model(resolved: Resolved, data: LoadedData, report: Progress, live: M
         weights=stored / STATE_FOLDER,
         weights_info=WeightsInfo(
             source="fitted",
-            sha256=weights_hash(str(stored / STATE_FOLDER)),
+            sha256=content_hash(stored / STATE_FOLDER),
             trained_on=(f"{data.name}/{split_names.name}",) if split_names is not None else (),
         ),
     )

@@ -117,7 +117,7 @@ def _head(event: SweepEvent) -> str:
 
     config = event.config
     entries = entries_of(config)
-    places = {f"data.{name}" for name in entries.dataset.spec.places}
+    places = {f"data.{name}" for name in entries.places}
     given = {key: value for key, value in given_settings(config, entries).items() if key not in places}
     settings = "".join(f" {key.removeprefix('model.')}={text(value)}" for key, value in given.items())
     return f"[{event.index + 1}/{event.total}] {config.model}{settings} seed {config.seed}: "

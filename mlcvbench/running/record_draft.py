@@ -14,17 +14,16 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from mlcvbench.contract import Device, Notice
+from mlcvbench.contract import Notice
 from mlcvbench.errors import DataError, RequestError, first_line, scrub, short_digests
 from mlcvbench.loading.prepared import Prepared
 from mlcvbench.plan.command import command_of
 from mlcvbench.plan.config import RunConfig
-from mlcvbench.plan.entries import Entries
-from mlcvbench.plan.identity import compute_keys
-from mlcvbench.plan.named_files import labelled, labels_of, paths_of
-from mlcvbench.plan.sources import source_hash
+from mlcvbench.plan.identity import Keys, compute_keys
+from mlcvbench.plan.named_files import Shown, paths_of, shown
+from mlcvbench.processes.progress import Progress
 from mlcvbench.records.schema import (
     DatasetInfo,
     EnvironmentInfo,
@@ -71,8 +70,8 @@ def make_record(subject: Subject, results: Results) -> Record:
             title=config.definition.title,
         ),
         dataset=begun.dataset if begun else None,
-        model=_model(subject, results),
-        config=_public_config(config, entries),
+        model=_model(subject, results, keys),
+        config=_shown(subject, config).config,
         command=subject.command or command_of(config, entries),
         seed=config.seed,
         metrics=dict(scores.metrics) if scores else {},
@@ -98,7 +97,11 @@ def make_record(subject: Subject, results: Results) -> Record:
     )
 
 
-def _model(subject: Subject, results: Results) -> ModelInfo:
+def _shown(subject: Subject, config: RunConfig) -> Shown:
+    return shown(config, subject.entries)
+
+
+def _model(subject: Subject, results: Results, keys: Keys) -> ModelInfo:
     if subject.model is not None:
         return subject.model
     entry = subject.entries.model_entry
@@ -107,9 +110,9 @@ def _model(subject: Subject, results: Results) -> ModelInfo:
         name=subject.config.model,
         plugin=entry.origin.plugin,
         plugin_version=entry.origin.version,
-        source_hash=source_hash(entry.origin.package),
+        source_hash=keys.sources.get(entry.origin.package),
         family=entry.spec.family,
-        params=labelled(chosen, subject.entries).model_params,
+        params=_shown(subject, chosen).config["model_params"],
         weights=results.fit.weights if results.fit else WeightsInfo(source="none"),
         summary=entry.spec.summary,
         reference=entry.spec.reference,
@@ -125,22 +128,6 @@ def _environment(results: Results) -> EnvironmentInfo:
     return found.model_copy(update={"extra": {**found.extra, "timing": timing.gpu}})
 
 
-def _public_config(config: RunConfig, entries: Entries) -> dict[str, Any]:
-    """Return the configuration as a record shows it: without paths of the machine."""
-    plain, public = labelled(config, entries).to_dict(), public_data(config, entries)
-    plain["data_params"] = public
-    plain["definition"]["data"] = {
-        name: None if public.get(name, value) is None else value for name, value in plain["definition"]["data"].items()
-    }
-    return plain
-
-
-def public_data(config: RunConfig, entries: Entries) -> dict[str, Any]:
-    """Return the settings of the data without paths: a record names no folder of the machine it was made on."""
-    places = entries.dataset.spec.places
-    return {name: None if name in places else value for name, value in config.data_params.items()}
-
-
 class Draft:
     """A run that is going on: its subject, its results so far, the stage that runs and how to report progress.
 
@@ -150,12 +137,11 @@ class Draft:
     def __init__(
         self,
         subject: Subject,
-        report: Callable[[str, int, int], None],
+        progress: Progress | None = None,
         keep: Callable[[Record], None] | None = None,
     ) -> None:
         self.subject, self.results = subject, Results()
-        self.report = report
-        self._keep = keep
+        self._progress, self._keep = progress, keep
         self._stage = "resolve"
 
     @contextmanager
@@ -168,6 +154,11 @@ class Draft:
         self.results.seconds[name] = time.perf_counter() - start
         self.report(name, 1, 1)
 
+    def report(self, stage: str, done: int, total: int) -> None:
+        """Tell whoever follows the run how far a stage has come."""
+        if self._progress is not None:
+            self._progress(stage, done, total)
+
     def attempt(self, make: Callable[[], _Made], without: Callable[[str], _Made]) -> _Made:
         """Return what was made, or what takes its place for the reason why it could not be: a score is kept then."""
         try:
@@ -177,41 +168,38 @@ class Draft:
                 traceback.print_exc(file=sys.stderr)
             return without(first_line(error))
 
-    def begin(self, prepared: Prepared, device: Device) -> None:
+    def begin(self, prepared: Prepared) -> None:
         """Note the data, the protocol and the machine; a model of which only predictions are known ran on none."""
-        from mlcvbench.measure.environment import describe, env_class
+        from mlcvbench.measure.environment import describe
 
-        config, entries, test = self.subject.config, self.subject.entries, prepared.test
+        test, known = prepared.test, _shown(self.subject, self.subject.config)
         self.results.fingerprint = prepared.fingerprint
-        self.notice(prepared.data.notices)
         self.notice(prepared.notices)
-        environment = describe(device)
+        environment, env_class = describe(prepared.device)
         dataset = DatasetInfo(
             name=prepared.data.name,
             version=prepared.data.version,
             split="test",
             fingerprint=test.fingerprint(),
             n=len(test),
-            params=public_data(config, entries),
-            licence=entries.dataset.spec.licence,
+            params=known.config["data_params"],
+            licence=self.subject.entries.dataset.spec.licence,
         )
         self.results.begun = Begun(
             dataset,
             prepared.scorer.primary().name,
             environment,
-            env_class(environment) if self.subject.shown else "",
-            tuple(self._labels()),
+            env_class if self.subject.shown else "",
+            known.labels,
         )
 
     def refuse_changed(self) -> None:
         """Refuse to tell what a file decided that has changed since the run began; DataError names its setting."""
         before = self.results.begun.labels if self.results.begun else ()
-        for (key, label), now in zip(before, self._labels(), strict=True):
+        now_known = _shown(self.subject, self.subject.config).labels
+        for (key, label), now in zip(before, now_known, strict=True):
             if (key, label) != now:
                 raise DataError(f"{key}={short_digests(label)}: changed while the run was going on; run it again.")
-
-    def _labels(self) -> list[tuple[str, str]]:
-        return labels_of(labelled(self.subject.config, self.subject.entries), self.subject.entries)
 
     def notice(self, notices: Iterable[Notice]) -> None:
         """Keep what a reader of the numbers must know, each once; RequestError says it instead where `strict` is on."""

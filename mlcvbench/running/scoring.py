@@ -85,9 +85,8 @@ def with_replicates(scored: Scored, split: Split) -> Scored:
     """Draw the bootstrap replicates, seeded by data and protocol, so that boards can subtract them."""
     scorer, table = scored.scorer, _rows_of(scored)
     groups = scorer.unit_groups(split.groups, scored.targets)
-    seed = bootstrap.seed_from(split.fingerprint(), scorer.protocol_id)
     count = scorer.replicate_count(table)
-    replicates = bootstrap.replicates(scorer, table, groups, n=count, seed=seed)
+    replicates = bootstrap.shared_replicates(scorer, table, groups, split.fingerprint(), count)
     kept = {name: values for name, values in replicates.items() if name not in scored.disputed}
     return replace(scored, replicates=kept, groups=len(np.unique(groups)), drawn=count)
 

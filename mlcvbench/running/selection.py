@@ -13,7 +13,6 @@ from typing import Literal
 
 from mlcvbench.contract import LoadedData, Scorer, Split
 from mlcvbench.errors import MlcvbenchError, said_by, scrub
-from mlcvbench.loading.data import batch_size
 from mlcvbench.loading.holdout import Validation, no_training, validation_of
 from mlcvbench.loading.resolved import Resolved
 from mlcvbench.plan.config import RunConfig, Search
@@ -128,7 +127,7 @@ class TrialSetup:
         return value, intervals.Interval(metric.low, metric.high)
 
     def _scored(self, fitted: Fitted, split: Split, report: Progress, *, with_rows: bool) -> scoring.Scored:
-        size = batch_size(self.resolved.config, split, takes_lists=fitted.ragged)
+        size = split.batch_size(self.resolved.config.batch_size, takes_lists=fitted.ragged)
         predictions = predict(fitted.model, split, self.resolved.task, self.data.problem, size, progress=report)
         return scoring.score(self.scorer, predictions, split, with_rows=with_rows)
 

@@ -15,12 +15,10 @@ from typing import TYPE_CHECKING
 
 from mlcvbench.contract import Array, Model, Notice, Predictions
 from mlcvbench.files.images import turned_images
-from mlcvbench.loading.data import batch_size
 from mlcvbench.loading.prepared import Prepared, prepare
-from mlcvbench.loading.resolved import Resolved, resolve
 from mlcvbench.plan.config import RunConfig
 from mlcvbench.plan.entries import entries_of
-from mlcvbench.processes.progress import Progress, silent
+from mlcvbench.processes.progress import Progress
 from mlcvbench.records.schema import ModelInfo, Record
 from mlcvbench.running import plots, scoring
 from mlcvbench.running.costs import Measured, measure_costs, measured_digest
@@ -54,7 +52,7 @@ def execute(
     config: RunConfig,
     folder: Path,
     *,
-    progress: Progress = silent,
+    progress: Progress | None = None,
     watch: Watch | None = None,
     keep: Callable[[Record], None] | None = None,
 ) -> Record:
@@ -78,7 +76,7 @@ def evaluate_live(config: RunConfig, folder: Path, live: Live) -> Record:
     Its key holds what it is known by: weights, predictions, and what was measured of it.
     """
     subject = Subject(config, entries_of(config), isolated=False, model=live.info, command=live.call)
-    draft = Draft(subject, silent)
+    draft = Draft(subject)
     _run(draft, folder, live)
     draft.known_by(measured=measured_digest(draft.results))
     return draft.record()
@@ -87,20 +85,21 @@ def evaluate_live(config: RunConfig, folder: Path, live: Live) -> Record:
 def _run(draft: Draft, folder: Path, live: Live | None = None, watch: Watch | None = None) -> None:
     results, config = draft.results, draft.subject.config
     with draft.stage("resolve"):
-        resolved = resolve(config, draft.subject.entries)
-        prepared = prepare(resolved, fits=live is None and config.weights is None, shown=True)
-        draft.begin(prepared, resolved.device)
-    run, data, task, test = resolved, prepared.data, resolved.task, prepared.test
+        fits = live is None and config.weights is None
+        prepared = prepare(config, draft.subject.entries, fits=fits, shown=True)
+        draft.begin(prepared)
+    run, data, test = prepared.resolved, prepared.data, prepared.test
+    task = run.task
     if config.search is not None:
         from mlcvbench.running import selection
 
         with draft.stage("select"):
-            results.selected = selection.select(resolved, data, prepared.scorer, draft.report, watch)
+            results.selected = selection.select(run, data, prepared.scorer, draft.report, watch)
         run, data = results.selected.resolved, results.selected.data
     with draft.stage("fit"):
         fitted = obtain_model(run, data, draft.report, live.model if live is not None else None)
         results.fit = fit_result(fitted)
-    size = batch_size(run.config, test, takes_lists=fitted.ragged)
+    size = test.batch_size(config.batch_size, takes_lists=fitted.ragged)
     with draft.stage("predict"), turned_images() as turned:
         predictions = predict(fitted.model, test, task, data.problem, size, shards=config.shards, progress=draft.report)
         draft.refuse_changed()
@@ -115,7 +114,7 @@ def _run(draft: Draft, folder: Path, live: Live | None = None, watch: Watch | No
         draft.notice(task.misreadings(predictions, config.reading))
         draft.notice(_turned(len(turned)))
     measured = Measured(fitted, task, data.problem, test, predictions, size)
-    finish(draft, folder, Answered(resolved, prepared, predictions), measured)
+    finish(draft, folder, Answered(prepared, predictions), measured)
 
 
 def _turned(count: int) -> list[Notice]:
@@ -130,7 +129,6 @@ def _turned(count: int) -> list[Notice]:
 class Answered:
     """Predictions for the test split of some data, and how they are scored."""
 
-    resolved: Resolved
     prepared: Prepared
     predictions: Predictions
 
@@ -142,7 +140,7 @@ def finish(draft: Draft, folder: Path, answered: Answered, measured: Measured | 
     for costs in measure_costs(draft, folder, measured) if measured is not None else ():
         results.costs = costs
         draft.keep()
-    task, prepared = answered.resolved.task, answered.prepared
+    prepared, task = answered.prepared, answered.prepared.resolved.task
     history = results.fit.info.history if results.fit else {}
     samples = results.costs.timing.samples if results.costs.timing else {}
     results.plots = plots.draw(
@@ -163,8 +161,8 @@ def _score(draft: Draft, folder: Path, answered: Answered) -> scoring.Scored:
         draft.results.scores = Scores(scored.metrics(), {})
         if scored.table is not None:
             draft.notice(scorer.notices(scored.table))
-        problem = answered.prepared.data.problem
-        draft.notice(answered.resolved.task.notices(answered.predictions, test, problem, scorer.protocol_id))
+        task, problem = answered.prepared.resolved.task, answered.prepared.data.problem
+        draft.notice(task.notices(answered.predictions, test, problem, scorer.protocol_id))
     if config.intervals:
         with draft.stage("replicates"):
             scored = scoring.with_replicates(scored, test)

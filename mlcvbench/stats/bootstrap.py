@@ -78,6 +78,13 @@ def replicates(scorer: Scorer, table: Table, groups: Array, n: int = REPLICATES,
     return {metric.name: np.concatenate([part[metric.name] for part in parts]) for metric in scorer.metrics}
 
 
+def shared_replicates(
+    scorer: Scorer, table: Table, groups: Array, fingerprint: str, n: int = REPLICATES
+) -> dict[str, Floats]:
+    """Return the replicates of `replicates` from the resamples that all runs on data of this fingerprint share."""
+    return replicates(scorer, table, groups, n, seed_from(fingerprint, scorer.protocol_id))
+
+
 def hierarchical(values: Array, seed: int) -> Floats:
     """Return replicates (..., n) of the mean over training seeds from those of each seed (S, ..., n).
 

@@ -11,7 +11,6 @@ from support.runs import config_for
 from mlcvbench.cli.score import score as command
 from mlcvbench.contract import Notice
 from mlcvbench.plan.entries import entries_of
-from mlcvbench.processes.progress import silent
 from mlcvbench.running.record_draft import Draft
 from mlcvbench.running.results import Subject
 from mlcvbench_classification.task import ClassificationTask
@@ -54,7 +53,7 @@ def test_a_notice_names_files_without_the_place_where_the_data_lie(tmp_path: Pat
     root = tmp_path / "photos"
     root.mkdir()
     config = config_for("task=fashion-mnist", f"data.root={root}")
-    draft = Draft(Subject(config, entries_of(config)), silent)
+    draft = Draft(Subject(config, entries_of(config)))
 
     draft.notice([Notice("images-turned", f"3 images were turned, the first is {root}/a/1.jpg.", 3)])
 
@@ -64,7 +63,7 @@ def test_a_notice_names_files_without_the_place_where_the_data_lie(tmp_path: Pat
 @pytest.mark.parametrize(("model", "said"), [("majority", []), ("knn", ["one-class-predicted"])])
 def test_what_a_floor_is_by_nature_is_no_news(model: str, said: list[str]) -> None:
     config = config_for(f"model={model}", "strict=off")
-    draft = Draft(Subject(config, entries_of(config)), silent)
+    draft = Draft(Subject(config, entries_of(config)))
 
     draft.notice([Notice("one-class-predicted", "all samples were predicted to be '3', whatever they show.", 797)])
 
@@ -73,7 +72,7 @@ def test_what_a_floor_is_by_nature_is_no_news(model: str, said: list[str]) -> No
 
 def test_strict_lets_a_floor_be_what_it_is() -> None:
     config = config_for("model=majority", "strict=on")
-    draft = Draft(Subject(config, entries_of(config)), silent)
+    draft = Draft(Subject(config, entries_of(config)))
 
     draft.notice([Notice("one-class-predicted", "all samples were predicted to be '3', whatever they show.", 797)])
 

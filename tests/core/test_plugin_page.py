@@ -12,7 +12,6 @@ from support.paths import FIXTURES, ROOT
 from mlcvbench import hookspecs
 from mlcvbench.loading.data import load_data
 from mlcvbench.loading.resolved import resolve
-from mlcvbench.loading.tasks import scorer_of
 from mlcvbench.plan.planning import plan
 from mlcvbench.registry import Registry, using
 from mlcvbench.registry.hooks import HOOKS
@@ -92,7 +91,7 @@ def test_the_definition_of_the_page_is_one_that_runs(tmp_path: Path, monkeypatch
         request = plan([f"task={path}"], registry)
         definition = request.definition
         data = load_data(resolve(request.configs[0]))
-        scorer_of(resolve(request.configs[0]).task, definition.protocol, definition.metrics, data)
+        resolve(request.configs[0]).task.scorer_for(data, definition.protocol, definition.metrics)
 
     assert [config.model for config in request.configs] == ["majority", "nearest_mean", "tiny_net"]
 

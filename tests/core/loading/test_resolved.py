@@ -22,7 +22,7 @@ QUESTIONS = {
     function.__code__: function.__name__
     for function in (get_registry, resolve, Registry.task, Registry.dataset, Registry.model, Registry.runnable)
 }
-MOST_BORDERS = 83
+MOST_BORDERS = 60
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from mlcvbench.records.schema import EnvironmentInfo
 
 
 def test_the_description_names_machine_and_software() -> None:
-    info = describe(Device(threads=2))
+    info = describe(Device(threads=2)).info
 
     assert info.cpu
     assert info.cores >= 1
@@ -21,7 +21,7 @@ def test_the_description_names_machine_and_software() -> None:
 
 
 def test_the_description_holds_no_host_user_or_folder() -> None:
-    text = describe(Device()).model_dump_json()
+    text = describe(Device()).info.model_dump_json()
 
     assert platform.node() not in text
     assert str(Path.home()) not in text

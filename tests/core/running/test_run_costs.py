@@ -15,8 +15,7 @@ from mlcvbench.running.costs import ended_early
 
 REASON = "it could not be measured: the sensor is not there"
 PASSES = {
-    "count_operations": "operations",
-    "tabulate_layers": "operations",
+    "count": "operations",
     "measure_memory": "memory",
     "measure_time": "latency",
     "check_honesty": "checks",
@@ -72,7 +71,7 @@ def test_an_interrupt_while_measuring_ends_the_run(monkeypatch, tmp_path: Path) 
 def test_the_reason_holds_no_path_of_the_machine_and_is_shown(monkeypatch, tmp_path: Path) -> None:
     error = RuntimeError(f"cannot read {Path.home() / 'secret' / 'sensor'}")
 
-    record = broken_run(monkeypatch, tmp_path, "count_operations", error)
+    record = broken_run(monkeypatch, tmp_path, "count", error)
 
     assert record.operations.reason == "it could not be measured: cannot read ~/secret/sensor"
     assert "MACs / FLOPs" in to_text(record)
