@@ -6,7 +6,7 @@ That one form gives streaming, sharding, bootstrap intervals, drill-down and re-
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -95,6 +95,14 @@ class Scorer(ABC):
             )
             for metric in self.metrics
         }
+
+    def by_counts(self, table: Table) -> Callable[[Array], dict[str, Array]] | None:
+        """Return what does as `summarise_many` for weights that are whole numbers, of any type; by default None.
+
+        For a scorer that works out once what is the same for all weights. The values of a row of weights must not
+        depend on which rows it is given with: parts are worked on side by side.
+        """
+        return None
 
     def undefined(self, table: Table) -> dict[str, str]:
         """Return the metrics that these rows leave undefined, each with the reason; the default knows none."""

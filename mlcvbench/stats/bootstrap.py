@@ -7,9 +7,11 @@ is a subtraction of stored vectors and no prediction is read again. Source: Efro
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +28,10 @@ REPLICATES_FILE = "replicates.npz"
 """Where a run keeps its replicates, a vector (n,) of each metric."""
 MOST_REPLICATES = 100_000
 _CHUNK_CELLS = 1 << 20
+_FEWEST_ROWS = 16
+"""Resamples that are worked on together, of one byte a unit, however many units there are."""
+_MOST_THREADS = 4
+"""Each holds some rows of weights twice."""
 
 
 def seed_from(fingerprint: str, protocol_id: str) -> int:
@@ -45,17 +51,44 @@ def resample_weights(groups: Array, n: int, seed: int) -> Iterator[Floats]:
     from the raw PCG64 stream, which numpy keeps for ever (it does not promise that of `Generator.integers`), mapped by
     multiply and shift: a group's probability is off by less than 2**-32.
     """
-    _, inverse = np.unique(groups, return_inverse=True)
-    count = int(inverse.max()) + 1 if len(inverse) else 0
-    alone = count == len(inverse)  # one unit per group: the order of the groups is that of the units
-    stream = np.random.PCG64(seed)
-    rows = max(1, _CHUNK_CELLS // max(1, count))
-    space = np.empty(count, dtype=np.uint64)
-    for start in range(0, n, rows):
-        weights = np.empty((min(rows, n - start), count))
-        for weight in weights:
-            weight[:] = np.bincount(_draw(stream, count, space), minlength=count)
-        yield weights if alone else weights[:, inverse]
+    resamples = _Resamples.of(groups, seed)
+    for rows in _parts(n, max(1, _CHUNK_CELLS // max(1, resamples.groups))):
+        yield resamples.weights(rows).astype(np.float64)
+
+
+@dataclass(frozen=True, slots=True)
+class _Resamples:
+    """The resamples of one seed. `groups`: how many are drawn from; `group_of` (U,): that of each unit, None = itself.
+
+    Any of them can be drawn without those before it.
+    """
+
+    seed: int
+    groups: int
+    group_of: NDArray[np.intp] | None
+
+    @classmethod
+    def of(cls, groups: Array, seed: int) -> Self:
+        _, inverse = np.unique(groups, return_inverse=True)
+        count = int(inverse.max()) + 1 if len(inverse) else 0
+        alone = count == len(inverse)  # one unit per group: the order of the groups is that of the units
+        return cls(seed, count, None if alone else inverse)
+
+    def weights(self, rows: range) -> NDArray[np.uint8]:
+        """Return the weights of the units in some resamples, (r, U). None is above 255: its chance is below 1e-500."""
+        words = (self.groups + 1) // 2
+        stream = np.random.PCG64(self.seed)
+        stream.advance(rows.start * words)
+        space = np.empty(self.groups, dtype=np.uint64)
+        counts = np.empty((len(rows), self.groups), dtype=np.uint8)
+        for row in counts:
+            row[:] = np.bincount(_draw(stream, self.groups, space), minlength=self.groups)
+        return counts if self.group_of is None else counts.take(self.group_of, axis=1)
+
+
+def _parts(n: int, size: int) -> Iterator[range]:
+    """Yield the places 0 to n - 1, so many at a time."""
+    return (range(start, min(start + size, n)) for start in range(0, n, size))
 
 
 def _draw(stream: np.random.PCG64, below: int, out: NDArray[np.uint64]) -> NDArray[np.int64]:
@@ -66,23 +99,37 @@ def _draw(stream: np.random.PCG64, below: int, out: NDArray[np.uint64]) -> NDArr
     return out.view(np.int64)
 
 
-def replicates(scorer: Scorer, table: Table, groups: Array, n: int = REPLICATES, seed: int = 0) -> dict[str, Floats]:
+def replicates(
+    scorer: Scorer, table: Table, groups: Array, n: int = REPLICATES, seed: int = 0, threads: int = 1
+) -> dict[str, Floats]:
     """Return `n` bootstrap replicates of every metric, float64 (n,), NaN where a metric is undefined.
 
     `groups` (U,): the bootstrap unit of each unit of `table`. With fewer than two groups nothing can be resampled and
-    every replicate is NaN.
+    every replicate is NaN. Any number of `threads` gives the same.
     """
     if len(np.unique(groups)) < 2:
         return {metric.name: np.full(n, np.nan) for metric in scorer.metrics}
-    parts = [scorer.summarise_many(table, weights) for weights in resample_weights(groups, n, seed)]
+    by_counts = scorer.by_counts(table)
+    if by_counts is None:
+        parts = [scorer.summarise_many(table, weights) for weights in resample_weights(groups, n, seed)]
+    else:
+        parts = _side_by_side(by_counts, _Resamples.of(groups, seed), n, threads)
     return {metric.name: np.concatenate([part[metric.name] for part in parts]) for metric in scorer.metrics}
 
 
+def _side_by_side(
+    by_counts: Callable[[Array], dict[str, Array]], resamples: _Resamples, n: int, threads: int
+) -> list[dict[str, Array]]:
+    rows = max(_FEWEST_ROWS, _CHUNK_CELLS // resamples.groups)
+    with ThreadPoolExecutor(min(threads, _MOST_THREADS)) as pool:
+        return list(pool.map(lambda part: by_counts(resamples.weights(part)), _parts(n, rows)))
+
+
 def shared_replicates(
-    scorer: Scorer, table: Table, groups: Array, fingerprint: str, n: int = REPLICATES
+    scorer: Scorer, table: Table, groups: Array, fingerprint: str, n: int = REPLICATES, threads: int = 1
 ) -> dict[str, Floats]:
     """Return the replicates of `replicates` from the resamples that all runs on data of this fingerprint share."""
-    return replicates(scorer, table, groups, n, seed_from(fingerprint, scorer.protocol_id))
+    return replicates(scorer, table, groups, n, seed_from(fingerprint, scorer.protocol_id), threads)
 
 
 def hierarchical(values: Array, seed: int) -> Floats:

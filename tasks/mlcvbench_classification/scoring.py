@@ -6,7 +6,7 @@ softmax. `probabilities` are taken as they are.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -14,12 +14,11 @@ import numpy as np
 from mlcvbench.contract import Array, MetricSpec, Predictions, Problem, Table, Targets, VectorizedScorer
 from mlcvbench.errors import DataError
 from mlcvbench_classification.ranking import TINY, rank_labels, rank_probabilities
+from mlcvbench_classification.sums import SumsByBin, SumsByClass
 
 PROTOCOL = "top1/single-crop@2"
 FIRST_PROTOCOL = "top1/single-crop@1"
 ECE_BINS = 15
-FEW_CLASSES = 64
-"""Up to here, sums by class are one matrix product; beyond, a count a resample is quicker and needs less memory."""
 TOLERANCE = "reference-tolerance"
 _SHARED = (
     MetricSpec("top1", "share of samples whose highest score is the label's; at ties the lowest class index counts"),
@@ -97,26 +96,29 @@ class ClassificationScorer(VectorizedScorer):
 
     def summarise_many(self, table: Table, weights: Array) -> dict[str, Array]:
         """Return every metric under each row of `weights` (R, U) as float64 (R,), NaN where undefined."""
-        labels, predicted, unit = table["label"], table["prediction"], table["unit"]
-        aligned = len(unit) == weights.shape[1] and np.array_equal(unit, np.arange(len(unit)))
-        weights = weights if aligned else weights[:, unit]  # (R, N)
-        sums = weights @ self._features(table)  # (R, 4 + bins)
-        found = _by_class(weights, labels, predicted, self.classes)
-        with np.errstate(invalid="ignore", divide="ignore"):  # no weight at all: 0 / 0 is NaN, undefined
-            means = sums[:, 1:] / sums[:, :1]
-        many = {
-            "top1": means[:, 0],
-            "top5": means[:, 1],
-            "macro_f1": _macro_f1(found),
-            "nll": means[:, 2],
-            "ece": np.abs(means[:, 3:]).sum(axis=1),
-            "balanced_accuracy": _balanced_accuracy(found),
-            "weighted_f1": _weighted_f1(found),
-        }
-        many = {metric.name: many[metric.name] for metric in self.metrics}
-        for name in self.undefined(table):
-            many[name] = np.full(len(weights), np.nan)
-        return many
+        return self.by_counts(table)(weights)
+
+    def by_counts(self, table: Table) -> Callable[[Array], dict[str, Array]]:
+        by_class, over_bins, undefined = _by_class(table, self.classes), self._over_bins(table), self.undefined(table)
+
+        def summarise(weights: Array) -> dict[str, Array]:
+            found = by_class(weights)
+            overall, gaps = over_bins(weights)
+            total = found.labelled.sum(axis=1)
+            with np.errstate(invalid="ignore", divide="ignore"):  # no weight at all: 0 / 0 is NaN, undefined
+                many = {
+                    "top1": found.hits.sum(axis=1) / total,
+                    "top5": overall[:, 0] / total,
+                    "macro_f1": _macro_f1(found),
+                    "nll": overall[:, 1] / total,
+                    "ece": np.abs(gaps / total[:, None]).sum(axis=1),
+                    "balanced_accuracy": _balanced_accuracy(found),
+                    "weighted_f1": _weighted_f1(found),
+                }
+            nothing = np.full(len(weights), np.nan)
+            return {metric.name: nothing if metric.name in undefined else many[metric.name] for metric in self.metrics}
+
+        return summarise
 
     def undefined(self, table: Table) -> dict[str, str]:
         """Return the metrics that have no value for these rows, each with the reason."""
@@ -129,16 +131,15 @@ class ClassificationScorer(VectorizedScorer):
             reasons |= dict.fromkeys(("top5", "nll", "ece"), NO_SCORES)
         return reasons
 
-    def _features(self, table: Table) -> Array:
-        """Return float64 (N, 4 + bins): 1, right, in top 5, loss; right - confidence in the sample's bin, else 0."""
-        right = table["label"] == table["prediction"]
-        features = np.zeros((len(table), 4 + self.bins))
-        features[:, 0], features[:, 1], features[:, 2] = 1.0, right, table["label_rank"] < 5
-        if not np.isnan(table["loss"]).any():
-            features[:, 3] = table["loss"]
-            bins = np.minimum(confidence_bins(table["confidence"]), self.bins - 1)
-            features[np.arange(len(table)), 4 + bins] = right - table["confidence"]
-        return features
+    def _over_bins(self, table: Table) -> SumsByBin:
+        """Return what sums being in the top 5, losses, and by bin of the confidence: right - confidence."""
+        right, known = table["label"] == table["prediction"], not np.isnan(table["loss"]).any()
+        loss, gap, bin_of = (np.zeros(len(table)), np.zeros(len(table)), np.zeros(len(table), dtype=np.int64))
+        if known:
+            loss, gap = table["loss"], right - table["confidence"]
+            bin_of = np.minimum(confidence_bins(table["confidence"]), self.bins - 1)
+        overall = np.column_stack([table["label_rank"] < 5, loss])
+        return SumsByBin(overall, gap, bin_of, table["unit"], self.bins)
 
 
 def confidence_bins(confidence: Array) -> Array:
@@ -176,9 +177,19 @@ class _ByClass(NamedTuple):
         return class_f1(self.hits, self.labelled + self.predicted)
 
 
-def _by_class(weights: Array, labels: Array, predicted: Array, classes: int) -> _ByClass:
-    hits = _sum_by_class(weights, np.where(labels == predicted, labels, classes), classes)
-    return _ByClass(hits, _sum_by_class(weights, labels, classes), _sum_by_class(weights, predicted, classes))
+def _by_class(table: Table, classes: int) -> Callable[[Array], _ByClass]:
+    """Return what gives the weights by class under any weights (R, U) of the units."""
+    labels, predicted, unit = table["label"], table["prediction"], table["unit"]
+    right, wrong = np.flatnonzero(labels == predicted), np.flatnonzero(labels != predicted)
+    hit = SumsByClass(labels[right], unit[right], classes)
+    missed = SumsByClass(labels[wrong], unit[wrong], classes)
+    mistaken = SumsByClass(predicted[wrong], unit[wrong], classes)
+
+    def found(weights: Array) -> _ByClass:
+        hits = hit(weights)
+        return _ByClass(hits, hits + missed(weights), hits + mistaken(weights))
+
+    return found
 
 
 def _macro_f1(found: _ByClass) -> Array:
@@ -202,14 +213,6 @@ def _balanced_accuracy(found: _ByClass) -> Array:
         recall = found.hits / found.labelled
         mean: Array = np.nansum(recall, axis=1) / np.count_nonzero(found.labelled > 0, axis=1)
     return mean
-
-
-def _sum_by_class(weights: Array, index: Array, classes: int) -> Array:
-    """Sum the weights (R, N) of the samples of each class to (R, C); an index of C belongs to no class."""
-    if classes <= FEW_CLASSES:
-        sums: Array = weights @ (index[:, None] == np.arange(classes)).astype(np.float64)
-        return sums
-    return np.stack([np.bincount(index, row, classes + 1)[:classes] for row in weights])
 
 
 class FirstScorer(ClassificationScorer):

@@ -27,6 +27,20 @@ class Mean(Scorer):
         }
 
 
+class CountedMean(Mean):
+    """The same by counts; remembers what it was given."""
+
+    def __init__(self):
+        self.given = []
+
+    def by_counts(self, table):
+        def summarise(weights):
+            self.given.append((weights.dtype.name, weights.shape))
+            return self.summarise_many(table, weights.astype(np.float64))
+
+        return summarise
+
+
 def table_of(values, mark=None):
     values = np.asarray(values, dtype=np.float64)
     mark = np.ones(len(values)) if mark is None else np.asarray(mark, dtype=np.float64)
@@ -82,6 +96,19 @@ def test_the_resamples_of_a_seed_never_change():
     first = next(bootstrap.resample_weights(np.arange(8), 3, seed=42))
 
     assert first.astype(int).tolist() == [[2, 0, 0, 2, 0, 2, 2, 0], [1, 1, 0, 0, 1, 2, 2, 1], [0, 2, 1, 1, 2, 0, 1, 1]]
+
+
+@pytest.mark.parametrize("groups", [np.arange(41), np.arange(41) % 7])
+@pytest.mark.parametrize("threads", [1, 3])
+def test_a_scorer_by_counts_gets_the_same_resamples_in_any_number_of_threads(monkeypatch, groups, threads):
+    monkeypatch.setattr(bootstrap, "_CHUNK_CELLS", 100)
+    scorer, table = CountedMean(), table_of(np.random.default_rng(0).random(41))
+    plain = bootstrap.replicates(Mean(), table, groups, n=70, seed=5)
+
+    found = bootstrap.replicates(scorer, table, groups, n=70, seed=5, threads=threads)
+
+    assert all(np.array_equal(found[name], plain[name], equal_nan=True) for name in plain)
+    assert sorted(scorer.given) == [("uint8", (6, 41)), *[("uint8", (16, 41))] * 4]
 
 
 def test_groups_widen_the_spread_of_repeated_samples():

@@ -150,6 +150,19 @@ def test_many_resamples_at_once_equal_one_at_a_time_bit_for_bit(classes):
         assert {n: None if np.isnan(many[n][number]) else many[n][number] for n in many} == one
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.int64])
+@pytest.mark.parametrize("size", [500, 10_000])
+def test_whole_numbers_of_any_type_are_weights_like_others_bit_for_bit(size, dtype):
+    scores, labels = random_case(size, 12)
+    scorer, table = ClassificationScorer(problem_of(12)), rows(scores, labels)
+    weights = np.random.default_rng(1).poisson(1, (5, size)).astype(dtype)
+
+    found = scorer.by_counts(table)(weights)
+
+    wanted = scorer.summarise_many(table, weights.astype(np.float64))
+    assert all(np.array_equal(found[name], wanted[name]) for name in NAMES)
+
+
 def test_a_subset_of_the_units_takes_the_weights_of_its_units():
     scores, labels = random_case(30, 10)
     scorer, whole = ClassificationScorer(problem_of(10)), rows(scores, labels)
