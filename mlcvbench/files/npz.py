@@ -153,11 +153,15 @@ def write_npz(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
         for name in sorted(arrays):
             array = np.asarray(arrays[name])
             little = array.astype(array.dtype.newbyteorder("<"), copy=False)
-            buffer = io.BytesIO()
-            np.lib.format.write_array(buffer, np.ascontiguousarray(little), version=(1, 0), allow_pickle=False)
+            plain = np.ascontiguousarray(little).reshape(array.shape)  # `ascontiguousarray` has no scalars
+            head, data = io.BytesIO(), plain.reshape(-1).view(np.uint8)
+            np.lib.format.write_array_header_1_0(head, np.lib.format.header_data_from_array_1_0(plain))
             info = zipfile.ZipInfo(f"{name}.npy", date_time=_EPOCH)
-            info.create_system = 3
-            archive.writestr(info, buffer.getbuffer())
+            info.create_system, info.file_size = 3, head.tell() + len(data)
+            with archive.open(info, "w") as stream:
+                stream.write(head.getbuffer())
+                for start in range(0, len(data), _CHUNK):  # no second copy in memory
+                    stream.write(data[start : start + _CHUNK].data)
 
 
 def read_vectors(path: Path, names: Collection[str] | None, most: int) -> dict[str, Floats]:

@@ -112,6 +112,7 @@ def write_scored(scored: Scored, folder: Path) -> None:
 
     columns = {name: _arrow(column) for name, column in scored.table.columns.items()}
     parquet.write_table(pa.table(columns), folder / ROWS_FILE)
+    pa.default_memory_pool().release_unused()
     if scored.replicates:
         write_npz(folder / bootstrap.REPLICATES_FILE, dict(scored.replicates))
 

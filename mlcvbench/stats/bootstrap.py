@@ -28,7 +28,7 @@ REPLICATES_FILE = "replicates.npz"
 """Where a run keeps its replicates, a vector (n,) of each metric."""
 MOST_REPLICATES = 100_000
 _CHUNK_CELLS = 1 << 20
-_FEWEST_ROWS = 16
+_FEWEST_ROWS = 8
 """Resamples that are worked on together, of one byte a unit, however many units there are."""
 _MOST_THREADS = 4
 """Each holds some rows of weights twice."""
@@ -51,9 +51,7 @@ def resample_weights(groups: Array, n: int, seed: int) -> Iterator[Floats]:
     from the raw PCG64 stream, which numpy keeps for ever (it does not promise that of `Generator.integers`), mapped by
     multiply and shift: a group's probability is off by less than 2**-32.
     """
-    resamples = _Resamples.of(groups, seed)
-    for rows in _parts(n, max(1, _CHUNK_CELLS // max(1, resamples.groups))):
-        yield resamples.weights(rows).astype(np.float64)
+    return _Resamples.of(groups, seed).in_parts(n)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +83,11 @@ class _Resamples:
             row[:] = np.bincount(_draw(stream, self.groups, space), minlength=self.groups)
         return counts if self.group_of is None else counts.take(self.group_of, axis=1)
 
+    def in_parts(self, n: int) -> Iterator[Floats]:
+        """Yield the weights of the first `n`, float64, some resamples at a time."""
+        for rows in _parts(n, max(1, _CHUNK_CELLS // max(1, self.groups))):
+            yield self.weights(rows).astype(np.float64)
+
 
 def _parts(n: int, size: int) -> Iterator[range]:
     """Yield the places 0 to n - 1, so many at a time."""
@@ -107,13 +110,14 @@ def replicates(
     `groups` (U,): the bootstrap unit of each unit of `table`. With fewer than two groups nothing can be resampled and
     every replicate is NaN. Any number of `threads` gives the same.
     """
-    if len(np.unique(groups)) < 2:
+    resamples = _Resamples.of(groups, seed)
+    if resamples.groups < 2:
         return {metric.name: np.full(n, np.nan) for metric in scorer.metrics}
     by_counts = scorer.by_counts(table)
     if by_counts is None:
-        parts = [scorer.summarise_many(table, weights) for weights in resample_weights(groups, n, seed)]
+        parts = [scorer.summarise_many(table, weights) for weights in resamples.in_parts(n)]
     else:
-        parts = _side_by_side(by_counts, _Resamples.of(groups, seed), n, threads)
+        parts = _side_by_side(by_counts, resamples, n, threads)
     return {metric.name: np.concatenate([part[metric.name] for part in parts]) for metric in scorer.metrics}
 
 

@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from mlcvbench.contract import Array, External, Notice, Problem, Split, Task
+from mlcvbench.contract import Array, External, Notice, Predictions, Problem, Split, Task
 from mlcvbench.errors import DataError, OverrideError, PredictionError, did_you_mean
 from mlcvbench.files.missing import no_file
 from mlcvbench_classification.csv_predictions import read_csv
 from mlcvbench_classification.doubts import read_scores
 from mlcvbench_classification.given import Given, Wanted
 from mlcvbench_classification.npz_predictions import read_npz
+from mlcvbench_classification.rearranging import blocks_of, with_rows
 from mlcvbench_classification.values import rows_to_scale
 
 READERS: dict[str, Callable[[Path, Wanted], Given]] = {".npz": read_npz, ".csv": read_csv}
@@ -41,13 +42,22 @@ def read_predictions(path: Path, split: Split, problem: Problem, settings: Mappi
         raise DataError(f"{path}: wanted a .npz or .csv file of class scores or labels, got {got}{hint}.")
     wanted = Wanted(tuple(problem.classes), len(split), len(split.beyond), len(split.unread), settings)
     given = READERS[path.suffix.lower()](path, wanted)
-    values = given.values[_alignment(path, given, split)]
+    values = with_rows(given.values, _alignment(path, given, split))
     field, source, doubts = _read_as(path, given.field, values, settings.get("values"))
     try:
-        checked = task.check({field: values}, split.ids, problem)
+        checked = _checked(field, values, split.ids, problem, task)
     except PredictionError as error:
         raise DataError(f"{path}: {error}") from None
     return External(checked, source, notices=(*given.notices, *doubts))
+
+
+def _checked(field: str, values: Array, ids: Array, problem: Problem, task: Task) -> Predictions:
+    """Return checked predictions: scores a block at a time in their place, for each sample is judged by itself."""
+    if field != "scores":
+        return task.check({field: values}, ids, problem)
+    for rows in blocks_of(values):
+        values[rows] = task.check({field: values[rows]}, ids[rows], problem)[field]
+    return {field: values}
 
 
 def _read_as(path: Path, field: str, values: Array, said: str | None) -> tuple[str, str, list[Notice]]:

@@ -11,6 +11,7 @@ from mlcvbench.errors import DataError, OverrideError, did_you_mean
 from mlcvbench.files.npz import NpzReader, open_npz
 from mlcvbench_classification.class_order import Order, assumed_order, complete_order, refuse_said, said_order
 from mlcvbench_classification.given import Given, Wanted
+from mlcvbench_classification.rearranging import with_columns
 
 FIELDS = ("scores", "probabilities", "labels")
 KNOWN = ("classes", "ids", *FIELDS)
@@ -39,8 +40,8 @@ def read_npz(path: Path, wanted: Wanted) -> Given:
         return Given(field, labels, ids, places, notices)
     order = names or assumed_order(path, wanted.classes, "columns")
     with np.errstate(over="ignore"):  # beyond float32 becomes infinite, which is refused by name
-        scores = values.astype(np.float32)[:, order.columns]
-    return Given(field, scores, ids, places, order.notices)
+        scores = values.astype(np.float32, copy=False)
+    return Given(field, with_columns(scores, order.columns), ids, places, order.notices)
 
 
 def _rows(path: Path, file: NpzReader, field: str, wanted: Wanted) -> tuple[list[str] | None, int]:

@@ -21,14 +21,13 @@ import numpy as np
 
 from mlcvbench.contract import Array
 from mlcvbench.errors import PredictionError
+from mlcvbench_classification.rearranging import blocks_of
 
 EDGE_SLACK = 1e-6
 SUM_SLACK = 0.005
 MOST_SUM_SLACK = 0.5
 EXACT_SUM = 1e-6
 MOST_DECIMALS = 5
-BLOCK = 1 << 20
-"""Values worked on at a time."""
 
 
 class Likeness(NamedTuple):
@@ -132,6 +131,4 @@ def _sums(values: Array) -> Array:
 
 
 def _blocks(values: Array) -> Iterator[Array]:
-    rows = max(1, BLOCK // max(values.shape[1], 1))
-    for start in range(0, len(values), rows):
-        yield values[start : start + rows]
+    return (values[rows] for rows in blocks_of(values))

@@ -108,7 +108,9 @@ def test_a_scorer_by_counts_gets_the_same_resamples_in_any_number_of_threads(mon
     found = bootstrap.replicates(scorer, table, groups, n=70, seed=5, threads=threads)
 
     assert all(np.array_equal(found[name], plain[name], equal_nan=True) for name in plain)
-    assert sorted(scorer.given) == [("uint8", (6, 41)), *[("uint8", (16, 41))] * 4]
+    assert {(dtype, shape[1]) for dtype, shape in scorer.given} == {("uint8", 41)}
+    assert sum(shape[0] for _, shape in scorer.given) == 70
+    assert len(scorer.given) > 4
 
 
 def test_groups_widen_the_spread_of_repeated_samples():

@@ -149,7 +149,7 @@ def test_an_almost_empty_row_is_no_probability():
 def test_blocks_do_not_change_the_answer(monkeypatch):
     values = np.round(RNG.dirichlet(np.ones(7), 40), 2).astype(np.float32)
     whole = likeness(values)
-    monkeypatch.setattr("mlcvbench_classification.values.BLOCK", 20)
+    monkeypatch.setattr("mlcvbench_classification.rearranging.BLOCK", 20)
 
     assert likeness(values) == whole
     assert whole.probable

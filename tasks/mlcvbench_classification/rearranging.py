@@ -1,0 +1,48 @@
+"""Rows and columns of class scores brought into the order of a data set, without a second copy of them in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from mlcvbench.contract import Array
+
+BLOCK = 1 << 20
+"""Values worked on at a time."""
+_STRIP = 16
+"""Columns moved at a time: 64 bytes of float32, a line of the cache."""
+
+
+def blocks_of(values: Array) -> Iterator[slice]:
+    """Yield the rows of values (N, C), some at a time."""
+    rows = max(1, BLOCK // max(values.shape[1], 1))
+    return (slice(start, start + rows) for start in range(0, len(values), rows))
+
+
+def with_columns(values: Array, columns: Array) -> Array:
+    """Return the `columns` of values (N, C), each of them once; the array that is given is used again."""
+    if not _as_they_are(columns, values.shape[1]):
+        for rows in blocks_of(values):
+            values[rows] = values[rows][:, columns]
+    return values
+
+
+def with_rows(values: Array, rows: Array) -> Array:
+    """Return the `rows` of values (N, ...), none of them twice; the array that is given is used again if all are.
+
+    >>> with_rows(np.array([[1, 2], [3, 4]]), np.array([1, 0])).tolist()
+    [[3, 4], [1, 2]]
+    """
+    if _as_they_are(rows, len(rows)):
+        return values[: len(rows)]
+    if len(rows) < len(values) or values.ndim == 1:
+        return values[rows]
+    for start in range(0, values.shape[1], _STRIP):
+        strip = values[:, start : start + _STRIP]
+        strip[:] = strip[rows]
+    return values
+
+
+def _as_they_are(places: Array, count: int) -> bool:
+    return len(places) == count and np.array_equal(places, np.arange(count))
