@@ -16,7 +16,7 @@ def mlcvbench_models() -> list[ModelSpec]:
         ModelSpec(
             name="knn",
             kinds=("classification",),
-            target="mlcvbench_knn.model:KNN",
+            target="mlcvbench_knn.knn:KNN",
             summary="Vote of the k training images nearest in Lp or cosine distance of raw pixels; exact search.",
             params=(
                 Param("k", "int", 5, "how many neighbours vote", low=1),

@@ -7,7 +7,7 @@ import torch
 
 from mlcvbench.contract import Array
 from mlcvbench_knn.distances import compare_pairs, cosine_ranks, dot_products
-from mlcvbench_knn.exhaustive import ExhaustiveIndex
+from mlcvbench_knn.torch_search import ExhaustiveIndex
 
 
 class CosineIndex(ExhaustiveIndex):

@@ -1,4 +1,4 @@
-"""The certified Euclidean search of `euclidean.py` in torch, for a GPU. Imports torch: load it lazily.
+"""The certified Euclidean search of `search.py` in torch, for a GPU. Imports torch: load it lazily.
 
 The selection differs: a top-k of k + SPARE values replaces the maxima of groups. When the last of them is below
 t - 2e, every candidate is among them; otherwise the query is searched in full in float64.
@@ -80,7 +80,7 @@ class DeviceIndex:
         return found
 
     def error_bound(self, lifted: torch.Tensor) -> torch.Tensor:
-        """Return e of `euclidean.py` for each query, float64 (B,)."""
+        """Return e of `search.py` for each query, float64 (B,)."""
         terms = (lifted.shape[1] + 1) * UNIT
         largest = torch.tensor(self._largest, dtype=torch.float64, device=self.device)
         norms = lifted[:, :-1].double().square().sum(dim=1).sqrt()

@@ -9,8 +9,8 @@ import torch
 
 from mlcvbench.contract import Array
 from mlcvbench_knn.distances import compare_pairs, power_sums
-from mlcvbench_knn.exhaustive import ExhaustiveIndex
 from mlcvbench_knn.neighbours import rows_within
+from mlcvbench_knn.torch_search import ExhaustiveIndex
 
 WHOLE = 2**24
 """Up to here float32 holds every whole number."""

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from support.fitting import fitted, problem, scores_of, split
 
-from mlcvbench_knn.model import KNN
+from mlcvbench_knn.knn import KNN
 
 TRAIN, QUERIES, SIDE, BLOCK, PAIRS = 60_000, 1_000, 28, 500, 7
 

@@ -13,8 +13,8 @@ from torch.overrides import TorchFunctionMode
 
 from mlcvbench_knn.device import DeviceIndex, full_float32
 from mlcvbench_knn.distances import squared_distances
-from mlcvbench_knn.euclidean import EuclideanIndex
 from mlcvbench_knn.neighbours import first_k, nearest_in
+from mlcvbench_knn.search import EuclideanIndex
 
 
 def exact_distances(queries: np.ndarray, images: np.ndarray) -> np.ndarray:

@@ -17,10 +17,10 @@ from mlcvbench.contract import Device
 from mlcvbench_knn.cosine import CosineIndex
 from mlcvbench_knn.device import DeviceIndex
 from mlcvbench_knn.distances import compare_pairs, power_sums
-from mlcvbench_knn.euclidean import EuclideanIndex
-from mlcvbench_knn.exhaustive import ExhaustiveIndex
+from mlcvbench_knn.knn import KNN
 from mlcvbench_knn.minkowski import MinkowskiIndex
-from mlcvbench_knn.model import KNN
+from mlcvbench_knn.search import EuclideanIndex
+from mlcvbench_knn.torch_search import ExhaustiveIndex
 
 CPU = torch.device("cpu")
 ORDERS = [1.0, 1.5, 3.0, 40.0, math.inf]
@@ -100,7 +100,7 @@ def test_neighbours_do_not_depend_on_blocks_and_tiles(distance, monkeypatch):
     index = index_of(images, 4, distance)
     whole = index.search(index.prepare(queries))
 
-    monkeypatch.setattr("mlcvbench_knn.exhaustive.BLOCK_BYTES", 8 * 300 * 7)
+    monkeypatch.setattr("mlcvbench_knn.torch_search.BLOCK_BYTES", 8 * 300 * 7)
     index.block_bytes = 1000
 
     assert np.array_equal(index.search(index.prepare(queries)), whole)
@@ -121,7 +121,7 @@ def test_blocks_of_large_images_keep_to_their_memory(distance):
 
 def test_the_full_euclidean_searches_of_large_images_keep_to_their_memory(monkeypatch):
     images, queries = noise(200, 30_000), noise(1, 30_000, seed=1)
-    monkeypatch.setattr("mlcvbench_knn.euclidean.BLOCK_BYTES", 2**20)
+    monkeypatch.setattr("mlcvbench_knn.search.BLOCK_BYTES", 2**20)
     monkeypatch.setattr("mlcvbench_knn.device.TILE_BYTES", 2**20)
     host, device = EuclideanIndex(images, 3), DeviceIndex(images, 3, CPU)
 

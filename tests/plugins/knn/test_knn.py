@@ -16,7 +16,7 @@ from support.fitting import digits, fitted, percent_right, problem, scores_of, s
 from support.paths import FIXTURES
 
 from mlcvbench_classification.idx_folder import load_fashion_mnist
-from mlcvbench_knn.model import KNN
+from mlcvbench_knn.knn import KNN
 
 FASHION = Path("/usr/share/datasets/fashion-mnist")
 FIXTURE = FIXTURES / "knn" / "fashion_mnist_5nn.json"

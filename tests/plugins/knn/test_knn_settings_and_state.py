@@ -12,7 +12,7 @@ from mlcvbench.files.arrays import write_arrays
 from mlcvbench.plan.planning import plan
 from mlcvbench.plan.search import candidates
 from mlcvbench_knn import mlcvbench_models
-from mlcvbench_knn.model import KNN
+from mlcvbench_knn.knn import KNN
 
 
 def test_the_plugin_declares_knn_with_its_typed_settings():

@@ -47,7 +47,7 @@ def test_a_nearest_neighbour_makes_no_error_on_what_it_remembers():
 
 
 def test_the_validation_samples_are_not_learned_from(monkeypatch: pytest.MonkeyPatch):
-    from mlcvbench_knn.model import KNN
+    from mlcvbench_knn.knn import KNN
 
     seen = []
     fit = KNN.fit

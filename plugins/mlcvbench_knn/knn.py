@@ -24,8 +24,8 @@ from mlcvbench.contract import (
 from mlcvbench.errors import DataError, RecordError
 from mlcvbench.files.arrays import read_arrays, write_arrays
 from mlcvbench_knn.distances import compare_pairs, cosine_distances, minkowski_distances
-from mlcvbench_knn.euclidean import EuclideanIndex
 from mlcvbench_knn.neighbours import Index
+from mlcvbench_knn.search import EuclideanIndex
 from mlcvbench_knn.votes import inverse_distances, vote_shares
 
 STATE_FILE = "neighbours.safetensors"
