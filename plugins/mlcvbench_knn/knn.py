@@ -1,4 +1,7 @@
-"""k nearest neighbours on raw 8-bit pixels: no training, all the cost at prediction."""
+"""k nearest neighbours on raw 8-bit pixels: no training, all the cost at prediction.
+
+The method and its definition: the model, the distances, the votes. `search.py` finds the neighbours that these define.
+"""
 
 from __future__ import annotations
 
@@ -23,10 +26,14 @@ from mlcvbench.contract import (
 )
 from mlcvbench.errors import DataError, RecordError
 from mlcvbench.files.arrays import read_arrays, write_arrays
-from mlcvbench_knn.distances import compare_pairs, cosine_distances, minkowski_distances
-from mlcvbench_knn.neighbours import Index
-from mlcvbench_knn.search import EuclideanIndex
-from mlcvbench_knn.votes import inverse_distances, vote_shares
+from mlcvbench_knn.search import (
+    EuclideanSearch,
+    Search,
+    compare_pairs,
+    dot_products,
+    power_sums,
+    squared_distances,
+)
 
 STATE_FILE = "neighbours.safetensors"
 
@@ -53,7 +60,7 @@ class KNN(Model):
         self.k, self.distance, self.weights = k, distance, weights
         self.p = math.inf if distance == "linf" else float(p)
         self._images, self._labels = np.zeros((0, 0), np.uint8), np.zeros(0, np.int32)
-        self._index: Index | None = None
+        self._search: Search | None = None
 
     def fit(self, train: Split, val: Split | None, ctx: FitContext) -> None:
         if len(train) < self.k:
@@ -62,22 +69,21 @@ class KNN(Model):
         self._remember(pixels_of(inputs["image"]), targets["label"].astype(np.int32))
 
     def preprocess(self, batch: Batch) -> Any:
-        index, pixels = self._searched(), pixels_of(batch.inputs["image"])
+        search, pixels = self._prepared(), pixels_of(batch.inputs["image"])
         width = self._images.shape[1]
         if pixels.shape[1] != width:
             raise DataError(f"knn: wanted images of {width} values as in training, got {pixels.shape[1]}.")
-        return index.prepare(pixels)
+        return search.prepare(pixels)
 
     def forward(self, inputs: Any) -> Any:
         """Return the k nearest training indices, int64 (B, k)."""
-        return self._searched().search(inputs)
+        return self._prepared().search(inputs)
 
     def postprocess(self, outputs: Any, batch: Batch) -> Predictions:
-        nearest = outputs if isinstance(outputs, np.ndarray) else outputs.cpu().numpy()  # (B, k)
         weights = None
         if self.weights == "distance":
-            weights = inverse_distances(self._distances(pixels_of(batch.inputs["image"]), nearest))
-        return {"probabilities": vote_shares(self._labels[nearest], weights, len(self.problem.classes))}
+            weights = inverse_distances(self._distances(pixels_of(batch.inputs["image"]), outputs))
+        return {"probabilities": vote_shares(self._labels[outputs], weights, len(self.problem.classes))}
 
     def operations(self, inputs: Any) -> Operations:
         """Count what the definition asks of every pixel of the training images.
@@ -113,29 +119,27 @@ class KNN(Model):
 
     def _remember(self, images: Array, labels: Array) -> None:
         self._images, self._labels = images, labels
-        self._index = self._prepare_index(images)
+        self._search = self._prepare_search(images)
 
-    def _prepare_index(self, images: Array) -> Index:
+    def _prepare_search(self, images: Array) -> Search:
         euclidean = self.distance == "lp" and self.p == 2
         if euclidean and self.device.type == "cpu":
-            return EuclideanIndex(images, self.k)
+            return EuclideanSearch(images, self.k)
         import torch
 
-        from mlcvbench_knn.cosine import CosineIndex
-        from mlcvbench_knn.device import DeviceIndex
-        from mlcvbench_knn.minkowski import MinkowskiIndex
+        from mlcvbench_knn.torch_search import CosineSearch, EuclideanTorchSearch, MinkowskiSearch
 
         device = torch.device(self.device.type, self.device.index)
         if euclidean:
-            return DeviceIndex(images, self.k, device)
+            return EuclideanTorchSearch(images, self.k, device)
         if self.distance == "cosine":
-            return CosineIndex(images, self.k, device)
-        return MinkowskiIndex(images, self.k, self.p, device)
+            return CosineSearch(images, self.k, device)
+        return MinkowskiSearch(images, self.k, self.p, device)
 
-    def _searched(self) -> Index:
-        if self._index is None:
+    def _prepared(self) -> Search:
+        if self._search is None:
             raise DataError("there are no neighbours: fit the model or load its weights first.")
-        return self._index
+        return self._search
 
     def _distances(self, pixels: Array, nearest: Array) -> Array:
         """Return the distances float64 (B, k) of queries uint8 (B, D) from their neighbours int64 (B, k)."""
@@ -152,3 +156,65 @@ def pixels_of(images: Column) -> Array:
         raise DataError(f"knn compares 8-bit images; wanted uint8, got {images.dtype}.")
     width = int(np.prod(images.shape[1:]))
     return np.ascontiguousarray(images).reshape(len(images), width)
+
+
+def minkowski_distances(left: Array, right: Array, p: float) -> Array:
+    """Return (sum |x_i - y_i|^p)^(1/p) of each pair of uint8 rows (T, D), or the largest difference, float64 (T,).
+
+    >>> pair = np.array([[0, 0]], np.uint8), np.array([[3, 4]], np.uint8)
+    >>> [float(minkowski_distances(*pair, p)[0]) for p in (1, 2, math.inf)]
+    [7.0, 5.0, 4.0]
+    """
+    if p == 2:
+        return np.sqrt(squared_distances(left, right))
+    if p == math.inf:
+        return np.asarray(np.abs(np.subtract(left, right, dtype=np.int16)).max(axis=1).astype(np.float64))
+    return np.asarray(power_sums(left, right, p) ** (1 / p))
+
+
+def cosine_distances(left: Array, right: Array) -> Array:
+    """Return 1 - x.y / (|x| |y|) of each pair of uint8 rows (T, D), float64 (T,); 1 where a row is all zero.
+
+    Computed as (|x|^2 |y|^2 - (x.y)^2) / (|x| |y| (|x| |y| + x.y)) with a numerator of whole numbers: nothing cancels,
+    and the distance is 0 exactly where one row is a multiple of the other.
+
+    >>> cosine_distances(np.array([[1, 2], [3, 0], [0, 0]], np.uint8), np.array([[2, 4], [0, 1], [0, 0]], np.uint8))
+    array([0., 1., 1.])
+    """
+    products, lefts, rights = (dot_products(*pair) for pair in ((left, right), (left, left), (right, right)))
+    # Python's whole numbers: these products pass 2^63 from about 46,000 values an image on.
+    rest = (lefts.astype(object) * rights - products.astype(object) ** 2).astype(np.float64)
+    lengths = np.sqrt(lefts.astype(np.float64)) * np.sqrt(rights.astype(np.float64))
+    dark = lengths == 0
+    return np.asarray(np.where(dark, 1.0, rest / np.where(dark, 1.0, lengths * (lengths + products))))
+
+
+def inverse_distances(distances: Array) -> Array:
+    """Return the weight 1 / distance of each neighbour, float64 (B, k), scaled to sum to k in each row.
+
+    Where neighbours are at distance zero only they vote, each as much as the other: scikit-learn's weights="distance".
+
+    >>> inverse_distances(np.array([[1.0, 3.0], [0.0, 2.0]]))
+    array([[1.5, 0.5],
+           [2. , 0. ]])
+    """
+    same = distances == 0
+    met = same.any(axis=1, keepdims=True)
+    weights = np.where(met, same, 1 / np.where(met, 1.0, distances))
+    return np.asarray(weights * (distances.shape[1] / weights.sum(axis=1, keepdims=True)))
+
+
+def vote_shares(labels: Array, weights: Array | None, classes: int) -> Array:
+    """Return (v_c + 1/C) / (k + 1), float32 (B, C), from the labels int (B, k) of the k nearest.
+
+    v_c is the number of votes for class c, or the sum of their `weights` (B, k), which make k in each row. One further
+    vote is spread evenly over the C classes, so that no class is impossible: these are the shares of k + 1 votes.
+
+    >>> vote_shares(np.array([[1, 1, 0]]), None, classes=2)
+    array([[0.375, 0.625]], dtype=float32)
+    """
+    count, k = labels.shape
+    cells = np.arange(count)[:, None] * classes + labels
+    worth = None if weights is None else weights.ravel()
+    votes = np.bincount(cells.ravel(), worth, minlength=count * classes).reshape(count, classes)
+    return np.asarray(((votes + 1 / classes) / (k + 1)).astype(np.float32))

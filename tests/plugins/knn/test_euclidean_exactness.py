@@ -11,10 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.overrides import TorchFunctionMode
 
-from mlcvbench_knn.device import DeviceIndex, full_float32
-from mlcvbench_knn.distances import squared_distances
-from mlcvbench_knn.neighbours import first_k, nearest_in
-from mlcvbench_knn.search import EuclideanIndex
+from mlcvbench_knn.search import EuclideanSearch, first_k, squared_distances
+from mlcvbench_knn.torch_search import EuclideanTorchSearch, full_float32
 
 
 def exact_distances(queries: np.ndarray, images: np.ndarray) -> np.ndarray:
@@ -36,25 +34,25 @@ def near_copies(rng: np.random.Generator, count: int, width: int) -> np.ndarray:
     return images
 
 
-def torch_index(images: np.ndarray, k: int) -> DeviceIndex:
-    """Return the index for a GPU, on the CPU."""
-    return DeviceIndex(images, k, torch.device("cpu"))
+def torch_search(images: np.ndarray, k: int) -> EuclideanTorchSearch:
+    """Return the search for a GPU, on the CPU."""
+    return EuclideanTorchSearch(images, k, torch.device("cpu"))
 
 
-@pytest.fixture(params=[EuclideanIndex, torch_index], ids=["numpy", "torch"])
-def make_index(request):
+@pytest.fixture(params=[EuclideanSearch, torch_search], ids=["numpy", "torch"])
+def make_search(request):
     return request.param
 
 
 @pytest.mark.parametrize("copies", [20, 900], ids=["candidates", "full search"])
-def test_distances_that_float32_confuses_are_ranked_exactly(copies, make_index):
+def test_distances_that_float32_confuses_are_ranked_exactly(copies, make_search):
     rng = np.random.default_rng(copies)
     far = rng.integers(0, 256, (1000 - copies, 784), dtype=np.uint8) | 0xF8
     images = rng.permutation(np.concatenate([near_copies(rng, copies, 784), np.maximum(far, 251)]))
     queries = np.concatenate([np.zeros((3, 784), np.uint8), rng.integers(0, 3, (5, 784), dtype=np.uint8)])
-    index = make_index(images, 5)
+    search = make_search(images, 5)
 
-    found = np.asarray(index.search(index.prepare(queries)))
+    found = np.asarray(search.search(search.prepare(queries)))
 
     distances = exact_distances(queries, images)
     naive = (queries.astype(np.float32)[:, None] - images).astype(np.float32)
@@ -71,20 +69,20 @@ def test_distances_that_float32_confuses_are_ranked_exactly(copies, make_index):
     width=st.sampled_from([1, 5, 64, 300]),
     high=st.sampled_from([1, 2, 16, 256]),
     share=st.floats(0, 1),
-    make=st.sampled_from([EuclideanIndex, torch_index]),
+    make=st.sampled_from([EuclideanSearch, torch_search]),
 )
 def test_search_equals_sorting_all_integer_distances(seed, count, width, high, share, make):
     rng = np.random.default_rng(seed)
     images, queries = (rng.integers(0, high, (n, width), dtype=np.uint8) for n in (count, 9))
     k = max(1, round(share * count))
-    index = make(images, k)
+    search = make(images, k)
 
-    assert np.array_equal(index.search(index.prepare(queries)), exact_nearest(queries, images, k))
+    assert np.array_equal(search.search(search.prepare(queries)), exact_nearest(queries, images, k))
 
 
 @pytest.mark.parametrize("width", [16, 784, 3072])
 @pytest.mark.parametrize("kind", ["noise", "black and white", "near copies"])
-def test_the_error_bound_holds(width, kind, make_index):
+def test_the_error_bound_holds(width, kind, make_search):
     rng = np.random.default_rng(0)
     images = {
         "noise": rng.integers(0, 256, (400, width), dtype=np.uint8),
@@ -92,24 +90,25 @@ def test_the_error_bound_holds(width, kind, make_index):
         "near copies": near_copies(rng, 400, width),
     }[kind]
     queries = rng.integers(0, 256, (50, width), dtype=np.uint8)
-    index = make_index(images, 5)
-    lifted = index.prepare(queries).lifted
+    search = make_search(images, 5)
+    ready = search.prepare(queries).ready
+    lifted = ready if isinstance(search, EuclideanSearch) else search.lift(ready)
 
-    computed = np.asarray(lifted @ index._lifted.T).astype(np.float64)[:, :400]
+    computed = np.asarray(lifted @ search.lifted.T).astype(np.float64)[:, :400]
 
-    shift = np.asarray(index.shift).astype(np.int64)
+    shift = np.asarray(search.shift).astype(np.int64)
     shifted_queries, shifted_images = queries - shift, images - shift
     true = shifted_queries @ shifted_images.T - (shifted_images**2).sum(axis=1) / 2
-    assert (np.abs(computed - true) <= np.asarray(index.error_bound(lifted))[:, None]).all()
+    assert (np.abs(computed - true) <= np.asarray(search.error_bound(lifted))[:, None]).all()
 
 
-def test_more_queries_than_a_tile_are_searched_in_tiles(make_index):
+def test_more_queries_than_a_tile_are_searched_in_tiles(make_search):
     rng = np.random.default_rng(0)
     images, queries = (rng.integers(0, 256, (n, 20), dtype=np.uint8) for n in (300, 1100))
-    index = make_index(images, 3)
+    search = make_search(images, 3)
 
-    assert index.tile < len(queries)
-    assert np.array_equal(index.search(index.prepare(queries)), exact_nearest(queries, images, 3))
+    assert search.tile < len(queries)
+    assert np.array_equal(search.search(search.prepare(queries)), exact_nearest(queries, images, 3))
 
 
 FLAG, ALLOWED, FULL = (
@@ -144,10 +143,10 @@ def tf32_allowed():
 @pytest.mark.usefixtures("tf32_allowed")
 def test_the_products_are_of_full_float32_where_the_process_allows_tf32():
     images = np.random.default_rng(0).integers(0, 256, (40, 9), dtype=np.uint8)
-    index = torch_index(images, 3)
+    search = torch_search(images, 3)
 
     with FloatProducts() as products:
-        index.search(index.prepare(images))
+        search.search(search.prepare(images))
 
     assert products.precisions == [FULL]
     assert getattr(torch.backends.cuda.matmul, FLAG) == ALLOWED
@@ -174,4 +173,13 @@ def test_equal_distances_are_ordered_by_index_whatever_the_order_of_candidates()
     distances = np.array([4, 1, 4, 1, 0])
 
     assert first_k(rows, columns, distances, 2, 2).tolist() == [[5, 2], [3, 9]]
-    assert nearest_in(np.array([[2.0, 1.0, 1.0, 1.0]]), 2).tolist() == [[1, 2]]
+
+
+def test_equal_distances_are_ordered_by_index_in_the_full_search(make_search):
+    images = np.array([[2], [1], [1], [1]], np.uint8)
+    search = make_search(images, 2)
+    queries = search.prepare(np.zeros((1, 1), np.uint8))
+
+    found = search.search_full(queries.pixels if isinstance(search, EuclideanSearch) else queries.ready)
+
+    assert found.tolist() == [[1, 2]]

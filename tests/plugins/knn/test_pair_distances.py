@@ -11,14 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.distance import cdist
 
-from mlcvbench_knn.distances import (
-    compare_pairs,
-    cosine_distances,
-    cosine_ranks,
-    dot_products,
-    minkowski_distances,
-    power_sums,
-)
+from mlcvbench_knn.knn import cosine_distances, minkowski_distances
+from mlcvbench_knn.search import compare_pairs, dot_products, power_sums
+from mlcvbench_knn.torch_search import cosine_ranks
 
 
 def noise(count: int, width: int, seed: int = 0) -> np.ndarray:
@@ -110,7 +105,7 @@ def test_pairs_are_compared_in_blocks_of_bounded_memory(monkeypatch):
         return dot_products(left, right)
 
     whole = compare_pairs(compare, images, images, rows, columns)
-    monkeypatch.setattr("mlcvbench_knn.distances.BLOCK_BYTES", 2**22)
+    monkeypatch.setattr("mlcvbench_knn.search.BLOCK_BYTES", 2**22)
     in_blocks = compare_pairs(compare, images, images, rows, columns)
 
     wide = images.astype(np.int64)

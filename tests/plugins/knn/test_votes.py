@@ -10,8 +10,7 @@ from scipy.spatial.distance import cdist
 from sklearn.neighbors import KNeighborsClassifier
 from support.fitting import fitted, problem, scores_of, split
 
-from mlcvbench_knn.knn import KNN
-from mlcvbench_knn.votes import inverse_distances, vote_shares
+from mlcvbench_knn.knn import KNN, inverse_distances, vote_shares
 
 DISTANCES = [{"p": 1.0}, {"p": 2.0}, {"p": 1.5}, {"distance": "linf"}, {"distance": "cosine"}]
 METRICS = {"linf": {"metric": "chebyshev"}, "cosine": {"metric": "cosine"}}
