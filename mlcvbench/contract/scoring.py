@@ -49,9 +49,14 @@ class Table:
     @staticmethod
     def concatenate(tables: Sequence[Table]) -> Table:
         """Join tables and sort them by (unit, rank), so that any sharding gives the same table."""
-        columns = {name: np.concatenate([table[name] for table in tables]) for name in tables[0].columns}
-        keys = [columns["rank"]] if "rank" in columns else []
-        order = np.lexsort([*keys, columns["unit"]])
+        first, *others = tables
+        columns = first.columns
+        if others:
+            columns = {name: np.concatenate([table[name] for table in tables]) for name in first.columns}
+        keys = [columns["rank"], columns["unit"]] if "rank" in columns else [columns["unit"]]
+        if len(keys) == 1 and (keys[0][:-1] <= keys[0][1:]).all():
+            return Table(columns)
+        order = np.lexsort(keys)
         if np.array_equal(order, np.arange(len(order))):
             return Table(columns)
         return Table({name: column[order] for name, column in columns.items()})

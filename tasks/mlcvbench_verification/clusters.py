@@ -21,6 +21,8 @@ LEAST_CLUSTERS = 30.0
 """Clusters must count like so many of equal size, (sum of pairs)^2 / sum of pairs^2; else people are resampled."""
 MOST_PAIRS_A_PERSON = 2
 """With more impostor pairs than this times the people nearly all hang together."""
+_BLOCK = 1 << 16
+"""Pairs looked at at once."""
 
 
 def pair_clusters(pairs: Pairs, identity: Array) -> Array | None:
@@ -31,13 +33,13 @@ def pair_clusters(pairs: Pairs, identity: Array) -> Array | None:
     >>> found[:4].tolist()
     [0, 0, 1, 1]
     """
+    names, person = np.unique(identity, return_inverse=True)
+    if _more_impostors(pairs, person, MOST_PAIRS_A_PERSON * len(names)):
+        return None
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
-    names, person = np.unique(identity, return_inverse=True)
     first, second = person[pairs.first], person[pairs.second]
-    if np.count_nonzero(first != second) > MOST_PAIRS_A_PERSON * len(names):
-        return None
     links = coo_array((np.ones(len(first), dtype=np.int8), (first, second)), shape=(len(names), len(names)))
     _, cluster = connected_components(links, directed=False)
     sizes = np.bincount(cluster[first]).astype(np.float64)
@@ -45,3 +47,14 @@ def pair_clusters(pairs: Pairs, identity: Array) -> Array | None:
         return None
     found: Array = cluster[person].astype(np.int32)
     return found
+
+
+def _more_impostors(pairs: Pairs, person: Array, most: int) -> bool:
+    """Say whether more pairs than `most` are of two people; of millions, a few tell."""
+    found = 0
+    for start in range(0, len(pairs), _BLOCK):
+        block = slice(start, start + _BLOCK)
+        found += int(np.count_nonzero(person[pairs.first[block]] != person[pairs.second[block]]))
+        if found > most:
+            return True
+    return False

@@ -69,8 +69,10 @@ class Pairs:
 
 def all_pairs(count: int) -> Pairs:
     """Return every pair of `count` images, the first before the second."""
-    first, second = np.triu_indices(count, k=1)
-    return Pairs(first.astype(np.int32), second.astype(np.int32), np.full(len(first), NO_FOLD, dtype=np.int16))
+    places = np.arange(count, dtype=np.int32)
+    first = np.repeat(places, places[::-1])
+    second = np.concatenate([places[:0], *(places[place + 1 :] for place in range(count))])
+    return Pairs(first, second, np.full(len(first), NO_FOLD, dtype=np.int16))
 
 
 class NamedPairs(NamedTuple):

@@ -9,7 +9,9 @@ from statistics import median
 import numpy as np
 import pytest
 
+from mlcvbench_verification.pairs import all_pairs
 from mlcvbench_verification.roc import roc_numbers
+from mlcvbench_verification.similarity import pair_similarity
 
 PAIRS = 10_000_000
 
@@ -46,3 +48,23 @@ def test_ten_million_pairs_beside_sort_and_scikit_learn(benchmark):
 
     assert numbers["auc"] > 0.99
     assert peak < 2 * (similarity.nbytes + same.nbytes)
+
+
+@pytest.mark.slow
+def test_all_pairs_of_3000_embeddings_beside_one_matrix_product(benchmark):
+    rng = np.random.default_rng(0)
+    centres = rng.standard_normal((300, 512)).repeat(10, axis=0)
+    embedding = (centres + 1.6 * rng.standard_normal((3_000, 512))).astype(np.float32)
+
+    def ours():
+        pairs = all_pairs(3_000)
+        return pair_similarity(embedding, pairs.first, pairs.second, "cosine")
+
+    def script():
+        unit = embedding / np.linalg.norm(embedding, axis=1, keepdims=True)
+        return (unit @ unit.T)[np.triu_indices(3_000, 1)]
+
+    values = benchmark.pedantic(ours, rounds=3, warmup_rounds=1)
+    benchmark.extra_info["times_the_script"] = round(median(timed(ours) / timed(script) for _ in range(5)), 2)
+
+    assert values == pytest.approx(script(), abs=1e-5)

@@ -12,9 +12,10 @@ from mlcvbench.contract import Problem, Table
 from mlcvbench.errors import DataError, PredictionError, UnknownNameError
 from mlcvbench.stats import bootstrap, intervals
 from mlcvbench.stats.intervals import interval
+from mlcvbench_verification import similarity
 from mlcvbench_verification.folds import FoldAccuracy
 from mlcvbench_verification.identification import probe_ranks, roles_of
-from mlcvbench_verification.pairs import read_lfw_pairs
+from mlcvbench_verification.pairs import all_pairs, read_lfw_pairs
 from mlcvbench_verification.scoring import PairScorer, scorer_of
 from mlcvbench_verification.similarity import DISTANCES, pair_similarity
 from mlcvbench_verification.split import FaceSplit
@@ -168,6 +169,50 @@ def test_similarity_equals_scipy(distance):
     values = pair_similarity(embedding, first, second, distance)
 
     assert values == pytest.approx(1 - wanted if distance == "cosine" else -wanted, abs=1e-6)
+
+
+@pytest.mark.parametrize("distance", DISTANCES)
+@pytest.mark.parametrize("size", [1, 3, 128])
+@pytest.mark.parametrize("form", ["normal", "unlike lengths", "whole numbers", "repeated", "tiny"])
+def test_all_pairs_at_once_are_as_similar_as_each_by_itself_to_the_bit(monkeypatch, distance, size, form):
+    rng = np.random.default_rng(size)
+    embedding = rng.normal(size=(60, size)).astype(np.float32)
+    embedding = {
+        "normal": embedding,
+        "unlike lengths": embedding * np.float32(10) ** rng.integers(-6, 6, (60, 1)).astype(np.float32),
+        "whole numbers": rng.integers(1, 4, (60, size)).astype(np.float32),
+        "repeated": embedding.repeat(2, axis=0)[:60],
+        "tiny": embedding * np.float32(1e-30),
+    }[form]
+    pairs = all_pairs(60)
+
+    together = pair_similarity(embedding, pairs.first, pairs.second, distance)
+
+    monkeypatch.setattr(similarity, "_PRODUCTS", {})
+    alone = pair_similarity(embedding, pairs.first, pairs.second, distance)
+    assert np.array_equal(together, alone)
+
+
+def test_nearly_all_of_all_pairs_come_from_a_matrix_product(monkeypatch):
+    rng, alone = np.random.default_rng(0), []
+    embedding = rng.normal(size=(400, 64)).astype(np.float32)
+    compare = similarity._COMPARE["cosine"]
+    monkeypatch.setitem(similarity._COMPARE, "cosine", lambda one, other: alone.append(len(one)) or compare(one, other))
+    pairs = all_pairs(400)
+
+    pair_similarity(embedding, pairs.first, pairs.second, "cosine")
+
+    assert sum(alone) < len(pairs) / 1000
+
+
+def test_few_pairs_of_many_images_are_compared_one_by_one(monkeypatch):
+    monkeypatch.setattr(similarity, "_PRODUCTS", {"cosine": None})
+    embedding = np.random.default_rng(0).normal(size=(100, 4)).astype(np.float32)
+    first = np.arange(0, 100, 2)
+
+    values = pair_similarity(embedding, first, first + 1, "cosine")
+
+    assert len(values) == 50
 
 
 @settings(deadline=None, max_examples=60)
