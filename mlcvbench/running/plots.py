@@ -8,22 +8,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mlcvbench.contract import Array, Notice, Outcome, Predictions, Problem, Split, Task
 from mlcvbench.errors import scrub
-from mlcvbench.figures import BLUE, INK, RED, bare, new_figure, plain_style, save
+from mlcvbench.figures import BLUE, DASHDOT, DASHED, DOTTED, RED, Axis, Box, Canvas, Chart, Key, Scale
 from mlcvbench.measure.timing.summary import percentiles
 from mlcvbench.records.schema import PlotInfo
 from mlcvbench.records.stages import HEADLINE
 from mlcvbench.running import scoring
 from mlcvbench.running.record_draft import Draft
 from mlcvbench.storage.durable import remove_tree
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 FOLDER = "plots"
 HISTORY_FILE, LATENCY_FILE = "history.png", "latency.png"
@@ -38,7 +34,10 @@ MARKED = 40
 FEWEST = 8
 """Calls below which a histogram says nothing."""
 BINS = 60
-STYLES = {"p50": "-", "p75": "--", "p95": "-.", "p99": ":", "p999": ":"}
+STYLES = {"p50": (), "p75": DASHED, "p95": DASHDOT, "p99": DOTTED, "p999": DOTTED}
+PANEL, HEIGHT, MARGIN = 396, 330, 8
+"""Pixels of a panel of the history, and around each."""
+WIDE = 704
 Drawer = Callable[[Path], tuple[PlotInfo, ...]]
 
 
@@ -90,11 +89,11 @@ def of_history(folder: Path, history: Mapping[str, Sequence[float]]) -> tuple[Pl
     if not panels:
         return ()
     folder.mkdir(exist_ok=True)
-    with plain_style():
-        figure = new_figure(3.6 * len(panels), 3.0)
-        for axes, (title, names) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
-            _draw_panel(axes, title, {name: history[name] for name in names})
-        save(figure, folder / HISTORY_FILE)
+    canvas = Canvas(PANEL * len(panels), HEIGHT)
+    for number, (title, names) in enumerate(panels):
+        area = Box(number * PANEL + MARGIN, MARGIN, (number + 1) * PANEL - MARGIN, HEIGHT - MARGIN)
+        _draw_panel(canvas, area, title, {name: history[name] for name in names})
+    canvas.save(folder / HISTORY_FILE)
     ends = ", ".join(f"{name} {history[name][-1]:.4g}" for _, names in panels for name in names)
     epochs = max(len(history[name]) for _, names in panels for name in names)
     return (
@@ -104,21 +103,22 @@ def of_history(folder: Path, history: Mapping[str, Sequence[float]]) -> tuple[Pl
     )
 
 
-def _draw_panel(axes: Axes, title: str, columns: Mapping[str, Sequence[float]]) -> None:
-    from matplotlib.ticker import MaxNLocator
-
+def _draw_panel(canvas: Canvas, area: Box, title: str, columns: Mapping[str, Sequence[float]]) -> None:
+    sides = {name: name.startswith("val") for name in columns}
+    keys = [Key("validation" if side else "training", VALIDATION if side else TRAINING) for side in sides.values()]
+    epochs = max(len(values) for values in columns.values())
+    chart = Chart(
+        canvas,
+        area,
+        Axis(Scale.around(np.arange(1, epochs + 1), whole=True), "epoch", grid=True),
+        Axis(Scale.around(np.concatenate([np.asarray(values, np.float64) for values in columns.values()])), grid=True),
+        title,
+        keys=keys if len(keys) > 1 else (),
+    )
     for name, values in columns.items():
-        color = VALIDATION if name.startswith("val") else TRAINING
-        label = "validation" if name.startswith("val") else "training"
-        epochs = range(1, len(values) + 1)
-        axes.plot(epochs, values, color=color, linewidth=1.5, marker="." if len(values) <= MARKED else "", label=label)
-    axes.set_title(title, fontsize=10, color=INK)
-    axes.set_xlabel("epoch")
-    axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
-    axes.grid(alpha=0.25)
-    bare(axes)
-    if len(columns) > 1:
-        axes.legend(frameon=False, fontsize=8)
+        dots = 3.0 if len(values) <= MARKED else 0
+        color = VALIDATION if sides[name] else TRAINING
+        chart.line(np.arange(1, len(values) + 1), np.asarray(values, np.float64), color, dots=dots)
 
 
 def of_latency(folder: Path, samples: Mapping[str, Array]) -> tuple[PlotInfo, ...]:
@@ -126,28 +126,24 @@ def of_latency(folder: Path, samples: Mapping[str, Array]) -> tuple[PlotInfo, ..
     calls = np.asarray(samples.get(HEADLINE, ()), np.float64).ravel() / 1e6
     if len(calls) < FEWEST:
         return ()
-    from matplotlib.ticker import NullFormatter
-
     folder.mkdir(exist_ok=True)
     known = {name: value for name, value in percentiles(calls)[0].items() if value is not None and name in STYLES}
     low, high = float(calls.min()) * 0.95, float(calls.max()) * 1.05
-    with plain_style():
-        figure = new_figure(6.4, 3.0)
-        axes = figure.add_subplot()
-        axes.hist(calls, bins=list(np.geomspace(low, high, BINS)), color=BLUE, alpha=0.75)
-        for name, value in known.items():
-            axes.axvline(value, color=RED, linewidth=1.3, linestyle=STYLES[name], label=f"{name} {value:.3g} ms")
-        axes.set_xscale("log")
-        axes.xaxis.set_major_formatter("{x:.3g}")
-        axes.xaxis.set_minor_formatter("{x:.3g}" if high / low < 12 else NullFormatter())
-        axes.tick_params(axis="x", which="minor", labelsize=7)
-        axes.set_title(f"{len(calls):,} calls, end to end, batch 1", fontsize=10, color=INK)
-        axes.set_xlabel("milliseconds a call, on a logarithmic scale")
-        axes.set_ylabel("calls")
-        bare(axes)
-        if known:
-            axes.legend(frameon=False, fontsize=8, loc="upper right")
-        save(figure, folder / LATENCY_FILE)
+    edges = np.geomspace(low, high, BINS)
+    counts = np.histogram(calls, edges)[0]
+    canvas = Canvas(WIDE, HEIGHT)
+    chart = Chart(
+        canvas,
+        Box(MARGIN, MARGIN, WIDE - MARGIN, HEIGHT - MARGIN),
+        Axis(Scale(low, high, log=True), "milliseconds a call, on a logarithmic scale"),
+        Axis(Scale(0, 1.05 * float(counts.max()), whole=True), "calls"),
+        f"{len(calls):,} calls, end to end, batch 1",
+        keys=[Key(f"{name} {value:.3g} ms", RED, dash=STYLES[name]) for name, value in known.items()],
+    )
+    chart.steps(edges, counts, BLUE, 0.75)
+    for name, value in known.items():
+        chart.upright(value, RED, 2, STYLES[name])
+    canvas.save(folder / LATENCY_FILE)
     said = ", ".join(f"{name} {value:.3g} ms" for name, value in known.items())
     return (
         PlotInfo(

@@ -6,6 +6,7 @@ import numpy as np
 
 from mlcvbench.contract import Array, Batch, Panel, Problem, Split, Targets, spread
 from mlcvbench.errors import DataError
+from mlcvbench.figures import colored, shaded
 from mlcvbench_depth.scoring import field_of
 
 PALETTES = {"disparity": "turbo", "depth": "turbo_r"}
@@ -33,17 +34,14 @@ def preview(split: Split, problem: Problem, count: int) -> list[Panel]:
 
 def map_panel(field: str, values: Array) -> Panel:
     """Return a map (H, W), 0 = unknown, in colours from near (red) to far (blue), with its range; unknown is grey."""
-    from matplotlib import colormaps
-
     known = values > 0
     if not known.any():
         return Panel(np.full((*values.shape, 3), UNKNOWN, dtype=np.uint8), f"{field}: unknown everywhere")
     low, high = (float(end) for end in np.percentile(values[known], [NEAR, FAR]))
-    share = np.clip((values - low) / max(high - low, 1e-6), 0, 1)
-    colored = colormaps[PALETTES[field]](np.where(known, share, 0), bytes=True)[..., :3]
-    colored = np.where(known[..., None], colored, np.array(UNKNOWN, dtype=np.uint8))
+    shown = shaded(np.where(known, values, 0), low, max(high, low + 1e-6), PALETTES[field])
+    mapped = np.where(known[..., None], shown, np.array(UNKNOWN, dtype=np.uint8))
     missing = "" if known.all() else f", unknown grey: {1 - known.mean():.0%}"
-    return Panel(colored, f"{field} {low:.1f} to {high:.1f} {UNITS[field]}, near red{missing}")
+    return Panel(mapped, f"{field} {low:.1f} to {high:.1f} {UNITS[field]}, near red{missing}")
 
 
 def _read(split: Split, place: int) -> tuple[Batch | None, Targets]:
@@ -61,18 +59,14 @@ def _images(split: Split, place: int, batch: Batch | None) -> list[Panel]:
     for kind in ("left", "image", "right"):
         if kind in batch.inputs:
             name = kind if panels else f"{split.ids[place]}{'' if kind == 'image' else f', {kind}'}"
-            panels.append(Panel(_colored(np.asarray(batch.inputs[kind][0])), name))
+            panels.append(Panel(colored(np.asarray(batch.inputs[kind][0])), name))
     for number, frame in enumerate(np.asarray(batch.inputs["frames"][0]) if "frames" in batch.inputs else ()):
-        panels.append(Panel(_colored(frame), f"frame {number}"))
+        panels.append(Panel(colored(frame), f"frame {number}"))
     return panels
 
 
 def _hidden(left: Array, occluded: Array) -> Panel:
     """Return the left image, paled, with the pixels that the right camera does not see in red."""
-    paled = (_colored(left).astype(np.uint16) + 2 * 255) // 3
+    paled = (colored(left).astype(np.uint16) + 2 * 255) // 3
     shown = np.where(occluded[..., None], np.array(HIDDEN, dtype=np.uint8), paled.astype(np.uint8))
     return Panel(shown, f"hidden from the right camera: {occluded.mean():.0%}")
-
-
-def _colored(image: Array) -> Array:
-    return np.stack([image] * 3, axis=2) if image.ndim == 2 else image

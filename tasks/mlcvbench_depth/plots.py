@@ -7,29 +7,49 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from mlcvbench.contract import Array, Outcome, Plot, Table
 from mlcvbench.errors import DataError
-from mlcvbench.figures import BLUE, INK, bare, new_figure, plain_style, save
+from mlcvbench.figures import (
+    BLUE,
+    DASHED,
+    DOTTED,
+    INK,
+    MUTED,
+    TINY,
+    Axis,
+    Box,
+    Canvas,
+    Chart,
+    Colors,
+    Scale,
+    Tile,
+    averaged,
+    colored,
+    draw_tiles,
+    enlarged,
+    enlargement,
+    line_height,
+    shaded,
+    thinning,
+)
 from mlcvbench_depth.alignment import Alignment
 from mlcvbench_depth.measuring import DELTA
 from mlcvbench_depth.protocols import FILLED, is_stereo, parse_stereo
 from mlcvbench_depth.views import view_of
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
 SHOWN = 3
 """So many of the worst and so many of the best images."""
-SIDE = 640
-"""Longest side of a drawn map, pixels."""
+HIGH, WIDE = 300, 420
+"""Most pixels of a drawn map; larger ones are thinned out, smaller ones enlarged, by whole factors."""
 CURVE_IMAGES = 50
 CURVE_PIXELS = 200_000
-UNKNOWN, HOLE, NONE = "#d9dde2", "#111418", "#3f9fd8"
+UNKNOWN, HOLE, NONE = (217, 221, 226), (17, 20, 24), (63, 159, 216)
 NAME_LENGTH = 40
+MARGIN = 8
 
 
 def draw(folder: Path, outcome: Outcome) -> list[Plot]:
@@ -44,12 +64,11 @@ def draw(folder: Path, outcome: Outcome) -> list[Plot]:
     worst, best = order[:SHOWN], order[::-1][: max(0, min(SHOWN, len(order) - SHOWN))]
     shown = _Shown(outcome, dict(zip(table["unit"].tolist(), quality.tolist(), strict=True)))
     drawn: list[Plot] = []
-    with plain_style():
-        for chosen, file, title in ((worst, "worst.png", "Worst images"), (best, "best.png", "Best images")):
-            if len(chosen):
-                name = title if len(order) > 1 else "The image"
-                drawn.append(_save(*shown.draw(chosen.tolist()), folder, file, name))
-        drawn.append(_save(*draw_errors(outcome, units), folder, "errors.png", "Errors"))
+    for chosen, file, title in ((worst, "worst.png", "Worst images"), (best, "best.png", "Best images")):
+        if len(chosen):
+            name = title if len(order) > 1 else "The image"
+            drawn.append(_save(*shown.draw(chosen.tolist()), folder, file, name))
+    drawn.append(_save(*draw_errors(outcome, units), folder, "errors.png", "Errors"))
     return drawn
 
 
@@ -69,7 +88,7 @@ def field_of(outcome: Outcome) -> str:
 
 
 def errors_of(field: str, truth: Array, estimate: Array) -> Array:
-    """Return float32 (H, W): |error| in px, or max(p / t, t / p) - 1; NaN where not scored, inf where not estimated."""
+    """Return float32, shaped as both: |error| in px, or max(p / t, t / p) - 1; NaN not scored, inf not estimated."""
     with np.errstate(invalid="ignore", divide="ignore"):
         error = np.abs(estimate - truth) if field == "disparity" else np.maximum(estimate / truth, truth / estimate) - 1
     error[estimate <= 0] = np.inf
@@ -77,39 +96,39 @@ def errors_of(field: str, truth: Array, estimate: Array) -> Array:
     return error
 
 
-def draw_errors(outcome: Outcome, units: Array) -> tuple[Figure, str]:
+def draw_errors(outcome: Outcome, units: Array) -> tuple[Canvas, str]:
     """Draw the share of scored pixels whose error is larger than a threshold, over the threshold."""
     field = field_of(outcome)
     chosen = units[:: max(1, len(units) // CURVE_IMAGES)].tolist()
     errors = []
     for unit in chosen:
         view = view_of(outcome, unit)
-        error = errors_of(field, view.truth, view.estimate)
-        known = error[~np.isnan(error)]
-        errors.append(known[:: max(1, len(known) * len(chosen) // CURVE_PIXELS)])
+        scored = np.flatnonzero(view.truth.ravel() > 0)
+        scored = scored[:: max(1, len(scored) * len(chosen) // CURVE_PIXELS)]
+        errors.append(errors_of(field, view.truth.ravel()[scored], view.estimate.ravel()[scored]))
     values = np.sort(np.concatenate(errors))
     limits = np.geomspace(0.05, 64, 200) if field == "disparity" else np.geomspace(0.005, 4, 200)
     share = 1 - np.searchsorted(values, limits, side="right") / len(values)
     holes = float(np.isinf(values).mean())
-    figure = new_figure(5.6, 3.8)
-    axes = figure.subplots()
-    axes.plot(limits, share, color=BLUE, linewidth=1.6)
-    axes.set(xscale="log", xlim=(limits[0], limits[-1]), ylim=(0, 1), ylabel="share of scored pixels")
-    axes.xaxis.set_major_formatter("{x:g}")
     marks = (0.5, 1, 2, 3) if field == "disparity" else tuple(DELTA**k - 1 for k in (1, 2, 3))
     names = ("0.5", "1", "2", "3") if field == "disparity" else ("\u03b41", "\u03b42", "\u03b43")
-    for mark, name in zip(marks, names, strict=True):
-        axes.axvline(mark, color=INK, linewidth=0.6, linestyle=":")
-        axes.text(mark, 1.01, name, ha="center", va="bottom", fontsize=7, color=INK)
-    if holes:
-        axes.axhline(holes, color=INK, linewidth=0.8, linestyle="--")
-        axes.text(limits[0], holes + 0.01, f" no estimate: {holes:.1%}", fontsize=7, color=INK)
     unit = "error larger than, pixels" if field == "disparity" else "max(p / t, t / p) - 1 larger than"
-    axes.set_xlabel(unit)
-    bare(axes)
+    canvas = Canvas(616, 418)
+    area = Box(MARGIN, MARGIN + line_height(TINY), canvas.box.right - MARGIN, canvas.box.bottom - MARGIN)
+    ends = float(limits[0]), float(limits[-1])
+    chart = Chart(canvas, area, Axis(Scale(*ends, log=True), unit), Axis(Scale(0, 1), "share of scored pixels"))
+    for mark, name in zip(marks, names, strict=True):
+        chart.upright(mark, MUTED, dash=DOTTED)
+        canvas.text(chart.place(mark, 1)[0], chart.inside.top - 2, name, TINY, anchor="mb")
+    if holes:
+        chart.level(holes, INK, dash=DASHED)
+        left, y = chart.place(ends[0], holes)
+        canvas.text(left + 6, max(y - 3, chart.inside.top + line_height(TINY)), f"no estimate: {holes:.1%}", TINY,
+                    anchor="lb")  # fmt: skip
+    chart.line(limits, share, BLUE)
     middle = float(np.median(values))
     said = f"{middle:.3g}" if np.isfinite(middle) else "no estimate"
-    return figure, f"Share of scored pixels whose error exceeds a threshold; the median error is {said}."
+    return canvas, f"Share of scored pixels whose error exceeds a threshold; the median error is {said}."
 
 
 class _Shown:
@@ -119,49 +138,38 @@ class _Shown:
         self._outcome, self._error = outcome, error
         self._field, self._split = field_of(outcome), outcome.split
 
-    def draw(self, units: Sequence[int]) -> tuple[Figure, str]:
+    def draw(self, units: Sequence[int]) -> tuple[Canvas, str]:
         """Draw one row an image."""
-        height, width = self._outcome.predictions[self._field][units[0]].shape
-        figure = new_figure(13, min(2.9, 0.4 + 3.0 * height / width) * len(units), layout="compressed")
-        grid = figure.subplots(len(units), 4, squeeze=False)
-        for row, unit in zip(grid, units, strict=True):
-            self._draw_row(figure, row, unit)
         kind = "share of pixels over 2 px" if self._field == "disparity" else "mean relative error"
         values = ", ".join(f"{self._error[unit]:.3f}" for unit in units)
-        return figure, f"Image, measured {self._field}, estimate and error; {kind}: {values}."
+        canvas = draw_tiles([self._row(unit) for unit in units], size=TINY)
+        return canvas, f"Image, measured {self._field}, estimate and error; {kind}: {values}."
 
-    def _draw_row(self, figure: Figure, row: Any, unit: int) -> None:
-        from matplotlib.colors import to_rgba
-
+    def _row(self, unit: int) -> list[Tile]:
         view = view_of(self._outcome, unit)
-        step = max(1, -(-max(view.truth.shape) // SIDE))
+        height, width = view.truth.shape
+        step, factor = thinning(height, width, HIGH, WIDE), enlargement(height, width, HIGH, WIDE)
         truth, guess = view.truth[::step, ::step], view.estimate[::step, ::step]
         error = errors_of(self._field, truth, guess)
-        image = self._image(unit, step)
-        name = str(self._split.ids[unit])
-        row[0].set_title(name[-NAME_LENGTH:], fontsize=8, color=INK, parse_math=False)
-        if image is not None:
-            row[0].imshow(image, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
-        low, high = np.quantile(truth[truth > 0], [0.01, 0.99]) if (truth > 0).any() else (0.0, 1.0)
-        scale = {"vmin": float(low), "vmax": float(max(high, low + 1e-6)), "interpolation": "nearest"}
-        near = "turbo" if self._field == "disparity" else "turbo_r"
-        row[1].imshow(np.ma.masked_less_equal(truth, 0), cmap=_palette(near, UNKNOWN), **scale)
-        shown = row[2].imshow(np.ma.masked_less_equal(guess, 0), cmap=_palette(near, HOLE), **scale)
-        figure.colorbar(shown, ax=row[2], fraction=0.05, pad=0.02).ax.tick_params(labelsize=6)
+        low, high = (float(v) for v in np.quantile(truth[truth > 0], [0.01, 0.99])) if (truth > 0).any() else (0.0, 1.0)
+        near = Colors("turbo" if self._field == "disparity" else "turbo_r", Scale(low, max(high, low + 1e-6)))
         most = 4.0 if self._field == "disparity" else DELTA**3 - 1
-        colors = np.where(np.isinf(error)[..., None], to_rgba(NONE), to_rgba(UNKNOWN))
-        row[3].imshow(colors, interpolation="nearest")
-        red = np.ma.masked_invalid(error)
-        wrong = row[3].imshow(red, cmap=_palette("magma", "none"), vmin=0, vmax=most, interpolation="nearest")
-        figure.colorbar(wrong, ax=row[3], fraction=0.05, pad=0.02, extend="max").ax.tick_params(labelsize=6)
+        wrong = Colors("magma", Scale(0, most), open_ended=True)
         unit_name = "px" if self._field == "disparity" else "m"
-        scaled = _said(view.alignment)
-        row[1].set_title(f"truth ({unit_name}), grey: not scored", fontsize=8, color=INK)
-        row[2].set_title(f"estimate{scaled} ({unit_name}), black: none", fontsize=8, color=INK)
+        missing = np.isinf(error)
         what = "error (px)" if self._field == "disparity" else "max(p / t, t / p) - 1"
-        row[3].set_title(f"{what}, blue: no estimate" if np.isinf(error).any() else what, fontsize=8, color=INK)
-        for axes in row:
-            axes.set_axis_off()
+        what += ", blue: no estimate" if missing.any() else ""
+        said, unlike = f"estimate{_said(view.alignment)}", f"({unit_name}), black: none"
+        estimate = [f"{said} {unlike}"] if view.alignment == Alignment() else [said, unlike]
+        none = np.where(missing[..., None], NONE, UNKNOWN)
+        shown = (
+            (_mapped(truth, near, truth > 0, UNKNOWN), [f"truth ({unit_name}), grey: not scored"], None),
+            (_mapped(guess, near, guess > 0, HOLE), estimate, near),
+            (_mapped(error, wrong, np.isfinite(error), none), [what], wrong),
+        )
+        maps = [Tile(enlarged(picture, factor), words, colors=colors) for picture, words, colors in shown]
+        image, name = self._image(unit, step), str(self._split.ids[unit])[-NAME_LENGTH:]
+        return [Tile(None if image is None else enlarged(image, factor), [name]), *maps]
 
     def _image(self, unit: int, step: int) -> Array | None:
         """Return the (left) image, or None when the split has no images."""
@@ -170,7 +178,7 @@ class _Shown:
         except DataError:
             return None
         column = inputs["left"] if "left" in inputs else inputs["image"]
-        return np.asarray(column[0])[::step, ::step]
+        return colored(averaged(np.asarray(column[0]), step))
 
 
 def _said(alignment: Alignment) -> str:
@@ -180,13 +188,14 @@ def _said(alignment: Alignment) -> str:
     return "" if alignment.scale == 1 else f", times {alignment.scale:.3g}"
 
 
-def _palette(name: str, masked: str) -> Any:
-    """Return a colour map that shows masked pixels in a colour of its own."""
-    from matplotlib import colormaps
+def _mapped(values: Array, colors: Colors, known: Array, other: ArrayLike) -> Array:
+    """Return a map in its colours, what is not known in another one."""
+    scale = colors.scale
+    shown = shaded(np.where(known, values, 0), scale.low, scale.high, colors.palette)
+    mapped: Array = np.where(known[..., None], shown, np.asarray(other, dtype=np.uint8))
+    return mapped
 
-    return colormaps[name].with_extremes(bad=masked)
 
-
-def _save(figure: Figure, alt: str, folder: Path, file: str, title: str) -> Plot:
-    save(figure, folder / file)
+def _save(canvas: Canvas, alt: str, folder: Path, file: str, title: str) -> Plot:
+    canvas.save(folder / file)
     return Plot(file, title, alt)

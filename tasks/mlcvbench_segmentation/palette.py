@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import colorsys
+
 import numpy as np
 
 from mlcvbench.contract import Array
@@ -11,13 +13,12 @@ IGNORED_COLOR = (224, 224, 224)
 
 def class_colors(classes: int) -> Array:
     """Return uint8 (C, 3): distinct colours by the golden angle of hue, three levels of lightness, first one dark."""
-    from matplotlib.colors import hsv_to_rgb
-
     index = np.arange(classes)
     hue = (index * 0.381966) % 1.0
     saturation = np.where(index % 2 == 0, 0.85, 0.6)
     value = np.choose(index % 3, [0.9, 0.7, 1.0])
-    colors: Array = np.round(hsv_to_rgb(np.stack([hue, saturation, value], axis=1)) * 255).astype(np.uint8)
+    shades = [colorsys.hsv_to_rgb(*one) for one in np.stack([hue, saturation, value], axis=1).tolist()]
+    colors: Array = np.round(np.array(shades) * 255).astype(np.uint8)
     colors[0] = (55, 65, 81)
     return colors
 

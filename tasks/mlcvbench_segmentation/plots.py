@@ -7,25 +7,37 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mlcvbench.contract import Array, Outcome, Plot, Table
 from mlcvbench.errors import DataError
-from mlcvbench.figures import INK, bars, new_figure, plain_style, save, short_name
+from mlcvbench.figures import (
+    Canvas,
+    Key,
+    Tile,
+    averaged,
+    bars,
+    colored,
+    draw_tiles,
+    enlarged,
+    enlargement,
+    short_name,
+    thinning,
+)
 from mlcvbench_segmentation.palette import IGNORED_COLOR, class_colors, label_colors
 from mlcvbench_segmentation.pictures import picture_of
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 SHOWN = 3
 """So many of the best and so many of the worst images."""
 LISTED = 40
-SIDE = 480
-"""Longest side of a drawn image, pixels."""
+HIGH, WIDE = 300, 440
+"""Most pixels of a drawn image; larger ones are thinned out, smaller ones enlarged, by whole factors."""
+LEAST = 190
+"""Pixels of a column at least, so that its words fit."""
 BLEND = 0.6
+EXPLAINED = 24
+"""Classes whose colours are named."""
 
 
 def draw(folder: Path, outcome: Outcome) -> list[Plot]:
@@ -39,13 +51,10 @@ def draw(folder: Path, outcome: Outcome) -> list[Plot]:
     worst, best = order[:SHOWN], order[::-1][: max(0, min(SHOWN, len(order) - SHOWN))]
     shown = _Shown(outcome, dict(zip(units.tolist(), quality.tolist(), strict=True)))
     drawn: list[Plot] = []
-    with plain_style():
-        figure, alt = draw_class_iou(table, classes)
-        drawn.append(_save(figure, folder, "classes.png", "IoU of each class", alt))
-        for chosen, file, title in ((worst, "worst.png", "Worst images"), (best, "best.png", "Best images")):
-            if len(chosen):
-                figure, alt = shown.draw(chosen.tolist(), title.lower())
-                drawn.append(_save(figure, folder, file, title, alt))
+    drawn.append(_save(*draw_class_iou(table, classes), folder, "classes.png", "IoU of each class"))
+    for chosen, file, title in ((worst, "worst.png", "Worst images"), (best, "best.png", "Best images")):
+        if len(chosen):
+            drawn.append(_save(*shown.draw(chosen.tolist(), title.lower()), folder, file, title))
     return drawn
 
 
@@ -57,7 +66,7 @@ def image_iou(table: Table) -> tuple[Array, Array]:
     return units, np.bincount(place, iou) / np.bincount(place)
 
 
-def draw_class_iou(table: Table, classes: Sequence[str]) -> tuple[Figure, str]:
+def draw_class_iou(table: Table, classes: Sequence[str]) -> tuple[Canvas, str]:
     """Draw the IoU of each class over the data set as bars; of many classes, the worst."""
     sums = [np.bincount(table["rank"], table[name], len(classes)) for name in ("hit", "labelled", "predicted")]
     with np.errstate(invalid="ignore"):
@@ -67,9 +76,9 @@ def draw_class_iou(table: Table, classes: Sequence[str]) -> tuple[Figure, str]:
     if len(order) > LISTED:
         what = f" ({LISTED} worst of {len(order)} classes)"
         order = order[np.argsort(iou[order], kind="stable")[:LISTED]]
-    figure = bars(iou[order], [short_name(classes[index]) for index in order.tolist()], f"IoU{what}", most=1.0)
+    canvas = bars(iou[order], [short_name(classes[index]) for index in order.tolist()], f"IoU{what}", most=1.0)
     worst = int(order[np.argmin(iou[order])])
-    return figure, f"IoU of each class; the lowest is {iou[worst]:.3f} for {classes[worst]}."
+    return canvas, f"IoU of each class; the lowest is {iou[worst]:.3f} for {classes[worst]}."
 
 
 class _Shown:
@@ -80,40 +89,37 @@ class _Shown:
         self._classes, self._iou = outcome.problem.classes, iou
         self._colors = class_colors(len(self._classes))
 
-    def draw(self, units: Sequence[int], what: str) -> tuple[Figure, str]:
+    def draw(self, units: Sequence[int], what: str) -> tuple[Canvas, str]:
         """Draw one row an image, with a legend of the classes in it."""
-        height, width = self._predictions["label_map"][units[0]].shape
-        figure = new_figure(float(np.clip(8.2 * width / height, 6.5, 12.5)), 2.9 * len(units))
-        grid = figure.subplots(len(units), 3, squeeze=False)
+        rows: list[list[Tile]] = []
         seen: set[int] = set()
-        for row, unit in zip(grid, units, strict=True):
+        for unit in units:
             label, guess = self._targets["label_map"][unit], self._predictions["label_map"][unit]
-            step = max(1, -(-max(label.shape) // SIDE))
+            height, width = label.shape
+            step, factor = thinning(height, width, HIGH, WIDE), enlargement(height, width, HIGH, WIDE)
             label, guess = label[::step, ::step], guess[::step, ::step]
             image = self._image(unit, label.shape, step)
             scored = label < len(self._classes)
             wrong = (label != guess) & scored
             guess = np.where(scored, guess, label)  # what is not scored is not shown as a prediction either
             seen |= set(np.union1d(label[scored], guess[scored]).tolist())
-            for axes, picture in zip(
-                row, (self._over(image, label), self._over(image, guess), _marked(image, wrong, scored)), strict=True
-            ):
-                axes.imshow(picture, interpolation="nearest")
-                axes.set_axis_off()
-            row[0].set_title(f"{short_name(str(self._split.ids[unit]))}: labels", fontsize=8, color=INK)
-            row[1].set_title(f"prediction, mean IoU {self._iou[unit]:.3f}", fontsize=8, color=INK)
-            row[2].set_title("wrong pixels", fontsize=8, color=INK)
-        self._legend(figure, sorted(seen))
+            shown = (
+                (self._over(image, label), f"{self._split.ids[unit]}: labels"),
+                (self._over(image, guess), f"prediction, mean IoU {self._iou[unit]:.3f}"),
+                (_marked(image, wrong, scored), "wrong pixels"),
+            )
+            rows.append([Tile(enlarged(picture, factor), [text]) for picture, text in shown])
         values = ", ".join(f"{self._iou[unit]:.3f}" for unit in units)
-        return figure, f"The {len(units)} {what} by mean IoU of their classes ({values}): labels, prediction, errors."
+        canvas = draw_tiles(rows, keys=self._keys(sorted(seen)), side=LEAST)
+        return canvas, f"The {len(units)} {what} by mean IoU of their classes ({values}): labels, prediction, errors."
 
     def _image(self, unit: int, shape: tuple[int, ...], step: int) -> Array:
         """Return the image as grey RGB (H, W, 3) uint8, or white when the split has no images."""
         try:
-            image = picture_of(self._split.read(np.array([unit]))[0], 0)[::step, ::step]
+            image = picture_of(self._split.read(np.array([unit]))[0], 0)
         except DataError:
             return np.full((*shape, 3), 255, dtype=np.uint8)
-        return np.repeat(image.mean(axis=2)[..., None], 3, axis=2).astype(np.uint8)
+        return colored(averaged(image, step).mean(axis=2).astype(np.uint8))
 
     def _over(self, image: Array, label_map: Array) -> Array:
         """Return the label map's colours laid over the image."""
@@ -122,20 +128,11 @@ class _Shown:
         blended[label_map >= classes] = IGNORED_COLOR
         return blended
 
-    def _legend(self, figure: Figure, classes: Sequence[int]) -> None:
-        from matplotlib.patches import Patch
-
-        handles: list[Any] = [
-            Patch(color=_hex(self._colors[index]), label=short_name(self._classes[index])) for index in classes[:24]
+    def _keys(self, classes: Sequence[int]) -> list[Key]:
+        named = [
+            Key(short_name(self._classes[index]), _hex(self._colors[index]), "patch") for index in classes[:EXPLAINED]
         ]
-        handles.append(Patch(color=_hex(IGNORED_COLOR), label="not scored"))
-        figure.legend(
-            handles=handles,
-            loc="outside lower center",
-            ncols=len(handles) if len(handles) <= 8 else 6,
-            fontsize=7,
-            frameon=False,
-        )
+        return [*named, Key("not scored", _hex(IGNORED_COLOR), "patch")]
 
 
 def _hex(color: Iterable[int]) -> str:
@@ -150,6 +147,6 @@ def _marked(image: Array, wrong: Array, scored: Array) -> Array:
     return pale
 
 
-def _save(figure: Figure, folder: Path, file: str, title: str, alt: str) -> Plot:
-    save(figure, folder / file)
+def _save(canvas: Canvas, alt: str, folder: Path, file: str, title: str) -> Plot:
+    canvas.save(folder / file)
     return Plot(file, title, alt)

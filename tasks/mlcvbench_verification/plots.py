@@ -5,23 +5,43 @@ Equal results give equal bytes.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from mlcvbench.contract import Array, Plot, Split, Table
 from mlcvbench.errors import DataError
-from mlcvbench.figures import BLUE, INK, PALE, RED, bare, new_figure, plain_style, save
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+from mlcvbench.figures import (
+    BLUE,
+    DASHED,
+    DOTTED,
+    INK,
+    PALE,
+    RED,
+    SMALL,
+    TINY,
+    Axis,
+    Box,
+    Canvas,
+    Chart,
+    Key,
+    Scale,
+    Tile,
+    colored,
+    draw_tiles,
+    fitted,
+)
 
 POINTS = 2000
 """A curve is drawn through at most so many operating points."""
 SHOWN = 6
+TILE = 160
+"""Most pixels of a side of an image."""
 MOST_RANKS = 100
-NAME_LENGTH = 26
+WIDTH, HEIGHT, MARGIN = 594, 484, 8
+"""Pixels of a chart, and around it."""
 
 
 class Curve(NamedTuple):
@@ -37,17 +57,16 @@ def draw(folder: Path, split: Split, table: Table) -> list[Plot]:
         return []
     folder.mkdir(parents=True, exist_ok=True)
     drawn: list[Plot] = []
-    with plain_style():
-        if "position" in table.columns:
-            return [_save(*draw_cmc(table["position"]), folder, "cmc.png", "CMC: who is it?")]
-        similarity, same = table["similarity"], table["same"]
-        curve = curve_of(similarity, same)
-        drawn.append(_save(*draw_roc(curve, int((~same).sum())), folder, "roc.png", "ROC"))
-        drawn.append(_save(*draw_det(curve), folder, "det.png", "DET: false rejects against false accepts"))
-        drawn.append(_save(*draw_histogram(similarity, same), folder, "similarity.png", "Similarity of pairs"))
-        worst = draw_worst(split, table)
-        if worst is not None:
-            drawn.append(_save(*worst, folder, "worst.png", "Worst pairs"))
+    if "position" in table.columns:
+        return [_save(*draw_cmc(table["position"]), folder, "cmc.png", "CMC: who is it?")]
+    similarity, same = table["similarity"], table["same"]
+    curve = curve_of(similarity, same)
+    drawn.append(_save(*draw_roc(curve, int((~same).sum())), folder, "roc.png", "ROC"))
+    drawn.append(_save(*draw_det(curve), folder, "det.png", "DET: false rejects against false accepts"))
+    drawn.append(_save(*draw_histogram(similarity, same), folder, "similarity.png", "Similarity of pairs"))
+    worst = draw_worst(split, table)
+    if worst is not None:
+        drawn.append(_save(*worst, folder, "worst.png", "Worst pairs"))
     return drawn
 
 
@@ -64,67 +83,78 @@ def curve_of(similarity: Array, same: Array) -> Curve:
     return Curve(np.concatenate([[0.0], far]), np.concatenate([[1.0], frr]))
 
 
-def draw_roc(curve: Curve, impostors: int) -> tuple[Figure, str]:
+def draw_roc(curve: Curve, impostors: int) -> tuple[Canvas, str]:
     """Draw TAR over FAR, logarithmic, down to one false accept."""
-    figure = new_figure(5.4, 4.4)
-    axes = figure.subplots()
-    lowest = 10.0 ** np.floor(np.log10(1 / impostors))
-    axes.plot(np.maximum(curve.far, lowest), 1 - curve.frr, color=BLUE, linewidth=1.6, drawstyle="steps-post")
+    lowest = float(10.0 ** np.floor(np.log10(1 / impostors)))
+    keys = [Key("chance", INK, dash=DOTTED, width=1.5)]
+    chart = _chart(Axis(_decades(lowest), "false accept rate"), Axis(Scale(0, 1.005), "true accept rate"), keys)
     chance = np.geomspace(lowest, 1, 100)
-    axes.plot(chance, chance, color=INK, linestyle=":", linewidth=0.9, label="chance")
-    axes.axvline(1 / impostors, color=INK, linewidth=0.7, linestyle="--")
-    axes.text(1 / impostors, 0.98, " one false accept", fontsize=7, color=INK, rotation=90, va="top")
-    axes.set(xscale="log", xlim=(lowest, 1), ylim=(0, 1.005), xlabel="false accept rate", ylabel="true accept rate")
-    axes.legend(frameon=False, fontsize=8, loc="lower right")
-    bare(axes)
+    chart.line(chance, chance, INK, 1.5, DOTTED)
+    chart.upright(1 / impostors, INK, dash=DASHED)
+    chart.canvas.text_upwards(
+        chart.place(1 / impostors, 0)[0] + 9, chart.inside.top + 4, "one false accept", TINY, end=True
+    )
+    far, tar = np.maximum(curve.far, lowest), 1 - curve.frr
+    chart.line(np.repeat(far, 2)[1:], np.repeat(tar, 2)[:-1], BLUE)  # steps: the share holds until the next point
     place = int(np.searchsorted(curve.far, 0.01, side="right")) - 1
     return (
-        figure,
+        chart.canvas,
         f"True accepts against false accepts; {1 - curve.frr[place]:.3f} of genuine pairs at 1 % false accepts.",
     )
 
 
-def draw_det(curve: Curve) -> tuple[Figure, str]:
+def draw_det(curve: Curve) -> tuple[Canvas, str]:
     """Draw FRR over FAR on logarithmic axes with the line of equal errors."""
-    figure = new_figure(4.8, 4.6)
-    axes = figure.subplots()
     inside = (curve.far > 0) & (curve.frr > 0)
     far, frr = curve.far[inside], curve.frr[inside]
+    low = float(10 ** np.floor(np.log10(min(far.min(), frr.min())))) if len(far) else 0.1
+    keys = [Key("equal errors", INK, dash=DOTTED, width=1.5)] if len(far) else []
+    chart = _chart(Axis(_decades(low), "false accept rate"), Axis(_decades(low), "false reject rate"), keys)
     if len(far):
-        low = float(10 ** np.floor(np.log10(min(far.min(), frr.min()))))
-        axes.plot(far, frr, color=BLUE, linewidth=1.6)
-        axes.plot([low, 1], [low, 1], color=INK, linestyle=":", linewidth=0.9, label="equal errors")
-        axes.set(xscale="log", yscale="log", xlim=(low, 1), ylim=(low, 1))
+        chart.line(np.array([low, 1]), np.array([low, 1]), INK, 1.5, DOTTED)
+        chart.line(far, frr, BLUE)
         equal = max(low, float(curve.far[np.argmin(np.abs(curve.far - curve.frr))]))
-        axes.plot([equal], [equal], marker="o", markersize=4, color=INK)
-        axes.text(equal * 1.3, equal, f"{equal:.3g}", fontsize=8, color=INK, ha="left", va="center")
-        axes.legend(frameon=False, fontsize=8, loc="lower left")
+        chart.dot(equal, equal, INK)
+        x, y = chart.place(equal, equal)
+        right = x < chart.inside.right - 50
+        chart.canvas.text(x + 8 if right else x - 8, y, f"{equal:.3g}", SMALL, anchor="lm" if right else "rm")
     else:
-        axes.text(0.5, 0.5, "no threshold makes both kinds of error", ha="center", transform=axes.transAxes, fontsize=9)
-    axes.set(xlabel="false accept rate", ylabel="false reject rate")
-    bare(axes)
+        chart.canvas.text(*chart.inside.middle, "no threshold makes both kinds of error", SMALL, anchor="mm")
     place = int(np.argmin(np.abs(curve.far - curve.frr)))
-    return figure, f"False rejects against false accepts; both are about {curve.far[place]:.3f} at equal errors."
+    return chart.canvas, f"False rejects against false accepts; both are about {curve.far[place]:.3f} at equal errors."
 
 
-def draw_histogram(similarity: Array, same: Array) -> tuple[Figure, str]:
+def _decades(lowest: float) -> Scale:
+    """Return the scale of rates up to 1; of one decade at least, where the lowest is 1 itself."""
+    return Scale(min(lowest, 0.1), 1, log=True)
+
+
+def _chart(x: Axis, y: Axis, keys: Sequence[Key] = ()) -> Chart:
+    canvas = Canvas(WIDTH, HEIGHT)
+    return Chart(canvas, Box(MARGIN, MARGIN, WIDTH - MARGIN, HEIGHT - MARGIN), x, y, keys=keys)
+
+
+def draw_histogram(similarity: Array, same: Array) -> tuple[Canvas, str]:
     """Draw the distributions of similarity of genuine and impostor pairs."""
-    figure = new_figure(5.6, 3.6)
-    axes = figure.subplots()
     low, high = float(similarity.min()), float(similarity.max())
     edges = np.linspace(low, high if high > low else low + 1, 61)
-    for chosen, color, name in ((~same, PALE, "impostor"), (same, BLUE, "genuine")):
-        heights = np.histogram(similarity[chosen], edges)[0] / max(1, int(chosen.sum()))
-        alpha = 1.0 if name == "impostor" else 0.65
-        axes.stairs(heights, edges, fill=True, color=color, alpha=alpha, label=f"{name}, {int(chosen.sum())} pairs")
-    axes.set(xlabel="similarity", ylabel="share of pairs")
-    axes.legend(frameon=False, fontsize=8)
-    bare(axes)
+    sides = [
+        (np.histogram(similarity[chosen], edges)[0] / max(1, int(chosen.sum())), Key(text, color, "patch", alpha=alpha))
+        for chosen, color, alpha, text in (
+            (~same, PALE, 1.0, f"impostor, {int((~same).sum())} pairs"),
+            (same, BLUE, 0.65, f"genuine, {int(same.sum())} pairs"),
+        )
+    ]
+    highest = max(float(heights.max()) for heights, _ in sides)
+    shares = Axis(Scale(0, 1.05 * highest if highest > 0 else 1.0), "share of pairs")
+    chart = _chart(Axis(Scale.around(edges), "similarity"), shares, [key for _, key in sides])
+    for heights, key in sides:
+        chart.steps(edges, heights, key.color, key.alpha)
     middle = float(np.median(similarity[same])), float(np.median(similarity[~same]))
-    return figure, f"Similarity of genuine (median {middle[0]:.3g}) and impostor pairs (median {middle[1]:.3g})."
+    return chart.canvas, f"Similarity of genuine (median {middle[0]:.3g}) and impostor pairs (median {middle[1]:.3g})."
 
 
-def draw_worst(split: Split, table: Table) -> tuple[Figure, str] | None:
+def draw_worst(split: Split, table: Table) -> tuple[Canvas, str] | None:
     """Draw the least similar genuine and the most similar impostor pairs; None when there are no images."""
     similarity, same = table["similarity"], table["same"]
     kinds = []
@@ -132,44 +162,35 @@ def draw_worst(split: Split, table: Table) -> tuple[Figure, str] | None:
         values = sign * similarity[chosen]
         few = chosen[np.argpartition(values, min(SHOWN, len(values)) - 1)[:SHOWN]]
         kinds.append((name, few[np.lexsort((few, sign * similarity[few]))]))
-    figure = new_figure(1.75 * SHOWN, 7.7)
-    figure.suptitle(
-        "Each column: the two images of a pair. Above one person's, below two people's.", fontsize=9, color=INK
-    )
-    grid = figure.subplots(4, SHOWN, squeeze=False)
-    for axes in grid.ravel():
-        axes.set_axis_off()
+    rows: list[list[Tile]] = []
     try:
-        for kind, (name, rows) in enumerate(kinds):
-            for column, row in enumerate(rows.tolist()):
-                both = [int(table["unit"][row]), int(table["other"][row])]
-                for side, place in enumerate(both):
-                    axes = grid[2 * kind + side][column]
-                    image = np.asarray(split.read(np.array([place]))[0].inputs["image"][0])
-                    axes.imshow(image, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
-                    label = str(split.ids[place]).rpartition("/")[2][-NAME_LENGTH:]
-                    title = f"{name} {similarity[row]:.3f}\n{label}" if side == 0 else label
-                    axes.set_title(title, fontsize=6.5, color=INK if kind == 0 else RED, parse_math=False)
+        for name, pairs in kinds:
+            for side in ("unit", "other"):
+                heads = [[f"{name} {similarity[row]:.3f}"] if side == "unit" else [] for row in pairs.tolist()]
+                color = INK if name == "genuine" else RED
+                rows.append([_tile(split, *one, color) for one in zip(table[side][pairs].tolist(), heads, strict=True)])
     except DataError:
         return None
-    return figure, f"The {len(kinds[0][1])} least similar genuine and {len(kinds[1][1])} most similar impostor pairs."
+    title = "Each column: the two images of a pair. Above one person's, below two people's."
+    canvas = draw_tiles(rows, title=title, side=TILE, size=TINY)
+    return canvas, f"The {len(kinds[0][1])} least similar genuine and {len(kinds[1][1])} most similar impostor pairs."
 
 
-def draw_cmc(position: Array) -> tuple[Figure, str]:
+def _tile(split: Split, place: int, head: list[str], color: str) -> Tile:
+    image = colored(np.asarray(split.read(np.array([place]))[0].inputs["image"][0]))
+    return Tile(fitted(image, TILE, TILE), [*head, str(split.ids[place]).rpartition("/")[2]], color)
+
+
+def draw_cmc(position: Array) -> tuple[Canvas, str]:
     """Draw the share of probes found among the first k of the gallery, over k."""
-    from matplotlib.ticker import MaxNLocator
-
     most = int(min(MOST_RANKS, max(10, position.max() + 1)))
     share = np.cumsum(np.bincount(np.minimum(position, most), minlength=most + 1))[:most] / len(position)
-    figure = new_figure(5.4, 4.0)
-    axes = figure.subplots()
-    axes.plot(np.arange(1, most + 1), share, color=BLUE, linewidth=1.6, marker="o", markersize=2.5)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.set(xlim=(1, most), ylim=(0, 1.02), xlabel="rank k", ylabel="share of probes found")
-    bare(axes)
-    return figure, f"Share of {len(position)} probes whose person is among the first k; {share[0]:.3f} at rank 1."
+    ranks = Axis(Scale(1, most, whole=True), "rank k")
+    chart = _chart(ranks, Axis(Scale(0, 1.02), "share of probes found"))
+    chart.line(np.arange(1, most + 1), share, BLUE, dots=2.5)
+    return chart.canvas, f"Share of {len(position)} probes whose person is among the first k; {share[0]:.3f} at rank 1."
 
 
-def _save(figure: Figure, alt: str, folder: Path, file: str, title: str) -> Plot:
-    save(figure, folder / file)
+def _save(canvas: Canvas, alt: str, folder: Path, file: str, title: str) -> Plot:
+    canvas.save(folder / file)
     return Plot(file, title, alt)

@@ -4,68 +4,94 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from statistics import fmean
-from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from mlcvbench.analysis.studies.planning import Study
 from mlcvbench.analysis.studies.running import StudyNumbers
 from mlcvbench.analysis.studies.summary import Errors, best_place, error_title, errors_of, lower_is_better
-from mlcvbench.figures import INK, MUTED, bare, new_figure, plain_style, save
+from mlcvbench.figures import (
+    DOTTED,
+    INK,
+    MUTED,
+    SMALL,
+    Axis,
+    Box,
+    Canvas,
+    Chart,
+    Key,
+    Scale,
+    draw_below,
+    rows_height,
+    rows_of,
+    text_width,
+)
 from mlcvbench.running.plots import MARKED, TRAINING, VALIDATION
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 WIDE_RATIO = 20
 """The largest over the smallest value from which a picture takes a logarithmic scale by itself."""
 TICKS = 12
 """Values up to which each is a tick."""
-LEGEND: dict[str, Any] = {"frameon": False, "fontsize": 8}
+WIDTH, MARGIN = 880, 10
+CURVE, AROUND, ROW_HEIGHT = 520, 148, 50
+"""Pixels: height of a curve; of what is around the bars, and of each of them."""
 
 
 def draw(study: Study, measured: StudyNumbers) -> bytes:
     """Return the picture of a study as a PNG."""
     errors = errors_of(study, measured)
-    size = (6.4, 4.0) if study.kind == "capacity" else (7.2, 1.9 + 0.42 * len(errors))
     panel = _draw_curve if study.kind == "capacity" else _draw_parts
-    return _png(size, lambda axes: panel(axes, study, measured, errors))
+    canvas = panel(study, measured, errors)
+    file = io.BytesIO()
+    canvas.save(file)
+    return file.getvalue()
 
 
-def _draw_curve(axes: Axes, study: Study, measured: StudyNumbers, errors: Sequence[Errors]) -> None:
+def _draw_curve(study: Study, measured: StudyNumbers, errors: Sequence[Errors]) -> Canvas:
     kept = [index for index, one in enumerate(errors) if one.validation]
     axis = axis_of(study)
     places = [_position(study, axis, index) for index in kept]
     order = sorted(range(len(kept)), key=lambda index: places[index])
     places, shown = [places[index] for index in order], [errors[kept[index]] for index in order]
+    best = best_place(errors, lower_is_better=lower_is_better(measured.axis))
+    keys = [Key(name, color, "dotted line" if len(kept) <= MARKED else "line") for name, color, _ in _SIDES]
+    if any(one.interval is not None for one in shown):
+        keys.append(Key("its 95 % interval", VALIDATION, width=1, alpha=0.6))
+    keys.append(Key(f"best: {study.labels[best]}", MUTED, dash=DOTTED))
+    canvas, area = _paper(CURVE, keys)
+    level = _level(axis, places, [study.labels[kept[index]] for index in order], area.width)
+    seen = [value for one in shown for value in (*one.train, *one.validation, *(one.interval or ()))]
+    scale = Scale.around(np.array(seen))
+    chart = Chart(
+        canvas,
+        area,
+        replace(level, name=f"1 / {study.setting}" if axis == "inverse" else study.setting, grid=True),
+        Axis(replace(scale, low=min(0.0, scale.low)), error_title(measured.axis), grid=True),
+        _title(study, f"error against {study.setting}"),
+        _subtitle(study, measured),
+    )
+    chart.upright(_position(study, axis, best), MUTED, dash=DOTTED)
     for name, color, pick in _SIDES:
         values = [pick(one) for one in shown]
-        means = [fmean(part) for part in values]
-        axes.plot(
-            places, means, color=color, linewidth=1.6, marker="o" if len(kept) <= MARKED else "", ms=4, label=name
-        )
-        if name == "validation":
-            _bars(axes, places, shown, color)
         if any(len(part) > 1 for part in values):
-            axes.fill_between(places, [min(p) for p in values], [max(p) for p in values], color=color, alpha=0.15, lw=0)
-    best = best_place(errors, lower_is_better=lower_is_better(measured.axis))
-    axes.axvline(
-        _position(study, axis, best), color=MUTED, linewidth=1, linestyle=":", label=f"best: {study.labels[best]}"
-    )
-    _scale(axes, axis, places, [study.labels[kept[index]] for index in order])
-    axes.set_xlabel(f"1 / {study.setting}" if axis == "inverse" else study.setting)
-    axes.set_ylabel(error_title(measured.axis))
-    axes.set_ylim(bottom=min(0.0, *axes.get_ylim()))
-    _dress(axes, _title(study, f"error against {study.setting}"), _subtitle(study, measured))
-    axes.grid(alpha=0.25)
-    axes.figure.legend(**LEGEND, loc="outside lower center", ncols=4)
+            chart.band(np.array(places), np.array([min(p) for p in values]), np.array([max(p) for p in values]), color)
+        for place, one in zip(places, shown, strict=True) if name == "validation" else ():
+            if one.interval is not None:
+                chart.line(np.array([place, place]), np.array(one.interval), color, 1.3, alpha=0.6)
+        dots = 4.0 if len(kept) <= MARKED else 0
+        chart.line(np.array(places), np.array([fmean(part) for part in values]), color, dots=dots)
+    return canvas
 
 
-def _bars(axes: Axes, places: Sequence[float], shown: Sequence[Errors], color: str) -> None:
-    """Draw the interval of each validation error."""
-    kept = [(place, *one.interval) for place, one in zip(places, shown, strict=True) if one.interval is not None]
-    if kept:
-        where, low, high = zip(*kept, strict=True)
-        axes.vlines(where, low, high, color=color, linewidth=1, alpha=0.6, label="its 95 % interval")
+def _paper(height: int, keys: Sequence[Key]) -> tuple[Canvas, Box]:
+    """Return a canvas with its keys at the lower edge, and the part above them."""
+    rows = rows_of(keys, WIDTH - 2 * MARGIN)
+    canvas = Canvas(WIDTH, height)
+    bottom = height - MARGIN - rows_height(rows)
+    draw_below(canvas, rows, Box(MARGIN, bottom, WIDTH - MARGIN, height))
+    return canvas, Box(MARGIN, MARGIN, WIDTH - MARGIN, bottom - MARGIN // 2)
 
 
 def axis_of(study: Study) -> str:
@@ -86,38 +112,46 @@ def _position(study: Study, axis: str, index: int) -> float:
     return 1 / study.values[index] if axis == "inverse" else float(study.values[index])
 
 
-def _scale(axes: Axes, axis: str, places: Sequence[float], labels: Sequence[str]) -> None:
-    from matplotlib.ticker import NullFormatter, NullLocator
-
-    if axis in {"log", "inverse"}:
-        axes.set_xscale("log")
-    if axis == "names" or len(places) <= TICKS:
-        names = [f"1/{label}" for label in labels] if axis == "inverse" else list(labels)
-        axes.set_xticks(list(places), names, fontsize=8, rotation=30 if max(map(len, names)) > 8 else 0)
-        axes.xaxis.set_minor_locator(NullLocator())
-        axes.xaxis.set_minor_formatter(NullFormatter())
-
-
-def _draw_parts(axes: Axes, study: Study, measured: StudyNumbers, errors: Sequence[Errors]) -> None:
-    rows = [(len(errors) - 1 - index, one) for index, one in enumerate(errors)]
-    for row, one in rows:
-        if one.validation:
-            axes.barh(row, one.bias, height=0.55, color=TRAINING, alpha=0.8, label="bias ~ training error")
-            axes.barh(row, one.gap, left=one.bias, height=0.55, color=VALIDATION, alpha=0.55, label="variance ~ gap")
-            axes.plot(
-                one.validation, [row] * len(one.validation), "|", color=INK, ms=9, mew=1, label="validation, each fit"
-            )
-    axes.set_yticks(
-        [row for row, _ in rows], [one.label if one.validation else f"{one.label} (failed)" for _, one in rows]
+def _level(axis: str, places: Sequence[float], labels: Sequence[str], width: int) -> Axis:
+    """Return the level scale; of few values, or of names, each is a tick, written upwards where they touch."""
+    scale = Scale.around(np.array(places), log=axis in {"log", "inverse"})
+    if axis != "names" and len(places) > TICKS:
+        return Axis(scale)
+    names = [f"1/{label}" for label in labels] if axis == "inverse" else list(labels)
+    apart = np.diff(scale.share(np.array(places))) * width
+    halves = np.array([text_width(name, SMALL) / 2 + SMALL / 2 for name in names])
+    return Axis(
+        scale, ticks=list(zip(places, names, strict=True)), turned=bool((apart < halves[1:] + halves[:-1]).any())
     )
-    axes.tick_params(axis="y", labelsize=8, length=0)
-    axes.set_ylim(-0.6, len(errors) - 0.4)
-    axes.set_xlabel(error_title(measured.axis))
-    _dress(axes, _title(study, "bias and variance"), _subtitle(study, measured))
-    axes.grid(axis="x", alpha=0.25)
-    marks = dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))  # one of each
-    wanted = sorted(marks)  # bias, validation, variance
-    axes.figure.legend([marks[name] for name in wanted], wanted, **LEGEND, loc="outside lower center", ncols=3)
+
+
+def _draw_parts(study: Study, measured: StudyNumbers, errors: Sequence[Errors]) -> Canvas:
+    keys = (
+        Key("bias ~ training error", TRAINING, "patch", alpha=0.8),
+        Key("validation, each fit", INK, "mark"),
+        Key("variance ~ gap", VALIDATION, "patch", alpha=0.55),
+    )
+    canvas, area = _paper(AROUND + ROW_HEIGHT * len(errors), keys)
+    known = [one for one in errors if one.validation]
+    ends = [0.0, *(value for one in known for value in (*one.validation, one.bias, one.bias + one.gap))]
+    rows = [(float(row), one.label if one.validation else f"{one.label} (failed)") for row, one in enumerate(errors)]
+    scale = Scale.around(np.array(ends))
+    chart = Chart(
+        canvas,
+        area,
+        Axis(replace(scale, low=min(ends)), error_title(measured.axis), grid=True),
+        Axis(Scale(len(errors) - 0.4, -0.6), ticks=rows, bare=True),
+        _title(study, "bias and variance"),
+        _subtitle(study, measured),
+    )
+    for row, one in enumerate(errors):
+        if one.validation:
+            chart.bar(row, 0, one.bias, 0.55, TRAINING, 0.8)
+            chart.bar(row, one.bias, one.bias + one.gap, 0.55, VALIDATION, 0.55)
+            for value in one.validation:
+                x, y = chart.place(value, row)
+                canvas.upright(x, y - 7, y + 7, INK)
+    return canvas
 
 
 def _title(study: Study, what: str) -> str:
@@ -134,25 +168,6 @@ def _subtitle(study: Study, measured: StudyNumbers) -> str:
         return f"{validation}; mean and range of {seeds} seeds" if seeds > 1 else validation
     drawn = "bootstraps of the training samples" if study.own["by"] == "bootstrap" else "seeds"
     return f"{validation}; {study.own['repeats']} {drawn}"
-
-
-def _dress(axes: Axes, title: str, subtitle: str) -> None:
-    axes.set_title(title, fontsize=10, color=INK, loc="left", pad=20)
-    axes.text(0, 1.02, subtitle, transform=axes.transAxes, fontsize=8, color=MUTED, va="bottom")
-    axes.set_axisbelow(True)
-    axes.tick_params(labelsize=8)
-    axes.xaxis.label.set_fontsize(9)
-    axes.yaxis.label.set_fontsize(9)
-    bare(axes)
-
-
-def _png(size: tuple[float, float], panel: Callable[[Axes], None]) -> bytes:
-    with plain_style():
-        figure = new_figure(*size)
-        panel(figure.add_subplot())
-        file = io.BytesIO()
-        save(figure, file, dpi=130)
-    return file.getvalue()
 
 
 _SIDES: tuple[tuple[str, str, Callable[[Errors], tuple[float, ...]]], ...] = (

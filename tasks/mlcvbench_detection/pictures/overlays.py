@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mlcvbench.contract import Array, Outcome, Plot, Table
-from mlcvbench.figures import INK, new_figure, save, short_name
+from mlcvbench.figures import (
+    DASHED,
+    INK,
+    TINY,
+    Box,
+    Canvas,
+    Dash,
+    Key,
+    Tile,
+    colored,
+    draw_tiles,
+    fitted,
+    short_name,
+    text_width,
+)
 from mlcvbench_detection.coco.scoring import detected_boxes
 from mlcvbench_detection.geometry.boxes import pairwise_iou
 from mlcvbench_detection.geometry.ragged import ragged
@@ -16,16 +29,17 @@ from mlcvbench_detection.pictures.curves import Outcomes, best_score, outcomes
 from mlcvbench_detection.predictions import RaggedMasks
 from mlcvbench_detection.split import has_pictures
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
 IMAGES = 6
 A_ROW = 3
+SIDE = 390
+"""Pixels of a drawn image's longer side, about."""
 TRUE, FALSE, MISSED, WANTED = "#1a9850", "#d73027", "#fdae00", "#ffffff"
 _MOST_BOXES = 60
 """Boxes of one kind drawn on an image."""
 _LABEL_HEIGHT = 0.06
 """A box that begins this near to the top of its image, as a share of the height, has its label inside."""
+_FAR_RIGHT = 0.85
+"""A label that would begin farther right, as a share of the width, ends there."""
 
 
 def draw_overlays(folder: Path, outcome: Outcome) -> list[Plot]:
@@ -49,8 +63,8 @@ def draw_overlays(folder: Path, outcome: Outcome) -> list[Plot]:
     ):
         chosen = annotated[order[:IMAGES]]
         if len(chosen):
-            figure, alt = scene.figure(chosen)
-            save(figure, folder / file)
+            canvas, alt = scene.draw(chosen)
+            canvas.save(folder / file)
             plots.append(Plot(file, title, alt))
     return plots
 
@@ -76,41 +90,30 @@ class _Scene:
         self._wanted, self._wanted_labels = ragged(targets, "xywh"), ragged(targets, "labels")
         self._masks: RaggedMasks | None = predictions.get("masks")
 
-    def figure(self, units: Array) -> tuple[Figure, str]:
+    def draw(self, units: Array) -> tuple[Canvas, str]:
         """Draw some images in a grid."""
-        rows = -(-len(units) // A_ROW)
-        figure = new_figure(11, 3.9 * rows)
-        grid = figure.subplots(rows, A_ROW, squeeze=False).ravel()
-        for axes in grid:
-            axes.set_axis_off()
-        for axes, unit in zip(grid, units.tolist(), strict=False):
-            right, wrong, missed = self._draw(axes, unit)
-            axes.set_title(
-                f"{str(self._split.ids[unit])[-24:]}: {right} found, {wrong} false, {missed} missed",
-                fontsize=8,
-                color=INK,
-            )
-        figure.legend(handles=_legend(), loc="outside lower center", ncols=4, frameon=False, fontsize=8)
+        tiles = [self._tile(unit) for unit in units.tolist()]
+        canvas = draw_tiles([tiles[first : first + A_ROW] for first in range(0, len(tiles), A_ROW)], keys=KEYS)
         names = ", ".join(str(self._split.ids[unit]) for unit in units)
-        return figure, f"Images {names[:200]} with annotations and the detections that score {self._score:.3f} or more."
+        return canvas, f"Images {names[:200]} with annotations and the detections that score {self._score:.3f} or more."
 
-    def _draw(self, axes: Any, unit: int) -> tuple[int, int, int]:
+    def _tile(self, unit: int) -> Tile:
         image = np.asarray(self._split.read([unit])[0].inputs["image"][0])
         own = self._table["unit"] == unit
         true, late = self._shown(self._found.true[own[self._found.true]])
         false, _ = self._shown(self._found.false[own[self._found.false]])
         missed = self._found.missed[own[self._found.missed]]
-        height, width = image.shape[:2]
-        axes.imshow(self._shaded(image, unit, true, false), cmap="gray", interpolation="nearest")
+        canvas = Canvas.over(fitted(self._shaded(image, unit, true, false), SIDE, SIDE))
+        scale = np.array([canvas.box.width / image.shape[1], canvas.box.height / image.shape[0]] * 2)
         index = self._table["index"]
         wanted = index[self._found.found[own[self._found.found]]]
         unshown = self._unshown(unit, wanted, index[late])
-        self._annotations(axes, unit, np.setdiff1d(wanted, unshown), named=False)
-        self._annotations(axes, unit, np.concatenate([index[missed], unshown]), named=True)
-        self._detections(axes, unit, false, FALSE)
-        self._detections(axes, unit, true, TRUE)
-        axes.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5))
-        return len(true), len(false), len(missed) + len(late)
+        self._annotations(canvas, scale, unit, np.setdiff1d(wanted, unshown), named=False)
+        self._annotations(canvas, scale, unit, np.concatenate([index[missed], unshown]), named=True)
+        self._detections(canvas, scale, unit, false, FALSE)
+        self._detections(canvas, scale, unit, true, TRUE)
+        counts = f"{len(true)} found, {len(false)} false, {len(missed) + len(late)} missed"
+        return Tile(canvas.pixels, [f"{str(self._split.ids[unit])[-24:]}: {counts}"])
 
     def _shown(self, rows: Array) -> tuple[Array, Array]:
         """Split detections into those at or above the score and those below."""
@@ -120,10 +123,8 @@ class _Scene:
     def _shaded(self, image: Array, unit: int, true: Array, false: Array) -> Array:
         """Return the image with the detected masks laid over it."""
         if self._masks is None:
-            return image
-        picture = (
-            image.astype(np.float64) if image.ndim == 3 else np.repeat(image[:, :, None], 3, axis=2).astype(np.float64)
-        )
+            return colored(image)
+        picture = colored(image).astype(np.float64)
         for rows, color in ((false, FALSE), (true, TRUE)):
             for index in self._table["index"][rows][:_MOST_BOXES].tolist():
                 inside = self._masks[unit].dense(index)
@@ -142,64 +143,58 @@ class _Scene:
                 taken.append(int(same[np.argmax(iou(np.full(len(same), place), same))]))
         return np.array(taken, dtype=np.int64)
 
-    def _annotations(self, axes: Any, unit: int, index: Array, *, named: bool) -> None:
+    def _annotations(self, canvas: Canvas, scale: Array, unit: int, index: Array, *, named: bool) -> None:
         """Draw annotations dashed; the class of a missed one stands below, where no detection has its own."""
         for place in index[:_MOST_BOXES].tolist():
-            box, color = self._wanted[unit][place], MISSED if named else WANTED
-            _rectangle(axes, box, color, "--")
+            box, color = _box(self._wanted[unit][place] * scale), MISSED if named else WANTED
+            _rectangle(canvas, box, color, DASHED)
             if named:
-                text = short_name(self._classes[self._wanted_labels[unit][place]])
-                inside = box[1] + box[3] > (1 - _LABEL_HEIGHT) * max(axes.get_ylim())
-                _label(axes, box[0], box[1] + box[3], text, color, "bottom" if inside else "top")
+                inside = box.bottom > (1 - _LABEL_HEIGHT) * canvas.box.height
+                name = short_name(self._classes[self._wanted_labels[unit][place]])
+                _label(canvas, box.left, box.bottom, name, color, above=inside)
 
-    def _detections(self, axes: Any, unit: int, rows: Array, color: str) -> None:
+    def _detections(self, canvas: Canvas, scale: Array, unit: int, rows: Array, color: str) -> None:
         """Draw detections with class and score above."""
         for row in rows[:_MOST_BOXES].tolist():
             place = int(self._table["index"][row])
-            box = self._boxes[unit][place]
-            _rectangle(axes, box, color, "-")
+            box = _box(self._boxes[unit][place] * scale)
+            _rectangle(canvas, box, color, ())
             text = f"{short_name(self._classes[self._labels[unit][place]])} {self._table['score'][row]:.2f}"
-            _label(
-                axes, box[0], box[1], text, color, "bottom" if box[1] > _LABEL_HEIGHT * max(axes.get_ylim()) else "top"
-            )
+            _label(canvas, box.left, box.top, text, color, above=box.top > _LABEL_HEIGHT * canvas.box.height)
 
 
-def _rectangle(axes: Any, box: Array, color: str, style: str) -> None:
-    from matplotlib.patches import Rectangle
-
-    x, y, width, height = box
-    for edge, line, thick, alpha in (("black", "-", 2.2, 0.6), (color, style, 1.3, 1.0)):
-        patch = Rectangle((x - 0.5, y - 0.5), width, height, fill=False, edgecolor=edge, linestyle=line, alpha=alpha)
-        patch.set_linewidth(thick)
-        axes.add_patch(patch)
+def _box(xywh: Array) -> Box:
+    """Return a box of pixels; empty ones, too, can be seen."""
+    left, top, width, height = xywh.tolist()
+    right, bottom = max(round(left + width), round(left) + 1), max(round(top + height), round(top) + 1)
+    return Box(round(left), round(top), right, bottom)
 
 
-def _label(axes: Any, x: float, y: float, text: str, color: str, side: str) -> None:
-    width = max(axes.get_xlim())
-    paper = {"facecolor": color, "edgecolor": "none", "pad": 0.8, "alpha": 0.9}
-    align = "right" if x > 0.85 * width else "left"
-    axes.text(
-        min(max(x, 0), width),
-        max(y, 0),
-        text,
-        fontsize=6,
-        color="white",
-        va=side,
-        ha=align,
-        bbox=paper,
-        clip_on=True,
+def _rectangle(canvas: Canvas, box: Box, color: str, dash: Dash) -> None:
+    """Draw the border of a box, on a dark one that shows it on any ground."""
+    around = Box(box.left - 1, box.top - 1, box.right + 1, box.bottom + 1)
+    canvas.frame(around, "black", 4, alpha=0.6)
+    canvas.frame(box, color, 2, dash)
+
+
+def _label(canvas: Canvas, x: int, y: int, text: str, color: str, *, above: bool) -> None:
+    """Write a text above or below a place, inside the image."""
+    wide, high = text_width(text, TINY) + 4, TINY + 3
+    left = x - wide if x > _FAR_RIGHT * canvas.box.width else x
+    left, top = (
+        max(0, min(left, canvas.box.width - wide)),
+        min(max(0, y - high if above else y), canvas.box.height - high),
     )
+    canvas.fill(Box(left, top, left + wide, top + high), color, 0.9)
+    canvas.text(left + 2, top + high / 2, text, TINY, "white")
 
 
-def _legend() -> list[Any]:
-    from matplotlib.patches import Patch
-
-    return [
-        Patch(facecolor=TRUE, label="found (detection)"),
-        Patch(facecolor=FALSE, label="false detection"),
-        Patch(facecolor=MISSED, label="missed (annotation)"),
-        Patch(facecolor="none", edgecolor="black", linestyle="--", label="annotation"),
-    ]
+KEYS = (
+    Key("found (detection)", TRUE, "patch"),
+    Key("false detection", FALSE, "patch"),
+    Key("missed (annotation)", MISSED, "patch"),
+    Key("annotation", INK, "frame", dash=DASHED),
+)
 
 
 def _rgb(color: str) -> Array:

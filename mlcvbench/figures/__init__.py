@@ -1,0 +1,62 @@
+"""The pictures of the house: one canvas, one style, and what most of them are made of.
+
+A picture is a `Canvas` of whole pixels; `Chart` draws between two scales on it, `bars` makes a whole picture. Nothing
+here loads more than numpy and Pillow, and that only to draw. Equal results give equal bytes.
+"""
+
+from mlcvbench.figures.bars import bars
+from mlcvbench.figures.canvas import BLUE, DASHDOT, DASHED, DOTTED, INK, MUTED, PALE, RED, Box, Canvas, Dash
+from mlcvbench.figures.chart import Axis, Chart
+from mlcvbench.figures.color_bar import Colors, draw_color_bar
+from mlcvbench.figures.keys import Key, column_width, draw_below, draw_column, rows_height, rows_of
+from mlcvbench.figures.lettering import SMALL, TEXT, TINY, TITLE, fitting, line_height, short_name, text_width, widest
+from mlcvbench.figures.palettes import palette, shaded
+from mlcvbench.figures.panels import averaged, colored, enlarged, enlargement, fitted, thinning
+from mlcvbench.figures.scales import Scale, Tick
+from mlcvbench.figures.tiles import Tile, draw_tiles
+
+__all__ = [
+    "BLUE",
+    "DASHDOT",
+    "DASHED",
+    "DOTTED",
+    "INK",
+    "MUTED",
+    "PALE",
+    "RED",
+    "SMALL",
+    "TEXT",
+    "TINY",
+    "TITLE",
+    "Axis",
+    "Box",
+    "Canvas",
+    "Chart",
+    "Colors",
+    "Dash",
+    "Key",
+    "Scale",
+    "Tick",
+    "Tile",
+    "averaged",
+    "bars",
+    "colored",
+    "column_width",
+    "draw_below",
+    "draw_color_bar",
+    "draw_column",
+    "draw_tiles",
+    "enlarged",
+    "enlargement",
+    "fitted",
+    "fitting",
+    "line_height",
+    "palette",
+    "rows_height",
+    "rows_of",
+    "shaded",
+    "short_name",
+    "text_width",
+    "thinning",
+    "widest",
+]

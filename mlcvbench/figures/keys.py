@@ -1,0 +1,89 @@
+"""Keys (legends): what each line and each colour stands for, in rows or a column whose size is known beforehand."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from mlcvbench.figures.canvas import Box, Dash
+from mlcvbench.figures.lettering import SMALL, line_height, text_width
+
+if TYPE_CHECKING:
+    from mlcvbench.figures.canvas import Canvas
+
+SAMPLE, SPACE, BETWEEN = 26, 6, 18
+"""Pixels: the line or patch beside a text, from there to the text, and from one key to the next."""
+ROW = line_height(SMALL) + 3
+
+
+class Key(NamedTuple):
+    """A text and what it explains: a line, a line with a dot, a patch, the frame of one, or an upright mark."""
+
+    text: str
+    color: str
+    kind: Literal["line", "dotted line", "patch", "frame", "mark"] = "line"
+    dash: Dash = ()
+    width: float = 2.0
+    alpha: float = 1.0
+
+
+def rows_of(keys: Sequence[Key], width: int) -> list[list[Key]]:
+    """Return the keys in rows of at most so many pixels, each with one key at least."""
+    rows: list[list[Key]] = []
+    for key in keys:
+        if rows and row_width([*rows[-1], key]) <= width:
+            rows[-1].append(key)
+        else:
+            rows.append([key])
+    return rows
+
+
+def rows_height(rows: Sequence[Sequence[Key]]) -> int:
+    """Return the pixels that rows of keys take from top to bottom."""
+    return ROW * len(rows)
+
+
+def row_width(keys: Sequence[Key]) -> int:
+    """Return the pixels that keys beside one another take."""
+    return sum(SAMPLE + SPACE + text_width(key.text, SMALL) for key in keys) + BETWEEN * (len(keys) - 1)
+
+
+def draw_row(canvas: Canvas, keys: Sequence[Key], left: int, y: float) -> None:
+    """Draw keys beside one another, their middle at `y`."""
+    for key in keys:
+        _draw_sample(canvas, key, Box(left, round(y) - 6, left + SAMPLE, round(y) + 6))
+        canvas.text(left + SAMPLE + SPACE, y, key.text)
+        left += SAMPLE + SPACE + text_width(key.text, SMALL) + BETWEEN
+
+
+def column_width(keys: Sequence[Key]) -> int:
+    """Return the pixels that keys below one another take from left to right."""
+    return max(row_width([key]) for key in keys)
+
+
+def draw_column(canvas: Canvas, keys: Sequence[Key], left: int, top: int) -> None:
+    """Draw keys below one another."""
+    for place, key in enumerate(keys):
+        draw_row(canvas, [key], left, top + (place + 0.5) * ROW)
+
+
+def draw_below(canvas: Canvas, rows: Sequence[Sequence[Key]], box: Box) -> None:
+    """Draw rows of keys at the upper edge of a part of the canvas, each in its middle."""
+    for number, row in enumerate(rows):
+        draw_row(canvas, row, box.left + (box.width - row_width(row)) // 2, box.top + (number + 0.5) * ROW)
+
+
+def _draw_sample(canvas: Canvas, key: Key, box: Box) -> None:
+    import numpy as np
+
+    across, along = box.middle
+    if key.kind == "patch":
+        canvas.fill(box, key.color, key.alpha)
+    elif key.kind == "frame":
+        canvas.frame(box, key.color, 1, key.dash)
+    elif key.kind == "mark":
+        canvas.upright(across, box.top, box.bottom, key.color)
+    else:
+        canvas.curve(np.array([[box.left, along], [box.right, along]]), key.color, box, key.width, key.dash, key.alpha)
+        if key.kind == "dotted line":
+            canvas.dots(np.array([[across, along]]), key.color, box)

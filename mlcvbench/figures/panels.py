@@ -1,0 +1,62 @@
+"""Images in pictures: at a size to look at, without smoothing what is there."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Array = NDArray[np.generic]
+
+
+def thinning(height: int, width: int, high: int, wide: int) -> int:
+    """Return the least whole step by which an image fits into `high` times `wide` pixels.
+
+    >>> thinning(1024, 2048, 300, 440)
+    5
+    """
+    return max(1, -(-height // high), -(-width // wide))
+
+
+def enlargement(height: int, width: int, high: int, wide: int) -> int:
+    """Return the largest whole factor by which an image fits into `high` times `wide` pixels; at least 1.
+
+    >>> enlargement(8, 8, 130, 130)
+    16
+    """
+    return max(1, min(high // height, wide // width))
+
+
+def enlarged(image: Array, factor: int) -> Array:
+    """Return an image (H, W, ...) with each pixel `factor` times as high and wide."""
+    return image if factor == 1 else image.repeat(factor, axis=0).repeat(factor, axis=1)
+
+
+def averaged(image: Array, step: int) -> Array:
+    """Return an image, uint8 (H, W) or (H, W, 3), as large as `[::step, ::step]`, of means of squares."""
+    import numpy as np
+    from PIL import Image
+
+    return image if step == 1 else np.asarray(Image.fromarray(image).reduce(step))
+
+
+def fitted(image: Array, high: int, wide: int) -> Array:
+    """Return an image, uint8 (H, W) or (H, W, 3), enlarged by a whole factor or averaged down to so many pixels."""
+    import numpy as np
+    from PIL import Image
+
+    height, width = image.shape[:2]
+    if height <= high and width <= wide:
+        return enlarged(image, enlargement(height, width, high, wide))
+    share = min(high / height, wide / width)
+    size = max(1, round(width * share)), max(1, round(height * share))
+    return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BOX))
+
+
+def colored(image: Array) -> Array:
+    """Return a grey image (H, W) as (H, W, 3); one in colour stays."""
+    import numpy as np
+
+    return np.repeat(image[..., None], 3, axis=2) if image.ndim == 2 else image
