@@ -30,6 +30,10 @@ MOST_REPLICATES = 100_000
 _CHUNK_CELLS = 1 << 20
 _FEWEST_ROWS = 8
 """Resamples that are worked on together, of one byte a unit, however many units there are."""
+_PARTS = 16
+"""So many parts at least, that no thread waits long for the last one."""
+_WORTH_THREADS = 1 << 16
+"""Rows; with fewer, threads mostly wait for one another."""
 _MOST_THREADS = 4
 """Each holds some rows of weights twice."""
 
@@ -117,14 +121,14 @@ def replicates(
     if by_counts is None:
         parts = [scorer.summarise_many(table, weights) for weights in resamples.in_parts(n)]
     else:
-        parts = _side_by_side(by_counts, resamples, n, threads)
+        parts = _side_by_side(by_counts, resamples, n, threads if len(table) >= _WORTH_THREADS else 1)
     return {metric.name: np.concatenate([part[metric.name] for part in parts]) for metric in scorer.metrics}
 
 
 def _side_by_side(
     by_counts: Callable[[Array], dict[str, Array]], resamples: _Resamples, n: int, threads: int
 ) -> list[dict[str, Array]]:
-    rows = max(_FEWEST_ROWS, _CHUNK_CELLS // resamples.groups)
+    rows = max(_FEWEST_ROWS, min(_CHUNK_CELLS // resamples.groups, -(-n // _PARTS)))
     with ThreadPoolExecutor(min(threads, _MOST_THREADS)) as pool:
         return list(pool.map(lambda part: by_counts(resamples.weights(part)), _parts(n, rows)))
 

@@ -10,14 +10,15 @@ of genuine pairs, TAR = 1 - FRR.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from typing import NamedTuple
 
 import numpy as np
 
 from mlcvbench.contract import Array
 
-_BLOCK, _LOOKUP = 1 << 18, 1 << 12
-"""Pairs gathered, and sorted pairs looked up, at once; any numbers give the same values."""
+_BLOCK, _LOOKUP, _WEIGHED = 1 << 18, 1 << 12, 1 << 15
+"""Pairs gathered, sorted pairs looked up, and pairs weighed at once; any numbers give the same values."""
 EXPONENTS = (1, 2, 3, 4, 5, 6)
 NAMES = ("auc", "eer", *(f"tar_at_far_1e-{k}" for k in EXPONENTS))
 
@@ -174,41 +175,90 @@ class WeightedRoc:
         genuine = genuine[np.argsort(similarity[genuine], kind="stable")]
         impostor = impostor[np.argsort(similarity[impostor], kind="stable")]
         sorted_genuine, sorted_impostor = similarity[genuine], similarity[impostor]
-        self._genuine, self._impostor = first[genuine], (first[impostor], second[impostor])
         values = np.unique(similarity)
-        self._below_genuine = np.searchsorted(sorted_genuine, values, side="left")
-        self._below_impostor = np.searchsorted(sorted_impostor, values, side="left")
-        self._value_of_genuine = np.searchsorted(values, sorted_genuine)
+        self._genuine, self._refused = first[genuine], np.searchsorted(sorted_genuine, values, side="left")
+        self._below = np.searchsorted(sorted_impostor, values, side="left")  # impostor pairs below each value
+        sides = [np.searchsorted(sorted_impostor, sorted_genuine, side) for side in ("left", "right")]
+        places = np.arange(len(impostor) + 1) if len(impostor) <= _BLOCK else np.concatenate(sides)
+        self._impostor = _Products(first[impostor], second[impostor], places)
+        self._lost, self._not_won = (self._impostor.marked(places) for places in sides)
 
     def numbers(self, weights: Array) -> dict[str, float]:
         """Return the numbers under weights (U,) of the images, NaN where undefined."""
         genuine = weights[self._genuine]
-        refused = _cumulative(genuine)
-        impostor = _cumulative(weights[self._impostor[0]] * weights[self._impostor[1]])
-        total, rivals = refused[-1], impostor[-1]
+        refused, marked = _cumulative(genuine), self._impostor.sums(weights)
+        total, rivals = refused[-1], marked[-1]
         if total <= 0 or rivals <= 0:
             return dict.fromkeys(NAMES, np.nan)
-        below = np.append(impostor[self._below_impostor], rivals)  # impostor weight below each value, and in all
-        won = genuine @ (below[self._value_of_genuine] + below[self._value_of_genuine + 1]) / 2
-        far = (rivals - below[:-1]) / rivals
-        frr = refused[self._below_genuine] / total
-        numbers = {"auc": float(won / (total * rivals)), "eer": _crossing_of(far, frr)}
+        won = genuine @ (marked[self._lost] + marked[self._not_won]) / 2
+        count = len(self._below)
+
+        def accepted(place: int) -> float:
+            """Return the weight of the impostor pairs that reach the value at `place`."""
+            return float(rivals - self._impostor.before(int(self._below[place]), weights, marked))
+
+        def point(place: int) -> Point:
+            return Point(accepted(place) / rivals, refused[self._refused[place]] / total)
+
+        def more_refused(place: int) -> bool:
+            far, frr = point(place)
+            return bool(far < frr)
+
+        def first_within(limit: float) -> int:
+            return bisect_left(range(count), True, key=lambda place: accepted(place) <= limit)
+
+        crossed = bisect_left(range(count), True, key=more_refused)  # FAR falls and FRR rises with the value
+        before = point(crossed) if crossed < count else REFUSE_ALL
+        numbers = {"auc": float(won / (total * rivals)), "eer": float(crossing(before, point(crossed - 1)))}
         for exponent in EXPONENTS:
             name, limit = f"tar_at_far_1e-{exponent}", rivals / 10**exponent
             if limit < 1:
                 numbers[name] = np.nan
                 continue
-            place = int(np.searchsorted(-(rivals - below), -limit, side="left"))  # the lowest value with FAR in bounds
-            rejected = refused[self._below_genuine[place]] if place < len(far) else total
+            lowest = first_within(limit)
+            rejected = refused[self._refused[lowest]] if lowest < count else total
             numbers[name] = float((total - rejected) / total)
         return numbers
 
 
-def _crossing_of(far: Array, frr: Array) -> float:
-    """Return the EER of operating points in order of rising thresholds: FAR falls, FRR rises."""
-    place = int(np.count_nonzero(far >= frr)) - 1
-    before = Point(float(far[place + 1]), float(frr[place + 1])) if place + 1 < len(far) else REFUSE_ALL
-    return crossing(before, Point(float(far[place]), float(frr[place])))
+class _Products:
+    """Running sums of products of two weights, known at some places and worked out anywhere.
+
+    With whole-number weights they are exact, so no sum depends on where it was begun. Sums at all of millions of places
+    would take twice the time, and memory.
+    """
+
+    def __init__(self, first: Array, second: Array, places: Array) -> None:
+        """Keep pairs (P,) and the `places` 0 to P before which sums are wanted."""
+        self._first, self._second = first, second
+        starts = np.arange(0, len(first), _WEIGHED)
+        self._marks = np.unique(np.concatenate([starts, places, [len(first)]]))
+        bounds = np.searchsorted(self._marks, [*starts, len(first)])
+        self._blocks = [
+            (slice(start, start + _WEIGHED), self._marks[one:end] - start)
+            for start, one, end in zip(starts.tolist(), bounds[:-1].tolist(), bounds[1:].tolist(), strict=True)
+        ]
+
+    def marked(self, places: Array) -> Array:
+        """Return where the sums before some of the known places are in those that `sums` gives."""
+        return np.searchsorted(self._marks, places)
+
+    def sums(self, weights: Array) -> Array:
+        """Return float64: the sums before each known place in order, in the end that of all."""
+        parts = [np.add.reduceat(self._products(block, weights), marks) for block, marks in self._blocks]
+        return _cumulative(np.concatenate(parts)) if parts else np.zeros(1)
+
+    def before(self, place: int, weights: Array, sums: Array) -> float:
+        """Return the sum before a place, from the `sums` of the same weights."""
+        if len(self._marks) > len(self._first):
+            return float(sums[place])
+        known = int(np.searchsorted(self._marks, place, side="right")) - 1
+        return float(sums[known] + self._products(slice(int(self._marks[known]), place), weights).sum())
+
+    def _products(self, chosen: slice, weights: Array) -> Array:
+        products = weights.take(self._first[chosen])
+        products *= weights.take(self._second[chosen])
+        return products
 
 
 def _cumulative(weights: Array) -> Array:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, cast
 
 import numpy as np
@@ -124,19 +124,29 @@ class PairScorer(_WholeScorer):
 
     def summarise_many(self, table: Table, weights: Array) -> dict[str, Array]:
         """Return every metric under each row of `weights` (R, U) as float64 (R,), NaN where undefined."""
-        similarity, same, first = table["similarity"], table["same"], table["unit"]
-        second = np.where(table["joint"], weights.shape[1], table["other"])  # a joint pair weighs w_a * 1
-        weights = np.concatenate([weights, np.ones((len(weights), 1))], axis=1)
+        return self.by_counts(table)(weights)
+
+    def by_counts(self, table: Table) -> Callable[[Array], dict[str, Array]]:
+        similarity, same = table["similarity"], table["same"]
+        images = int(max(table["unit"].max(initial=-1), table["other"].max(initial=-1))) + 1
+        first = table["unit"].astype(np.int32)
+        second = np.where(table["joint"], images, table["other"]).astype(np.int32)  # a joint pair weighs w_a * 1
         roc = WeightedRoc(similarity, same, first, second)
         folds = FoldAccuracy(similarity, same, table["fold"]) if self.folded else None
-        many: dict[str, list[float]] = {spec.name: [] for spec in self.metrics}
-        for row in weights:
-            numbers = roc.numbers(row)
+
+        def numbers(weights: Array) -> dict[str, float]:
+            row = np.ones(images + 1)
+            row[:images] = weights[:images]
+            found = roc.numbers(row)
             if folds is not None:
-                numbers["accuracy_10fold"] = folds.mean(row[first] * row[second])
-            for name, values in many.items():
-                values.append(numbers[name])
-        return {name: np.array(values, dtype=np.float64) for name, values in many.items()}
+                found["accuracy_10fold"] = folds.mean(row[first] * row[second])
+            return found
+
+        def summarise(weights: Array) -> dict[str, Array]:
+            found = [numbers(row) for row in weights]
+            return {spec.name: np.array([one[spec.name] for one in found], dtype=np.float64) for spec in self.metrics}
+
+        return summarise
 
     def unit_groups(self, groups: Array, targets: Targets) -> Array:
         """Return the cluster of each image where the list falls apart, else its person."""

@@ -102,6 +102,7 @@ def test_the_resamples_of_a_seed_never_change():
 @pytest.mark.parametrize("threads", [1, 3])
 def test_a_scorer_by_counts_gets_the_same_resamples_in_any_number_of_threads(monkeypatch, groups, threads):
     monkeypatch.setattr(bootstrap, "_CHUNK_CELLS", 100)
+    monkeypatch.setattr(bootstrap, "_WORTH_THREADS", 1)
     scorer, table = CountedMean(), table_of(np.random.default_rng(0).random(41))
     plain = bootstrap.replicates(Mean(), table, groups, n=70, seed=5)
 

@@ -78,6 +78,23 @@ def test_a_pair_of_weight_w_counts_like_w_pairs(pairs, data):
         assert weighted[name] == value or (np.isnan(weighted[name]) and np.isnan(value)), name
 
 
+@settings(deadline=None, max_examples=100)
+@given(scored_pairs, st.data())
+def test_sums_that_are_kept_at_some_places_only_give_the_same_numbers(pairs, data):
+    similarity, same = arrays(pairs)
+    images = st.lists(st.integers(0, 9), min_size=len(same), max_size=len(same))
+    first, second = np.array(data.draw(images)), np.array(data.draw(images))
+    weights = np.array(data.draw(st.lists(st.integers(0, 3), min_size=10, max_size=10)), dtype=np.float64)
+    everywhere = WeightedRoc(similarity, same, first, second).numbers(weights)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(roc, "_BLOCK", 0)
+        patch.setattr(roc, "_WEIGHED", 3)
+        found = WeightedRoc(similarity, same, first, second).numbers(weights)
+
+    assert np.array_equal([*found.values()], [*everywhere.values()], equal_nan=True)
+
+
 @pytest.mark.parametrize("levels", [None, 40])
 def test_numbers_equal_scikit_learn(levels):
     rng = np.random.default_rng(5)
