@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlcvbench.errors import OverrideError
+from mlcvbench.limits import usable_cores
 from mlcvbench.loading.data import load_data
 from mlcvbench.loading.resolved import resolve
 from mlcvbench.plan.command import evaluate_call_of
-from mlcvbench.plan.config import RunConfig, TimeProfile, usable_cores
+from mlcvbench.plan.config import RunConfig, TimeProfile
 from mlcvbench.plan.definitions import load_definition
 from mlcvbench.plan.planning import plan
 from mlcvbench.records.doubts import doubts

@@ -1,6 +1,8 @@
-"""Every bound on what we read or run, in one place."""
+"""Every bound on what we read or run, in one place, and the cores that there are for it."""
 
 from __future__ import annotations
+
+import os
 
 MIB = 2**20
 
@@ -50,3 +52,10 @@ KILL_GRACE_SECONDS = 1.5
 MAX_NAME = 100
 MAX_RUNS = 10_000
 """Runs one request may ask for."""
+
+
+def usable_cores() -> int:
+    """Return the number of cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

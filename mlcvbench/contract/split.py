@@ -14,6 +14,7 @@ import numpy as np
 from mlcvbench.contract.batch import Array, Batch, Column, Targets, join, take
 from mlcvbench.contract.notices import Notice
 from mlcvbench.contract.problem import Problem
+from mlcvbench.files.ahead import ahead
 
 
 class Split(ABC):
@@ -21,12 +22,14 @@ class Split(ABC):
 
     `ids`: unicode array (N,), unique. `groups`: array (N,), the bootstrap unit of each sample (default the id).
     Predictions of samples that are left out are no mistake: `beyond` are the ids after the last one that `limit=` cut
-    off, `unread` those of files that cannot be read and were to be skipped.
+    off, `unread` those of files that cannot be read and were to be skipped. `threaded`: whether `read` may be called by
+    several threads at once, so that batches are read ahead.
     """
 
     name: str
     ids: Array
     groups: Array
+    threaded: bool = False
     beyond: Array = np.array([], dtype=np.str_)
     unread: Array = np.array([], dtype=np.str_)
 
@@ -74,9 +77,12 @@ class Split(ABC):
     def batches(self, size: int, indices: Array | None = None) -> Iterator[tuple[Batch, Targets]]:
         """Yield batches with targets: consecutive blocks of `size`, in the order of `indices` when given."""
         total = len(self) if indices is None else len(indices)
-        for start in range(0, total, size):
-            block = slice(start, min(start + size, total))
-            yield self.read(block if indices is None else indices[block])
+        blocks = [slice(start, min(start + size, total)) for start in range(0, total, size)]
+        chosen: list[Any] = [block if indices is None else indices[block] for block in blocks]
+        if self.threaded:
+            yield from ahead(self.read, chosen, _bytes_of)
+        else:
+            yield from map(self.read, chosen)
 
     def arrays(self) -> tuple[dict[str, Array], dict[str, Array]]:
         """Return all inputs and targets as arrays (N, ...). DataError when the inputs differ in size."""
@@ -152,7 +158,7 @@ class SubSplit(Split):
     """Chosen samples of another split, in a chosen order: those at `indices` of `parent`."""
 
     def __init__(self, parent: Split, indices: Array, name: str) -> None:
-        self.name, self.parent, self.indices = name, parent, indices
+        self.name, self.parent, self.indices, self.threaded = name, parent, indices, parent.threaded
         self.ids, self.groups = parent.ids[indices], parent.groups[indices]
 
     @property
@@ -183,7 +189,7 @@ class JoinedSplit(Split):
     """Several splits one after the other, as when validation data are merged into training data."""
 
     def __init__(self, parts: Sequence[Split], name: str) -> None:
-        self.name, self._parts = name, tuple(parts)
+        self.name, self._parts, self.threaded = name, tuple(parts), all(part.threaded for part in parts)
         self.ids = np.concatenate([part.ids for part in parts])
         self.groups = np.concatenate([part.groups for part in parts])
         self._starts = np.cumsum([0] + [len(part) for part in parts])
@@ -284,6 +290,14 @@ class LoadedData:
             "score on them says nothing of unseen images."
         )
         return [Notice("test-files-in-training", text, len(found))]
+
+
+def _bytes_of(read: tuple[Batch, Targets]) -> int:
+    """Return about how many bytes the inputs and targets of a batch take."""
+    batch, targets = read
+    columns = (*batch.inputs.values(), *targets.values())
+    values = (value for column in columns for value in (column if isinstance(column, list) else [column]))
+    return sum(int(getattr(value, "nbytes", 0)) for value in values)
 
 
 def fingerprint_columns(ids: Array, *groups: Mapping[str, Column]) -> str:

@@ -6,7 +6,6 @@ Pillow decodes; a warning counts as an error, and a file that does not decode wh
 from __future__ import annotations
 
 import contextlib
-import warnings
 from collections.abc import Iterator
 from contextvars import ContextVar
 from pathlib import Path
@@ -16,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlcvbench.errors import DataError, MlcvbenchError
+from mlcvbench.files.pillow_warnings import as_errors
 from mlcvbench.limits import IMAGE_FORMATS, MAX_IMAGE_BYTES, MAX_PIXELS
 
 if TYPE_CHECKING:
@@ -25,8 +25,6 @@ Color = Literal["rgb", "grey"]
 _ORIENTATION = 0x0112
 _QUARTER_TURNED = (5, 6, 7, 8)
 _SEVERAL_PICTURES = ("JPEG", "MPO")
-_HARMLESS = ".*exif|metadata warning"
-"""Warnings about notes beside the picture; many real photographs have broken ones."""
 _TURNED: ContextVar[set[Path] | None] = ContextVar("turned", default=None)
 
 
@@ -56,10 +54,12 @@ def read_image(path: Path, color: Color = "rgb", size: tuple[int, int] | None = 
             raise DataError(f"{path}: holds {frames} frames; wanted a single picture.")
         image.load()
         orientation = image.getexif().get(_ORIENTATION, 1)
-        pixels = _upright(_to_bytes(path, image, color), orientation)
+        if orientation not in range(2, 9):
+            return _plain(path, image, color, size)
         noted = _TURNED.get()
-        if noted is not None and orientation in range(2, 9):
+        if noted is not None:
             noted.add(path)
+        pixels = _upright(_to_bytes(path, image, color), orientation)
         return np.ascontiguousarray(pixels if size is None else _resized(pixels, size))
 
 
@@ -80,9 +80,7 @@ def _opened(path: Path) -> Iterator[Image.Image]:
     from PIL import Image
 
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")
-            warnings.filterwarnings("ignore", message=f"(?i){_HARMLESS}")
+        with as_errors():
             size = path.stat().st_size
             if size > MAX_IMAGE_BYTES:
                 raise DataError(f"{path}: has {size} bytes; the most for an image is {MAX_IMAGE_BYTES}.")
@@ -97,6 +95,18 @@ def _opened(path: Path) -> Iterator[Image.Image]:
     except Exception as error:  # noqa: BLE001 - decoders raise whatever they like on damaged files
         said = f"{type(error).__name__}: {_first_line(error)}".replace(f" {str(path)!r}", "")
         raise DataError(f"{path}: cannot be decoded as {', '.join(IMAGE_FORMATS)} ({said}).") from None
+
+
+def _plain(path: Path, image: Image.Image, color: Color, size: tuple[int, int] | None) -> NDArray[np.uint8]:
+    """Return the pixels of an upright image; one that Pillow holds as they are wanted is resized without a copy."""
+    from PIL import Image
+
+    if image.mode != ("L" if color == "grey" else "RGB") or image.has_transparency_data:
+        pixels = _to_bytes(path, image, color)
+        return np.ascontiguousarray(pixels if size is None else _resized(pixels, size))
+    if size is not None and (image.height, image.width) != size:
+        image = image.resize((size[1], size[0]), Image.Resampling.BILINEAR)
+    return np.asarray(image)
 
 
 def _to_bytes(path: Path, image: Image.Image, color: Color) -> NDArray[np.uint8]:

@@ -10,6 +10,8 @@ from typing import Any, Generic, TypeVar, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from mlcvbench.files.ahead import ahead
+
 Value = TypeVar("Value")
 Reader = Callable[[int], Value]
 """Gives the value at a place of the source."""
@@ -19,8 +21,9 @@ class LazyColumn(Generic[Value]):
     """One value a sample that lies in files: a column for targets and predictions that keeps nothing.
 
     `source` opens the files and gives a reader; going through the column opens it once and reads one value after the
-    other. Slices and index arrays give a column again. What is read twice is decoded twice. `names`: what messages call
-    the value at each place of the source, such as its file.
+    other; ahead of its taker where `threaded` says that several threads may call the reader at once. Slices and index
+    arrays give a column again. What is read twice is decoded twice. `names`: what messages call the value at each
+    place of the source, such as its file.
     """
 
     def __init__(
@@ -28,16 +31,19 @@ class LazyColumn(Generic[Value]):
         source: Callable[[], AbstractContextManager[Reader[Value]]],
         places: Sequence[int] | NDArray[Any],
         names: Sequence[str] | None = None,
+        *,
+        threaded: bool = False,
     ) -> None:
         self._source, self._places, self._names = source, np.asarray(places, dtype=np.int64), names
+        self._threaded = threaded
 
     def __len__(self) -> int:
         return len(self._places)
 
     def __iter__(self) -> Iterator[Value]:
         with self._source() as read:
-            for place in self._places.tolist():
-                yield read(place)
+            places = self._places.tolist()
+            yield from ahead(read, places, _bytes_of) if self._threaded else map(read, places)
 
     @overload
     def __getitem__(self, index: int | np.integer[Any]) -> Value: ...
@@ -47,7 +53,7 @@ class LazyColumn(Generic[Value]):
         if isinstance(index, int | np.integer):
             with self._source() as read:
                 return read(int(self._places[index]))
-        return LazyColumn(self._source, self._places[index], self._names)
+        return LazyColumn(self._source, self._places[index], self._names, threaded=self._threaded)
 
     def name(self, index: int) -> str | None:
         """Return what messages call the value at `index`, None when it has no name."""
@@ -57,7 +63,11 @@ class LazyColumn(Generic[Value]):
 def file_column(paths: Sequence[Path], read: Callable[[Path], Value]) -> LazyColumn[Value]:
     """Return a column of one file a sample, each read by `read` when it is asked for and named by its path."""
     source = lambda: nullcontext(lambda place: read(paths[place]))  # noqa: E731 - a function of one expression
-    return LazyColumn(source, range(len(paths)), [str(path) for path in paths])
+    return LazyColumn(source, range(len(paths)), [str(path) for path in paths], threaded=True)
+
+
+def _bytes_of(value: object) -> int:
+    return int(getattr(value, "nbytes", 0))
 
 
 def value_name(column: object, index: int) -> str:

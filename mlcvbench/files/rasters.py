@@ -6,7 +6,6 @@ values to 255 and turn palette indices into colours.
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlcvbench.errors import DataError
+from mlcvbench.files.pillow_warnings import as_errors
 from mlcvbench.limits import MAX_IMAGE_BYTES, MAX_PIXELS
 
 FORMATS = ("PNG", "TIFF", "BMP", "GIF", "PPM")
@@ -60,11 +60,9 @@ def _read(path: Path, modes: tuple[str, ...]) -> Pixels:
         size = path.stat().st_size
         if size > MAX_IMAGE_BYTES:
             raise DataError(f"{path}: has {size} bytes; the most for an image is {MAX_IMAGE_BYTES}.")
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")
-            with Image.open(path, formats=FORMATS) as image:
-                _check(path, image, modes)
-                return _pixels(path, image)
+        with as_errors(), Image.open(path, formats=FORMATS) as image:
+            _check(path, image, modes)
+            return _pixels(path, image)
     except FileNotFoundError:
         raise DataError(f"{path}: no such file.") from None
     except DataError:

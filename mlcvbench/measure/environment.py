@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from mlcvbench.contract.model import Device
-from mlcvbench.plan.config import usable_cores
+from mlcvbench.limits import usable_cores
 from mlcvbench.records.schema import EnvironmentInfo
 
 PACKAGES = (

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+from mlcvbench.limits import usable_cores
+
 TimeProfile = Literal["off", "quick", "standard", "publish"]
-
-
-def usable_cores() -> int:
-    """Return the number of cores this process may use; the default of `threads`."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +59,7 @@ class RunConfig:
     `given`: the `model.*`, `fit.*` and `data.*` keys that the request named, for display. `reading`: how predictions
     made elsewhere are read, every setting of the task kind's `reading`; empty for a run. `strict`: notices are refused.
     `content`: sha256 of what no setting says of a model that no plugin provides: its `predictions`, and of a live one
-    its `weights` and what was `measured`.
+    its `weights` and what was `measured`. `load_threads`: threads that read files ahead, None: see `readers`.
     """
 
     definition: Definition
@@ -91,12 +85,18 @@ class RunConfig:
     reading: dict[str, Any] = field(default_factory=dict)
     strict: bool = False
     content: dict[str, str] = field(default_factory=dict)
+    load_threads: int | None = None
+
+    @property
+    def readers(self) -> int:
+        """How many threads read files ahead: as many as were asked for, else the cores that `threads` leaves, or 1."""
+        return max(1, usable_cores() - self.threads) if self.load_threads is None else self.load_threads
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain data, ready for JSON; a run without a search, or that reads nothing, says nothing of it."""
+        """Return plain data, ready for JSON; what a run has not, such as a search, is left out."""
         plain = asdict(self)
-        for name in ("search", "reading", "content"):
-            if not plain[name]:
+        for name in ("search", "reading", "content", "load_threads"):
+            if plain[name] in (None, {}):
                 del plain[name]
         return plain
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from mlcvbench.limits import RUN_SECONDS
-from mlcvbench.plan.config import usable_cores
+from mlcvbench.limits import RUN_SECONDS, usable_cores
 from mlcvbench.specs import Param
 
 
@@ -36,6 +35,18 @@ RUN_KEYS: dict[str, RunKey] = {
         RunKey(
             Param("threads", "int", usable_cores(), "CPU threads of a run", low=1, high=1024),
             "threads",
+        ),
+        RunKey(
+            Param(
+                "load.threads",
+                "int",
+                None,
+                "threads that read files ahead of the model; default: the cores that threads= leaves, at least 1",
+                low=0,
+                high=1024,
+            ),
+            "load_threads",
+            False,
         ),
         RunKey(
             Param(

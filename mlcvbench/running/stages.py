@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlcvbench.contract import Array, Model, Notice, Predictions
+from mlcvbench.files.ahead import readers
 from mlcvbench.files.images import turned_images
 from mlcvbench.loading.prepared import Prepared, prepare
 from mlcvbench.plan.config import RunConfig
@@ -62,7 +63,8 @@ def execute(
     """
     draft = Draft(Subject(config, entries_of(config)), progress, keep)
     try:
-        _run(draft, folder, watch=watch)
+        with readers(config.readers):
+            _run(draft, folder, watch=watch)
     except MemoryError as error:
         draft.fail("oom", error)
     except Exception as error:  # noqa: BLE001 - a plugin may raise anything; the record keeps it
@@ -77,7 +79,8 @@ def evaluate_live(config: RunConfig, folder: Path, live: Live) -> Record:
     """
     subject = Subject(config, entries_of(config), isolated=False, model=live.info, command=live.call)
     draft = Draft(subject)
-    _run(draft, folder, live)
+    with readers(config.readers):
+        _run(draft, folder, live)
     draft.known_by(measured=measured_digest(draft.results))
     return draft.record()
 
@@ -137,9 +140,10 @@ def finish(draft: Draft, folder: Path, answered: Answered, measured: Measured | 
     """Score predictions, draw the replicates, measure costs where there is a model, draw; write it into `folder`."""
     scored, results = _score(draft, folder, answered), draft.results
     draft.keep()
-    for costs in measure_costs(draft, folder, measured) if measured is not None else ():
-        results.costs = costs
-        draft.keep()
+    with readers(0):  # what is timed shares its cores with nobody
+        for costs in measure_costs(draft, folder, measured) if measured is not None else ():
+            results.costs = costs
+            draft.keep()
     prepared, task = answered.prepared, answered.prepared.resolved.task
     history = results.fit.info.history if results.fit else {}
     samples = results.costs.timing.samples if results.costs.timing else {}

@@ -32,6 +32,8 @@ class Decoding(NamedTuple):
 class FileSplit(Split):
     """Images that stay on disk: only the samples asked for are decoded."""
 
+    threaded = True
+
     def __init__(self, name: str, files: Sequence[Path], ids: Sequence[str], labels: Array, decoding: Decoding) -> None:
         self.name, self._files, self._labels, self._decoding = name, tuple(files), labels, decoding
         self.ids = np.array(ids, dtype=np.str_)

@@ -59,6 +59,8 @@ class MapSplit(Split):
     tells the pixels that only the left camera sees, masks or, with `seen`, truth that leaves them out.
     """
 
+    threaded = True
+
     def __init__(
         self,
         name: str,

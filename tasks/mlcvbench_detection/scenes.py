@@ -44,6 +44,8 @@ def load_scenes(params: Mapping[str, Any], data_seed: int) -> LoadedData:
 class SceneSplit(DetectionSplit):
     """Frames in memory with the annotations of a COCO file."""
 
+    threaded = False
+
     def __init__(self, name: str, frames: LeftFrames, masks: bool) -> None:
         super().__init__(name, ids=frames.ids, targets=annotate(frames, masks), files=(), folder=None, classes=SOLIDS)
         self._images = frames.image

@@ -32,6 +32,8 @@ class DetectionSplit(Split):
     board; a picture is held against the size its annotation states when it is read.
     """
 
+    threaded = True
+
     def __init__(
         self,
         name: str,

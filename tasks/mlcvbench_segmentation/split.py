@@ -24,6 +24,8 @@ from mlcvbench_segmentation.coding import Coding, Palette
 class LabelSplit(Split):
     """Images and label maps by name. Without images (`images` is None) only stored predictions can be scored."""
 
+    threaded = True
+
     def __init__(
         self, name: str, ids: Sequence[str], labels: Sequence[Path], images: Sequence[Path] | None, coding: Coding
     ) -> None:

@@ -44,6 +44,8 @@ class FaceSplit(Split):
 
     origin: Origin | None = None
 
+    threaded = True
+
     def __init__(
         self,
         name: str,

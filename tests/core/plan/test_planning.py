@@ -5,7 +5,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mlcvbench.errors import DataError, MlcvbenchError, OverrideError, RequestError
-from mlcvbench.plan.config import RunConfig, usable_cores
+from mlcvbench.limits import usable_cores
+from mlcvbench.plan.config import RunConfig
 from mlcvbench.plan.devices import resolve_device
 from mlcvbench.plan.planning import plan
 from mlcvbench.plan.vocabulary import RUN_KEYS

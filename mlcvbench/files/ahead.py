@@ -1,0 +1,140 @@
+"""Reading ahead: other threads read what comes next while its taker works. Order, values and errors stay as they are.
+
+Decoders of pictures, zlib and numpy give up the interpreter's lock while they work, so threads are enough. The taker
+reads as well whenever it would have to wait. How many threads read is said once, around all that a run does, and none
+do while something is timed.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import Context, ContextVar, copy_context
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from mlcvbench.files.pillow_warnings import as_errors, as_errors_in
+from mlcvbench.limits import usable_cores
+
+Item = TypeVar("Item")
+Value = TypeVar("Value")
+MOST_BYTES = 256 * 2**20
+"""Bytes of values that may wait for their taker; one value more is read when none waits."""
+_READERS: ContextVar[int | None] = ContextVar("readers", default=None)
+"""None: all cores but the one that takes the values."""
+
+
+@contextmanager
+def readers(count: int) -> Iterator[None]:
+    """Let so many threads read ahead inside the block; 0: nothing is read before it is asked for."""
+    token = _READERS.set(count)
+    try:
+        yield
+    finally:
+        _READERS.reset(token)
+
+
+def ahead(
+    read: Callable[[Item], Value], items: Sequence[Item], size_of: Callable[[Value], int] = lambda _: 0
+) -> Iterator[Value]:
+    """Yield `read(item)` for each item, in order, like `map`; `read` must be fit for several threads at once.
+
+    What `read` raises is raised in its turn, after all values before it; nothing after it is begun any more. At most
+    two values a thread wait for their taker, and `MOST_BYTES` of them by `size_of`.
+    """
+    wanted = _READERS.get()
+    count = min(max(1, usable_cores() - 1) if wanted is None else wanted, len(items) - 1)
+    if count < 1:
+        yield from map(read, items)
+        return
+    line = _Line(read, items, size_of, most=2 * count + 1)
+    with as_errors():
+        for _ in range(count):
+            threading.Thread(target=as_errors_in(copy_context()).run, args=(line.work,), daemon=True).start()
+        try:
+            own = as_errors_in(copy_context())
+            for place in range(len(items)):
+                yield line.take(place, own)
+        finally:
+            line.stop()
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome(Generic[Value]):
+    """What reading an item came to: a value and its bytes, or what was raised."""
+
+    value: Value | None
+    size: int
+    error: BaseException | None = None
+
+
+class _Line(Generic[Item, Value]):
+    """The items in their order: which are begun, which are read and wait, how many are taken."""
+
+    def __init__(
+        self, read: Callable[[Item], Value], items: Sequence[Item], size_of: Callable[[Value], int], most: int
+    ) -> None:
+        self._read, self._items, self._size_of, self._most = read, items, size_of, most
+        self._changed = threading.Condition()
+        self._waiting: dict[int, _Outcome[Value]] = {}
+        self._begun = self._taken = self._bytes = 0
+        self._stopped = False
+
+    def work(self) -> None:
+        """Read one item after the other until there are no more, as a thread of its own."""
+        while (place := self._begin()) is not None:
+            self._finish(place)
+
+    def take(self, place: int, context: Context) -> Value:
+        """Return the value of the next item to take; read others meanwhile, in `context`, rather than wait for it."""
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: place in self._waiting or self._may_begin())
+                outcome = self._waiting.pop(place, None)
+                if outcome is not None:
+                    self._taken, self._bytes = place + 1, self._bytes - outcome.size
+                    self._changed.notify_all()
+                    break
+                mine = self._next()
+            context.run(self._finish, mine)
+        if outcome.error is not None:
+            raise outcome.error
+        value: Any = outcome.value
+        return value  # type: ignore[no-any-return]
+
+    def stop(self) -> None:
+        """Begin nothing any more; threads end with what they are reading."""
+        with self._changed:
+            self._stopped = True
+            self._waiting.clear()
+            self._changed.notify_all()
+
+    def _begin(self) -> int | None:
+        """Return the place of the next item once it may be read, None when there is none."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._stopped or self._begun == len(self._items) or self._may_begin())
+            return None if self._stopped or self._begun == len(self._items) else self._next()
+
+    def _next(self) -> int:
+        self._begun += 1
+        return self._begun - 1
+
+    def _may_begin(self) -> bool:
+        if self._stopped or self._begun == len(self._items):
+            return False
+        return self._begun == self._taken or (self._begun - self._taken < self._most and self._bytes < MOST_BYTES)
+
+    def _finish(self, place: int) -> None:
+        try:
+            value = self._read(self._items[place])
+            outcome = _Outcome(value, self._size_of(value))
+        except BaseException as error:  # noqa: BLE001 - it is raised where the value would be taken
+            outcome = _Outcome(None, 0, error)
+        with self._changed:
+            if outcome.error is not None:
+                self._items = self._items[: self._begun]
+            if not self._stopped:
+                self._waiting[place] = outcome
+                self._bytes += outcome.size
+            self._changed.notify_all()

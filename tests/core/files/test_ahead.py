@@ -1,0 +1,195 @@
+"""Reading ahead: the values of `map`, in its order, with its errors, read by several threads and never too far."""
+
+from __future__ import annotations
+
+import threading
+import time
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from mlcvbench.contract import Batch, Split, Targets
+from mlcvbench.errors import DataError
+from mlcvbench.files import ahead as module
+from mlcvbench.files.ahead import ahead, readers
+from mlcvbench.files.images import read_image, turned_images
+from mlcvbench.files.lazy_columns import file_column
+
+
+def wait_until(condition) -> None:
+    deadline = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+
+
+@given(st.lists(st.integers(), max_size=40), st.integers(0, 5))
+def test_values_are_those_of_map_in_its_order(items: list[int], count: int) -> None:
+    with readers(count):
+        assert list(ahead(lambda item: item * 2, items)) == [item * 2 for item in items]
+
+
+def test_other_threads_read_while_the_taker_works() -> None:
+    read: list[tuple[int, str]] = []
+
+    def note(item: int) -> int:
+        read.append((item, threading.current_thread().name))
+        return item
+
+    with readers(1):
+        values = ahead(note, range(100))
+        assert next(values) == 0
+        wait_until(lambda: len(read) == 4)
+        values.close()
+
+    here = threading.current_thread().name
+    assert [item for item, _ in sorted(read)] == [0, 1, 2, 3]
+    assert any(name != here for _, name in read)
+
+
+def test_the_taker_reads_as_well_rather_than_wait() -> None:
+    started, names = threading.Event(), set()
+
+    def slow(item: int) -> int:
+        names.add(threading.current_thread().name)
+        if item == 0:
+            started.wait(10)
+        elif item == 2:
+            started.set()
+        return item
+
+    with readers(1):
+        assert list(ahead(slow, range(5))) == [0, 1, 2, 3, 4]
+    assert threading.current_thread().name in names
+
+
+def test_what_waits_is_bounded_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MOST_BYTES", 10)
+    read: list[int] = []
+
+    def note(item: int) -> int:
+        read.append(item)
+        return item
+
+    with readers(4):
+        values = ahead(note, range(100), size_of=lambda _: 1000)
+        assert next(values) == 0
+        time.sleep(0.1)
+        assert len(read) <= 1 + 4 + 1
+        assert list(values) == list(range(1, 100))
+
+
+def test_an_error_comes_in_its_turn_and_ends_the_reading() -> None:
+    read: list[int] = []
+
+    def fail(item: int) -> int:
+        read.append(item)
+        if item in {3, 4}:
+            raise DataError(f"item {item}")
+        return item
+
+    taken: list[int] = []
+    with readers(3), pytest.raises(DataError, match="item 3"):
+        taken.extend(ahead(fail, range(1000)))
+    assert taken == [0, 1, 2]
+    assert max(read) < 3 + 2 * 3 + 2
+
+
+def test_no_thread_is_left_when_the_taker_goes() -> None:
+    before = threading.active_count()
+    with readers(3):
+        values = ahead(lambda item: item, range(1000))
+        next(values)
+        values.close()
+    wait_until(lambda: threading.active_count() == before)
+
+
+def test_nothing_is_read_before_it_is_asked_for_without_readers() -> None:
+    read: list[int] = []
+    with readers(0):
+        values = ahead(read.append, range(10))
+        next(values)
+        time.sleep(0.02)
+    assert read == [0]
+
+
+def pictures(folder: Path, count: int = 12) -> list[Path]:
+    paths = []
+    for number in range(count):
+        path = folder / f"{number}.jpg"
+        exif = Image.Exif()
+        exif[0x0112] = 6 if number % 2 else 1
+        noise = np.random.default_rng(number).integers(0, 255, (20, 30, 3), dtype=np.uint8)
+        Image.fromarray(noise).save(path, exif=exif)
+        paths.append(path)
+    return paths
+
+
+def test_pictures_are_the_same_and_those_turned_are_noted(tmp_path: Path) -> None:
+    paths = pictures(tmp_path)
+    alone = [read_image(path) for path in paths]
+
+    with readers(3), turned_images() as turned:
+        found = list(file_column(paths, read_image))
+
+    assert all(np.array_equal(one, other) for one, other in zip(alone, found, strict=True))
+    assert turned == set(paths[1::2])
+
+
+def test_warnings_of_the_taker_stay_its_own_while_others_decode(tmp_path: Path) -> None:
+    def model(image: np.ndarray) -> np.ndarray:
+        warnings.warn("of the model", UserWarning, stacklevel=1)
+        return image
+
+    before = list(warnings.filters)
+    with readers(2), pytest.warns(UserWarning, match="of the model"):
+        assert len(list(map(model, file_column(pictures(tmp_path), read_image)))) == 12
+    assert list(warnings.filters) == before
+
+
+def test_a_damaged_picture_is_named_from_any_thread(tmp_path: Path) -> None:
+    paths = pictures(tmp_path)
+    paths[7].write_bytes(paths[7].read_bytes()[:400])
+
+    with readers(3), pytest.raises(DataError, match=r"7\.jpg: cannot be decoded"):
+        list(file_column(paths, read_image))
+
+
+class Numbers(Split):
+    """Samples that say which thread read them."""
+
+    name = "test"
+    ids = groups = np.array([f"{number:02d}" for number in range(20)])
+
+    def __init__(self, *, threaded: bool) -> None:
+        self.threaded, self.threads = threaded, set()
+
+    def read(self, index) -> tuple[Batch, Targets]:
+        self.threads.add(threading.current_thread().name)
+        time.sleep(0.002)
+        return Batch(self.ids[index], {"image": np.arange(20)[index]}), {}
+
+    def targets(self) -> Targets:
+        return {}
+
+    def fingerprint(self) -> str:
+        return "0" * 64
+
+
+@pytest.mark.parametrize("threaded", [True, False])
+def test_only_a_split_that_says_so_is_read_by_several_threads(threaded: bool) -> None:
+    split = Numbers(threaded=threaded)
+    part = split.take([3, 1, 2, 7, 5, 11])
+
+    with readers(2):
+        whole = [batch.inputs["image"].tolist() for batch in split.inputs(3)]
+        chosen = [batch.inputs["image"].tolist() for batch in part.inputs(2)]
+
+    assert [value for block in whole for value in block] == list(range(20))
+    assert chosen == [[3, 1], [2, 7], [5, 11]]
+    assert (len(split.threads) > 1) == threaded
