@@ -6,9 +6,12 @@ What begins with a dot is no sample, nor what lies in a folder that does: macOS 
 from __future__ import annotations
 
 import hashlib
+import os
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 from mlcvbench.errors import DataError
+from mlcvbench.files.remembered import remembered
 
 LITTER = frozenset({"thumbs.db", "desktop.ini", "__macosx"})
 """What file browsers leave behind under other names."""
@@ -23,29 +26,55 @@ def is_litter(name: str) -> bool:
     return name.startswith(".") or name.lower() in LITTER
 
 
-def entries(folder: Path) -> list[Path]:
-    """Return what lies in a folder, sorted by name, without litter; DataError when it cannot be read."""
+def scanned(folder: Path) -> list[os.DirEntry[str]]:
+    """Return what lies in a folder, sorted by name, without litter, as it was listed: nothing is looked at for it.
+
+    DataError when the folder cannot be read.
+    """
     try:
-        return sorted(path for path in folder.iterdir() if not is_litter(path.name))
+        with os.scandir(folder) as found:
+            return sorted((entry for entry in found if not is_litter(entry.name)), key=lambda entry: entry.name)
     except OSError as error:
         raise DataError(f"{folder}: cannot be read ({error.strerror}).") from None
 
 
-def files_by_id(folder: Path, suffixes: tuple[str, ...]) -> dict[str, Path]:
+def entries(folder: Path) -> list[Path]:
+    """Return what lies in a folder, sorted by name, without litter; DataError when it cannot be read."""
+    return [folder / entry.name for entry in scanned(folder)]
+
+
+def files_below(folder: Path, suffixes: Collection[str]) -> Iterator[tuple[str, str]]:
+    """Yield the files with these endings below `folder`, sorted by their parts: path below it with `/`, whole path.
+
+    Litter is passed over, and links to folders are not entered. DataError when a folder cannot be read.
+    """
+    for entry in scanned(folder) if folder.is_dir() else ():
+        if entry.is_dir():
+            if not entry.is_symlink():
+                yield from ((f"{entry.name}/{name}", path) for name, path in files_below(Path(entry.path), suffixes))
+        elif os.path.splitext(entry.name)[1].lower() in suffixes and entry.is_file():  # noqa: PTH122 - it is text
+            yield entry.name, entry.path
+
+
+def files_by_id(folder: Path, suffixes: Collection[str]) -> dict[str, Path]:
     """Return the files below `folder` with these endings by name without ending, such as `drive_1/000001`, sorted.
 
     Litter is passed over. DataError on two files of one name.
     """
     found: dict[str, Path] = {}
-    for path in sorted(folder.rglob("*")):
-        below = path.relative_to(folder)
-        if path.suffix.lower() not in suffixes or any(map(is_litter, below.parts)) or not path.is_file():
-            continue
-        name = below.with_suffix("").as_posix()
+    for below, path in files_below(folder, suffixes):
+        name = below.rpartition(".")[0]
         if name in found:
             raise DataError(f"{path}: {found[name].name} has the same name; wanted one file for each sample.")
-        found[name] = path
+        found[name] = Path(path)
     return found
+
+
+def file_digests(paths: Sequence[Path]) -> list[bytes]:
+    """Return the sha256 of each file's bytes, remembered while a file is as it was; DataError for one that is not there
+    or cannot be read.
+    """
+    return remembered("sha256", paths, file_digest)
 
 
 def file_digest(path: Path) -> bytes:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import struct
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,10 +13,13 @@ import numpy as np
 
 from mlcvbench.contract import Array, Batch, Column, Split, Targets
 from mlcvbench.errors import DataError
-from mlcvbench.files.folders import file_digest
+from mlcvbench.files.folders import file_digests
 from mlcvbench.files.images import Color, image_size, read_image
+from mlcvbench.files.remembered import remembered
 
 ENDINGS = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".pbm", ".pnm"})
+
+_SIZE = struct.Struct("<II")
 
 
 class Decoding(NamedTuple):
@@ -40,11 +45,14 @@ class FileSplit(Split):
         self.groups = self.ids
         self._digest: str | None = None
         self._digests: list[bytes] = []
-        self._ragged = decoding.size is None and len(_sizes(self._files, decoding.leniently)) > 1
 
     @property
     def ragged(self) -> bool:
         return self._ragged
+
+    @cached_property
+    def _ragged(self) -> bool:
+        return self._decoding.size is None and len(_sizes(self._files, self._decoding.leniently)) > 1
 
     def read(self, index: Sequence[int] | Array | slice) -> tuple[Batch, Targets]:
         places = np.arange(len(self))[index if isinstance(index, slice) else np.asarray(index, dtype=np.int64)]
@@ -61,7 +69,7 @@ class FileSplit(Split):
         """Return the digest of ids, labels, the bytes of every file and how they are decoded."""
         if self._digest is None:
             digest = hashlib.sha256(f"{self._decoding.color};{self._decoding.size}\n".encode())
-            self._digests = [file_digest(path) for path in self._files]
+            self._digests = file_digests(self._files)
             for name, label, content in zip(self.ids, self._labels, self._digests, strict=True):
                 digest.update(f"{name}\n{label}\n{content.hex()}\n".encode())
             self._digest = digest.hexdigest()
@@ -72,12 +80,15 @@ class FileSplit(Split):
 
 
 def _sizes(files: Sequence[Path], leniently: bool) -> set[tuple[int, int]]:
-    """Return the sizes that images have, (height, width); DataError names one that cannot be read."""
-    found = set()
-    for path in files:
+    """Return the sizes that images have, (height, width), remembered; DataError names one that cannot be read."""
+
+    def look(path: Path) -> bytes:
         try:
-            found.add(image_size(path))
+            return _SIZE.pack(*image_size(path))
         except DataError:
             if not leniently:
                 raise
-    return found
+            return b""
+
+    found = remembered("size" if not leniently else "size, if any", files, look)
+    return {_SIZE.unpack(size) for size in set(found) if size}

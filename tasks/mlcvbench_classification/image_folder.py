@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import numpy as np
 
 from mlcvbench.contract import InputSpec, LoadedData, Notice, Problem, Split
 from mlcvbench.errors import DataError, OverrideError
-from mlcvbench.files.folders import entries
+from mlcvbench.files.folders import scanned
 from mlcvbench.files.text_lines import read_lines
 from mlcvbench.limits import MAX_PIXELS
 from mlcvbench_classification.class_order import are_numbers, shown
@@ -74,7 +75,7 @@ def _labelled(
     """Return classes and splits where a file labels the test images; `train/` may hold class folders all the same."""
     train = root / "train"
     splits: dict[str, Split] = {}
-    trained = any(path.is_dir() for path in entries(train)) if train.is_dir() else False
+    trained = any(entry.is_dir() for entry in scanned(train)) if train.is_dir() else False
     if trained:
         listed = listed or _class_names(root, train)
         splits = _shuffled_train_and_val(_read_folder(root, train, listed, "train", decoding), data_seed)
@@ -153,7 +154,7 @@ def _shuffled_train_and_val(train: Split, seed: int) -> dict[str, Split]:
 
 
 def _class_names(root: Path, folder: Path) -> tuple[str, ...]:
-    names = sorted(path.name for path in _entries(root, folder) if path.is_dir())
+    names = [entry.name for entry in _entries(root, folder) if entry.is_dir()]
     if not names:
         raise DataError(f"{folder}: holds no class folders; wanted a folder of images for each class.")
     return tuple(names)
@@ -162,27 +163,34 @@ def _class_names(root: Path, folder: Path) -> tuple[str, ...]:
 def _read_folder(root: Path, folder: Path, classes: Sequence[str], name: str, decoding: Decoding) -> Split:
     """Collect the files of a part; everything in it must be a class folder with image files."""
     files: list[Path] = []
+    ids: list[str] = []
     labels: list[int] = []
     for place in _entries(root, folder):
         if not place.is_dir():
-            raise DataError(f"{place}: wanted only class folders in {folder.name!r}, got a file.")
+            raise DataError(f"{place.path}: wanted only class folders in {folder.name!r}, got a file.")
         if place.name not in classes:
-            raise DataError(f"{place}: class {place.name!r} is not among the {len(classes)} classes.")
-        found = _entries(root, place)
-        for path in found:
-            if path.is_dir() or path.suffix.lower() not in ENDINGS:
-                raise DataError(f"{path}: wanted an image file ({', '.join(sorted(ENDINGS))}).")
-        files += found
+            raise DataError(f"{place.path}: class {place.name!r} is not among the {len(classes)} classes.")
+        found = _entries(root, Path(place.path))
+        for entry in found:
+            if entry.is_dir() or os.path.splitext(entry.name)[1].lower() not in ENDINGS:  # noqa: PTH122 - it is text
+                raise DataError(f"{entry.path}: wanted an image file ({', '.join(sorted(ENDINGS))}).")
+        files += [Path(entry.path) for entry in found]
+        ids += [f"{place.name}/{entry.name}" for entry in found]
         labels += [classes.index(place.name)] * len(found)
     if not files:
         raise DataError(f"{folder}: holds no images.")
-    ids = [path.relative_to(folder).as_posix() for path in files]
     return FileSplit(name, files, ids, np.array(labels, dtype=np.int64), decoding)
 
 
-def _entries(root: Path, folder: Path) -> list[Path]:
-    """Return what lies in a folder, sorted by name; links must stay inside `root`, and names must be text."""
-    found, inside = entries(folder), root.resolve()
-    for path in found:
-        refuse_strange(root, inside, path)
+def _entries(root: Path, folder: Path) -> list[os.DirEntry[str]]:
+    """Return what lies in a folder, sorted by name; links must stay inside `root`, and names must be text.
+
+    Below a folder that lies inside, only links can lead out.
+    """
+    found, inside = scanned(folder), root.resolve()
+    if folder != root:
+        refuse_strange(root, inside, folder)
+    for entry in found:
+        if entry.is_symlink() or not entry.name.isprintable():
+            refuse_strange(root, inside, Path(entry.path))
     return found

@@ -11,7 +11,7 @@ import numpy as np
 from mlcvbench.contract import Array, Notice
 from mlcvbench.errors import DataError, did_you_mean
 from mlcvbench.files.csv_columns import read_rows
-from mlcvbench.files.folders import is_litter
+from mlcvbench.files.folders import files_below
 from mlcvbench.files.text_lines import numbered_lines
 from mlcvbench_classification.class_order import are_numbers, is_number, shown
 from mlcvbench_classification.file_split import ENDINGS
@@ -133,11 +133,9 @@ class _Files:
         """Return the images of a name, which may lack its ending."""
         if self._by_name is None:
             self._by_name = {}
-            for path in sorted(self._root.rglob("*")):
-                below = path.relative_to(self._root)
-                inside = self._but is not None and path.is_relative_to(self._but)
-                if inside or path.suffix.lower() not in ENDINGS or any(map(is_litter, below.parts)):
-                    continue
-                for key in (path.name, path.stem):
-                    self._by_name.setdefault(key, []).append(path)
+            for _, found in files_below(self._root, ENDINGS):
+                path = Path(found)
+                if self._but is None or not path.is_relative_to(self._but):
+                    for key in (path.name, path.stem):
+                        self._by_name.setdefault(key, []).append(path)
         return self._by_name.get(name, [])

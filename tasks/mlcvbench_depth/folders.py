@@ -16,7 +16,7 @@ import numpy as np
 
 from mlcvbench.contract import Array, Batch, InputSpec, LoadedData, Problem, Split, Targets
 from mlcvbench.errors import DataError, NoInputsError
-from mlcvbench.files.folders import file_digest, files_by_id
+from mlcvbench.files.folders import file_digests, files_by_id
 from mlcvbench.files.images import read_image
 from mlcvbench.files.lazy_columns import LazyColumn, file_column
 from mlcvbench.files.missing import no_files
@@ -115,12 +115,8 @@ class MapSplit(Split):
         """Digest ids, field, scale and the bytes of the files; images count only when there are any."""
         if self._digest is None:
             digest = hashlib.sha256("\n".join([*self.ids.tolist(), self._field, self._scale.hex()]).encode())
-            for path in [
-                *self._truth_files,
-                *self._hidden_files,
-                *(path for kind in sorted(self._images) for path in self._images[kind]),
-            ]:
-                digest.update(file_digest(path))
+            pictures = [path for kind in sorted(self._images) for path in self._images[kind]]
+            digest.update(b"".join(file_digests([*self._truth_files, *self._hidden_files, *pictures])))
             self._digest = digest.hexdigest()
         return self._digest
 

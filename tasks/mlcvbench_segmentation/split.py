@@ -14,7 +14,7 @@ import numpy as np
 
 from mlcvbench.contract import Array, Batch, Split, Targets
 from mlcvbench.errors import DataError, NoInputsError
-from mlcvbench.files.folders import file_digest
+from mlcvbench.files.folders import file_digests
 from mlcvbench.files.images import read_image
 from mlcvbench.files.lazy_columns import file_column
 from mlcvbench.files.rasters import read_pixels
@@ -83,7 +83,6 @@ class LabelSplit(Split):
         if self._digest is None:
             digest = hashlib.sha256("\n".join(self.ids.tolist()).encode())
             digest.update(self._coding.digest())
-            for path in [*self._label_files, *(self._images or [])]:
-                digest.update(file_digest(path))
+            digest.update(b"".join(file_digests([*self._label_files, *(self._images or [])])))
             self._digest = digest.hexdigest()
         return self._digest

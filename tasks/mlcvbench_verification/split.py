@@ -11,7 +11,7 @@ import numpy as np
 
 from mlcvbench.contract import Array, ArraySplit, Batch, Split, Targets, fingerprint_columns
 from mlcvbench.errors import NoInputsError
-from mlcvbench.files.folders import file_digest
+from mlcvbench.files.folders import file_digests
 from mlcvbench.files.images import read_image
 from mlcvbench_verification.pairs import Pairs
 
@@ -92,8 +92,7 @@ class FaceSplit(Split):
             digest = hashlib.sha256(
                 fingerprint_columns(self.ids, self._pairs.columns(), {"people": self.groups}).encode()
             )
-            for path in self._files or []:
-                digest.update(file_digest(path))
+            digest.update(b"".join(file_digests(self._files or [])))
             self._digest = digest.hexdigest()
         return self._digest
 

@@ -1,0 +1,132 @@
+"""What was found out about files, remembered by their state: a data set that is as it was costs one `stat` a file.
+
+A file is known by device and inode, and its state by size, time of change and time of change of its inode, which no
+program can set. What is remembered of another state is not used. Where the cache cannot be read or written, everything
+is found out again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextvars import ContextVar
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
+
+from mlcvbench.errors import StoreError
+from mlcvbench.files.ahead import ahead
+from mlcvbench.storage import cache
+from mlcvbench.storage.digests import SETTLED_SECONDS
+
+if TYPE_CHECKING:
+    import sqlite3
+
+Made = TypeVar("Made")
+FILE = "files.sqlite"
+WORTH_FILES, WORTH_BYTES = 500, 8 * 2**20
+"""From so many files or bytes on it is worth a look into the cache."""
+WAIT_SECONDS = 5.0
+"""How long another process may hold the file before this one does without."""
+_RECHECK: ContextVar[bool] = ContextVar("recheck", default=False)
+_TABLE = (
+    "CREATE TABLE IF NOT EXISTS found (device INTEGER, inode INTEGER, kind TEXT, size INTEGER, changed INTEGER, "
+    "inode_changed INTEGER, value BLOB, PRIMARY KEY (device, inode, kind)) WITHOUT ROWID"
+)
+_ASK = "SELECT size, changed, inode_changed, value FROM found WHERE device = ? AND inode = ? AND kind = ?"
+_KEEP = "INSERT OR REPLACE INTO found VALUES (?, ?, ?, ?, ?, ?, ?)"
+
+
+@contextlib.contextmanager
+def rechecked(wanted: bool = True) -> Iterator[None]:
+    """Have every file read again inside the block, whatever is remembered; what is found is remembered anew."""
+    token = _RECHECK.set(wanted or _RECHECK.get())
+    try:
+        yield
+    finally:
+        _RECHECK.reset(token)
+
+
+class _State(NamedTuple):
+    """What tells a file and its state from others; `settled`: whether a later change will surely show."""
+
+    device: int
+    inode: int
+    size: int
+    changed: int
+    inode_changed: int
+    settled: bool
+
+
+def remembered(kind: str, paths: Sequence[Path], find: Callable[[Path], bytes]) -> list[bytes]:
+    """Return `find(path)` of each file, from memory where it is as it was when `kind` was last found out about it.
+
+    `find` is called by several threads, see `ahead`; what it raises for the first file it fails for is raised.
+    """
+    states = [_state(path) for path in paths]
+    if len(paths) < WORTH_FILES and sum(state.size for state in states if state) < WORTH_BYTES:
+        return list(ahead(find, paths))
+    found: list[bytes | None] = [None] * len(paths) if _RECHECK.get() else _recall(kind, states)
+    missing = [place for place, value in enumerate(found) if value is None]
+    done = 0
+    try:
+        for place, value in zip(missing, ahead(find, [paths[place] for place in missing]), strict=True):
+            found[place], done = value, done + 1
+    finally:
+        _keep(kind, [(state, found[place]) for place in missing[:done] if (state := states[place])])
+    return [value for value in found if value is not None]
+
+
+def _state(path: Path) -> _State | None:
+    """Return the state of a file, None where there is none: whoever reads it says what is wrong."""
+    try:
+        status = os.stat(path)  # noqa: PTH116 - half the time of Path.stat, for a million files
+    except OSError:
+        return None
+    newest = max(status.st_mtime_ns, status.st_ctime_ns) / 1e9
+    return _State(
+        status.st_dev,
+        status.st_ino - (status.st_ino >> 63 << 64),  # as a signed number, which a database holds
+        status.st_size,
+        status.st_mtime_ns,
+        status.st_ctime_ns,
+        time.time() - newest > SETTLED_SECONDS,
+    )
+
+
+def _recall(kind: str, states: Sequence[_State | None]) -> list[bytes | None]:
+    def ask(memory: sqlite3.Connection) -> list[bytes | None]:
+        found: list[bytes | None] = []
+        for state in states:
+            row = memory.execute(_ASK, (state.device, state.inode, kind)).fetchone() if state else None
+            found.append(bytes(row[3]) if row is not None and state is not None and row[:3] == state[2:5] else None)
+        return found
+
+    return _with_memory(ask) or [None] * len(states)
+
+
+def _keep(kind: str, news: Sequence[tuple[_State, bytes | None]]) -> None:
+    rows = [(one.device, one.inode, kind, *one[2:5], value) for one, value in news if one.settled and value is not None]
+    if rows:
+        _with_memory(lambda memory: memory.executemany(_KEEP, rows))
+
+
+def _with_memory(work: Callable[[sqlite3.Connection], Made]) -> Made | None:
+    """Return what `work` makes of the memory in one transaction, None where it cannot be used: locked, a full disk.
+
+    A file that is damaged is removed, to be begun anew.
+    """
+    import sqlite3
+
+    try:
+        path = cache.cache_dir() / FILE
+        with contextlib.closing(sqlite3.connect(path, timeout=WAIT_SECONDS)) as memory, memory:
+            memory.execute(_TABLE)
+            return work(memory)
+    except (StoreError, sqlite3.OperationalError):
+        return None
+    except sqlite3.DatabaseError:
+        with contextlib.suppress(OSError):
+            path.unlink()
+        return None
