@@ -15,7 +15,7 @@ from mlcvbench.limits import usable_cores
 from mlcvbench.loading.data import load_data
 from mlcvbench.loading.resolved import resolve
 from mlcvbench.plan.command import evaluate_call_of
-from mlcvbench.plan.config import RunConfig, TimeProfile
+from mlcvbench.plan.config import TEST_ALONE, RunConfig, TimeProfile
 from mlcvbench.plan.definitions import load_definition
 from mlcvbench.plan.planning import plan
 from mlcvbench.records.doubts import doubts
@@ -82,7 +82,7 @@ def evaluate(  # noqa: PLR0913 - keyword-only settings of a public function
     config = _live_config(task, settings, given)
     resolved = resolve(config)
     reading = resolved.entries.task.spec.reading
-    asked = live.Asked(resolved.task, load_data(resolved).problem, reading, config.reading)
+    asked = live.Asked(resolved.task, load_data(resolved, TEST_ALONE).problem, reading, config.reading)
     wrapped = live.wrap(model, asked, resolved.device, name, preprocess)
     config = replace(config, model=wrapped.info.name)
     wrapped = replace(wrapped, call=evaluate_call_of(config, preprocess is not None, wrapped.info.title))

@@ -18,7 +18,7 @@ from mlcvbench.contract import Array, Predictions, Scorer, Split
 from mlcvbench.errors import RecordError, RequestError, UnknownNameError
 from mlcvbench.loading.data import load_data
 from mlcvbench.loading.resolved import resolve
-from mlcvbench.plan.config import RunConfig
+from mlcvbench.plan.config import TEST_ALONE, RunConfig
 from mlcvbench.plan.entries import entries_of
 from mlcvbench.records.schema import Record
 from mlcvbench.running import scoring
@@ -148,7 +148,7 @@ def _open_stored(record: Record, folder: Path, data: Mapping[str, Any] | None, a
     if record.status != "ok" or record.dataset is None:
         raise RecordError(f"record {record.run_id!r} has status {record.status!r}, so it has no metrics to recompute.")
     resolved = resolve(config)
-    loaded = load_data(resolved)
+    loaded = load_data(resolved, TEST_ALONE)
     test = loaded.splits["test"]
     if test.fingerprint() != record.dataset.fingerprint:
         raise RecordError(

@@ -21,14 +21,17 @@ Item = TypeVar("Item")
 Value = TypeVar("Value")
 MOST_BYTES = 256 * 2**20
 """Bytes of values that may wait for their taker; one value more is read when none waits."""
-_READERS: ContextVar[int | None] = ContextVar("readers", default=None)
-"""None: all cores but the one that takes the values."""
+_READERS: ContextVar[tuple[int | None, int]] = ContextVar("readers", default=(None, 1))
+"""How many threads read ahead, None: the cores that as many threads as the second number leave."""
 
 
 @contextmanager
-def readers(count: int) -> Iterator[None]:
-    """Let so many threads read ahead inside the block; 0: nothing is read before it is asked for."""
-    token = _READERS.set(count)
+def readers(count: int | None, beside: int = 1) -> Iterator[None]:
+    """Let so many threads read ahead inside the block; 0: nothing is read before it is asked for.
+
+    None: as many as there are cores left by the `beside` threads that use what is read, and one at least.
+    """
+    token = _READERS.set((count, beside))
     try:
         yield
     finally:
@@ -43,8 +46,8 @@ def ahead(
     What `read` raises is raised in its turn, after all values before it; nothing after it is begun any more. At most
     two values a thread wait for their taker, and `MOST_BYTES` of them by `size_of`.
     """
-    wanted = _READERS.get()
-    count = min(max(1, usable_cores() - 1) if wanted is None else wanted, len(items) - 1)
+    asked, beside = _READERS.get()
+    count = min(max(1, usable_cores() - beside) if asked is None else asked, len(items) - 1)
     if count < 1:
         yield from map(read, items)
         return

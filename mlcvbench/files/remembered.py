@@ -29,23 +29,6 @@ WORTH_FILES, WORTH_BYTES = 500, 8 * 2**20
 """From so many files or bytes on it is worth a look into the cache."""
 WAIT_SECONDS = 5.0
 """How long another process may hold the file before this one does without."""
-_RECHECK: ContextVar[bool] = ContextVar("recheck", default=False)
-_TABLE = (
-    "CREATE TABLE IF NOT EXISTS found (device INTEGER, inode INTEGER, kind TEXT, size INTEGER, changed INTEGER, "
-    "inode_changed INTEGER, value BLOB, PRIMARY KEY (device, inode, kind)) WITHOUT ROWID"
-)
-_ASK = "SELECT size, changed, inode_changed, value FROM found WHERE device = ? AND inode = ? AND kind = ?"
-_KEEP = "INSERT OR REPLACE INTO found VALUES (?, ?, ?, ?, ?, ?, ?)"
-
-
-@contextlib.contextmanager
-def rechecked(wanted: bool = True) -> Iterator[None]:
-    """Have every file read again inside the block, whatever is remembered; what is found is remembered anew."""
-    token = _RECHECK.set(wanted or _RECHECK.get())
-    try:
-        yield
-    finally:
-        _RECHECK.reset(token)
 
 
 class _State(NamedTuple):
@@ -59,6 +42,27 @@ class _State(NamedTuple):
     settled: bool
 
 
+_RECHECK: ContextVar[dict[tuple[str, _State], bytes] | None] = ContextVar("recheck", default=None)
+"""What was found out since the block began, None outside of one."""
+_TABLE = (
+    "CREATE TABLE IF NOT EXISTS found (device INTEGER, inode INTEGER, kind TEXT, size INTEGER, changed INTEGER, "
+    "inode_changed INTEGER, value BLOB, PRIMARY KEY (device, inode, kind)) WITHOUT ROWID"
+)
+_ASK = "SELECT size, changed, inode_changed, value FROM found WHERE device = ? AND inode = ? AND kind = ?"
+_KEEP = "INSERT OR REPLACE INTO found VALUES (?, ?, ?, ?, ?, ?, ?)"
+
+
+@contextlib.contextmanager
+def rechecked(wanted: bool = True) -> Iterator[None]:
+    """Have every file read again inside the block, once, whatever is remembered; what is found is remembered anew."""
+    before = _RECHECK.get()
+    token = _RECHECK.set({} if wanted and before is None else before)
+    try:
+        yield
+    finally:
+        _RECHECK.reset(token)
+
+
 def remembered(kind: str, paths: Sequence[Path], find: Callable[[Path], bytes]) -> list[bytes]:
     """Return `find(path)` of each file, from memory where it is as it was when `kind` was last found out about it.
 
@@ -67,12 +71,15 @@ def remembered(kind: str, paths: Sequence[Path], find: Callable[[Path], bytes]) 
     states = [_state(path) for path in paths]
     if len(paths) < WORTH_FILES and sum(state.size for state in states if state) < WORTH_BYTES:
         return list(ahead(find, paths))
-    found: list[bytes | None] = [None] * len(paths) if _RECHECK.get() else _recall(kind, states)
+    seen = _RECHECK.get()
+    found = _recall(kind, states) if seen is None else [state and seen.get((kind, state)) for state in states]
     missing = [place for place, value in enumerate(found) if value is None]
     done = 0
     try:
         for place, value in zip(missing, ahead(find, [paths[place] for place in missing]), strict=True):
             found[place], done = value, done + 1
+            if seen is not None and (state := states[place]):
+                seen[kind, state] = value
     finally:
         _keep(kind, [(state, found[place]) for place in missing[:done] if (state := states[place])])
     return [value for value in found if value is not None]

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from mlcvbench.errors import MlcvbenchError, said_by
+from mlcvbench.files.remembered import rechecked
 from mlcvbench.leaderboard.build import picture_in
 from mlcvbench.leaderboard.standing.boards import boards_of
 from mlcvbench.leaderboard.tables.export import table_files
@@ -108,11 +109,12 @@ def verify_runs(
         raise StoreError(f"{str(runs)!r} holds no run; give runs=DIR or run something first.")
     checks = [Check("record", problem.path.name, False, problem.message, "a readable record") for problem in problems]
     verdicts: dict[str, dict[str, str]] = {}
-    for record, folder in pairs:
-        found = [Check("record", record.run_id, True), *_artifacts(record, folder)]
-        found += _metrics(record, folder, data, archive) if record.status == "ok" else []
-        checks += found
-        verdicts[record.run_id] = _verdict(found, folder)
+    with rechecked():  # data are read, not believed to be as they were
+        for record, folder in pairs:
+            found = [Check("record", record.run_id, True), *_artifacts(record, folder)]
+            found += _metrics(record, folder, data, archive) if record.status == "ok" else []
+            checks += found
+            verdicts[record.run_id] = _verdict(found, folder)
     built_with = read_report(runs)
     recomputed = tuple(run for run, verdict in verdicts.items() if verdict["verdict"] == RECOMPUTED)
     unsure = [run for run, verdict in verdicts.items() if verdict["verdict"] == CHECKED]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import inspect
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -25,10 +26,13 @@ class FitData:
     val: Split | None
 
 
-def load_data(resolved: Resolved) -> LoadedData:
-    """Load the run's data set; the test split is cut to the first `limit` samples. DataError says what is wrong."""
+def load_data(resolved: Resolved, splits: Sequence[str] | None = None) -> LoadedData:
+    """Load the run's data set; the test split is cut to the first `limit` samples. DataError says what is wrong.
+
+    `splits`: those that are used, None: all.
+    """
     config = resolved.config
-    data = read_data(resolved.entries.dataset.spec, resolved.task, config.data_params, config.data_seed)
+    data = read_data(resolved.entries.dataset.spec, resolved.task, config.data_params, config.data_seed, splits)
     test = data.splits["test"]
     if config.limit is None or config.limit >= len(test):
         return data
@@ -37,18 +41,30 @@ def load_data(resolved: Resolved) -> LoadedData:
     return replace(data, splits={**data.splits, "test": first}, whole=data)
 
 
-def read_data(spec: DatasetSpec, task: Task, params: Mapping[str, Any], data_seed: int) -> LoadedData:
-    """Load a data set and check that it is what it says it is; DataError says what is wrong."""
-    data = load_all(spec, params, data_seed)
+def read_data(
+    spec: DatasetSpec, task: Task, params: Mapping[str, Any], data_seed: int, splits: Sequence[str] | None = None
+) -> LoadedData:
+    """Load a data set, some splits or all, and check that it is what it says it is; DataError says what is wrong."""
+    data = load_all(spec, params, data_seed, splits)
     if SKIP in spec.params and params.get(SKIP.name) == "broken":
         data = without_broken(data)
     task.check_data(data)
     return data
 
 
-def load_all(spec: DatasetSpec, params: Mapping[str, Any], data_seed: int) -> LoadedData:
-    """Load a data set with samples that cannot be read, if there are any; DataError when it is not a whole one."""
-    data: LoadedData = load_target(spec.target)(dict(params), data_seed)
+def load_all(
+    spec: DatasetSpec, params: Mapping[str, Any], data_seed: int, splits: Sequence[str] | None = None
+) -> LoadedData:
+    """Load a data set with samples that cannot be read, if there are any; DataError when it is not a whole one.
+
+    A loader with an argument `splits` is told which ones are used, and may spare itself the others; from one without,
+    they are taken away.
+    """
+    load = load_target(spec.target)
+    told = {"splits": tuple(splits)} if splits is not None and "splits" in inspect.signature(load).parameters else {}
+    data: LoadedData = load(dict(params), data_seed, **told)
+    if splits is not None:
+        data = replace(data, splits={name: split for name, split in data.splits.items() if name in splits})
     if data.name != spec.name:
         raise DataError(f"data set {spec.name!r}: its loader gives data named {data.name!r}; the names must be equal.")
     if "test" not in data.splits:

@@ -38,6 +38,8 @@ def describe_data(config: RunConfig) -> dict[str, Any]:
         "data_seed": config.data_seed,
         "protocol": config.definition.protocol,
         "metrics": config.definition.metrics,
+        "splits": config.splits,
+        "recheck": config.recheck,
     }
     key = json.dumps(request, sort_keys=True)
     if key not in _described:

@@ -14,16 +14,19 @@ from mlcvbench.processes.child_setup import serve
 
 def describe(request: dict[str, Any]) -> dict[str, Any]:
     """Return name, version, fingerprint and split sizes of a data set request, once data and scoring are sound."""
+    from mlcvbench.files.remembered import rechecked
     from mlcvbench.loading.data import read_data
     from mlcvbench.loading.tasks import task_of_kind
     from mlcvbench.registry import get_registry
 
     spec = get_registry().dataset(request["dataset"], request["kind"]).spec
     task = task_of_kind(request["kind"])
-    data = read_data(spec, task, request["params"], request["data_seed"])
-    task.scorer_for(data, request["protocol"], request["metrics"])
+    with rechecked(request["recheck"]):
+        data = read_data(spec, task, request["params"], request["data_seed"], request["splits"])
+        task.scorer_for(data, request["protocol"], request["metrics"])
+        fingerprint = data.fingerprint()
     sizes = {name: len(split) for name, split in data.splits.items()}
-    return {"name": data.name, "version": data.version, "fingerprint": data.fingerprint(), "sizes": sizes}
+    return {"name": data.name, "version": data.version, "fingerprint": fingerprint, "sizes": sizes}
 
 
 def answer(request: dict[str, Any], channel: Sender) -> None:

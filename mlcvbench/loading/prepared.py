@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mlcvbench.contract import Device, LoadedData, Notice, Scorer, Split
+from mlcvbench.files.remembered import rechecked
 from mlcvbench.loading.data import load_data, refuse_ragged
 from mlcvbench.loading.resolved import Resolved, resolve
-from mlcvbench.plan.config import RunConfig
+from mlcvbench.plan.config import TEST_ALONE, RunConfig
 from mlcvbench.plan.entries import Entries
 
 
@@ -30,11 +31,18 @@ class Prepared:
 def prepare(config: RunConfig, entries: Entries, *, fits: bool, shown: bool) -> Prepared:
     """Look up what a run names, load its data and make its scorer; DataError and UnknownNameError say what is wrong.
 
-    `fits`: whether the model may be fitted, so that images of unequal size are refused where it wants one size.
+    `fits`: whether the model may be fitted, so that images of unequal size are refused where it wants one size. For one
+    that is not, and chooses nothing, the test split alone is loaded, and nothing else is part of the fingerprint.
     `shown`: whether a model sees the inputs of the test split; they belong to the fingerprint then.
     """
-    resolved = resolve(config, entries)
-    data, definition = load_data(resolved), config.definition
+    with rechecked(config.recheck):
+        return _prepare(resolve(config, entries), fits=fits, shown=shown)
+
+
+def _prepare(resolved: Resolved, *, fits: bool, shown: bool) -> Prepared:
+    config = resolved.config
+    data = load_data(resolved, None if fits or config.search is not None else TEST_ALONE)
+    definition = config.definition
     if fits:
         refuse_ragged(data, resolved.spec)
     scorer = resolved.task.scorer_for(data, definition.protocol, definition.metrics)

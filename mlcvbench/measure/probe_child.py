@@ -42,7 +42,7 @@ def _rebuild(config: RunConfig, weights: str | None) -> tuple[Model, Split, int]
     from mlcvbench.loading.resolved import resolve
 
     resolved = resolve(config)
-    data = load_data(resolved)
+    data = load_data(resolved, config.splits)
     model = build_model(resolved, data.problem, None if weights is None else Path(weights))
     split = data.splits["test"]
     return model, split, split.batch_size(config.batch_size, takes_lists=resolved.spec.ragged)

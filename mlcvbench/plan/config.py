@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from mlcvbench.limits import usable_cores
-
+TEST_ALONE = ("test",)
 TimeProfile = Literal["off", "quick", "standard", "publish"]
 
 
@@ -59,7 +58,8 @@ class RunConfig:
     `given`: the `model.*`, `fit.*` and `data.*` keys that the request named, for display. `reading`: how predictions
     made elsewhere are read, every setting of the task kind's `reading`; empty for a run. `strict`: notices are refused.
     `content`: sha256 of what no setting says of a model that no plugin provides: its `predictions`, and of a live one
-    its `weights` and what was `measured`. `load_threads`: threads that read files ahead, None: see `readers`.
+    its `weights` and what was `measured`. `load_threads`: threads that read files ahead, None: the cores that `threads`
+    leaves. `recheck`: files are read again whose state is as it was when their digest was remembered.
     """
 
     definition: Definition
@@ -86,17 +86,18 @@ class RunConfig:
     strict: bool = False
     content: dict[str, str] = field(default_factory=dict)
     load_threads: int | None = None
+    recheck: bool = False
 
     @property
-    def readers(self) -> int:
-        """How many threads read files ahead: as many as were asked for, else the cores that `threads` leaves, or 1."""
-        return max(1, usable_cores() - self.threads) if self.load_threads is None else self.load_threads
+    def splits(self) -> tuple[str, ...] | None:
+        """The splits that the run uses, None: all. With given weights and nothing to choose, test alone is used."""
+        return TEST_ALONE if self.weights is not None and self.search is None else None
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data, ready for JSON; what a run has not, such as a search, is left out."""
         plain = asdict(self)
-        for name in ("search", "reading", "content", "load_threads"):
-            if plain[name] in (None, {}):
+        for name in ("search", "reading", "content", "load_threads", "recheck"):
+            if plain[name] in (None, {}, False):
                 del plain[name]
         return plain
 

@@ -31,6 +31,11 @@ RUN_KEYS: dict[str, RunKey] = {
     for key in (
         RunKey(Param("seed", "int", 0, "seed of fit and predict", low=0, high=2**32 - 1), "seed"),
         RunKey(Param("data.seed", "int", 0, "seed of rendered data and of splits", low=0, high=2**32 - 1), "data_seed"),
+        RunKey(
+            Param("data.recheck", "bool", False, "read all files again, also those that are as they were last time"),
+            "recheck",
+            False,
+        ),
         RunKey(Param("device", "str", "cpu", "where to compute", choices=("cpu", "cuda", "auto")), "device"),
         RunKey(
             Param("threads", "int", usable_cores(), "CPU threads of a run", low=1, high=1024),

@@ -63,7 +63,7 @@ def execute(
     """
     draft = Draft(Subject(config, entries_of(config)), progress, keep)
     try:
-        with readers(config.readers):
+        with readers(config.load_threads, config.threads):
             _run(draft, folder, watch=watch)
     except MemoryError as error:
         draft.fail("oom", error)
@@ -79,7 +79,7 @@ def evaluate_live(config: RunConfig, folder: Path, live: Live) -> Record:
     """
     subject = Subject(config, entries_of(config), isolated=False, model=live.info, command=live.call)
     draft = Draft(subject)
-    with readers(config.readers):
+    with readers(config.load_threads, config.threads):
         _run(draft, folder, live)
     draft.known_by(measured=measured_digest(draft.results))
     return draft.record()

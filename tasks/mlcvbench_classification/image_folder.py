@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +25,16 @@ VAL_SHARE = 10
 """One image in five tests when the folder does not say which; one training image in ten validates."""
 
 
-def load_image_folder(params: Mapping[str, Any], data_seed: int) -> LoadedData:
+def load_image_folder(
+    params: Mapping[str, Any], data_seed: int, splits: Collection[str] = ("train", "val", "test")
+) -> LoadedData:
     """Return the splits of a folder of images.
 
     Either `root/train/CLASS/FILE` and `root/test/CLASS/FILE` (`root/val` is validation, or the test set when there is
     no `root/test`, as in ImageNet), or `root/CLASS/FILE`: then `data_seed` draws a fifth of each class for the test.
     With `labels`, a file, the images that it names are the test set, wherever below `root` they lie.
     Classes are named by their folders, or by the labels, in alphabetical order unless the file `classes` lists them.
+    Folders of training images are not listed when `splits` has test alone.
     """
     root = Path(params["root"])
     if not root.is_dir():
@@ -40,25 +43,26 @@ def load_image_folder(params: Mapping[str, Any], data_seed: int) -> LoadedData:
     decoding = Decoding(params.get("color") or "rgb", size, params.get("skip") == "broken")
     listed = _listed_classes(params.get("classes"))
     if params.get("labels"):
-        classes, splits, notices = _labelled(root, Path(params["labels"]), listed, decoding, data_seed)
+        classes, found, notices = _labelled(root, Path(params["labels"]), listed, decoding, data_seed, splits)
     else:
-        classes, splits = _in_class_folders(root, listed, decoding, data_seed)
+        classes, found = _in_class_folders(root, listed, decoding, data_seed, splits)
         notices = []
     if listed is None:
         notices += _odd_order(classes)
-    problem = Problem("classification", classes, _inputs(splits, decoding))
-    return LoadedData("image-folder", "1", problem, splits, notices=tuple(notices))
+    problem = Problem("classification", classes, _inputs(found, decoding))
+    return LoadedData("image-folder", "1", problem, found, notices=tuple(notices))
 
 
 def _in_class_folders(
-    root: Path, listed: tuple[str, ...] | None, decoding: Decoding, data_seed: int
+    root: Path, listed: tuple[str, ...] | None, decoding: Decoding, data_seed: int, wanted: Collection[str]
 ) -> tuple[tuple[str, ...], dict[str, Split]]:
     parts = {name: root / name for name in ("train", "val", "test") if (root / name).is_dir()}
     if "val" in parts and "test" not in parts:
         parts["test"] = parts.pop("val")
     if "test" in parts:
         classes = listed or _class_names(root, parts.get("train", parts["test"]))
-        splits = {name: _read_folder(root, folder, classes, name, decoding) for name, folder in parts.items()}
+        used = {name: folder for name, folder in parts.items() if name == "test" or len(wanted) > 1}
+        splits = {name: _read_folder(root, folder, classes, name, decoding) for name, folder in used.items()}
         if "train" in splits and "val" not in splits:
             splits |= _shuffled_train_and_val(splits["train"], data_seed)
     elif parts:
@@ -70,16 +74,21 @@ def _in_class_folders(
 
 
 def _labelled(
-    root: Path, file: Path, listed: tuple[str, ...] | None, decoding: Decoding, data_seed: int
+    root: Path,
+    file: Path,
+    listed: tuple[str, ...] | None,
+    decoding: Decoding,
+    data_seed: int,
+    wanted: Collection[str],
 ) -> tuple[tuple[str, ...], dict[str, Split], list[Notice]]:
     """Return classes and splits where a file labels the test images; `train/` may hold class folders all the same."""
     train = root / "train"
     splits: dict[str, Split] = {}
     trained = any(entry.is_dir() for entry in scanned(train)) if train.is_dir() else False
-    if trained:
-        listed = listed or _class_names(root, train)
-        splits = _shuffled_train_and_val(_read_folder(root, train, listed, "train", decoding), data_seed)
-    found = read_labelled(root, file, listed, train if trained else None)
+    classes = listed or (_class_names(root, train) if trained else None)
+    if trained and classes is not None and len(wanted) > 1:
+        splits = _shuffled_train_and_val(_read_folder(root, train, classes, "train", decoding), data_seed)
+    found = read_labelled(root, file, classes, train if trained else None)
     splits["test"] = FileSplit("test", found.files, found.ids, found.labels, decoding)
     return found.classes, splits, list(found.notices)
 

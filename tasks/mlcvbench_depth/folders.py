@@ -7,7 +7,7 @@ second folder of truth in which those pixels are unknown.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -37,19 +37,27 @@ SECOND_FRAME = "_11"
 """KITTI's pictures of the moment after, which have no truth."""
 
 
-def load_stereo_folder(params: Mapping[str, Any], data_seed: int) -> LoadedData:  # noqa: ARG001 - a loader's signature
+def load_stereo_folder(
+    params: Mapping[str, Any],
+    data_seed: int,  # noqa: ARG001 - a loader's signature
+    splits: Collection[str] = SPLITS,
+) -> LoadedData:
     """Return the splits of a folder with `left/`, `right/` and `disparity/` (px; 0 or inf = unknown).
 
     KITTI's own folders of a year's `training/` do as well: `image_2`, `image_3`, `disp_occ_0`, `disp_noc_0`.
     """
     extra = {"field": "disparity", "disparities": params.get("disparities", 64)}
-    return _load("stereo-folder", params, {"left": LEFT, "right": RIGHT}, extra)
+    return _load("stereo-folder", params, {"left": LEFT, "right": RIGHT}, extra, splits)
 
 
-def load_depth_folder(params: Mapping[str, Any], data_seed: int) -> LoadedData:  # noqa: ARG001 - a loader's signature
+def load_depth_folder(
+    params: Mapping[str, Any],
+    data_seed: int,  # noqa: ARG001 - a loader's signature
+    splits: Collection[str] = SPLITS,
+) -> LoadedData:
     """Return the splits of a folder with `images/` and `depth/` (metres; 0 or inf = unknown)."""
     extra = {"field": "depth"}
-    return _load("depth-folder", params, {"image": ("images",)}, extra)
+    return _load("depth-folder", params, {"image": ("images",)}, extra, splits)
 
 
 class MapSplit(Split):
@@ -136,7 +144,9 @@ class MapSplit(Split):
         return np.asarray((truth > 0) & (seen <= 0))
 
 
-def _load(name: str, params: Mapping[str, Any], kinds: Folders, extra: dict[str, Any]) -> LoadedData:
+def _load(
+    name: str, params: Mapping[str, Any], kinds: Folders, extra: Mapping[str, Any], splits: Collection[str]
+) -> LoadedData:
     root = Path(params["root"])
     if not root.is_dir():
         raise DataError(f"data.root={root}: no such folder.")
@@ -144,13 +154,12 @@ def _load(name: str, params: Mapping[str, Any], kinds: Folders, extra: dict[str,
     extra = {**extra, "scale": float(KITTI_SCALE if said is None else said), "eight_bits": said is not None}
     root = _with_truth(root, str(extra["field"]))
     if (root / "test").is_dir():
-        splits: dict[str, Split] = {
-            split: _read_split(root / split, split, kinds, extra) for split in SPLITS if (root / split).is_dir()
-        }
+        used = [name for name in SPLITS if name in splits and (root / name).is_dir()]
+        found: dict[str, Split] = {name: _read_split(root / name, name, kinds, extra) for name in used}
     else:
-        splits = {"test": _read_split(root, "test", kinds, extra)}
+        found = {"test": _read_split(root, "test", kinds, extra)}
     inputs = {kind: InputSpec((None, None, 3)) for kind in kinds}
-    return LoadedData(name, "1", Problem("depth", (), inputs, extra), splits)
+    return LoadedData(name, "1", Problem("depth", (), inputs, extra), found)
 
 
 def _with_truth(root: Path, field: str) -> Path:

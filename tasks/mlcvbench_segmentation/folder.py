@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,11 @@ LOSSY = dict.fromkeys((".jpg", ".jpeg"), "JPEG changes labels") | {".webp": "Web
 """Why some endings are no label images."""
 
 
-def load_label_folder(params: Mapping[str, Any], data_seed: int) -> LoadedData:  # noqa: ARG001 - a loader's signature
+def load_label_folder(
+    params: Mapping[str, Any],
+    data_seed: int,  # noqa: ARG001 - a loader's signature
+    splits: Collection[str] = SPLITS,
+) -> LoadedData:
     """Return the splits of a folder; without `test/` its labels are the test split.
 
     `images/` may be missing when only stored predictions are scored. DataError names what is missing: the folder, the
@@ -38,10 +42,11 @@ def load_label_folder(params: Mapping[str, Any], data_seed: int) -> LoadedData: 
     ignore = params.get("ignore", 255)
     coding = _coding(root, params.get("label_map"), classes, None if ignore < 0 else ignore)
     if (root / "test").is_dir():
-        splits = {name: _read_split(root / name, name, coding) for name in SPLITS if (root / name).is_dir()}
+        used = [name for name in SPLITS if name in splits and (root / name).is_dir()]
+        found = {name: _read_split(root / name, name, coding) for name in used}
     else:
-        splits = {"test": _read_split(root, "test", coding)}
-    return label_data("label-folder", classes, coding, splits)
+        found = {"test": _read_split(root, "test", coding)}
+    return label_data("label-folder", classes, coding, found)
 
 
 def label_data(name: str, classes: tuple[str, ...], coding: Coding, splits: Mapping[str, LabelSplit]) -> LoadedData:

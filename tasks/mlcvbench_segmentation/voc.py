@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,17 +22,21 @@ VOID = 255
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
-def load_voc(params: Mapping[str, Any], data_seed: int) -> LoadedData:  # noqa: ARG001 - a loader's signature
+def load_voc(
+    params: Mapping[str, Any],
+    data_seed: int,  # noqa: ARG001 - a loader's signature
+    splits: Collection[str] = ("train", "test"),
+) -> LoadedData:
     """Return the list `split` as test, and the list `train`, when it is another one, as train."""
     root = Path(params["root"])
     if not root.is_dir():
         raise DataError(f"data.root={root}: no such folder.")
     coding = Coding.plain(len(CLASSES), VOID)
     wanted = params.get("split", "val")
-    splits = {"test": _read_split(root, wanted, "test", coding)}
-    if wanted == "val" and (root / "ImageSets/Segmentation/train.txt").is_file():
-        splits["train"] = _read_split(root, "train", "train", coding)
-    return label_data("voc-segmentation", CLASSES, coding, splits)
+    found = {"test": _read_split(root, wanted, "test", coding)}
+    if "train" in splits and wanted == "val" and (root / "ImageSets/Segmentation/train.txt").is_file():
+        found["train"] = _read_split(root, "train", "train", coding)
+    return label_data("voc-segmentation", CLASSES, coding, found)
 
 
 def _read_split(root: Path, listed: str, name: str, coding: Coding) -> LabelSplit:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,11 @@ from mlcvbench_detection.split import DetectionSplit, relative_file
 from mlcvbench_detection.wording import counted
 
 
-def load_coco(params: Mapping[str, Any], data_seed: int) -> LoadedData:  # noqa: ARG001 - a loader's signature
+def load_coco(
+    params: Mapping[str, Any],
+    data_seed: int,  # noqa: ARG001 - a loader's signature
+    splits: Collection[str] = ("train", "test"),
+) -> LoadedData:
     """Return the test split of an annotation file, and the training split when its file is given.
 
     Images come in ascending order of their ids, classes in that of the category ids, as pycocotools takes them. The
@@ -41,17 +45,17 @@ def load_coco(params: Mapping[str, Any], data_seed: int) -> LoadedData:  # noqa:
     """
     masks = bool(params.get("masks"))
     test = _read_file(Path(params["annotations"]), masks)
-    splits: dict[str, Split] = {"test": test.split("test", params.get("images"))}
-    if params.get("train"):
+    found: dict[str, Split] = {"test": test.split("test", params.get("images"))}
+    if params.get("train") and "train" in splits:
         train = _read_file(Path(params["train"]), masks)
         if train.classes != test.classes or train.category_ids != test.category_ids:
             raise DataError(f"{train.path}: its categories are not those of {test.path}.")
-        splits["train"] = train.split("train", params.get("train_images"))
+        found["train"] = train.split("train", params.get("train_images"))
     extra = {"category_ids": test.category_ids, "masks": masks}
     if test.frequency:
         extra["frequency"] = test.frequency
     problem = Problem("detection", test.classes, {"image": InputSpec((None, None, 3))}, extra)
-    return LoadedData("coco", "1", problem, splits, notices=tuple(test.notices))
+    return LoadedData("coco", "1", problem, found, notices=tuple(test.notices))
 
 
 def _read_file(path: Path, masks: bool) -> _CocoFile:
