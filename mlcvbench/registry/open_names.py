@@ -1,7 +1,8 @@
 """The names that an open-ended model such as `timm:` answers to: asked of its library, and remembered in the cache.
 
-A library of a thousand networks takes seconds to import, so that what is offered for a misspelt name, or completed by a
-shell, is read from the cache. Whether a name is known is always asked of the library itself.
+A library of a thousand networks takes seconds to import. So planning a run reads them from the cache, and so does what
+is offered for a misspelt name or completed by a shell. A name that is not among those of this version is asked of the
+library.
 """
 
 from __future__ import annotations

@@ -257,11 +257,13 @@ def _answering(entry: Entry[Any], name: str) -> Entry[Any]:
     """Return an open-ended model under the name that was asked for; UnknownNameError when it knows its names."""
     prefix = entry.spec.name
     if entry.spec.names:
-        from mlcvbench.registry.open_names import read_names
+        from mlcvbench.registry.open_names import read_names, remembered_names
 
-        known = read_names(entry.spec, entry.origin)
-        if name.removeprefix(prefix) not in known:
-            raise UnknownNameError(f"{prefix}NAME model", name.removeprefix(prefix), known)
+        asked = name.removeprefix(prefix)
+        if asked not in remembered_names(entry.spec, entry.origin):
+            known = read_names(entry.spec, entry.origin)
+            if asked not in known:
+                raise UnknownNameError(f"{prefix}NAME model", asked, known)
     return Entry(replace(entry.spec, name=name, prefix=prefix), entry.origin)
 
 

@@ -52,7 +52,7 @@ def test_commands_are_completed():
         ("run task=digits model=knn model.d", ["model.distance="]),
         ("run task=digits model=knn model.k=3 model.k", []),
         ("run task=digits model=small_cnn fit.optimizer=adag", ["fit.optimizer=adagrad"]),
-        ("run task=fashion-mnist data.r", ["data.root="]),
+        ("run task=fashion-mnist data.r", ["data.recheck=", "data.root="]),
         ("run task=digits model=knn,mlp knn.d", ["knn.distance="]),
         ("run task=digits model=ensemble model.base=kn", ["model.base=knn"]),
         ("run k", []),

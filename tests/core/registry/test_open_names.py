@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 
 import pytest
@@ -92,3 +93,23 @@ def test_nothing_is_remembered_of_a_library_that_was_never_asked(registry: Regis
     assert remembered_names(entry.spec, entry.origin) == []
     assert read_names(entry.spec, entry.origin) == ["resnet10t", "tiny_vit"]
     assert remembered_names(entry.spec, entry.origin) == ["resnet10t", "tiny_vit"]
+
+
+def test_a_name_that_is_remembered_is_not_asked_of_the_library_again(registry: Registry, site: Path) -> None:
+    registry.model("hub:tiny_vit", "classification")
+    registry.model("hub:resnet10t", "classification")
+
+    assert (site / "hub" / "asked").read_text() == "x"
+
+
+def test_a_name_that_is_not_remembered_is_asked_of_the_library(registry: Registry, site: Path) -> None:
+    registry.model("hub:tiny_vit", "classification")
+    models = site / "hub" / "models.py"
+    models.write_text(MODELS.replace('"tiny_vit"', '"tiny_vit", "newer"'))
+    import hub.models
+
+    importlib.reload(hub.models)
+
+    assert registry.model("hub:newer", "classification").spec.name == "hub:newer"
+    with pytest.raises(UnknownNameError, match="newest"):
+        registry.model("hub:newest", "classification")
