@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextvars import ContextVar
 from pathlib import Path
-from typing import Any, Generic, TypeVar, overload
+from typing import Any, Generic, NamedTuple, TypeVar, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,13 +18,61 @@ Reader = Callable[[int], Value]
 """Gives the value at a place of the source."""
 
 
+KEPT_BYTES = 256 * 2**20
+"""Bytes of values that are kept while one thing after the other is made of them."""
+
+
+class Original(NamedTuple):
+    """A file as it was handed in, where it holds a value just as it would be stored: its ending and its bytes.
+
+    `scale`: what its numbers are divided by to give the value, the same for all files of a column.
+    """
+
+    suffix: str
+    content: bytes
+    scale: float = 1.0
+
+
+class _Kept:
+    """Values that were read, by the source of their column and their place, until no more may be kept."""
+
+    def __init__(self, most: int) -> None:
+        self._values: dict[tuple[object, int], Any] = {}
+        self._left = most
+
+    def read(self, source: object, read: Reader[Any], place: int) -> Any:
+        """Return a value, read once if it may be kept; what is kept cannot be changed by who gets it."""
+        found = self._values.get((source, place))
+        if found is not None:
+            return found
+        value = read(place)
+        if isinstance(value, np.ndarray) and value.nbytes <= self._left:
+            value.setflags(write=False)
+            self._left -= value.nbytes
+            self._values[source, place] = value
+        return value
+
+
+_KEPT: ContextVar[_Kept | None] = ContextVar("kept", default=None)
+
+
+@contextmanager
+def keeping(most: int = KEPT_BYTES) -> Iterator[None]:
+    """Keep the arrays that lazy columns read inside the block, so that what is wanted again is not decoded again."""
+    token = _KEPT.set(_KEPT.get() or _Kept(most))
+    try:
+        yield
+    finally:
+        _KEPT.reset(token)
+
+
 class LazyColumn(Generic[Value]):
     """One value a sample that lies in files: a column for targets and predictions that keeps nothing.
 
     `source` opens the files and gives a reader; going through the column opens it once and reads one value after the
     other; ahead of its taker where `threaded` says that several threads may call the reader at once. Slices and index
     arrays give a column again. What is read twice is decoded twice. `names`: what messages call the value at each
-    place of the source, such as its file.
+    place of the source, such as its file. `original`: gives the file itself where it could be stored as it is.
     """
 
     def __init__(
@@ -33,17 +82,18 @@ class LazyColumn(Generic[Value]):
         names: Sequence[str] | None = None,
         *,
         threaded: bool = False,
+        original: Callable[[int], Original | None] | None = None,
     ) -> None:
         self._source, self._places, self._names = source, np.asarray(places, dtype=np.int64), names
-        self._threaded = threaded
+        self._threaded, self._original = threaded, original
 
     def __len__(self) -> int:
         return len(self._places)
 
     def __iter__(self) -> Iterator[Value]:
         with self._source() as read:
-            places = self._places.tolist()
-            yield from ahead(read, places, _bytes_of) if self._threaded else map(read, places)
+            places, reader = self._places.tolist(), self._keeping(read)
+            yield from ahead(reader, places, _bytes_of) if self._threaded else map(reader, places)
 
     @overload
     def __getitem__(self, index: int | np.integer[Any]) -> Value: ...
@@ -52,18 +102,35 @@ class LazyColumn(Generic[Value]):
     def __getitem__(self, index: Any) -> Value | LazyColumn[Value]:
         if isinstance(index, int | np.integer):
             with self._source() as read:
-                return read(int(self._places[index]))
-        return LazyColumn(self._source, self._places[index], self._names, threaded=self._threaded)
+                return self._keeping(read)(int(self._places[index]))
+        return LazyColumn(
+            self._source, self._places[index], self._names, threaded=self._threaded, original=self._original
+        )
+
+    def original(self, index: int) -> Original | None:
+        """Return the file of the value at `index` where it could be stored as it is, None where it could not."""
+        return None if self._original is None else self._original(int(self._places[index]))
+
+    def _keeping(self, read: Reader[Value]) -> Reader[Value]:
+        kept = _KEPT.get()
+        return read if kept is None else lambda place: kept.read(self._source, read, place)
 
     def name(self, index: int) -> str | None:
         """Return what messages call the value at `index`, None when it has no name."""
         return None if self._names is None else self._names[int(self._places[index])]
 
 
-def file_column(paths: Sequence[Path], read: Callable[[Path], Value]) -> LazyColumn[Value]:
-    """Return a column of one file a sample, each read by `read` when it is asked for and named by its path."""
+def file_column(
+    paths: Sequence[Path], read: Callable[[Path], Value], original: Callable[[Path], Original | None] | None = None
+) -> LazyColumn[Value]:
+    """Return a column of one file a sample, each read by `read` when it is asked for and named by its path.
+
+    `original`: gives the file itself where it could be stored as it is.
+    """
     source = lambda: nullcontext(lambda place: read(paths[place]))  # noqa: E731 - a function of one expression
-    return LazyColumn(source, range(len(paths)), [str(path) for path in paths], threaded=True)
+    names = [str(path) for path in paths]
+    as_it_is = None if original is None else lambda place: original(paths[place])
+    return LazyColumn(source, range(len(paths)), names, threaded=True, original=as_it_is)
 
 
 def _bytes_of(value: object) -> int:

@@ -1,7 +1,8 @@
 """Stored predictions that are one map an image: an npz with the ids and a compressed array each.
 
-Maps are written and read one at a time. Equal maps give equal bytes (with the same zlib): members are in the order of
-the split and carry no date.
+A picture that was handed in and holds the map as it would be stored takes the place of its array. Maps are written and
+read one at a time. Equal maps give equal bytes (with the same zlib): members are in the order of the split and carry no
+date.
 """
 
 from __future__ import annotations
@@ -16,27 +17,47 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mlcvbench.errors import PredictionError, RecordError
-from mlcvbench.files.lazy_columns import LazyColumn
-from mlcvbench.files.npz import open_npz
+from mlcvbench.errors import DataError, PredictionError, RecordError
+from mlcvbench.files.lazy_columns import LazyColumn, Original
+from mlcvbench.files.npz import NpzReader, open_npz
+from mlcvbench.files.rasters import decode_raster
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _FASTEST = 1
+PICTURE = ".png"
+"""The ending of pictures that are stored as they were handed in."""
+SCALE = "scale"
+"""The member that says what the numbers in pictures are divided by."""
 
 
 def write_maps(path: Path, field: str, maps: Iterable[NDArray[Any]], ids: NDArray[Any]) -> None:
-    """Write the maps of a split under the names `<field>_000000` ...; `maps` is gone through once."""
+    """Write the maps of a split under the names `<field>_000000` ...; `maps` is gone through once.
+
+    A map that was handed in as a picture which could be stored as it is, is: `<field>_000000.png`.
+    """
     with zipfile.ZipFile(path, "w") as archive:
         _write(archive, "ids", np.asarray(ids, dtype=np.str_))
-        for index, one in enumerate(maps):
-            _write(archive, _member(field, index), one)
+        first = maps.original(0) if isinstance(maps, LazyColumn) else None
+        if not isinstance(maps, LazyColumn) or first is None:
+            for index, one in enumerate(maps):
+                _write(archive, _member(field, index), one)
+            return
+        if first.scale != 1.0:
+            _write(archive, SCALE, np.array([first.scale]))
+        for index in range(len(maps)):
+            original = maps.original(index)
+            if original is None:
+                _write(archive, _member(field, index), maps[index])
+            else:
+                info = _info(f"{_member(field, index)}{original.suffix}")
+                archive.writestr(info, original.content, zipfile.ZIP_STORED)
 
 
 def stored_field(path: Path, fields: Collection[str]) -> str:
     """Return which of `fields` a file holds; RecordError when it is none."""
-    with open_npz(path, RecordError) as file:
+    with open_npz(path, RecordError, (PICTURE,)) as file:
         for field in fields:
-            if _member(field, 0) in file.headers:
+            if {_member(field, 0), _member(field, 0) + PICTURE} & {*file.headers, *file.others}:
                 return field
     raise RecordError(f"{path}: wanted maps of {' or '.join(fields)}, found none.")
 
@@ -48,28 +69,62 @@ def stored_maps(path: Path, field: str, split_ids: NDArray[Any], dtypes: Collect
         path: what `write_maps` wrote.
         field: their name.
         split_ids: ids (N,) of the split, in order.
-        dtypes: names of the storage types that a map may have.
+        dtypes: names of the storage types that a map may have; pictures have the first, or what their scale makes them.
 
     """
-    with open_npz(path, RecordError) as file:
-        names = {"ids", *(_member(field, index) for index in range(len(split_ids)))}
-        if set(file.headers) != names:
-            odd = sorted(set(file.headers) ^ names)
+    with open_npz(path, RecordError, (PICTURE,)) as file:
+        wanted = {_member(field, index) for index in range(len(split_ids))}
+        pictures = {name.removesuffix(PICTURE) for name in file.others}
+        names = {*pictures, *file.headers} - {"ids", SCALE}
+        if names != wanted or "ids" not in file.headers or pictures & set(file.headers):
+            odd = sorted(names ^ wanted)
             raise RecordError(f"{path}: wanted ids and {len(split_ids)} maps, odd: {', '.join(odd[:3])}.")
-        ids = file.read("ids")
+        ids, scale = file.read("ids"), _scale(path, file)
         if ids.shape != split_ids.shape or (ids != split_ids).any():
             raise PredictionError(f"{path}: its {ids.size} ids are not the {len(split_ids)} of the split, in order.")
         for name, header in file.headers.items():
-            if name != "ids" and (header.dtype.name not in dtypes or len(header.shape) != 2):
-                wanted = " or ".join(dtypes)
-                raise RecordError(f"{path}: {name}: wanted {wanted} (H, W), got {header.dtype} {header.shape}.")
+            if name not in {"ids", SCALE} and (header.dtype.name not in dtypes or len(header.shape) != 2):
+                types = " or ".join(dtypes)
+                raise RecordError(f"{path}: {name}: wanted {types} (H, W), got {header.dtype} {header.shape}.")
+    kind = np.dtype(next(iter(dtypes)))
 
     @contextmanager
     def source() -> Iterator[Callable[[int], NDArray[Any]]]:
-        with open_npz(path, RecordError) as file:
-            yield lambda index: file.read(_member(field, index))
+        with open_npz(path, RecordError, (PICTURE,)) as file:
+
+            def read(index: int) -> NDArray[Any]:
+                name = _member(field, index)
+                return _picture(path, file, name + PICTURE, kind, scale) if name in pictures else file.read(name)
+
+            yield read
 
     return LazyColumn(source, range(len(split_ids)))
+
+
+def _scale(path: Path, file: NpzReader) -> float:
+    """Return what the numbers of pictures are divided by; RecordError when it is no positive number."""
+    if SCALE not in file.headers:
+        return 1.0
+    scale = file.read(SCALE)
+    if scale.shape != (1,) or scale.dtype != np.float64 or not (np.isfinite(scale) & (scale > 0)).all():
+        raise RecordError(f"{path}: {SCALE}: wanted one positive float64, got {scale.dtype} {scale.shape}.")
+    return float(scale[0])
+
+
+def _picture(path: Path, file: NpzReader, name: str, kind: np.dtype[Any], scale: float) -> NDArray[Any]:
+    try:
+        values = decode_raster(file.content(name), f"{path}: {name}")
+    except DataError as error:
+        raise RecordError(str(error)) from None
+    return values.astype(kind, copy=False) if scale == 1.0 else (values / scale).astype(kind)
+
+
+def original_picture(path: Path, scale: float = 1.0) -> Original:
+    """Return a PNG as it was handed in; its numbers divided by `scale` are meant. DataError when it cannot be read."""
+    try:
+        return Original(PICTURE, path.read_bytes(), scale)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror}).") from None
 
 
 def _member(field: str, index: int) -> str:
@@ -80,6 +135,10 @@ def _write(archive: zipfile.ZipFile, name: str, array: NDArray[Any]) -> None:
     little = array.astype(array.dtype.newbyteorder("<"), copy=False)
     buffer = io.BytesIO()
     np.lib.format.write_array(buffer, np.ascontiguousarray(little), version=(1, 0), allow_pickle=False)
-    info = zipfile.ZipInfo(f"{name}.npy", date_time=_EPOCH)
+    archive.writestr(_info(f"{name}.npy"), buffer.getbuffer(), zipfile.ZIP_DEFLATED, _FASTEST)
+
+
+def _info(name: str) -> zipfile.ZipInfo:
+    info = zipfile.ZipInfo(name, date_time=_EPOCH)
     info.create_system = 3
-    archive.writestr(info, buffer.getbuffer(), zipfile.ZIP_DEFLATED, _FASTEST)
+    return info

@@ -67,13 +67,21 @@ class Header:
 
 
 class NpzReader:
-    """An open npz file; `headers` are known and consistent, the data are read on demand."""
+    """An open npz file; `headers` are known and consistent, the data are read on demand.
 
-    def __init__(self, archive: zipfile.ZipFile, path: Path, error: type[MlcvbenchError]) -> None:
+    `others`: the members that are no arrays, for those endings that may be there beside them.
+    """
+
+    def __init__(
+        self, archive: zipfile.ZipFile, path: Path, error: type[MlcvbenchError], beside: tuple[str, ...] = ()
+    ) -> None:
         self._archive, self._path, self._error = archive, path, error
         self.headers: dict[str, Header] = {}
+        self.others = frozenset(name for name in archive.namelist() if beside and name.endswith(beside))
         self._check_directory()
         for info in archive.infolist():
+            if info.filename in self.others:
+                continue
             with archive.open(info) as stream:
                 header, length = self._read_header(stream, info.filename)
             if header.nbytes != info.file_size - length:
@@ -99,11 +107,15 @@ class NpzReader:
         order: Any = "F" if header.fortran_order else "C"
         return np.ascontiguousarray(data.view(header.dtype).reshape(header.shape, order=order))
 
+    def content(self, name: str) -> bytes:
+        """Return the bytes of a member that is no array; a checksum that does not fit is an error like any other."""
+        return self._archive.read(name)
+
     def _check_directory(self) -> None:
         infos = self._archive.infolist()
         names = [info.filename for info in infos]
         for info in infos:
-            if not info.filename.endswith(".npy") or names.count(info.filename) > 1:
+            if not (info.filename.endswith(".npy") or info.filename in self.others) or names.count(info.filename) > 1:
                 raise self._error(f"{self._path}: wanted one .npy array a name, got {info.filename[:100]!r}.")
             if info.flag_bits & 1 or info.compress_type not in {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:
                 raise self._error(f"{self._path}: array {info.filename!r} is encrypted or packed in an unknown way.")
@@ -136,11 +148,14 @@ class NpzReader:
 
 
 @contextlib.contextmanager
-def open_npz(path: Path, error: type[MlcvbenchError] = DataError) -> Iterator[NpzReader]:
-    """Open an npz file for reading; whatever is wrong with it becomes one `error` that names it."""
+def open_npz(path: Path, error: type[MlcvbenchError] = DataError, beside: tuple[str, ...] = ()) -> Iterator[NpzReader]:
+    """Open an npz file for reading; whatever is wrong with it becomes one `error` that names it.
+
+    `beside`: endings of files that it may hold beside its arrays.
+    """
     try:
         with zipfile.ZipFile(path) as archive:
-            yield NpzReader(archive, path, error)
+            yield NpzReader(archive, path, error, beside)
     except FileNotFoundError:
         raise error(f"{path}: no such file.") from None
     except _DAMAGE as bad:

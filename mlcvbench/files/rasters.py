@@ -6,8 +6,9 @@ values to 255 and turn palette indices into colours.
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,6 +46,27 @@ def read_raster(path: Path) -> NDArray[Any]:
     return _read(path, _NUMBER_MODES).values
 
 
+def raster_bits(path: Path) -> int | None:
+    """Return the bits of the numbers in a PNG of one channel, 8 or 16, from its header; None for every other file.
+
+    What is wrong with the file is said when it is read.
+    """
+    from PIL import Image
+
+    try:
+        with as_errors(), Image.open(path, formats=("PNG",)) as image:
+            return 16 if image.mode in _WORD_MODES else 8 if image.mode in _BYTE_MODES else None
+    except Exception:  # noqa: BLE001 - Pillow raises anything on damaged files
+        return None
+
+
+def decode_raster(content: bytes, name: str) -> NDArray[Any]:
+    """Return the numbers of a one-channel image as `read_raster` does; DataError calls it `name`."""
+    if len(content) > MAX_IMAGE_BYTES:
+        raise DataError(f"{name}: has {len(content)} bytes; the most for an image is {MAX_IMAGE_BYTES}.")
+    return _decode(io.BytesIO(content), name, _NUMBER_MODES).values
+
+
 def read_pixels(path: Path) -> Pixels:
     """Return the numbers of a one-channel image with its palette, or the colours of one with three channels.
 
@@ -54,42 +76,49 @@ def read_pixels(path: Path) -> Pixels:
 
 
 def _read(path: Path, modes: tuple[str, ...]) -> Pixels:
+    try:
+        size = path.stat().st_size
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file.") from None
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read as an image ({error}).") from None
+    if size > MAX_IMAGE_BYTES:
+        raise DataError(f"{path}: has {size} bytes; the most for an image is {MAX_IMAGE_BYTES}.")
+    return _decode(path, str(path), modes)
+
+
+def _decode(file: Path | IO[bytes], name: str, modes: tuple[str, ...]) -> Pixels:
     from PIL import Image
 
     try:
-        size = path.stat().st_size
-        if size > MAX_IMAGE_BYTES:
-            raise DataError(f"{path}: has {size} bytes; the most for an image is {MAX_IMAGE_BYTES}.")
-        with as_errors(), Image.open(path, formats=FORMATS) as image:
-            _check(path, image, modes)
-            return _pixels(path, image)
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such file.") from None
+        with as_errors(), Image.open(file, formats=FORMATS) as image:
+            _check(name, image, modes)
+            return _pixels(name, image)
     except DataError:
         raise
     except Exception as error:  # noqa: BLE001 - Pillow's decoders raise anything on damaged files
-        raise DataError(f"{path}: cannot be read as an image ({error}).") from None
+        raise DataError(f"{name}: cannot be read as an image ({error}).") from None
 
 
-def _pixels(path: Path, image: Any) -> Pixels:
+def _pixels(name: str, image: Any) -> Pixels:
     values = np.asarray(image)
     if image.mode in _COLOR_MODES:
         if image.mode == "RGBA" and (values[..., 3] != _OPAQUE).any():
-            raise DataError(f"{path}: has transparent pixels, whose colour is not known; save it without transparency.")
+            raise DataError(f"{name}: has transparent pixels, whose colour is not known; save it without transparency.")
         return Pixels(values[..., :3], None)
     palette = np.array(image.getpalette("RGB"), np.uint8).reshape(-1, 3) if image.mode == "P" else None
     return Pixels(np.ascontiguousarray(values, dtype=np.uint16 if image.mode in _WORD_MODES else np.uint8), palette)
 
 
-def _check(path: Path, image: Any, modes: tuple[str, ...]) -> None:
+def _check(name: str, image: Any, modes: tuple[str, ...]) -> None:
     pixels = image.width * image.height
     if pixels > MAX_PIXELS:
-        raise DataError(f"{path}: has {pixels} pixels; the most is {MAX_PIXELS}.")
+        raise DataError(f"{name}: has {pixels} pixels; the most is {MAX_PIXELS}.")
     if image.mode not in modes:
         wanted = "one channel of 8 or 16 bits or a palette" + (", or colours (RGB)" if "RGB" in modes else "")
         raise DataError(
-            f"{path}: wanted {wanted}, got {image.mode} ({len(image.getbands())} channel(s)); "
+            f"{name}: wanted {wanted}, got {image.mode} ({len(image.getbands())} channel(s)); "
             "save the numbers themselves, not their colours."
         )
     if getattr(image, "n_frames", 1) > 1:
-        raise DataError(f"{path}: holds {image.n_frames} frames; wanted a single image.")
+        raise DataError(f"{name}: holds {image.n_frames} frames; wanted a single image.")

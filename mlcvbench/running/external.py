@@ -8,6 +8,8 @@ from pathlib import Path
 from mlcvbench.contract import External, Notice, Scorer
 from mlcvbench.contract.scoring import iter_names
 from mlcvbench.errors import DataError, PredictionError
+from mlcvbench.files.ahead import readers
+from mlcvbench.files.lazy_columns import keeping
 from mlcvbench.loading.prepared import prepare
 from mlcvbench.plan.command import score_command_of
 from mlcvbench.plan.config import RunConfig
@@ -17,6 +19,7 @@ from mlcvbench.records.store import Store
 from mlcvbench.running import stages
 from mlcvbench.running.record_draft import Draft
 from mlcvbench.running.results import Costs, Subject
+from mlcvbench.storage.digests import state_of
 from mlcvbench.storage.durable import sha256_of
 
 NOT_MEASURED = "only predictions are known"
@@ -34,12 +37,16 @@ def score_file(config: RunConfig, name: str, path: Path, folder: Path, title: st
     command = score_command_of(config, path.name, title, entries)
     draft = Draft(Subject(config, entries, model=info, command=command))
     draft.results.costs = Costs(OperationsInfo(reason=NOT_MEASURED), memory=MemoryInfo(reason=NOT_MEASURED))
-    with draft.stage("resolve"):
-        answered = _read(draft, path, folder)
-    try:
-        stages.finish(draft, folder, answered)
-    except PredictionError as error:  # of a file that somebody wrote, not of a model that failed
-        raise DataError(str(error)) from None
+    before = state_of(path)
+    with readers(config.load_threads), keeping():
+        with draft.stage("resolve"):
+            answered = _read(draft, path, folder)
+        try:
+            stages.finish(draft, folder, answered)
+        except PredictionError as error:  # of a file that somebody wrote, not of a model that failed
+            raise DataError(str(error)) from None
+    if state_of(path) != before:
+        raise DataError(f"predictions={path}: changed while they were being scored; score them again.")
     return draft.record()
 
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from mlcvbench.contract import Array, Model, Notice, Predictions
 from mlcvbench.files.ahead import readers
 from mlcvbench.files.images import turned_images
+from mlcvbench.files.lazy_columns import keeping
 from mlcvbench.loading.prepared import Prepared, prepare
 from mlcvbench.plan.config import RunConfig
 from mlcvbench.plan.entries import entries_of
@@ -138,6 +139,11 @@ class Answered:
 
 def finish(draft: Draft, folder: Path, answered: Answered, measured: Measured | None = None) -> None:
     """Score predictions, draw the replicates, measure costs where there is a model, draw; write it into `folder`."""
+    with keeping():
+        _finish(draft, folder, answered, measured)
+
+
+def _finish(draft: Draft, folder: Path, answered: Answered, measured: Measured | None) -> None:
     scored, results = _score(draft, folder, answered), draft.results
     draft.keep()
     with readers(0):  # what is timed shares its cores with nobody

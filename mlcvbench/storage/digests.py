@@ -34,18 +34,34 @@ def content_hash(path: str | Path) -> str:
         raise DataError(f"{error.filename or path}: cannot be read ({error.strerror}).") from None
 
 
+def state_of(path: str | Path) -> str:
+    """Return a digest of sizes and times of a file, or of all files below a folder: another one, something changed.
+
+    DataError as `content_hash`.
+    """
+    try:
+        return _signature(str(path), _all_of(Path(path)))
+    except OSError as error:
+        raise DataError(f"{error.filename or path}: cannot be read ({error.strerror}).") from None
+
+
 def file_hash(paths: list[Path], root: Path) -> str:
     """Return the digest of some files of a folder, as `content_hash` gives it of all of them."""
     return _digest(str(root), [(path.relative_to(root).as_posix(), path, path.stat()) for path in sorted(paths)])
 
 
 def _hash(path: Path) -> str:
+    return _digest(str(path), _all_of(path))
+
+
+def _all_of(path: Path) -> list[tuple[str, Path, os.stat_result]]:
+    """Return name, path and state of a file, or of all below a folder, sorted."""
     status = path.stat()
     if stat.S_ISDIR(status.st_mode):
-        return _digest(str(path), sorted(_files(path, path, ()), key=lambda found: Path(found[0])))
+        return sorted(_files(path, path, ()), key=lambda found: Path(found[0]))
     if not stat.S_ISREG(status.st_mode):
         raise DataError(f"{path}: wanted a file or a folder, got neither.")
-    return _digest(str(path), [("", path, status)])
+    return [("", path, status)]
 
 
 def _files(folder: Path, root: Path, above: tuple[tuple[int, int], ...]) -> Iterator[tuple[str, Path, os.stat_result]]:
@@ -63,12 +79,16 @@ def _files(folder: Path, root: Path, above: tuple[tuple[int, int], ...]) -> Iter
                 yield path.relative_to(root).as_posix(), path, entry.stat()
 
 
-def _digest(place: str, files: list[tuple[str, Path, os.stat_result]]) -> str:
+def _signature(place: str, files: list[tuple[str, Path, os.stat_result]]) -> str:
     signature = hashlib.sha256(place.encode("utf-8", "surrogateescape"))
     for name, _, status in files:
         parts = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
         signature.update(f"\n{name}\0{parts}".encode("utf-8", "surrogateescape"))
-    known = signature.hexdigest()
+    return signature.hexdigest()
+
+
+def _digest(place: str, files: list[tuple[str, Path, os.stat_result]]) -> str:
+    known = _signature(place, files)
     if known in _remembered:
         return _remembered[known]
     large = sum(status.st_size for _, _, status in files) >= LARGE_BYTES

@@ -12,8 +12,10 @@ import numpy as np
 from mlcvbench.contract import Array, External, Problem, Split
 from mlcvbench.errors import DataError, PredictionError
 from mlcvbench.files.folders import files_by_id
-from mlcvbench.files.lazy_columns import LazyColumn
+from mlcvbench.files.lazy_columns import LazyColumn, Original
+from mlcvbench.files.maps import PICTURE, original_picture
 from mlcvbench.files.missing import missing_files
+from mlcvbench.files.rasters import raster_bits
 from mlcvbench_depth.formats import KITTI_SCALE, SUFFIXES, as_estimate, read_map
 from mlcvbench_depth.quantise import STORE
 from mlcvbench_depth.resizing import resized, resized_disparity
@@ -47,6 +49,7 @@ def read_predictions(path: Path, split: Split, problem: Problem, settings: Mappi
         settings.get("scale"), float(problem.extra.get("scale", KITTI_SCALE)) if field == "depth" else KITTI_SCALE
     )
     way, truth = settings.get("resize"), split.targets()[field]
+    scale = unit.value if field == "depth" else 1.0  # disparities are stored in the steps of the file
 
     def read(place: int) -> Array:
         file = files[ids[place]]
@@ -59,7 +62,14 @@ def read_predictions(path: Path, split: Split, problem: Problem, settings: Mappi
         except PredictionError as error:
             raise DataError(f"{file}: {error}") from None
 
-    maps: Any = LazyColumn(lambda: nullcontext(read), range(len(ids)), [str(files[name]) for name in ids])
+    def original(place: int) -> Original | None:
+        """Return a 16-bit PNG in the unit of the stored maps; one that would be resized is none."""
+        file = files[ids[place]]
+        kept = way is None and file.suffix.lower() == PICTURE and (field == "depth" or unit.value == KITTI_SCALE)
+        return original_picture(file, scale) if kept and raster_bits(file) == 16 else None
+
+    names = [str(files[name]) for name in ids]
+    maps: Any = LazyColumn(lambda: nullcontext(read), range(len(ids)), names, threaded=True, original=original)
     return External({field: maps}, f"folder of {field} maps")
 
 
@@ -69,9 +79,14 @@ class _Unit(NamedTuple):
     said: float | None
     usual: float
 
+    @property
+    def value(self) -> float:
+        """What the numbers of a picture are divided by."""
+        return self.said or self.usual
+
     def read(self, file: Path, field: str) -> Array:
         """Return the map of a file in pixels or metres, as it is written."""
-        values = read_map(file, field, self.said or self.usual, eight_bits=self.said is not None)
+        values = read_map(file, field, self.value, eight_bits=self.said is not None)
         if self.said is None or file.suffix.lower() == ".png":
             return values
         return values / np.float32(self.said)

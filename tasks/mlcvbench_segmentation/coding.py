@@ -11,7 +11,9 @@ import numpy as np
 
 from mlcvbench.contract import Array
 from mlcvbench.errors import DataError
-from mlcvbench.files.rasters import read_pixels
+from mlcvbench.files.lazy_columns import Original
+from mlcvbench.files.maps import PICTURE, original_picture
+from mlcvbench.files.rasters import raster_bits, read_pixels
 from mlcvbench_segmentation.colors import UNKNOWN, ColorClasses, color_text
 from mlcvbench_segmentation.counting import ignore_value, map_dtype
 from mlcvbench_segmentation.label_arrays import ARRAY_SUFFIXES, read_label_array
@@ -92,6 +94,19 @@ class Coding:
         """Whether the values 0..C-1 are the classes 0..C-1."""
         return self.table is not None and np.array_equal(self.table[: self.count], np.arange(self.count))
 
+    def original(self, path: Path) -> Original | None:
+        """Return the file itself where its values are its label map as it would be stored, None where they are not."""
+        bits = raster_bits(path) if self._by_value and path.suffix.lower() == PICTURE else None
+        wide = map_dtype(self.count).itemsize > 1
+        return original_picture(path) if bits == 8 or (bits and wide) else None
+
+    @property
+    def _by_value(self) -> bool:
+        """Whether values mean themselves, in files with a palette too."""
+        if self.table is None or self.no_values or self.by_color:
+            return False
+        return bool((self._unchanged(self.table) | self._bad(self.table, ignored=False)).all())
+
     def decode(self, path: Path, *, ignored: bool) -> Array:
         """Return the label map of a file, uint8 or uint16 (H, W); `ignored`: whether ignored pixels are allowed.
 
@@ -117,13 +132,14 @@ class Coding:
         return classes.astype(map_dtype(self.count))
 
     def _decode_values(self, path: Path, values: Array, palette: Array | None, ignored: bool) -> Array:
-        table = self._table_for(path, values, palette)
-        table = table[:LEVELS] if values.dtype == np.uint8 else table
+        most = int(values.max()) + 1 if values.size else 0
+        table = self._table_for(path, values, palette)[:most]
         bad = self._bad(table, ignored)
-        if bad.any():
-            present = np.bincount(values.ravel(), minlength=len(table)) > 0
-            if (present & bad).any():
-                raise DataError(f"{path}: {self._meaningless(np.flatnonzero(present & bad)[0], palette, ignored)}")
+        if bad.any() and bad[values].any():
+            first = np.flatnonzero((np.bincount(values.ravel(), minlength=most) > 0) & bad)[0]
+            raise DataError(f"{path}: {self._meaningless(first, palette, ignored)}")
+        if (self._unchanged(table) | bad).all():
+            return values.astype(map_dtype(self.count), copy=False)
         decoded: Array = table.astype(map_dtype(self.count))[values]
         return decoded
 
@@ -138,6 +154,9 @@ class Coding:
         if self.table is None:
             return _padded(self.colors.of_colors(np.repeat(np.arange(LEVELS, dtype=np.uint8)[:, None], 3, axis=1)))
         return self.table
+
+    def _unchanged(self, table: Array) -> Array:
+        return np.asarray(table == np.arange(len(table)))
 
     def _bad(self, classes: Array, ignored: bool) -> Array:
         return classes < 0 if ignored else (classes < 0) | (classes >= self.count)

@@ -34,6 +34,8 @@ def read_predictions(path: Path, split: Split, problem: Problem, settings: Mappi
     if strange:
         raise DataError(f"{files[strange[0]]}: is a prediction of no sample in split {split.name!r}.")
     coding = prediction_coding(problem, settings)
-    maps: Any = file_column([files[name] for name in ids], lambda file: coding.decode(file, ignored=False))
+    maps: Any = file_column(
+        [files[name] for name in ids], lambda file: coding.decode(file, ignored=False), coding.original
+    )
     kind = "label images" if files[ids[0]].suffix.lower() in LABEL_SUFFIXES else "arrays of labels"
     return External({"label_map": maps}, f"folder of {kind}")

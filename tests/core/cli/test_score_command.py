@@ -20,6 +20,7 @@ from mlcvbench.loading.resolved import resolve
 from mlcvbench.plan.vocabulary import RUN_KEYS
 from mlcvbench.records.schema import Record
 from mlcvbench.records.store import Store
+from mlcvbench.running import scoring
 from mlcvbench_classification.task import ClassificationTask
 
 MISSPELT = "unknown key 'prediction'. Did you mean 'predictions', 'precision' or 'refit'?"
@@ -208,3 +209,19 @@ def test_a_protocol_that_replaces_the_benchmarks_says_which_of_its_metrics_are_l
         "the definition asks for top1/single-crop@2; these predictions are scored as top1/single-crop@1, which gives "
         "no nll.",
     )
+
+
+def test_predictions_that_change_while_they_are_scored_are_refused(tmp_path: Path, truth, monkeypatch) -> None:
+    file = write_labels(tmp_path / "labels.csv", *truth)
+    scored = scoring.score
+
+    def change(*args, **kwargs):
+        write_labels(file, truth[0], [0] * len(truth[1]))
+        return scored(*args, **kwargs)
+
+    monkeypatch.setattr(scoring, "score", change)
+    outcome = invoke("task=digits", f"predictions={file}", "as=x", cwd=tmp_path)
+
+    assert outcome.exit_code == 2
+    assert outcome.output.endswith("labels.csv: changed while they were being scored; score them again.\n")
+    assert Store(tmp_path / "runs").records() == ([], [])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zipfile
+
 import numpy as np
 import pytest
 from support.depth_maps import disparities, write_image, write_map, write_pfm, write_png16, write_stereo_folder
@@ -140,3 +142,42 @@ def test_pictures_are_drawn_the_same_every_time(tmp_path, data, truth):
     assert [plot.file for plot in plots[0]] == ["worst.png", "errors.png"]
     for plot in plots[0]:
         assert (tmp_path / "a" / plot.file).read_bytes() == (tmp_path / "b" / plot.file).read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("settings", "kept"),
+    [({}, True), ({"scale": 256.0}, True), ({"scale": 128.0}, False), ({"resize": "nearest"}, False)],
+)
+def test_disparities_in_the_steps_of_the_store_are_kept_as_they_were_handed_in(tmp_path, data, truth, settings, kept):
+    task, test = DepthTask(), data.splits["test"]
+    (tmp_path / "out").mkdir()
+    files = [write_png16(tmp_path / "out" / f"{index}.png", values + 0.25) for index, values in enumerate(truth)]
+    external = task.read_external(tmp_path / "out", test, data.problem, settings)
+    path = task.save(external.predictions, test.ids, tmp_path)
+
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist() if name.endswith(".png")}
+    assert list(members.values()) == ([file.read_bytes() for file in files] if kept else [])
+    stored = task.load(path, test.ids, data.problem)["disparity"]
+    handed = external.predictions["disparity"]
+    assert all(np.array_equal(a, b) and a.dtype == np.uint16 for a, b in zip(stored, handed, strict=True))
+
+
+@pytest.mark.parametrize("scale", [None, 1000.0])
+def test_depths_are_kept_as_they_were_handed_in_with_their_scale(tmp_path, scale):
+    root, depth = tmp_path / "set", np.random.default_rng(0).uniform(1, 60, (2, 6, 8))
+    for index, values in enumerate(depth):
+        write_image(root / "images" / f"{index}.png", (6, 8))
+        write_png16(root / "depth" / f"{index}.png", values)
+        write_png16(tmp_path / "out" / f"{index}.png", values * 1.1)
+    data, task = load_depth_folder({"root": str(root)}, 0), DepthTask()
+    test = data.splits["test"]
+    external = task.read_external(tmp_path / "out", test, data.problem, {"scale": scale})
+
+    path = task.save(external.predictions, test.ids, tmp_path)
+    stored = task.load(path, test.ids, data.problem)["depth"]
+
+    with zipfile.ZipFile(path) as archive:
+        assert {"depth_000000.png", "depth_000001.png", "scale.npy"} < set(archive.namelist())
+    assert [one.dtype for one in stored] == [np.float32] * 2
+    assert all(np.array_equal(a, b) for a, b in zip(stored, external.predictions["depth"], strict=True))

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import zipfile
+from pathlib import Path
+
 import numpy as np
 import pytest
+from PIL import Image
 from support.label_folders import CLASSES, label_maps, write_label_folder, write_png, write_predictions
 
 from mlcvbench.contract import Outcome
-from mlcvbench.errors import DataError
+from mlcvbench.errors import DataError, RecordError
 from mlcvbench.files.lazy_columns import LazyColumn
 from mlcvbench.running import scoring
 from mlcvbench_segmentation.folder import load_label_folder
@@ -88,13 +92,59 @@ def test_stored_predictions_come_back_equal_and_equal_maps_give_equal_bytes(tmp_
     (tmp_path / "two").mkdir()
 
     path = task.save({"label_map": guesses}, ids, tmp_path / "one")
-    external = task.read_external(tmp_path / "out", data.splits["test"], data.problem, {})
-    other = task.save(external.predictions, ids, tmp_path / "two")
+    other = task.save({"label_map": tuple(guesses)}, ids, tmp_path / "two")
 
     assert path.read_bytes() == other.read_bytes()
     back = task.load(path, ids, data.problem)["label_map"]
     assert all(np.array_equal(a, b) for a, b in zip(back, guesses, strict=True))
     assert np.array_equal(back[1], guesses[1])
+
+
+def stored(tmp_path: Path, data) -> tuple[Path, list[np.ndarray]]:
+    """Store the predictions in `out` and return their file, and the maps that it gives."""
+    task, test = SegmentationTask(), data.splits["test"]
+    external = task.read_external(tmp_path / "out", test, data.problem, {})
+    (tmp_path / "stored").mkdir()
+    path = task.save(external.predictions, test.ids, tmp_path / "stored")
+    return path, list(task.load(path, test.ids, data.problem)["label_map"])
+
+
+def test_label_images_that_hold_classes_are_stored_as_they_were_handed_in(tmp_path, data, labels):
+    guesses = write_predictions(tmp_path / "out", labels)
+
+    path, back = stored(tmp_path, data)
+
+    with zipfile.ZipFile(path) as archive:
+        names = [f"label_map_{number:06d}.png" for number in range(3)]
+        handed_in = sorted((tmp_path / "out").glob("*.png"))
+        assert archive.namelist() == ["ids.npy", *names]
+        assert [archive.read(name) for name in names] == [file.read_bytes() for file in handed_in]
+    assert all(np.array_equal(a, b) and a.dtype == np.uint8 for a, b in zip(back, guesses, strict=True))
+
+
+def test_a_label_image_of_another_type_is_stored_as_an_array_beside_the_others(tmp_path, data, labels):
+    guesses = write_predictions(tmp_path / "out", labels)
+    wide = np.asarray(guesses[1], dtype=np.uint16)
+    Image.fromarray(wide).save(tmp_path / "out" / "1.png")  # 16 bits, where maps of three classes are stored in 8
+
+    path, back = stored(tmp_path, data)
+
+    with zipfile.ZipFile(path) as archive:
+        assert {"label_map_000000.png", "label_map_000001.npy", "label_map_000002.png"} < set(archive.namelist())
+    assert all(np.array_equal(a, b) and a.dtype == np.uint8 for a, b in zip(back, guesses, strict=True))
+
+
+def test_a_damaged_stored_picture_is_named(tmp_path, data, labels):
+    write_predictions(tmp_path / "out", labels)
+    path, _ = stored(tmp_path, data)
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content[:40] if name == "label_map_000001.png" else content)
+
+    with pytest.raises(RecordError, match=r"predictions\.npz: label_map_000001\.png: cannot be read as an image"):
+        list(SegmentationTask().load(path, data.splits["test"].ids, data.problem)["label_map"])
 
 
 def test_the_fingerprint_knows_every_pixel_and_the_meaning_of_values(tmp_path, labels):
