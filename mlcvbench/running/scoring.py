@@ -12,7 +12,6 @@ import numpy as np
 from mlcvbench.contract import Array, Predictions, Scorer, Split, Table, Targets, Values
 from mlcvbench.contract.batch import take
 from mlcvbench.files.npz import write_npz
-from mlcvbench.plan.config import usable_cores
 from mlcvbench.records.schema import Metric
 from mlcvbench.stats import bootstrap, intervals
 
@@ -87,8 +86,7 @@ def with_replicates(scored: Scored, split: Split) -> Scored:
     scorer, table = scored.scorer, _rows_of(scored)
     groups = scorer.unit_groups(split.groups, scored.targets)
     count = scorer.replicate_count(table)
-    drawn_from = split.fingerprint()
-    replicates = bootstrap.shared_replicates(scorer, table, groups, drawn_from, count, threads=usable_cores())
+    replicates = bootstrap.shared_replicates(scorer, table, groups, split.fingerprint(), count)
     kept = {name: values for name, values in replicates.items() if name not in scored.disputed}
     return replace(scored, replicates=kept, groups=len(np.unique(groups)), drawn=count)
 

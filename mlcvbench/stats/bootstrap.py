@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlcvbench.contract.scoring import REPLICATES
+from mlcvbench.limits import usable_cores
 
 if TYPE_CHECKING:
     from mlcvbench.contract.batch import Array
@@ -33,7 +34,7 @@ _FEWEST_ROWS = 8
 _PARTS = 16
 """So many parts at least, that no thread waits long for the last one."""
 _WORTH_THREADS = 1 << 16
-"""Rows; with fewer, threads mostly wait for one another."""
+"""Units; with fewer, threads mostly wait for one another."""
 _MOST_THREADS = 4
 """Each holds some rows of weights twice."""
 
@@ -107,12 +108,12 @@ def _draw(stream: np.random.PCG64, below: int, out: NDArray[np.uint64]) -> NDArr
 
 
 def replicates(
-    scorer: Scorer, table: Table, groups: Array, n: int = REPLICATES, seed: int = 0, threads: int = 1
+    scorer: Scorer, table: Table, groups: Array, n: int = REPLICATES, seed: int = 0, threads: int | None = None
 ) -> dict[str, Floats]:
     """Return `n` bootstrap replicates of every metric, float64 (n,), NaN where a metric is undefined.
 
     `groups` (U,): the bootstrap unit of each unit of `table`. With fewer than two groups nothing can be resampled and
-    every replicate is NaN. Any number of `threads` gives the same.
+    every replicate is NaN. Any number of `threads` gives the same; None: as many as there are cores, for many units.
     """
     resamples = _Resamples.of(groups, seed)
     if resamples.groups < 2:
@@ -121,7 +122,8 @@ def replicates(
     if by_counts is None:
         parts = [scorer.summarise_many(table, weights) for weights in resamples.in_parts(n)]
     else:
-        parts = _side_by_side(by_counts, resamples, n, threads if len(table) >= _WORTH_THREADS else 1)
+        usual = usable_cores() if len(groups) >= _WORTH_THREADS else 1
+        parts = _side_by_side(by_counts, resamples, n, usual if threads is None else threads)
     return {metric.name: np.concatenate([part[metric.name] for part in parts]) for metric in scorer.metrics}
 
 
@@ -134,10 +136,10 @@ def _side_by_side(
 
 
 def shared_replicates(
-    scorer: Scorer, table: Table, groups: Array, fingerprint: str, n: int = REPLICATES, threads: int = 1
+    scorer: Scorer, table: Table, groups: Array, fingerprint: str, n: int = REPLICATES
 ) -> dict[str, Floats]:
     """Return the replicates of `replicates` from the resamples that all runs on data of this fingerprint share."""
-    return replicates(scorer, table, groups, n, seed_from(fingerprint, scorer.protocol_id), threads)
+    return replicates(scorer, table, groups, n, seed_from(fingerprint, scorer.protocol_id))
 
 
 def hierarchical(values: Array, seed: int) -> Floats:

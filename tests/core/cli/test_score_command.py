@@ -13,7 +13,7 @@ from support.runs import config_for
 
 from mlcvbench.analysis.rescoring import recompute
 from mlcvbench.cli.score import score
-from mlcvbench.errors import MlcvbenchError
+from mlcvbench.errors import DataError, MlcvbenchError
 from mlcvbench.leaderboard.standing.boards import boards_of
 from mlcvbench.loading.data import load_data
 from mlcvbench.loading.resolved import resolve
@@ -222,6 +222,6 @@ def test_predictions_that_change_while_they_are_scored_are_refused(tmp_path: Pat
     monkeypatch.setattr(scoring, "score", change)
     outcome = invoke("task=digits", f"predictions={file}", "as=x", cwd=tmp_path)
 
-    assert outcome.exit_code == 2
-    assert outcome.output.endswith("labels.csv: changed while they were being scored; score them again.\n")
+    assert isinstance(outcome.exception, DataError)
+    assert str(outcome.exception).endswith("labels.csv: changed while they were being scored; score them again.")
     assert Store(tmp_path / "runs").records() == ([], [])
