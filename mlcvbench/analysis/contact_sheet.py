@@ -5,14 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 from mlcvbench.contract import Array, Panel
-
-if TYPE_CHECKING:
-    from PIL import Image
-    from PIL.ImageFont import FreeTypeFont
+from mlcvbench.figures import INK, MUTED, TEXT, Canvas, enlarged, font, line_height, plain, reduced
 
 SMALL, TALL, WIDE = 150, 360, 720
 """Pixels: pictures lower than `SMALL` are enlarged by a whole factor, those beyond `TALL` or `WIDE` reduced."""
@@ -24,94 +19,80 @@ NARROWEST = 128
 """Least width of a caption."""
 MARGIN, GAP, GROUP_GAP = 16, 6, 22
 CAPTION_LINES = 3
-PAPER, INK, FAINT = (255, 255, 255), (31, 41, 51), (96, 108, 120)
-TITLE_SIZE, TEXT_SIZE = 20, 13
-LEADING = 1.3
+HEADING = 20
+"""Height of the title's letters."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Cell:
     """One picture as it stands on the sheet, and the lines of its caption."""
 
-    picture: Image.Image
+    picture: Array
     caption: list[str]
 
 
-def draw_sheet(panels: Sequence[Panel], group: int, title: str, lines: Sequence[str]) -> Image.Image:
+def draw_sheet(panels: Sequence[Panel], group: int, title: str, lines: Sequence[str]) -> Canvas:
     """Return the panels in rows below a title and lines of text; `group` consecutive panels are never torn apart.
 
     Small pictures are enlarged without smoothing, so that their pixels can be counted. A group wider than the sheet
     goes on in the next row.
     """
-    from PIL import Image, ImageDraw
-
-    text, heading = _font(TEXT_SIZE), _font(TITLE_SIZE)
     pictures = [fitted(panel.image) for panel in panels]
-    width = max(NARROWEST, *(picture.width for picture in pictures))
+    width = max(NARROWEST, *(picture.shape[1] for picture in pictures))
     cells = [
-        _Cell(picture, wrapped(panel.caption, text, width, CAPTION_LINES))
+        _Cell(picture, wrapped(panel.caption, TEXT, width, CAPTION_LINES))
         for picture, panel in zip(pictures, panels, strict=True)
     ]
     rows = _rows(cells, group, width)
-    across = max(_end(row, group, width) for row in rows)
-    sheet_width = max(across, NARROWEST * 4) + 2 * MARGIN
-    head = [(heading, INK, line) for line in wrapped(title, heading, sheet_width - 2 * MARGIN)]
-    head += [(text, FAINT, piece) for line in lines for piece in wrapped(line, text, sheet_width - 2 * MARGIN)]
-    leading = math.ceil(TEXT_SIZE * LEADING)
-    heights = [max(c.picture.height + GAP + leading * len(c.caption) for c in row) + GROUP_GAP for row in rows]
-    top = MARGIN + sum(math.ceil(font.size * LEADING) for font, _, _ in head) + GROUP_GAP // 2
-    sheet = Image.new("RGB", (sheet_width, top + sum(heights) - GROUP_GAP + MARGIN), PAPER)
-    pen = ImageDraw.Draw(sheet)
+    across = max(*(_end(row, group, width) for row in rows), NARROWEST * 4)
+    head = [(HEADING, INK, line) for line in wrapped(title, HEADING, across)]
+    head += [(TEXT, MUTED, piece) for line in lines for piece in wrapped(line, TEXT, across)]
+    heights = [max(len(c.picture) + GAP + line_height(TEXT) * len(c.caption) for c in row) + GROUP_GAP for row in rows]
+    top = MARGIN + sum(line_height(size) for size, _, _ in head) + GROUP_GAP // 2
+    sheet = Canvas(across + 2 * MARGIN, top + sum(heights) - GROUP_GAP + MARGIN)
     y = MARGIN
-    for font, color, line in head:
-        pen.text((MARGIN, y), line, fill=color, font=font)
-        y += math.ceil(font.size * LEADING)
+    for size, color, line in head:
+        sheet.text(MARGIN, y, line, size, color, "la")
+        y += line_height(size)
     for row, height in zip(rows, heights, strict=True):
         for place, cell in enumerate(row):
             x = MARGIN + _start(place, group, width)
-            sheet.paste(cell.picture, (x, top))
+            sheet.picture(cell.picture, x, top)
             for number, line in enumerate(cell.caption):
-                pen.text((x, top + cell.picture.height + GAP + number * leading), line, fill=INK, font=text)
+                sheet.text(x, top + len(cell.picture) + GAP + number * line_height(TEXT), line, TEXT, anchor="la")
         top += height
     return sheet
 
 
-def fitted(image: Array) -> Image.Image:
+def fitted(image: Array) -> Array:
     """Return uint8 (H, W, 3) at a size to look at: tiny ones enlarged by a whole factor, large ones averaged down."""
-    from PIL import Image
-
-    picture = Image.fromarray(image)
-    if picture.height < SMALL and picture.width <= WIDE:
-        factor = max(1, min(round(ENLARGED / picture.height), WIDE // picture.width))
-        return picture.resize((picture.width * factor, picture.height * factor), Image.Resampling.NEAREST)
-    share = min(1.0, TALL / picture.height, WIDE / picture.width)
-    if share == 1.0:
-        return picture
-    size = max(1, round(picture.width * share)), max(1, round(picture.height * share))
-    return picture.resize(size, Image.Resampling.BOX)
+    height, width = image.shape[:2]
+    if height < SMALL and width <= WIDE:
+        return enlarged(image, max(1, min(round(ENLARGED / height), WIDE // width)))
+    return reduced(image, TALL, WIDE)
 
 
-def wrapped(text: str, font: FreeTypeFont, width: int, most: int | None = None) -> list[str]:
+def wrapped(text: str, size: int, width: int, most: int | None = None) -> list[str]:
     """Return `text` in lines of at most `width` pixels, broken at spaces or, when a word is longer, inside it.
 
-    After `most` lines it ends in an ellipsis. Letters that do not print become question marks.
+    `size`: of its letters. After `most` lines it ends in an ellipsis. What does not print becomes a space.
     """
-    lines = [""]
-    for word in "".join(letter if letter.isprintable() else " " for letter in text).split(" "):
+    length, lines = font(size).getlength, [""]
+    for word in plain(text).split(" "):
         joined = f"{lines[-1]} {word}" if lines[-1] else word
-        if font.getlength(joined) <= width:
+        if length(joined) <= width:
             lines[-1] = joined
             continue
         if lines[-1]:
             lines.append("")
         for letter in word:
-            if lines[-1] and font.getlength(lines[-1] + letter) > width:
+            if lines[-1] and length(lines[-1] + letter) > width:
                 lines.append("")
             lines[-1] += letter
     if most is None or len(lines) <= most:
         return lines
     last = lines[most - 1]
-    while last and font.getlength(f"{last}…") > width:
+    while last and length(f"{last}…") > width:
         last = last[:-1]
     return [*lines[: most - 1], f"{last.rstrip()}…"]
 
@@ -135,11 +116,3 @@ def _start(place: int, group: int, width: int) -> int:
 
 def _end(row: Sequence[_Cell], group: int, width: int) -> int:
     return _start(len(row) - 1, group, width) + width
-
-
-def _font(size: int) -> FreeTypeFont:
-    """Return a font that knows most of the world's alphabets."""
-    from matplotlib import get_data_path
-    from PIL import ImageFont
-
-    return ImageFont.truetype(str(Path(get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"), size)

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from mlcvbench.analysis.contact_sheet import draw_sheet
 from mlcvbench.analysis.output import PICTURE, refuse_unwritable
 from mlcvbench.contract import LoadedData, Panel, Task
 from mlcvbench.errors import (
@@ -120,7 +121,6 @@ def _shows(request: PreviewRequest, total: int) -> str:
 
 
 def _write(request: PreviewRequest, data: LoadedData, panels: Sequence[Panel], shows: str) -> None:
-    from mlcvbench.analysis.contact_sheet import draw_sheet
     from mlcvbench.specs.values import text
 
     shown = min(request.count, len(data.splits[request.split]))
@@ -136,7 +136,7 @@ def _write(request: PreviewRequest, data: LoadedData, panels: Sequence[Panel], s
     )
     beside = request.out.with_name(f".{request.out.name}.{os.getpid()}")
     try:
-        sheet.save(beside, format="PNG")
+        sheet.save(beside)
         beside.replace(request.out)
     except OSError as error:
         beside.unlink(missing_ok=True)

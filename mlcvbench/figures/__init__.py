@@ -9,9 +9,21 @@ from mlcvbench.figures.canvas import BLUE, DASHDOT, DASHED, DOTTED, INK, MUTED, 
 from mlcvbench.figures.chart import Axis, Chart
 from mlcvbench.figures.color_bar import Colors, draw_color_bar
 from mlcvbench.figures.keys import Key, column_width, draw_below, draw_column, rows_height, rows_of
-from mlcvbench.figures.lettering import SMALL, TEXT, TINY, TITLE, fitting, line_height, short_name, text_width, widest
+from mlcvbench.figures.lettering import (
+    SMALL,
+    TEXT,
+    TINY,
+    TITLE,
+    fitting,
+    font,
+    line_height,
+    plain,
+    short_name,
+    text_width,
+    widest,
+)
 from mlcvbench.figures.palettes import palette, shaded
-from mlcvbench.figures.panels import averaged, colored, enlarged, enlargement, fitted, thinning
+from mlcvbench.figures.panels import averaged, colored, enlarged, enlargement, fitted, reduced, thinning
 from mlcvbench.figures.scales import Scale, Tick
 from mlcvbench.figures.tiles import Tile, draw_tiles
 
@@ -50,8 +62,11 @@ __all__ = [
     "enlargement",
     "fitted",
     "fitting",
+    "font",
     "line_height",
     "palette",
+    "plain",
+    "reduced",
     "rows_height",
     "rows_of",
     "shaded",

@@ -78,7 +78,7 @@ class Canvas:
 
     def save(self, file: Path | IO[bytes]) -> None:
         """Write the picture as a PNG that holds neither dates nor versions."""
-        self._image.save(file, "PNG", compress_level=COMPRESSION)
+        self._image.save(file, format="PNG", compress_level=COMPRESSION)
 
     def fill(self, box: Box, color: str, alpha: float = 1.0) -> None:
         """Fill a part with a colour that covers what is there to the share `alpha`; an empty part stays."""

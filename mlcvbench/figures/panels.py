@@ -44,13 +44,21 @@ def averaged(image: Array, step: int) -> Array:
 
 def fitted(image: Array, high: int, wide: int) -> Array:
     """Return an image, uint8 (H, W) or (H, W, 3), enlarged by a whole factor or averaged down to so many pixels."""
+    height, width = image.shape[:2]
+    if height <= high and width <= wide:
+        return enlarged(image, enlargement(height, width, high, wide))
+    return reduced(image, high, wide)
+
+
+def reduced(image: Array, high: int, wide: int) -> Array:
+    """Return an image, uint8 (H, W) or (H, W, 3), averaged down to so many pixels where it is larger."""
     import numpy as np
     from PIL import Image
 
     height, width = image.shape[:2]
-    if height <= high and width <= wide:
-        return enlarged(image, enlargement(height, width, high, wide))
-    share = min(high / height, wide / width)
+    share = min(1.0, high / height, wide / width)
+    if share == 1.0:
+        return image
     size = max(1, round(width * share)), max(1, round(height * share))
     return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BOX))
 

@@ -45,7 +45,8 @@ SHOWN = 3
 """So many of the worst and so many of the best images."""
 HIGH, WIDE = 300, 420
 """Most pixels of a drawn map; larger ones are thinned out, smaller ones enlarged, by whole factors."""
-CURVE_IMAGES = 50
+CURVE_IMAGES = 16
+"""The curve of errors is drawn from at most twice so many images, which are decoded for it."""
 CURVE_PIXELS = 200_000
 UNKNOWN, HOLE, NONE = (217, 221, 226), (17, 20, 24), (63, 159, 216)
 NAME_LENGTH = 40
@@ -100,6 +101,7 @@ def draw_errors(outcome: Outcome, units: Array) -> tuple[Canvas, str]:
     """Draw the share of scored pixels whose error is larger than a threshold, over the threshold."""
     field = field_of(outcome)
     chosen = units[:: max(1, len(units) // CURVE_IMAGES)].tolist()
+    few = "" if len(chosen) == len(units) else f", {len(chosen)} of {len(units)} images"
     errors = []
     for unit in chosen:
         view = view_of(outcome, unit)
@@ -116,7 +118,7 @@ def draw_errors(outcome: Outcome, units: Array) -> tuple[Canvas, str]:
     canvas = Canvas(616, 418)
     area = Box(MARGIN, MARGIN + line_height(TINY), canvas.box.right - MARGIN, canvas.box.bottom - MARGIN)
     ends = float(limits[0]), float(limits[-1])
-    chart = Chart(canvas, area, Axis(Scale(*ends, log=True), unit), Axis(Scale(0, 1), "share of scored pixels"))
+    chart = Chart(canvas, area, Axis(Scale(*ends, log=True), unit), Axis(Scale(0, 1), f"share of scored pixels{few}"))
     for mark, name in zip(marks, names, strict=True):
         chart.upright(mark, MUTED, dash=DOTTED)
         canvas.text(chart.place(mark, 1)[0], chart.inside.top - 2, name, TINY, anchor="mb")

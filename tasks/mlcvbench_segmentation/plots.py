@@ -94,11 +94,12 @@ class _Shown:
         rows: list[list[Tile]] = []
         seen: set[int] = set()
         for unit in units:
-            label, guess = self._targets["label_map"][unit], self._predictions["label_map"][unit]
+            image, label = self._read(unit)
+            guess = self._predictions["label_map"][unit]
             height, width = label.shape
             step, factor = thinning(height, width, HIGH, WIDE), enlargement(height, width, HIGH, WIDE)
             label, guess = label[::step, ::step], guess[::step, ::step]
-            image = self._image(unit, label.shape, step)
+            image = colored(averaged(image, step).mean(axis=2).astype(np.uint8))
             scored = label < len(self._classes)
             wrong = (label != guess) & scored
             guess = np.where(scored, guess, label)  # what is not scored is not shown as a prediction either
@@ -113,13 +114,14 @@ class _Shown:
         canvas = draw_tiles(rows, keys=self._keys(sorted(seen)), side=LEAST)
         return canvas, f"The {len(units)} {what} by mean IoU of their classes ({values}): labels, prediction, errors."
 
-    def _image(self, unit: int, shape: tuple[int, ...], step: int) -> Array:
-        """Return the image as grey RGB (H, W, 3) uint8, or white when the split has no images."""
+    def _read(self, unit: int) -> tuple[Array, Array]:
+        """Return an image (H, W, 3), white when the split has none, and its label map, decoded once."""
         try:
-            image = picture_of(self._split.read(np.array([unit]))[0], 0)
+            batch, targets = self._split.read(np.array([unit]))
         except DataError:
-            return np.full((*shape, 3), 255, dtype=np.uint8)
-        return colored(averaged(image, step).mean(axis=2).astype(np.uint8))
+            label = self._targets["label_map"][unit]
+            return np.full((*label.shape, 3), 255, dtype=np.uint8), label
+        return picture_of(batch, 0), targets["label_map"][0]
 
     def _over(self, image: Array, label_map: Array) -> Array:
         """Return the label map's colours laid over the image."""

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from mlcvbench.analysis.contact_sheet import draw_sheet
 from mlcvbench.analysis.explain import drawing
 from mlcvbench.analysis.explain.deconvnet import Projection, project
 from mlcvbench.analysis.explain.occlusion import Occlusion, occlude
@@ -19,6 +20,7 @@ from mlcvbench.analysis.explain.request import ExplainRequest, places_of, square
 from mlcvbench.analysis.explain.subject import Subject
 from mlcvbench.contract import Array, Batch, Column, Panel, TorchModel
 from mlcvbench.errors import MlcvbenchError, RequestError, StoreError, said_by
+from mlcvbench.figures import Canvas, colored
 
 NUMBERS_FILE = "explain.json"
 MODEL_INPUT_CHANNELS = (1, 3)
@@ -68,7 +70,7 @@ def explain(subject: Subject, request: ExplainRequest) -> Iterator[Written]:
         path = folder / _file_of(sample.id, taken)
         sheet = draw(subject, sample)
         _make(folder)
-        _write(path, lambda beside, sheet=sheet: sheet.save(beside, format="PNG"))  # type: ignore[misc]
+        _write(path, lambda beside, sheet=sheet: sheet.save(beside))  # type: ignore[misc]
         done.append({"file": path.name, **numbers(subject, sample)})
         yield Written(path, sample)
     document = {"run": subject.record.run_id, "model": subject.record.model.name, "samples": done}
@@ -139,16 +141,14 @@ def _probabilities(subject: Subject, batch: Batch) -> Array:
     return np.asarray(powers / powers.sum(axis=1, keepdims=True))
 
 
-def draw(subject: Subject, sample: Explanation) -> Any:
+def draw(subject: Subject, sample: Explanation) -> Canvas:
     """Return the sheet of a sample: the image, what hiding costs, what made the strongest features fire."""
-    from mlcvbench.analysis.contact_sheet import draw_sheet
-
     classes = subject.data.problem.classes
     sure = sample.probabilities[sample.prediction]
     truth = "Read" if sample.truth is None else f"Is {classes[sample.truth]}, read"
     said = f"{truth} as {classes[sample.prediction]} with probability {sure:.2f}."
     height, width = sample.image.shape[:2]
-    panels = [Panel(drawing.shown(sample.image), f"the image, {width}x{height} pixels")]
+    panels = [Panel(colored(sample.image), f"the image, {width}x{height} pixels")]
     lines = [f"run {subject.record.run_id}", said]
     if sample.occlusion is not None:
         panel, line = _hidden(sample.occlusion, sample.image, classes[sample.watched])

@@ -8,6 +8,7 @@ import pytest
 from mlcvbench.analysis import contact_sheet
 from mlcvbench.analysis.contact_sheet import draw_sheet, fitted, wrapped
 from mlcvbench.contract import Panel
+from mlcvbench.figures import TEXT, text_width
 
 
 def picture(height: int, width: int, color: tuple[int, int, int] = (200, 30, 30)) -> np.ndarray:
@@ -30,20 +31,20 @@ def picture(height: int, width: int, color: tuple[int, int, int] = (200, 30, 30)
 def test_pictures_get_a_size_to_look_at(size: tuple[int, int], shown: tuple[int, int]):
     found = fitted(picture(*size))
 
-    assert (found.height, found.width) == shown
+    assert found.shape == (*shown, 3)
 
 
 def test_tiny_pictures_grow_without_smoothing():
     image = np.random.default_rng(0).integers(0, 256, (8, 8, 3), dtype=np.uint8)
 
-    np.testing.assert_array_equal(np.asarray(fitted(image))[::24, ::24], image)
-    assert len(np.unique(np.asarray(fitted(image)).reshape(-1, 3), axis=0)) == 64
+    np.testing.assert_array_equal(fitted(image)[::24, ::24], image)
+    assert len(np.unique(fitted(image).reshape(-1, 3), axis=0)) == 64
 
 
 def test_every_panel_stands_on_the_sheet_unchanged_and_inside_it():
     panels = [Panel(picture(8, 8, (10 * n, 255 - 10 * n, 90)), f"sample {n}") for n in range(9)]
 
-    sheet = np.asarray(draw_sheet(panels, 1, "digits", ["split test"]))
+    sheet = draw_sheet(panels, 1, "digits", ["split test"]).pixels
 
     for panel in panels:
         assert (sheet == panel.image[0, 0]).all(axis=2).sum() == 192 * 192
@@ -53,7 +54,7 @@ def test_every_panel_stands_on_the_sheet_unchanged_and_inside_it():
 def test_panels_of_a_sample_stand_side_by_side(group: int):
     panels = [Panel(picture(100, 100, (20 * n, 10, 90)), "") for n in range(2 * group)]
 
-    sheet = np.asarray(draw_sheet(panels, group, "pairs", []))
+    sheet = draw_sheet(panels, group, "pairs", []).pixels
 
     for sample in range(2):
         tops = {
@@ -66,28 +67,26 @@ def test_panels_of_a_sample_stand_side_by_side(group: int):
 def test_a_sample_wider_than_the_sheet_goes_on_below():
     panels = [Panel(picture(500, 741, (60 * n, 10, 90)), "") for n in range(4)]
 
-    sheet = np.asarray(draw_sheet(panels, 4, "motorcycle", []))
+    sheet = draw_sheet(panels, 4, "motorcycle", []).pixels
 
     assert sheet.shape[1] <= contact_sheet.SHEET + 2 * contact_sheet.MARGIN
     assert all((sheet == panel.image[0, 0]).all(axis=2).sum() == 360 * 534 for panel in panels)
 
 
 def test_captions_break_at_spaces_and_end_in_an_ellipsis():
-    font = contact_sheet._font(contact_sheet.TEXT_SIZE)
-
-    assert wrapped("a cone", font, 200, 3) == ["a cone"]
-    assert wrapped("left image right image", font, 80) == ["left image", "right image"]
-    assert wrapped("", font, 80, 3) == [""]
-    long = wrapped("drive/0001/image/" * 30, font, 128, 3)
+    assert wrapped("a cone", TEXT, 200, 3) == ["a cone"]
+    assert wrapped("left image right image", TEXT, 80) == ["left image", "right image"]
+    assert wrapped("", TEXT, 80, 3) == [""]
+    long = wrapped("drive/0001/image/" * 30, TEXT, 128, 3)
     assert len(long) == 3
     assert long[-1].endswith("…")
-    assert max(font.getlength(line) for line in long) <= 128
-    assert wrapped("two\nlines\x1b[0m", font, 400) == ["two lines [0m"]
+    assert max(text_width(line, TEXT) for line in long) <= 128
+    assert wrapped("two\nlines\x1b[0m", TEXT, 400) == ["two lines [0m"]
 
 
 def test_equal_panels_give_equal_bytes():
     panels = [Panel(picture(20, 30), "a sphere · test-00001")]
 
-    sheets = [draw_sheet(panels, 1, "scenes", ["split test"]).tobytes() for _ in range(2)]
+    sheets = [draw_sheet(panels, 1, "scenes", ["split test"]).pixels.tobytes() for _ in range(2)]
 
     assert sheets[0] == sheets[1]
