@@ -7,13 +7,13 @@ are measured in turn in one run, so that the machine's load meets them alike.
 from __future__ import annotations
 
 import os
-import resource
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from support.cpu_time import cpu_seconds
 from support.plugins import install
 
 TIMES = 11
@@ -31,14 +31,6 @@ def mlcvbench_models():
         )
     ]
 """
-
-
-def cpu_seconds(command: Sequence[str], environment: Mapping[str, str]) -> float:
-    """Return the CPU time that one child used, user and system."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    subprocess.run(command, env=dict(environment), stdout=subprocess.DEVNULL, check=True)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
 
 
 def least(commands: Mapping[str, tuple[Sequence[str], Mapping[str, str]]]) -> dict[str, float]:

@@ -2,33 +2,34 @@
 
 from __future__ import annotations
 
-import io
 import math
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import Any
 
+import numpy as np
+
+from mlcvbench.figures import Scale, Tick
 from mlcvbench.leaderboard.site.pages import chart_scale
-from mlcvbench.leaderboard.site.point_names import place_names, short_names
+from mlcvbench.leaderboard.site.point_names import LETTER, Box, Point, place_names, short_names
 from mlcvbench.leaderboard.standing.boards import Board
 from mlcvbench.leaderboard.standing.rows import BoardRow
 from mlcvbench.leaderboard.tables.wording import metric_title
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
-Places = tuple[list[float], list[float]]
+WIDTH, HEIGHT = 518.0, 245.0
+"""Of the picture, points of 1/72 inch; all that follows is in points, too."""
+FONT_SIZE, TICK, MARGIN, LINE = 9, 3, 8, 13
 LABELS = 8
 CROWD = 30
 """Of more points only those of the front have their intervals drawn."""
 ERROR_TICKS = (0.0, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999, 0.9995, 0.9998, 0.9999)
-ACCENT, CLOUD = "#2b59c3", "#8a94a0"
-STYLE: Any = {
-    "svg.hashsalt": "mlcvbench",
-    "svg.fonttype": "none",
-    "font.size": 9,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-}
+ACCENT, CLOUD, INK, GRID = "#2b59c3", "#8a94a0", "#16202e", "#e3e6ea"
+MOST_TICKS = 6
+HEAD = (
+    f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH:g}pt" height="{HEIGHT:g}pt" viewBox="0 0 {WIDTH:g} '
+    f'{HEIGHT:g}" font-family="DejaVu Sans, Verdana, sans-serif" font-size="{FONT_SIZE}" fill="{INK}">'
+)
 
 
 def scatter_svg(board: Board) -> str | None:
@@ -36,54 +37,75 @@ def scatter_svg(board: Board) -> str | None:
     rows = board.timed
     if not rows:
         return None
-    import matplotlib as mpl
-    from matplotlib.backends.backend_svg import FigureCanvasSVG
-    from matplotlib.figure import Figure
-
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(7.2, 3.4), layout="constrained")
-        FigureCanvasSVG(figure)
-        _draw(figure.subplots(), board, rows)
-        out = io.StringIO()
-        figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None})
-    return out.getvalue()
-
-
-def _draw(axes: Axes, board: Board, rows: list[BoardRow]) -> None:
+    paper = _paper(board, rows)
     front = sorted((row for row in rows if row.front), key=lambda row: row.costs["p50"].value or 0.0)
-    rest = [row for row in rows if not row.front]
-    height = _height(board, rows)
-    for row in rows if len(rows) <= CROWD else front:
-        _whiskers(axes, row, board.primary, height)
-    axes.scatter(*_places(rest, board.primary, height), zorder=3, marker="o", s=16, c=CLOUD)
-    axes.scatter(*_places(front, board.primary, height), zorder=3, marker="D", s=26, c=ACCENT)
-    axes.plot(*_places(front, board.primary, height), drawstyle="steps-post", color=ACCENT, alpha=0.7, linewidth=1.2)
-    _scales(axes, board, rows, height)
-    _names(axes, front, _places(front, board.primary, height), _places(rest, board.primary, height))
+    diamonds, dots = ([paper.place(row) for row in part] for part in (front, [row for row in rows if not row.front]))
+    whole = f'<rect width="{WIDTH:g}" height="{HEIGHT:g}" fill="#ffffff"/>'
+    drawn = [HEAD, whole, *_scales(paper), *_whiskers(paper, rows if len(rows) <= CROWD else front)]
+    drawn += [f'<circle cx="{x:.2f}" cy="{y:.2f}" r="2.2" fill="{CLOUD}"/>' for x, y in dots]
+    if diamonds:
+        steps = [f"M{diamonds[0][0]:.2f} {diamonds[0][1]:.2f}", *(f"H{x:.2f}V{y:.2f}" for x, y in diamonds[1:])]
+        style = f'fill="none" stroke="{ACCENT}" stroke-opacity="0.7" stroke-width="1.2"'
+        drawn.append(f'<path d="{"".join(steps)}" {style}/>')
+    drawn += [f'<path d="M{x:.2f} {y - 4:.2f}l4 4-4 4-4-4z" fill="{ACCENT}"/>' for x, y in diamonds]
+    return "\n".join([*drawn, *_names(paper, front, diamonds, dots), "</svg>", ""])
 
 
-def _names(axes: Axes, front: list[BoardRow], diamonds: Places, dots: Places) -> None:
-    """Name points of the front where there is room."""
-    figure: Any = axes.figure
-    figure.draw_without_rendering()  # or the axes are not where they will be
-    scale = 72 / figure.dpi
-    box = tuple(scale * side for side in axes.get_window_extent().extents)
-    points, others = ([_on_paper(axes, x, y, scale) for x, y in zip(*part, strict=True)] for part in (diamonds, dots))
-    for name in place_names(short_names(front), points, others, (box[0], box[1], box[2], box[3]), LABELS):
-        axes.annotate(
-            name.text.replace("$", r"\$"),
-            (diamonds[0][name.index], diamonds[1][name.index]),
-            xytext=name.shift,
-            textcoords="offset points",
-            ha=name.side,
-            color="#16202e",
-        )
+@dataclass(frozen=True, slots=True)
+class _Paper:
+    """Where things are drawn: between which ends, on which scales, and what these are called."""
+
+    metric: str
+    height: Callable[[float], float]
+    x: Scale
+    y: Scale
+    y_ticks: Sequence[Tick]
+    titles: tuple[str, str]
+    box: Box
+    """Left, top, right and bottom end, from the upper left corner."""
+
+    def place(self, row: BoardRow) -> Point:
+        """Return where a row is drawn."""
+        return self.across(row.costs["p50"].value or 0.0), self.along(row.metrics[self.metric].value or 0.0)
+
+    def across(self, seconds: float) -> float:
+        return self.box[0] + _share(self.x, 1e3 * seconds) * (self.box[2] - self.box[0])
+
+    def along(self, score: float) -> float:
+        return self.level(self.height(score))
+
+    def level(self, height: float) -> float:
+        return self.box[3] - _share(self.y, height) * (self.box[3] - self.box[1])
 
 
-def _on_paper(axes: Axes, x: float, y: float, scale: float) -> tuple[float, float]:
-    """Return where a value is drawn, in points of 1/72 inch."""
-    across, up = axes.transData.transform((x, y))
-    return scale * float(across), scale * float(up)
+def _share(scale: Scale, value: float) -> float:
+    return float(scale.share(np.array([value]))[0])
+
+
+def _paper(board: Board, rows: list[BoardRow]) -> _Paper:
+    """Return scales that hold all points with their intervals, and the room between their numbers."""
+    height, spec = _height(board, rows), board.metrics[board.primary]
+    shown = [row.metrics[board.primary] for row in rows]
+    scores = [end for one in shown for end in (one.value or 0.0, one.low, one.high) if end is not None]
+    times = [end for row in rows for end in (row.costs["p50"].value, row.costs["p50"].low, row.costs["p50"].high)]
+    y = Scale.around(np.array([height(score) for score in scores]))
+    title = metric_title(board.primary, spec.unit)
+    if chart_scale(board, rows) == "error":
+        title += ", on the log of the error"
+        marks = [(height(share), f"{100 * share:g}") for share in reversed(ERROR_TICKS)]
+        ticks = [(value, text) for value, text in marks if y.low <= value <= y.high]
+    else:
+        ticks = y.ticks(MOST_TICKS)
+    left = MARGIN + LINE + TICK + LETTER * max((len(text) for _, text in ticks), default=0) + 2 * TICK
+    return _Paper(
+        board.primary,
+        height,
+        Scale.around(1e3 * np.array([end for end in times if end is not None]), log=True),
+        y if spec.higher_is_better else Scale(y.high, y.low),
+        ticks,
+        ("time of one image, end to end, ms", title),
+        (left, MARGIN, WIDTH - 2 * MARGIN, HEIGHT - MARGIN - 2 * LINE - 2 * TICK),
+    )
 
 
 def _height(board: Board, rows: list[BoardRow]) -> Callable[[float], float]:
@@ -96,36 +118,54 @@ def _height(board: Board, rows: list[BoardRow]) -> Callable[[float], float]:
     return lambda value: factor * value
 
 
-def _scales(axes: Axes, board: Board, rows: list[BoardRow], height: Callable[[float], float]) -> None:
-    spec = board.metrics[board.primary]
-    title = metric_title(board.primary, spec.unit)
-    if chart_scale(board, rows) == "error":
-        low, high = axes.get_ylim()
-        ticks = {height(share): f"{100 * share:g}" for share in reversed(ERROR_TICKS) if low <= height(share) <= high}
-        axes.set_yticks(list(ticks), list(ticks.values()))
-        title += ", on the log of the error"
-    axes.set_xscale("log")
-    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
-    left, right = axes.get_xlim()
-    if right < 10 * left:
-        axes.xaxis.set_minor_formatter(lambda value, _: f"{value:g}")
-    axes.set_xlabel("time of one image, end to end, ms")
-    axes.set_ylabel(title)
-    axes.grid(visible=True, color="#e3e6ea", linewidth=0.6)
-    if not spec.higher_is_better:
-        axes.invert_yaxis()
+def _scales(paper: _Paper) -> list[str]:
+    """Return the grid, the ends of the scales, their numbers and their titles."""
+    left, top, right, bottom = paper.box
+    lines, texts = [], []
+    for value, text in paper.x.ticks(MOST_TICKS):
+        x = paper.across(value / 1e3)
+        lines.append(f"M{x:.2f} {top:.2f}V{bottom:.2f}")
+        texts.append(_text(x, bottom + LINE, text, "middle"))
+    for value, text in paper.y_ticks:
+        y = paper.level(value)
+        lines.append(f"M{left:.2f} {y:.2f}H{right:.2f}")
+        texts.append(_text(left - 2 * TICK, y + 0.35 * FONT_SIZE, text, "end"))
+    across, along = (left + right) / 2, (top + bottom) / 2
+    return [
+        f'<path d="{"".join(lines)}" stroke="{GRID}" stroke-width="0.6"/>',
+        f'<path d="M{left:.2f} {top:.2f}V{bottom:.2f}H{right:.2f}" fill="none" stroke="{INK}" stroke-width="0.8"/>',
+        *texts,
+        _text(across, HEIGHT - MARGIN, paper.titles[0], "middle"),
+        f'<g transform="translate({MARGIN + FONT_SIZE} {along:.2f}) rotate(-90)">'
+        f"{_text(0, 0, paper.titles[1], 'middle')}</g>",
+    ]
 
 
-def _places(rows: list[BoardRow], metric: str, height: Callable[[float], float]) -> Places:
-    xs = [1e3 * (row.costs["p50"].value or 0.0) for row in rows]
-    return xs, [height(row.metrics[metric].value or 0.0) for row in rows]
+def _whiskers(paper: _Paper, rows: list[BoardRow]) -> list[str]:
+    """Return the intervals of score and time."""
+    lines = []
+    for row in rows:
+        score: Any = row.metrics[paper.metric]
+        time: Any = row.costs["p50"]
+        x, y = paper.place(row)
+        if score.low is not None and score.high is not None:
+            lines.append(f"M{x:.2f} {paper.along(score.low):.2f}V{paper.along(score.high):.2f}")
+        if time.low is not None and time.high is not None:
+            lines.append(f"M{paper.across(time.low):.2f} {y:.2f}H{paper.across(time.high):.2f}")
+    return [f'<path d="{"".join(lines)}" stroke="{CLOUD}" stroke-opacity="0.55"/>'] if lines else []
 
 
-def _whiskers(axes: Axes, row: BoardRow, metric: str, height: Callable[[float], float]) -> None:
-    score: Any = row.metrics[metric]
-    time: Any = row.costs["p50"]
-    style: dict[str, Any] = {"color": CLOUD, "alpha": 0.55, "linewidth": 1}
-    if score.low is not None and score.high is not None:
-        axes.plot([1e3 * time.value] * 2, [height(score.low), height(score.high)], **style)
-    if time.low is not None and time.high is not None:
-        axes.plot([1e3 * time.low, 1e3 * time.high], [height(score.value)] * 2, **style)
+def _names(paper: _Paper, front: list[BoardRow], diamonds: list[Point], dots: list[Point]) -> list[str]:
+    """Name points of the front where there is room."""
+    left, top, right, bottom = paper.box
+    points, others = ([(x, HEIGHT - y) for x, y in part] for part in (diamonds, dots))  # heights, as names are placed
+    found = place_names(short_names(front), points, others, (left, HEIGHT - bottom, right, HEIGHT - top), LABELS)
+    ends = {"left": "start", "right": "end"}
+    return [
+        _text(diamonds[one.index][0] + one.shift[0], diamonds[one.index][1] - one.shift[1], one.text, ends[one.side])
+        for one in found
+    ]
+
+
+def _text(x: float, y: float, text: str, anchor: str) -> str:
+    return f'<text x="{x:.2f}" y="{y:.2f}" text-anchor="{anchor}">{escape(text, quote=False)}</text>'
