@@ -145,7 +145,8 @@ class Canvas:
         if not placed:
             return
         mask = Image.new("L", (within.width * SMOOTH, within.height * SMOOTH))
-        pen, thick, radius = ImageDraw.Draw(mask), max(1, round(width * SMOOTH)), width * SMOOTH / 2
+        pen, radius = ImageDraw.Draw(mask), max(0, round((width * SMOOTH - 1) / 2))
+        thick = 2 * radius + 1  # what Pillow gives a disc of this radius, too, so that no joint stands out
         level = round(255 * alpha)
         for places in placed:
             moved = np.ones(len(places), dtype=np.bool_)

@@ -91,6 +91,16 @@ def test_an_oblique_line_is_smooth_and_seen_only_within_its_part():
     assert shades[20, 20] < 40
 
 
+@pytest.mark.parametrize("width", [1.0, 2.0, 2.6])
+def test_joints_do_not_stand_out(width):
+    plain, jointed = Canvas(60, 12), Canvas(60, 12)
+
+    plain.curve(np.array([[5.0, 6.0], [55.0, 6.0]]), INK, plain.box, width)
+    jointed.curve(np.stack([np.linspace(5, 55, 40), np.full(40, 6.0)], axis=1), INK, jointed.box, width)
+
+    assert (plain.pixels == jointed.pixels).all()
+
+
 def test_a_line_of_a_single_point_is_a_dot():
     canvas = Canvas(20, 20)
 

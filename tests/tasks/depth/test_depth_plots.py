@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from mlcvbench.contract import ArraySplit, Outcome, Problem
+from mlcvbench.figures import Axis
+from mlcvbench_depth import plots
 from mlcvbench_depth.measuring import fill_background
-from mlcvbench_depth.plots import draw, errors_of
+from mlcvbench_depth.plots import draw, draw_errors, errors_of
 from mlcvbench_depth.scoring import scorer_of
 from mlcvbench_depth.views import view_of
 
@@ -74,3 +76,14 @@ def test_every_family_of_protocols_is_drawn(tmp_path, protocol):
 
     assert [plot.file for plot in plots] == ["worst.png", "errors.png"]
     assert all((tmp_path / plot.file).stat().st_size > 5000 for plot in plots)
+
+
+@pytest.mark.parametrize(("images", "said"), [(2, None), (40, ", 20 of 40 images")])
+def test_a_curve_of_errors_says_when_it_is_of_some_images_only(images, said, monkeypatch):
+    names = []
+    monkeypatch.setattr(plots, "Axis", lambda scale, name="": names.append(name) or Axis(scale, name))
+    truth = TRUTH[np.arange(images) % 2]
+
+    draw_errors(outcome_of("stereo/all@1", list(truth * 1.1), truth), np.arange(images))
+
+    assert names[-1] == f"share of scored pixels{said or ''}"

@@ -14,6 +14,7 @@ from mlcvbench.contract import Outcome
 from mlcvbench.errors import DataError, RecordError
 from mlcvbench.files.lazy_columns import LazyColumn
 from mlcvbench.running import scoring
+from mlcvbench_segmentation.coding import Coding
 from mlcvbench_segmentation.folder import load_label_folder
 from mlcvbench_segmentation.plots import draw
 from mlcvbench_segmentation.scoring import SegmentationScorer
@@ -183,6 +184,22 @@ def test_voc_lists_name_test_and_train(tmp_path, labels):
     assert data.splits["train"].ids.tolist() == ["2007_000001"]
     assert len(data.problem.classes) == 21
     assert np.array_equal(data.splits["test"].targets()["label_map"][0], labels[0])
+
+
+def test_pictures_decode_a_label_map_once(tmp_path, data, labels, monkeypatch):
+    guesses = {"label_map": write_predictions(tmp_path / "out", labels)}
+    test = data.splits["test"]
+    scorer = SegmentationScorer(PROTOCOL, data.problem)
+    table = scoring.tabulate(scorer, guesses, test.targets(), 3)
+    decoded, decode = [], Coding.decode
+    monkeypatch.setattr(
+        Coding, "decode", lambda self, path, **kinds: decoded.append(path) or decode(self, path, **kinds)
+    )
+
+    draw(tmp_path / "a", Outcome(guesses, test.targets(), test, data.problem, scorer.protocol_id, table))
+
+    maps = [path for path in decoded if "out" not in path.parts]
+    assert len(maps) == len(set(maps)) == 3
 
 
 def test_pictures_are_drawn_the_same_every_time(tmp_path, data, labels):
