@@ -26,14 +26,7 @@ from mlcvbench.contract import (
 )
 from mlcvbench.errors import DataError, RecordError
 from mlcvbench.files.arrays import read_arrays, write_arrays
-from mlcvbench_knn.search import (
-    EuclideanSearch,
-    Search,
-    compare_pairs,
-    dot_products,
-    power_sums,
-    squared_distances,
-)
+from mlcvbench_knn.search import EuclideanSearch, Search, compare_pairs, dot_products, power_sums, squared_distances
 
 STATE_FILE = "neighbours.safetensors"
 
