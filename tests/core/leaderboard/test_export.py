@@ -119,10 +119,16 @@ def test_a_long_latex_table_goes_over_pages_and_breaks_long_names(tmp_path):
 
 @pytest.mark.parametrize("text", HOSTILE)
 def test_a_spreadsheet_finds_no_formula(tmp_path, text):
-    board = board_of(tmp_path, make_record("knn", params={"k": text}), make_record("knn", params={"k": 1}))
+    record = make_record("knn", params={"k": text})
+    model = record.model.model_copy(update={"family": text, "plugin_version": text})
+    board = board_of(tmp_path, record.model_copy(update={"model": model}), make_record("knn", params={"k": 1}))
 
-    for row in csv.reader(io.StringIO(export.to_csv(board))):
-        for cell in row:
+    rows = list(csv.DictReader(io.StringIO(export.to_csv(board))))
+
+    (shown,) = (row for row in rows if row["family"] != "neighbours")
+    assert shown["family"].endswith(text.split()[-1].lstrip("\u202e"))
+    for row in rows:
+        for cell in row.values():
             assert not cell.startswith(("=", "+", "-", "@", "\t", "\r")), cell
 
 
