@@ -17,7 +17,7 @@ from support.paths import ROOT
 from mlcvbench.analysis.explain.request import parse_request
 from mlcvbench.analysis.studies.planning import plan_study
 from mlcvbench.cli import COMMANDS
-from mlcvbench.errors import OverrideError, UnknownNameError
+from mlcvbench.errors import OverrideError, RequestError, UnknownNameError
 from mlcvbench.plan.planning import plan
 from mlcvbench.plan.words import parse_pairs
 from mlcvbench.registry import get_registry
@@ -114,7 +114,7 @@ def test_what_is_not_understood_is_noticed():
     for words, error in (
         ("mlcvbench run task=digits model=knn model.kk=3", OverrideError),
         ("mlcvbench run task=digits model=knn --slowly", click.NoSuchOption),
-        ("mlcvbench study capacity task=digits model=knn", Exception),
+        ("mlcvbench study capacity task=digits model=knn", RequestError),
         ("mlcvbench plugin check knm", UnknownNameError),
         ("mlcvbench plugin check knn model.kk=3", OverrideError),
         ("mlcvbench profile model=alexnet model.variant=2013", OverrideError),
@@ -126,12 +126,15 @@ def test_what_is_not_understood_is_noticed():
 
 
 def test_settings_named_in_passing_are_declared_by_the_method_that_they_are_named_for():
+    named = []
     for heading, body in re.findall(r"^## (\d).*?$(.*?)(?=^## |\Z)", PAGE, flags=re.MULTILINE | re.DOTALL):
         model = dict(parse_pairs(BASES[int(heading)].split()[2:]))["model"]
         spec = get_registry().model(model, "classification").spec
         declared = {"model": {param.name for param in spec.params}, "fit": {param.name for param in spec.fit}}
         for place, name in re.findall(r"`(model|fit)\.(\w+)`", body):
             assert name in declared[place], (heading, place, name)
+            named.append(name)
+    assert {"lr", "width"} <= set(named)
 
 
 def understand(words: list[str]) -> None:

@@ -104,8 +104,8 @@ class TestBoxes:
         text = said(write_case(tmp_path, scene(objects(boxes)), hits(spread(1, 12))))["boxes-as-corners"]
 
         assert text == (
-            "8 of 12 annotated boxes reach beyond their images ([132, 102, 172, 142] in 320 x 240); read as corners all "
-            "lie inside: are they x1 y1 x2 y2? [x, y, width, height] is wanted."
+            "8 of 12 annotated boxes reach beyond their images ([132, 102, 172, 142] in 320 x 240); read as corners "
+            "all lie inside: are they x1 y1 x2 y2? [x, y, width, height] is wanted."
         )
 
     def test_shares_of_the_image(self, tmp_path):
