@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from timm.layers.norm import LayerNorm2d
 from torch import nn
 from torch.nn import functional
 
@@ -227,6 +226,8 @@ def test_batch_norm_moves_and_scales_and_leaves_the_shape_of_the_values():
 
 
 def test_a_norm_over_channels_looks_at_one_place_and_one_over_all_features_at_the_whole_image():
+    from timm.layers.norm import LayerNorm2d
+
     images = noise(2, 3, 5, 6)
     changed = images.clone()
     changed[:, :, 0, 0] += 5

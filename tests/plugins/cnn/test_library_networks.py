@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import pytest
-import timm
 import torch
-from torchvision import models
 
 from mlcvbench.contract import InputSpec, Problem
 from mlcvbench.specs import load_target
@@ -43,9 +41,15 @@ def of_case(case, side=224):
 
 
 def of_library(name):
-    """Return a network of torchvision or timm with its first weights."""
+    """Return a network of torchvision or timm, which take seconds to import, with its first weights."""
     library, _, network = name.partition(":")
-    return models.get_model(network) if library == "torchvision" else timm.create_model(network)
+    if library == "torchvision":
+        from torchvision import models
+
+        return models.get_model(network)
+    import timm
+
+    return timm.create_model(network)
 
 
 def steps(module):

@@ -9,18 +9,17 @@ import re
 from contextlib import nullcontext
 from functools import cache
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
-from torchvision import models
 
 from mlcvbench.contract import InputSpec, Problem
 from mlcvbench.errors import RequestError
 from mlcvbench.registry import get_registry
 from mlcvbench.specs import load_target
-from mlcvbench_hub.torchvision_models import TorchvisionClassifier
 
 SIZES = {
     "torchvision:alexnet": (61_100_840, 714_188_480),
@@ -68,6 +67,14 @@ SECOND = {"resnet50": 80.858, "mobilenet_v3_large": 75.274}
 TOP_5 = {"alexnet": 79.066, "googlenet": 89.53}
 
 
+@pytest.fixture
+def models() -> ModuleType:
+    """torchvision's models, which take seconds to import."""
+    from torchvision import models
+
+    return models
+
+
 def imagenet(side: int = 224) -> Problem:
     return Problem("classification", tuple(map(str, range(1000))), {"image": InputSpec((side, side, 3))})
 
@@ -108,7 +115,7 @@ def test_parameters_and_rounded_multiply_adds_are_the_published_ones(name: str) 
 
 
 @pytest.mark.parametrize("name", TOP_1)
-def test_what_is_built_is_what_the_published_weights_were_trained_in(name: str) -> None:
+def test_what_is_built_is_what_the_published_weights_were_trained_in(name: str, models: ModuleType) -> None:
     """torchvision counts inception_v3's auxiliary classifier among its parameters and googlenet's two not."""
     first = models.get_model_weights(name)["IMAGENET1K_V1"].meta
 
@@ -120,12 +127,14 @@ def test_what_is_built_is_what_the_published_weights_were_trained_in(name: str) 
 
 
 @pytest.mark.parametrize("name", TOP_5)
-def test_the_published_top_5_accuracy_is_that_of_the_table(name: str) -> None:
+def test_the_published_top_5_accuracy_is_that_of_the_table(name: str, models: ModuleType) -> None:
     assert models.get_model_weights(name).DEFAULT.meta["_metrics"]["ImageNet-1K"]["acc@5"] == TOP_5[name]
 
 
 @pytest.mark.parametrize("name", SECOND)
-def test_pretrained_means_the_second_weights_where_there_are_two(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pretrained_means_the_second_weights_where_there_are_two(
+    name: str, monkeypatch: pytest.MonkeyPatch, models: ModuleType
+) -> None:
     asked = []
     monkeypatch.setattr(models, "get_model", lambda _, weights, **rest: asked.append(weights) or nn.Linear(2, 1000))
 
@@ -174,7 +183,7 @@ def test_auxiliary_classifiers_are_trained_with_and_dropped(name: str, count: in
 
 
 @pytest.mark.parametrize("name", ["googlenet", "inception_v3"])
-def test_inputs_of_the_inceptions_are_normalised_as_their_weights_want_it(name: str) -> None:
+def test_inputs_of_the_inceptions_are_normalised_as_their_weights_want_it(name: str, models: ModuleType) -> None:
     """torchvision's networks with weights take the usual normalisation and turn it into (x - 0.5) / 0.5 inside."""
     mean, std = by_name(f"torchvision:{name}").normalisation()
     usual = models.get_model_weights(name).DEFAULT.transforms()
@@ -189,7 +198,9 @@ def test_inputs_of_the_inceptions_are_normalised_as_their_weights_want_it(name: 
 
 
 @pytest.mark.parametrize("name", ["googlenet", "inception_v3", "densenet121", "squeezenet1_1", "resnet18"])
-def test_all_published_tensors_arrive_under_the_names_of_today(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_published_tensors_arrive_under_the_names_of_today(
+    name: str, monkeypatch: pytest.MonkeyPatch, models: ModuleType
+) -> None:
     """Checkpoints hold auxiliary classifiers, densenet's old names, and no counts of batches."""
     state = published_state(name)
     monkeypatch.setattr(models.get_model_weights(name), "get_state_dict", lambda *_, **__: dict(state))
@@ -214,6 +225,8 @@ def test_a_published_checkpoint_is_taken_from_a_file(name: str, tmp_path: Path) 
 
 def published_state(name: str) -> dict[str, torch.Tensor]:
     """Return tensors of 0.25 under the names that torchvision's checkpoint of a network has."""
+    from torchvision import models
+
     settings = {"init_weights": False} if name in {"googlenet", "inception_v3"} else {}
     with torch.device("meta"):
         whole = models.get_model(name, weights=None, **settings).state_dict()
@@ -226,6 +239,8 @@ def published_state(name: str) -> dict[str, torch.Tensor]:
 
 
 def test_networks_without_auxiliary_classifiers_refuse_them_in_one_line() -> None:
+    from mlcvbench_hub.torchvision_models import TorchvisionClassifier
+
     with pytest.raises(RequestError) as caught:
         TorchvisionClassifier(imagenet(), "resnet18", auxiliary=True)
 
@@ -235,6 +250,8 @@ def test_networks_without_auxiliary_classifiers_refuse_them_in_one_line() -> Non
 
 
 def test_images_too_small_for_the_auxiliary_classifier_are_refused() -> None:
+    from mlcvbench_hub.torchvision_models import TorchvisionClassifier
+
     with pytest.raises(RequestError) as caught:
         TorchvisionClassifier(imagenet(), "inception_v3", size=298, auxiliary=True)
 
@@ -245,7 +262,7 @@ def test_images_too_small_for_the_auxiliary_classifier_are_refused() -> None:
 
 
 @pytest.mark.parametrize(("side", "reduced"), [(299, True), (298, False)])
-def test_the_least_size_is_that_of_the_auxiliary_classifier(side: int, reduced: bool) -> None:
+def test_the_least_size_is_that_of_the_auxiliary_classifier(side: int, reduced: bool, models: ModuleType) -> None:
     network = models.get_model("inception_v3", weights=None, init_weights=False)
     maps = []
     network.AuxLogits.register_forward_pre_hook(lambda _, given: maps.append(given[0].shape))
