@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -105,12 +106,12 @@ def write_scored(scored: Scored, folder: Path) -> None:
     """Write the rows as parquet and the replicates as npz, each when there are any; equal scores give equal bytes."""
     if scored.table is None:
         return
+    os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")  # uses what is free; arrow's own asks for more
     import pyarrow as pa
     from pyarrow import parquet
 
     columns = {name: _arrow(column) for name, column in scored.table.columns.items()}
     parquet.write_table(pa.table(columns), folder / ROWS_FILE)
-    pa.default_memory_pool().release_unused()
     if scored.replicates:
         write_npz(folder / bootstrap.REPLICATES_FILE, dict(scored.replicates))
 

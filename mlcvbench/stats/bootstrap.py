@@ -29,7 +29,7 @@ REPLICATES_FILE = "replicates.npz"
 """Where a run keeps its replicates, a vector (n,) of each metric."""
 MOST_REPLICATES = 100_000
 _CHUNK_CELLS = 1 << 20
-_FEWEST_ROWS = 8
+_FEWEST_ROWS = 4
 """Resamples that are worked on together, of one byte a unit, however many units there are."""
 _PARTS = 16
 """So many parts at least, that no thread waits long for the last one."""
