@@ -81,7 +81,7 @@ def _read_as(path: Path, field: str, values: Array, said: str | None) -> tuple[s
 def _alignment(path: Path, given: Given, split: Split) -> Array:
     """Return, for each sample of the split, its row in the file."""
     count = len(split)
-    if given.ids is None:
+    if given.ids is None or list(given.ids) == split.ids.tolist():
         return np.arange(count)
     rows: dict[str, int] = {}
     known = {str(name): place for place, name in enumerate(split.ids)}
