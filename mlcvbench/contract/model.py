@@ -34,6 +34,7 @@ class FitContext:
 
     `settings`: the `fit.*` values, typed and completed with the spec's defaults. `budget`: seconds, None = no limit.
     `checkpoints`: a folder of this fit alone, from which an interrupted one may go on; it is gone once fit returns.
+    `memory`: bytes that the images of a split may take in memory, None = any; larger ones can be read batch by batch.
     """
 
     seed: int
@@ -42,6 +43,7 @@ class FitContext:
     checkpoints: Path | None = None
     budget: float | None = None
     progress: Callable[[int, int], None] = _no_progress
+    memory: int | None = None
 
 
 @names_fields

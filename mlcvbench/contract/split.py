@@ -14,6 +14,7 @@ import numpy as np
 from mlcvbench.contract.batch import Array, Batch, Column, Targets, join, take
 from mlcvbench.contract.notices import Notice
 from mlcvbench.contract.problem import Problem
+from mlcvbench.errors import DataError
 from mlcvbench.files.ahead import ahead
 
 
@@ -86,18 +87,20 @@ class Split(ABC):
 
     def arrays(self) -> tuple[dict[str, Array], dict[str, Array]]:
         """Return all inputs and targets as arrays (N, ...). DataError when the inputs differ in size."""
-        from mlcvbench.errors import DataError
-
         batch, targets = self.read(slice(0, len(self)))
         for kind, column in batch.inputs.items():
             if isinstance(column, list):
-                raise DataError(
-                    f"split {self.name!r}: the {kind} inputs differ in size, so they do not form one array; "
-                    "set data.size=[H,W] to resize them."
-                )
+                raise self.no_arrays(kind)
         return (
             {kind: np.asarray(column) for kind, column in batch.inputs.items()},
             {name: np.asarray(column) for name, column in targets.items()},
+        )
+
+    def no_arrays(self, kind: str) -> DataError:
+        """Return the refusal of inputs of unequal size, where one array is wanted."""
+        return DataError(
+            f"split {self.name!r}: the {kind} inputs differ in size, so they do not form one array; "
+            "set data.size=[H,W] to resize them."
         )
 
     def take(self, indices: Sequence[int] | Array, name: str | None = None) -> Split:

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
 from mlcvbench.contract import LoadedData, Notice, Split
 from mlcvbench.errors import DataError, MlcvbenchError, NoInputsError, said_by
+from mlcvbench.files.ahead import ahead
 from mlcvbench.processes.progress import Progress, silent
 
 
@@ -32,9 +34,9 @@ def find_broken(data: LoadedData, progress: Progress = silent) -> list[Broken]:
     """
     found = []
     for name, split in data.splits.items():
-        for place in range(len(split)):
+        complaint, places = partial(_complaint, split), range(len(split))
+        for place, message in enumerate(ahead(complaint, places) if split.threaded else map(complaint, places)):
             progress(name, place, len(split))
-            message = _complaint(split, place)
             if message is not None:
                 found.append(Broken(name, place, str(split.ids[place]), message))
     return found

@@ -60,6 +60,7 @@ class RunConfig:
     `content`: sha256 of what no setting says of a model that no plugin provides: its `predictions`, and of a live one
     its `weights` and what was `measured`. `load_threads`: threads that read files ahead, None: the cores that `threads`
     leaves. `recheck`: files are read again whose state is as it was when their digest was remembered.
+    `fit_memory_mb`: what images of a split may take in memory while a network is fitted, None: a quarter of all.
     """
 
     definition: Definition
@@ -87,6 +88,7 @@ class RunConfig:
     content: dict[str, str] = field(default_factory=dict)
     load_threads: int | None = None
     recheck: bool = False
+    fit_memory_mb: int | None = None
 
     @property
     def splits(self) -> tuple[str, ...] | None:
@@ -96,7 +98,7 @@ class RunConfig:
     def to_dict(self) -> dict[str, Any]:
         """Return plain data, ready for JSON; what a run has not, such as a search, is left out."""
         plain = asdict(self)
-        for name in ("search", "reading", "content", "load_threads", "recheck"):
+        for name in ("search", "reading", "content", "load_threads", "recheck", "fit_memory_mb"):
             if plain[name] in (None, {}, False):
                 del plain[name]
         return plain

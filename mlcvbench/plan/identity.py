@@ -21,7 +21,7 @@ from mlcvbench.storage.digests import content_hash
 LIBRARIES = ("numpy", "scikit-learn", "torch")
 LIMITS = ("seconds", "memory_mb")
 """Bounds of a run. A candidate of a search may be lost to them, so there they decide what is chosen."""
-TIMING = ("time", "given", "intervals", "strict", "load_threads", "recheck")
+TIMING = ("time", "given", "intervals", "strict", "load_threads", "recheck", "fit_memory_mb")
 DISPLAY = ("title", "summary", "models", "metrics", "file", "sha256")
 
 

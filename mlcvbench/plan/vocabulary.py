@@ -92,6 +92,17 @@ RUN_KEYS: dict[str, RunKey] = {
             "seconds",
             False,
         ),
+        RunKey(
+            Param(
+                "fit.memory",
+                "int",
+                None,
+                "MB that training images may take; larger sets are read batch by batch; default: a quarter of all",
+                low=1,
+            ),
+            "fit_memory_mb",
+            False,
+        ),
         RunKey(Param("memory", "int", None, "MB a run may use, then it is ended", low=1), "memory_mb", False),
     )
 }

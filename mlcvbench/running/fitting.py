@@ -11,6 +11,7 @@ import psutil
 
 from mlcvbench.contract import FitContext, FitReport, LoadedData, Model
 from mlcvbench.errors import DataError
+from mlcvbench.limits import MIB
 from mlcvbench.loading.data import fit_data
 from mlcvbench.loading.models import build_model
 from mlcvbench.loading.resolved import Resolved
@@ -105,6 +106,7 @@ def _fit(resolved: Resolved, data: LoadedData, report: Progress, model: Model, c
         checkpoints=checkpoints,
         budget=config.definition.fit_budget,
         progress=lambda done, total: report("fit", done, total),
+        memory=psutil.virtual_memory().total // 4 if config.fit_memory_mb is None else config.fit_memory_mb * MIB,
     )
     fresh_mark = reset_high_water()  # else a search's later fits would be charged with what earlier ones took
     resident = psutil.Process().memory_info().rss

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from mlcvbench.contract import FitContext, FitReport, Problem, Split, TorchModel
 from mlcvbench.errors import DataError
+from mlcvbench_training.examples import streamed_or_held
 from mlcvbench_training.layout import runs_channels_last, to_channels_last
-from mlcvbench_training.loop import examples_of, train_network
+from mlcvbench_training.loop import train_network
 from mlcvbench_training.seeding import seeded
 from mlcvbench_training.settings import Settings
 
@@ -93,8 +94,8 @@ class NetworkClassifier(TorchModel):
         return module
 
     def fit(self, train: Split, val: Split | None, ctx: FitContext) -> FitReport:
-        examples = examples_of(train, self.torch_device)
-        held_out = None if val is None else examples_of(val, self.torch_device)
+        examples = streamed_or_held(train, self.torch_device, ctx.memory)
+        held_out = None if val is None else streamed_or_held(val, self.torch_device, ctx.memory)
         with seeded(ctx.seed, self.torch_device):
             self.module = self.build().to(self.torch_device)
         with seeded(ctx.seed + 1, self.torch_device), self.training_form(self.module) as module:

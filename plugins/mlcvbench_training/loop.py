@@ -1,6 +1,7 @@
 """The training loop of every plugin that learns by gradient: one function, settings as data, randomness from one seed.
 
-The images are one tensor on the device; a step picks some, scaled to [0, 1], and augments them. There is no loader.
+A step picks images, scaled to [0, 1], and augments them. They are one tensor on the device; only those that do not fit
+into memory are read from disk, ahead of the step that wants them.
 Between epochs the whole state goes to the context's checkpoint folder, from which an interrupted training goes on:
 after each epoch, or after several where they are so short that writing would take a hundredth of the time.
 """
@@ -8,18 +9,18 @@ after each epoch, or after several where they are so short that writing would ta
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mlcvbench.contract import FitContext, FitReport, Split
-from mlcvbench.errors import DataError
+from mlcvbench.contract import FitContext, FitReport
 from mlcvbench_training.augmentation import augment, changes_images
 from mlcvbench_training.averaging import Average, estimate_norms
 from mlcvbench_training.checkpoint import resume_training, save_training
+from mlcvbench_training.examples import Examples, StreamedExamples, examples_of
 from mlcvbench_training.guidance import GuidedContext
 from mlcvbench_training.losses import loss_of
 from mlcvbench_training.newton import newton_step
@@ -37,6 +38,9 @@ if TYPE_CHECKING:
     from mlcvbench_training.losses import Loss
     from mlcvbench_training.settings import Settings
 
+__all__ = ["Examples", "Training", "blocks", "evaluate", "examples_of", "scaled", "train_network"]
+
+Data = Examples | StreamedExamples
 EVALUATION_BATCH = 256
 SCALED_BYTES = 256 * 2**20
 """Images that take no more than this as floats are scaled once, not in each step."""
@@ -48,32 +52,8 @@ AUXILIARY_WEIGHT = 0.3
 """Of the loss of each further output that a network has in training (Szegedy et al. 2015, section 5)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Examples:
-    """Training data on the device: `images` uint8 (N, C, H, W), `labels` int64 (N,)."""
-
-    images: torch.Tensor
-    labels: torch.Tensor
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-
-def examples_of(split: Split, device: torch.device) -> Examples:
-    """Return a classification split as tensors. DataError when it is empty or its images differ in size."""
-    import torch
-
-    if len(split) == 0:
-        raise DataError(f"split {split.name!r} has no samples, wanted at least 1 to train on.")
-    inputs, targets = split.arrays()
-    images = torch.from_numpy(np.require(inputs["image"], requirements=["C", "W"]))  # torch warns of read-only memory
-    channels_first = images.unsqueeze(1) if images.ndim == 3 else images.permute(0, 3, 1, 2)
-    labels = torch.from_numpy(targets["label"].astype(np.int64))
-    return Examples(channels_first.contiguous().to(device), labels.to(device))
-
-
 def train_network(
-    module: nn.Module, examples: Examples, settings: Settings, ctx: FitContext, val: Examples | None = None
+    module: nn.Module, examples: Data, settings: Settings, ctx: FitContext, val: Data | None = None
 ) -> FitReport:
     """Train `module` in place by `settings.loss` and leave it in eval mode.
 
@@ -96,16 +76,16 @@ def train_network(
     return FitReport(run.epochs, run.history, run.earlier, run.cut_short)
 
 
-def evaluate(module: nn.Module, examples: Examples, total: Loss) -> tuple[float, float]:
+def evaluate(module: nn.Module, examples: Data, total: Loss) -> tuple[float, float]:
     """Return the mean loss, `total` of a batch being its sum, and the share whose largest logit is their label's."""
     import torch
 
     loss, hits = 0.0, 0
     module.eval()
     with torch.inference_mode():
-        for start in range(0, len(examples), EVALUATION_BATCH):
-            part = slice(start, start + EVALUATION_BATCH)
-            logits, labels = module(scaled(examples.images[part])), examples.labels[part]
+        parts = [slice(start, start + EVALUATION_BATCH) for start in range(0, len(examples), EVALUATION_BATCH)]
+        for images, labels in examples.batches(parts):
+            logits = module(scaled(images))
             loss += float(total(logits, labels))
             hits += int((logits.argmax(1) == labels).sum())
     return loss / len(examples), hits / len(examples)
@@ -135,15 +115,15 @@ class Training:
     """A training between two epochs: everything that the next one depends on."""
 
     def __init__(
-        self, module: nn.Module, examples: Examples, settings: Settings, ctx: FitContext, val: Examples | None
+        self, module: nn.Module, examples: Data, settings: Settings, ctx: FitContext, val: Data | None
     ) -> None:
         import torch
 
         self.module, self.examples, self.settings, self.ctx, self.val = module, examples, settings, ctx, val
         check_training(module, settings, validated=val is not None)
         self.generator = torch.Generator().manual_seed(ctx.seed)
-        small = 4 * examples.images.numel() <= SCALED_BYTES
-        self.inputs = scaled(examples.images) if small else None
+        small = isinstance(examples, Examples) and 4 * examples.numbers <= SCALED_BYTES
+        self.inputs = scaled(examples.images) if small and isinstance(examples, Examples) else None
         self.blocks = list(blocks(len(examples), 1 if settings.optimizer == "online_gd" else settings.batch))
         self.full_batch, self.changes = settings.optimizer == "gd", changes_images(settings)
         self.rule = Rule(module, settings)
@@ -211,7 +191,8 @@ class Training:
             self.average.put_in()
             if self.settings.average == "swa":
                 order = self._fresh_order()  # as stored, a batch may be of one class and vary less than all images do
-                estimate_norms(self.module, (scaled(self.examples.images[order[block]]) for block in self.blocks))
+                chosen = [order[block] for block in self.blocks]
+                estimate_norms(self.module, (scaled(images) for images, _ in self.examples.batches(chosen)))
         if not all(bool(torch.isfinite(parameter).all()) for parameter in self.module.parameters()):
             raise diverged(
                 f"the weights are not finite after epoch {self.epochs} of {self.settings.epochs}", self.settings
@@ -224,12 +205,9 @@ class Training:
         order = self._fresh_order()
         losses, answers = [], []  # added up at the end: nothing waits for them, and a step makes fewer calls
         self.module.train()
-        for block in self.blocks:
-            chosen = order[block]
-            inputs = self.inputs[chosen] if self.inputs is not None else scaled(self.examples.images[chosen])
-            labels = self.examples.labels[chosen]
+        for inputs, labels in self._batches([order[block] for block in self.blocks]):
             if self.changes:
-                inputs = augment(inputs, self.settings, self.generator)
+                inputs = augment(inputs, self.settings, self.generator)  # noqa: PLW2901 - the batch as it is shown
             logits, loss = self._gradient(inputs, labels)
             if not self.full_batch:
                 self._update()
@@ -240,6 +218,13 @@ class Training:
         sizes = torch.tensor([block.stop - block.start for block in self.blocks], dtype=torch.float64)
         total = float(torch.stack(losses).double().cpu() @ sizes)
         return total / len(order), int((torch.cat(answers) == self.examples.labels[order]).sum()) / len(order)
+
+    def _batches(self, chosen: Sequence[torch.Tensor]) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        """Yield images, float32 in [0, 1], and labels at each choice of indices."""
+        if self.inputs is not None:
+            yield from ((self.inputs[choice], self.examples.labels[choice]) for choice in chosen)
+        else:
+            yield from ((scaled(images), labels) for images, labels in self.examples.batches(chosen))
 
     def _fresh_order(self) -> torch.Tensor:
         """Return the indices of all images, shuffled."""
@@ -280,8 +265,7 @@ class Training:
 
     def _stored_order(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         """Yield the images in blocks as they are stored, float32 in [0, 1], with their labels."""
-        for block in self.blocks:
-            yield scaled(self.examples.images[block]), self.examples.labels[block]
+        yield from ((scaled(images), labels) for images, labels in self.examples.batches(self.blocks))
 
     def _is_cycle_end(self) -> bool:
         """Say whether SWA takes the weights now: at the ends of `cyclic`'s cycles, else after each epoch."""
