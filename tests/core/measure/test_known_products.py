@@ -80,7 +80,7 @@ def test_a_formula_of_torch_that_lies_makes_counts_null_with_the_reason(monkeypa
 def test_the_check_is_made_once_a_process(monkeypatch) -> None:
     model = Net(Problem("classification", ("a", "b"), {}))
     assert count(model, BATCH).macs == 32
-    monkeypatch.setattr(formulas, "formulas", None)
+    monkeypatch.setattr(tracing, "formulas", None)
 
     assert miscounted("cpu") is None
 
