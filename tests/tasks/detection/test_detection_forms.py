@@ -392,21 +392,25 @@ class TestDamage:
 
     def test_in_a_yolo_file(self, tmp_path):
         data = load(tmp_path, perfect())
-        folder = write_yolo(tmp_path, perfect())
+        folder, refused = write_yolo(tmp_path, perfect()), 0
         for _, damaged in mutations(b"0 0.5 0.25 0.1 0.2 0.75\n1 0.5 0.5 .5 1e-1 1\n"):
             (folder / "000002.txt").write_bytes(damaged)
             said = self.outcome(data, folder)
             assert said is None or said.startswith(f"{folder / '000002.txt'}, line ")
+            refused += said is not None
+        assert refused > 150
 
     @pytest.mark.parametrize("form", ["gz", "zip"])
     def test_in_a_packed_file(self, form, tmp_path):
         truth = perfect(2)
         data = load(tmp_path, truth)
-        path = TestPackedJson().packed(tmp_path, form, "dt", found_in(truth))
+        path, refused = TestPackedJson().packed(tmp_path, form, "dt", found_in(truth)), 0
         for _, damaged in mutations(path.read_bytes(), 3):
             path.write_bytes(damaged)
             said = self.outcome(data, path)
             assert said is None or said.startswith(f"{path}")
+            refused += said is not None
+        assert refused > 150
 
 
 class TestAnnotationsWithLess:
