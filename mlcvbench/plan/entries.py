@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mlcvbench.errors import UnknownNameError
 from mlcvbench.plan.config import RunConfig
 from mlcvbench.registry import Entry, Registry, get_registry
 from mlcvbench.specs import DatasetSpec, ModelSpec, Param, TaskSpec
@@ -15,22 +14,20 @@ from mlcvbench.specs import DatasetSpec, ModelSpec, Param, TaskSpec
 class Entries:
     """The registry's entries of a run's task kind, data set and model.
 
-    `model`: for one that no plugin provides, as a live one or one of which only predictions are known, the error that
-    says so; `provided` is None then, else the same entry. `registry` knows the models that settings name.
+    `provided`: the entry of the model, None for one that no plugin provides, as a live one or one of which only
+    predictions are known. `registry` knows the models that settings name.
     """
 
     registry: Registry
     task: Entry[TaskSpec]
     dataset: Entry[DatasetSpec]
-    model: Entry[ModelSpec] | UnknownNameError
+    model: str
     provided: Entry[ModelSpec] | None
 
     @property
     def model_entry(self) -> Entry[ModelSpec]:
         """The entry of the model; UnknownNameError offers the nearest name when no plugin provides it."""
-        if isinstance(self.model, UnknownNameError):
-            raise self.model
-        return self.model
+        return self.registry.model(self.model, self.task.spec.name) if self.provided is None else self.provided
 
     @property
     def places(self) -> frozenset[str]:
@@ -46,4 +43,4 @@ def entries_of(config: RunConfig, registry: Registry | None = None) -> Entries:
     """Ask the registry what a run names; UnknownNameError when it has no such task kind or data set."""
     known, definition = registry or get_registry(), config.definition
     task, dataset, model = known.named(definition.kind, definition.dataset, config.model)
-    return Entries(known, task, dataset, model, None if isinstance(model, UnknownNameError) else model)
+    return Entries(known, task, dataset, config.model, model)

@@ -110,16 +110,14 @@ class Registry:
 
     def named(
         self, kind: str, dataset: str, model: str
-    ) -> tuple[Entry[TaskSpec], Entry[DatasetSpec], Entry[ModelSpec] | UnknownNameError]:
-        """Return a task kind, one of its data sets and one of its models, or in its place why there is none.
+    ) -> tuple[Entry[TaskSpec], Entry[DatasetSpec], Entry[ModelSpec] | None]:
+        """Return a task kind, one of its data sets and one of its models, None where no plugin has that.
 
-        UnknownNameError when there is no such task kind or data set.
+        UnknownNameError when there is no such task kind or data set. What a missing model could have meant is not
+        asked, which takes seconds of a library that has not been imported yet.
         """
         task, data = self.task(kind), self.dataset(dataset, kind)
-        try:
-            return task, data, self.model(model, kind)
-        except UnknownNameError as error:
-            return task, data, error
+        return task, data, next(iter(self._named(ModelSpec, model, kind)), None)
 
     def runnable(self, name: str, kind: str) -> Entry[ModelSpec]:
         """Return a model as `model` does; RequestError for one like `timm:` without the name that belongs to it."""
@@ -136,13 +134,11 @@ class Registry:
         return sorted(chosen, key=lambda entry: entry.spec.name)
 
     def _one(self, kind_of_spec: type[SpecT], name: str, kind: str | None) -> Entry[SpecT]:
-        entries = self._select(kind_of_spec, kind)
-        found = [entry for entry in entries if entry.spec.name == name]
-        if not found:
-            open_ended = [e for e in entries if e.spec.name.endswith(":") and name.startswith(e.spec.name)]
-            found = [_answering(e, name) for e in open_ended if len(name) > len(e.spec.name)]
+        entries, found = self._select(kind_of_spec, kind), self._named(kind_of_spec, name, kind)
         word = _WORDS[kind_of_spec]
         if not found:
+            for entry in _open_ended(entries, name):
+                _refuse_unknown(entry, name)
             what = word if kind is None or kind_of_spec is TaskSpec else f"{kind} {word}"
             elsewhere = [entry.spec for entry in self._select(kind_of_spec, None) if entry.spec.name == name]
             kinds = ", ".join(sorted({k for spec in elsewhere for k in getattr(spec, "kinds", ())}))
@@ -154,6 +150,12 @@ class Registry:
                 f"{word} {name!r} exists for several task kinds: {', '.join(several)}; name the task kind."
             )
         return found[0]
+
+    def _named(self, kind_of_spec: type[SpecT], name: str, kind: str | None) -> list[Entry[SpecT]]:
+        """Return the specs of a name, else the open-ended one under it; none when that does not know the name."""
+        entries = self._select(kind_of_spec, kind)
+        found = [entry for entry in entries if entry.spec.name == name]
+        return found or [answer for one in _open_ended(entries, name) if (answer := _answering(one, name)) is not None]
 
     def _guard(self, candidate: Candidate, step: Callable[[], Any]) -> Any:
         """Run a step of loading; whatever it raises sets the plugin aside and gives None."""
@@ -253,18 +255,31 @@ def _offer_open_names(name: str, entries: Sequence[Entry[Any]]) -> str:
     return offer_open_names(name, models) if models else ""
 
 
-def _answering(entry: Entry[Any], name: str) -> Entry[Any]:
-    """Return an open-ended model under the name that was asked for; UnknownNameError when it knows its names."""
+def _open_ended(entries: Sequence[Entry[SpecT]], name: str) -> list[Entry[SpecT]]:
+    """Return the models whose prefix a name begins with, such as `timm:`."""
+    return [e for e in entries if e.spec.name.endswith(":") and name.startswith(e.spec.name) and name != e.spec.name]
+
+
+def _answering(entry: Entry[Any], name: str) -> Entry[Any] | None:
+    """Return an open-ended model under the name that was asked for; None when it tells its names and has not this one."""
     prefix = entry.spec.name
     if entry.spec.names:
         from mlcvbench.registry.open_names import read_names, remembered_names
 
         asked = name.removeprefix(prefix)
-        if asked not in remembered_names(entry.spec, entry.origin):
-            known = read_names(entry.spec, entry.origin)
-            if asked not in known:
-                raise UnknownNameError(f"{prefix}NAME model", asked, known)
+        if asked not in remembered_names(entry.spec, entry.origin) and asked not in read_names(
+            entry.spec, entry.origin
+        ):
+            return None
     return Entry(replace(entry.spec, name=name, prefix=prefix), entry.origin)
+
+
+def _refuse_unknown(entry: Entry[Any], name: str) -> None:
+    """Raise UnknownNameError for a name that an open-ended model does not know, with the nearest of its names."""
+    from mlcvbench.registry.open_names import remembered_names
+
+    prefix = entry.spec.name
+    raise UnknownNameError(f"{prefix}NAME model", name.removeprefix(prefix), remembered_names(entry.spec, entry.origin))
 
 
 def _candidate(entry_point: EntryPoint) -> Candidate:
