@@ -261,25 +261,24 @@ def _open_ended(entries: Sequence[Entry[SpecT]], name: str) -> list[Entry[SpecT]
 
 
 def _answering(entry: Entry[Any], name: str) -> Entry[Any] | None:
-    """Return an open-ended model under the name that was asked for; None when it tells its names and has not this one."""
+    """Return an open-ended model under the name that was asked for; None when it tells its names and it is not one."""
     prefix = entry.spec.name
     if entry.spec.names:
         from mlcvbench.registry.open_names import read_names, remembered_names
 
-        asked = name.removeprefix(prefix)
-        if asked not in remembered_names(entry.spec, entry.origin) and asked not in read_names(
-            entry.spec, entry.origin
-        ):
+        asked, library = name.removeprefix(prefix), (entry.spec, entry.origin)
+        if asked not in remembered_names(*library) and asked not in read_names(*library):
             return None
     return Entry(replace(entry.spec, name=name, prefix=prefix), entry.origin)
 
 
 def _refuse_unknown(entry: Entry[Any], name: str) -> None:
     """Raise UnknownNameError for a name that an open-ended model does not know, with the nearest of its names."""
-    from mlcvbench.registry.open_names import remembered_names
+    from mlcvbench.registry.open_names import read_names, remembered_names
 
-    prefix = entry.spec.name
-    raise UnknownNameError(f"{prefix}NAME model", name.removeprefix(prefix), remembered_names(entry.spec, entry.origin))
+    prefix, library = entry.spec.name, (entry.spec, entry.origin)
+    known = remembered_names(*library) or read_names(*library)
+    raise UnknownNameError(f"{prefix}NAME model", name.removeprefix(prefix), known)
 
 
 def _candidate(entry_point: EntryPoint) -> Candidate:

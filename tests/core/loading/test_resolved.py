@@ -20,7 +20,15 @@ from mlcvbench.running import stages
 CORE = f"{Path(mlcvbench.__file__).parent}/"
 QUESTIONS = {
     function.__code__: function.__name__
-    for function in (get_registry, resolve, Registry.task, Registry.dataset, Registry.model, Registry.runnable)
+    for function in (
+        get_registry,
+        resolve,
+        Registry.task,
+        Registry.dataset,
+        Registry.model,
+        Registry.named,
+        Registry.runnable,
+    )
 }
 MOST_BORDERS = 60
 
@@ -57,7 +65,7 @@ def test_a_run_asks_the_registry_once(calls: Counter[tuple[CodeType, CodeType]])
         if called in QUESTIONS:
             asked[QUESTIONS[called]] += count
 
-    assert asked == {"resolve": 1, "get_registry": 1, "task": 1, "dataset": 1, "model": 1}
+    assert asked == {"resolve": 1, "get_registry": 1, "named": 1, "task": 1, "dataset": 1}
 
 
 def test_a_run_passes_few_borders_between_rooms(calls: Counter[tuple[CodeType, CodeType]]) -> None:
