@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-import torch
 
 
 @pytest.fixture(autouse=True)
 def one_thread() -> Iterator[None]:
     """Compute with one thread during a test."""
+    import torch
+
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield

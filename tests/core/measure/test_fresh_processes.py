@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from mlcvbench import measure
 from mlcvbench.contract import FitContext
@@ -56,6 +55,8 @@ def test_memory_is_measured_from_outside_over_a_baseline_after_loading(config: R
 @pytest.fixture(scope="module")
 def two_files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Return the weights of three networks in one folder: `mine` of 8 units, `other` of 8, `weights` of 16."""
+    import torch
+
     folder = tmp_path_factory.mktemp("networks")
     paths = {}
     for seed, (name, width) in enumerate((("mine", 8), ("other", 8), ("weights", 16))):
@@ -73,6 +74,8 @@ def of_file(path: Path, *words: str) -> RunConfig:
 
 @pytest.mark.parametrize("name", ["mine", "other"])
 def test_every_process_of_a_run_loads_the_file_that_weights_names(two_files: dict[str, Path], name: str) -> None:
+    import torch
+
     config = of_file(two_files[name])
     wanted = read_weights(two_files[name])
 

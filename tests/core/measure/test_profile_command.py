@@ -5,7 +5,6 @@ import json
 import pytest
 from click.testing import CliRunner
 from support.paths import FIXTURES
-from torch.utils.flop_counter import FlopCounterMode
 
 from mlcvbench.cli.profile import profile
 from mlcvbench.errors import MlcvbenchError
@@ -172,6 +171,8 @@ def test_auxiliary_classifiers_are_counted_when_they_are_asked_for(model: str, r
 
 
 def test_a_network_of_a_library_is_the_one_that_a_run_builds() -> None:
+    from torch.utils.flop_counter import FlopCounterMode
+
     (config,) = plan(["task=digits", "model=timm:test_resnet", "model.size=32"]).configs
     data = load_data(resolve(config))
     model = build_model(resolve(config), data.problem)

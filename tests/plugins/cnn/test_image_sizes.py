@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import torch
 from support.fitting import context, scores_of, split
-from torch.nn import functional
 
 from mlcvbench.contract import InputSpec, Problem
 from mlcvbench.errors import DataError
@@ -30,6 +28,9 @@ def pictures(count: int, height: int, width: int) -> np.ndarray:
 
 @pytest.mark.parametrize("name", ["resnet18", "vgg11"])
 def test_training_and_test_images_of_two_sizes_are_brought_to_the_one_that_is_asked_for(name: str):
+    import torch
+    from torch.nn import functional
+
     train, test = pictures(4, 50, 40), pictures(3, 36, 45)
     model = build(name, UNKNOWN, size=32)
 
@@ -45,6 +46,8 @@ def test_training_and_test_images_of_two_sizes_are_brought_to_the_one_that_is_as
 
 @pytest.mark.parametrize(("shape", "resized"), [((32, 32, 3), False), ((32, 40, 3), True), ((32, None, 3), True)])
 def test_images_are_resized_unless_they_are_known_to_have_that_size(shape: tuple[int | None, ...], resized: bool):
+    import torch
+
     with torch.device("meta"):
         parts = [type(part).__name__ for part in build("resnet18", shape, size=32).build().modules()]
 

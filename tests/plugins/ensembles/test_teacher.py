@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import torch
 from support.fitting import digits, fitted, problem
 
 from mlcvbench_ensembles import distillation
@@ -12,6 +11,8 @@ from mlcvbench_training.guidance import Teacher
 
 
 def test_a_teacher_answers_in_evaluation_mode_and_learns_no_more(monkeypatch):
+    import torch
+
     seen = []
 
     class Watched(Teacher):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import torch
 from sklearn.linear_model import LinearRegression
 from sklearn.neural_network import MLPClassifier
 from support.fitting import digits, fitted, percent_right, problem, scores_of, split
@@ -100,6 +99,8 @@ def test_relu_layers_start_as_he_and_sigmoid_layers_as_glorot_has_it(activation,
 
 
 def test_without_hidden_layers_it_is_linear():
+    import torch
+
     network = MLP(problem(DIGIT), hidden=()).build()
     a, b = torch.rand(2, 3, 1, 8, 8)
 

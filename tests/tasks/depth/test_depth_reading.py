@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -156,6 +155,8 @@ sizes = st.tuples(st.integers(1, 9), st.integers(1, 9))
 @settings(deadline=None, max_examples=60)
 @given(st.data(), sizes, sizes, st.sampled_from(WAYS))
 def test_resizing_equals_torchs(data, had, wanted, way):
+    import torch
+
     values = data.draw(arrays(np.float32, had, elements=st.floats(0, 100, width=16)))
     mode = {"mode": "bilinear", "align_corners": False} if way == "bilinear" else {"mode": "nearest-exact"}
 
