@@ -8,7 +8,8 @@ do while something is timed.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import Context, ContextVar, copy_context
 from dataclasses import dataclass
@@ -23,6 +24,19 @@ MOST_BYTES = 256 * 2**20
 """Bytes of values that may wait for their taker; one value more is read when none waits."""
 _READERS: ContextVar[tuple[int | None, int]] = ContextVar("readers", default=(None, 1))
 """How many threads read ahead, None: the cores that as many threads as the second number leave."""
+
+
+_WAITED: ContextVar[list[float] | None] = ContextVar("waited", default=None)
+
+
+@contextmanager
+def counting_waits(into: list[float]) -> Iterator[None]:
+    """Append to `into` the seconds that each taker of values inside the block waited for them or read them itself."""
+    token = _WAITED.set(into)
+    try:
+        yield
+    finally:
+        _WAITED.reset(token)
 
 
 @contextmanager
@@ -46,6 +60,32 @@ def ahead(
     What `read` raises is raised in its turn, after all values before it; nothing after it is begun any more. At most
     two values a thread wait for their taker, and `MOST_BYTES` of them by `size_of`.
     """
+    waited, seconds = _WAITED.get(), 0.0
+    values = _values(read, items, size_of)
+    try:
+        while True:
+            start = time.perf_counter()
+            value = next(values, _END)
+            seconds += time.perf_counter() - start
+            if isinstance(value, _End):
+                return
+            yield value
+    finally:
+        values.close()
+        if waited is not None:
+            waited.append(seconds)
+
+
+class _End:
+    """What no reading gives."""
+
+
+_END = _End()
+
+
+def _values(
+    read: Callable[[Item], Value], items: Sequence[Item], size_of: Callable[[Value], int]
+) -> Generator[Value, None, None]:
     asked, beside = _READERS.get()
     count = min(max(1, usable_cores() - beside) if asked is None else asked, len(items) - 1)
     if count < 1:

@@ -375,6 +375,7 @@ class Record(Part):
     environment: EnvironmentInfo = EnvironmentInfo()
     env_class: str = ""
     stage_seconds: dict[str, float] = {}
+    waited_seconds: float | None = None
     trust: Trust = "reported"
     plots: tuple[PlotInfo, ...] = ()
     artifacts: Annotated[dict[str, str], AfterValidator(_checked_artifacts)] = {}

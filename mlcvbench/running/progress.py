@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from mlcvbench.running.sweep import SweepEvent
 
 UNDER_WAY = ("reading", "progress")
+WORTH_SECONDS = 5.0
+"""A run must take so long before it is said what its time went into."""
 SURE_SECONDS = 2.0
 """A stage must have gone on for so long before it is said how long the rest will take."""
 
@@ -137,7 +139,17 @@ def _line(event: SweepEvent) -> str | None:
         said = f"{error.stage}: {error.message}" if error else "no reason given"
         return f"{_head(event)}{record.status}, {said}"
     seconds = sum(record.stage_seconds.values())
-    return f"{_head(event)}ok in {seconds:.0f} s{_chosen(record)}{_lost(record)}{_cut_short(record)}{_doubted(record)}"
+    remarks = (_loading(record), _chosen(record), _lost(record), _cut_short(record), _doubted(record))
+    return f"{_head(event)}ok in {seconds:.0f} s{''.join(remarks)}"
+
+
+def _loading(record: Record) -> str:
+    """Say how much of a run's time went into its files, if that was most of a time worth a word."""
+    seconds, waited = sum(record.stage_seconds.values()), record.waited_seconds or 0.0
+    listed = record.stage_seconds.get("resolve", 0.0)
+    if seconds < WORTH_SECONDS or waited + listed <= seconds / 2:
+        return ""
+    return f"; {waited + listed:.0f} s of it were files: {listed:.0f} s to list and check, {waited:.0f} s to read them"
 
 
 def _doubted(record: Record) -> str:

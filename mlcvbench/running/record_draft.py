@@ -18,6 +18,7 @@ from typing import TypeVar
 
 from mlcvbench.contract import Notice
 from mlcvbench.errors import DataError, RequestError, first_line, scrub, short_digests
+from mlcvbench.files.ahead import counting_waits
 from mlcvbench.loading.prepared import Prepared
 from mlcvbench.plan.command import command_of
 from mlcvbench.plan.config import RunConfig
@@ -92,6 +93,7 @@ def make_record(subject: Subject, results: Results) -> Record:
         environment=_environment(results),
         env_class=begun.env_class if begun else "",
         stage_seconds={name: round(value, 3) for name, value in results.seconds.items()},
+        waited_seconds=round(sum(results.waits), 3),
         plots=results.plots,
         error=results.error,
     )
@@ -150,7 +152,8 @@ class Draft:
         self._stage = name
         self.report(name, 0, 1)
         start = time.perf_counter()
-        yield
+        with counting_waits([] if name == "resolve" else self.results.waits):  # that stage is all files anyway
+            yield
         self.results.seconds[name] = time.perf_counter() - start
         self.report(name, 1, 1)
 

@@ -109,3 +109,4 @@ class Results:
     error: ErrorInfo | None = None
     notices: dict[Notice, None] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
+    waits: list[float] = field(default_factory=list)

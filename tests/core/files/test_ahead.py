@@ -16,7 +16,7 @@ from PIL import Image
 from mlcvbench.contract import Batch, Split, Targets
 from mlcvbench.errors import DataError
 from mlcvbench.files import ahead as module
-from mlcvbench.files.ahead import ahead, readers
+from mlcvbench.files.ahead import ahead, counting_waits, readers
 from mlcvbench.files.images import read_image, turned_images
 from mlcvbench.files.lazy_columns import file_column
 
@@ -193,3 +193,19 @@ def test_only_a_split_that_says_so_is_read_by_several_threads(threaded: bool) ->
     assert [value for block in whole for value in block] == list(range(20))
     assert chosen == [[3, 1], [2, 7], [5, 11]]
     assert (len(split.threads) > 1) == threaded
+
+
+def test_the_seconds_that_a_taker_waits_are_counted_and_its_own_work_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, waits = [0.0], []
+    monkeypatch.setattr(module.time, "perf_counter", lambda: clock[0])
+
+    def slow(item: int) -> int:
+        clock[0] += 1
+        return item
+
+    with counting_waits(waits), readers(0):
+        for _ in ahead(slow, range(3)):
+            clock[0] += 10
+    list(ahead(slow, range(2)))
+
+    assert waits == [3.0]

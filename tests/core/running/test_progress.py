@@ -136,6 +136,26 @@ def test_what_speaks_against_a_run_is_said_when_it_ends():
     assert stream.getvalue() == f"[1/1] knn seed 0: {said}"
 
 
+@pytest.mark.parametrize(
+    ("stages", "waited", "said"),
+    [
+        ({"resolve": 4.0, "predict": 6.0}, 5.0, "; 9 s of it were files: 4 s to list and check, 5 s to read them"),
+        ({"resolve": 1.0, "predict": 9.0}, 3.0, ""),
+        ({"resolve": 2.0, "predict": 2.0}, 2.0, ""),
+        ({"predict": 9.0}, None, ""),
+    ],
+)
+def test_where_the_time_went_is_said_when_it_went_into_files(stages: dict[str, float], waited: float | None, said: str):
+    (config,) = plan(["task=digits", "model=knn"]).configs
+    record = make_record("knn", stage_seconds=stages, waited_seconds=waited)
+    stream = io.StringIO()
+
+    with Reporter(stream=stream) as report:
+        report(SweepEvent("finished", config, 0, 1, record=record))
+
+    assert stream.getvalue() == f"[1/1] knn seed 0: ok in {sum(stages.values()):.0f} s{said}\n"
+
+
 def test_the_json_of_a_run_holds_its_failed_checks(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     words = ["task=digits", "model=majority", "time=off", "threads=1", f"out={tmp_path}", "--json"]
     assert main(["run", *words]) == 0
