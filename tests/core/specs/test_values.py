@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from mlcvbench.errors import OverrideError
@@ -93,7 +93,13 @@ def test_commas_split_outside_brackets_only():
 
 
 @settings(derandomize=True, deadline=None)
-@given(st.sampled_from(["int", "float", "bool", "ints", "floats"]), st.text(max_size=20))
+@given(
+    st.sampled_from(["int", "float", "bool", "ints", "floats"]),
+    st.text(max_size=20) | st.text("0123456789+-.,_[]einfa ", max_size=6) | st.sampled_from(["true", "off", "-1e-3"]),
+)
+@example("float", "nan")
+@example("float", "1e999")
+@example("floats", "[1,-inf]")
 def test_any_text_is_read_or_refused_and_what_is_read_survives_json(kind: str, text: str):
     import json
 
