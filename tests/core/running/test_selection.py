@@ -159,8 +159,8 @@ def test_a_record_gives_back_the_run_that_won(tmp_path: Path):
 
 
 def test_data_without_val_are_held_out_once_for_all(tmp_path: Path, fussy: None, monkeypatch: pytest.MonkeyPatch):
-    def joined(resolved: Resolved) -> LoadedData:
-        data = load_data(resolved)
+    def joined(resolved: Resolved, *asked: object) -> LoadedData:
+        data = load_data(resolved, *asked)
         parts = [data.splits["train"], data.splits["val"]]
         return replace(data, splits={"train": JoinedSplit(parts, "train"), "test": data.splits["test"]})
 
