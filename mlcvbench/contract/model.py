@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -51,12 +51,13 @@ class FitContext:
 class FitReport:
     """What a fit did: epochs run (None when it has none) and a history of columns of equal length, such as loss.
 
-    `earlier_seconds`: spent by processes that were interrupted, for a fit that went on from a checkpoint. `cut_short`:
-    `ctx.budget` ended it before its settings did, so that a faster machine would have fitted another model.
+    A number of the history that is not there, None or not finite, is a gap. `earlier_seconds`: spent by processes that
+    were interrupted, for a fit that went on from a checkpoint. `cut_short`: `ctx.budget` ended it before its settings
+    did, so that a faster machine would have fitted another model.
     """
 
     epochs: int | None = None
-    history: Mapping[str, list[float]] = field(default_factory=dict)
+    history: Mapping[str, Sequence[float | None]] = field(default_factory=dict)
     earlier_seconds: float = 0.0
     cut_short: bool = False
 

@@ -223,6 +223,7 @@ class FitInfo(Part):
     """What fitting took. `cached`: the weights came from the cache and the figures are of the original fit.
 
     `cut_short`: the definition's budget ended it before its settings did; a faster machine gives another model.
+    `history`: null where a number was not there or not finite; `history_reason`: why there is none at all.
     """
 
     seconds: float | None = None
@@ -232,7 +233,8 @@ class FitInfo(Part):
     peak_memory: int | None = None
     train_samples: int | None = None
     val_samples: int | None = None
-    history: dict[str, list[float]] = {}
+    history: dict[str, list[float | None]] = {}
+    history_reason: str | None = None
 
 
 class YardstickInfo(Part):

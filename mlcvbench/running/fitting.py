@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
 
-from mlcvbench.contract import FitContext, FitReport, LoadedData, Model
-from mlcvbench.errors import DataError
+from mlcvbench.contract import FitContext, FitReport, LoadedData, Model, Notice
+from mlcvbench.errors import DataError, said_by
 from mlcvbench.limits import MIB
 from mlcvbench.loading.data import fit_data
 from mlcvbench.loading.models import build_model
@@ -36,6 +38,12 @@ class Fitted:
     info: FitInfo
     weights: Path | None
     weights_info: WeightsInfo
+
+    @property
+    def notices(self) -> list[Notice]:
+        """What must be said of the fit."""
+        why = self.info.history_reason
+        return [] if why is None else [Notice("history-not-kept", f"The history of the fit is not kept: {why}.")]
 
 
 def obtain_model(resolved: Resolved, data: LoadedData, report: Progress, live: Model | None) -> Fitted:
@@ -123,5 +131,23 @@ def _fit(resolved: Resolved, data: LoadedData, report: Progress, model: Model, c
         peak_memory=max(0, peak - resident),
         train_samples=len(parts.train),
         val_samples=len(parts.val) if parts.val is not None else None,
-        history={name: [float(v) for v in column] for name, column in outcome.history.items()},
+        **_history_of(outcome),
     )
+
+
+def _history_of(outcome: FitReport) -> dict[str, Any]:
+    """Return the history as a record holds it, or none with the reason: what was fitted is not lost for it."""
+    history: dict[str, list[float | None]] = {}
+    for name, column in outcome.history.items():
+        try:
+            numbers = [math.nan if value is None else float(value) for value in column]
+        except (TypeError, ValueError) as error:
+            return {"history_reason": f"column {name!r} is no list of numbers ({said_by(error)})"}
+        history[str(name)] = [number if math.isfinite(number) else None for number in numbers]
+    lengths = {name: len(column) for name, column in history.items()}
+    for name, length in lengths.items():
+        first = next(iter(lengths))
+        if length != lengths[first]:
+            why = f"column {name!r} has {length} entries and {first!r} {lengths[first]}; wanted as many in each"
+            return {"history_reason": why}
+    return {"history": history}

@@ -82,9 +82,11 @@ def of_task(
     return tuple(PlotInfo(file=plot.file, title=plot.title, alt=plot.alt) for plot in plots)
 
 
-def of_history(folder: Path, history: Mapping[str, Sequence[float]]) -> tuple[PlotInfo, ...]:
+def of_history(folder: Path, history: Mapping[str, Sequence[float | None]]) -> tuple[PlotInfo, ...]:
     """Draw what the history has of the three panels into `folder` and describe it; nothing when it has none."""
-    chosen = [(title, [name for name in history if wanted(name) and history[name]]) for title, wanted in PANELS]
+    columns = {name: np.array(values, dtype=np.float64) for name, values in history.items()}  # a gap is NaN
+    known = {name: values for name, values in columns.items() if np.isfinite(values).any()}
+    chosen = [(title, [name for name in known if wanted(name)]) for title, wanted in PANELS]
     panels = [(title, names) for title, names in chosen if names]
     if not panels:
         return ()
@@ -92,10 +94,11 @@ def of_history(folder: Path, history: Mapping[str, Sequence[float]]) -> tuple[Pl
     canvas = Canvas(PANEL * len(panels), HEIGHT)
     for number, (title, names) in enumerate(panels):
         area = Box(number * PANEL + MARGIN, MARGIN, (number + 1) * PANEL - MARGIN, HEIGHT - MARGIN)
-        _draw_panel(canvas, area, title, {name: history[name] for name in names})
+        _draw_panel(canvas, area, title, {name: known[name] for name in names})
     canvas.save(folder / HISTORY_FILE)
-    ends = ", ".join(f"{name} {history[name][-1]:.4g}" for _, names in panels for name in names)
-    epochs = max(len(history[name]) for _, names in panels for name in names)
+    shown = {name: known[name] for _, names in panels for name in names}
+    ends = ", ".join(f"{name} {values[np.isfinite(values)][-1]:.4g}" for name, values in shown.items())
+    epochs = max(map(len, shown.values()))
     return (
         PlotInfo(
             file=HISTORY_FILE, title="History of the fit", alt=f"The fit over {epochs} epochs; it ends with {ends}."
@@ -103,7 +106,7 @@ def of_history(folder: Path, history: Mapping[str, Sequence[float]]) -> tuple[Pl
     )
 
 
-def _draw_panel(canvas: Canvas, area: Box, title: str, columns: Mapping[str, Sequence[float]]) -> None:
+def _draw_panel(canvas: Canvas, area: Box, title: str, columns: Mapping[str, Array]) -> None:
     sides = {name: name.startswith("val") for name in columns}
     keys = [Key("validation" if side else "training", VALIDATION if side else TRAINING) for side in sides.values()]
     epochs = max(len(values) for values in columns.values())
@@ -111,14 +114,14 @@ def _draw_panel(canvas: Canvas, area: Box, title: str, columns: Mapping[str, Seq
         canvas,
         area,
         Axis(Scale.around(np.arange(1, epochs + 1), whole=True), "epoch", grid=True),
-        Axis(Scale.around(np.concatenate([np.asarray(values, np.float64) for values in columns.values()])), grid=True),
+        Axis(Scale.around(np.concatenate(list(columns.values()))), grid=True),
         title,
         keys=keys if len(keys) > 1 else (),
     )
     for name, values in columns.items():
         dots = 3.0 if len(values) <= MARKED else 0
         color = VALIDATION if sides[name] else TRAINING
-        chart.line(np.arange(1, len(values) + 1), np.asarray(values, np.float64), color, dots=dots)
+        chart.line(np.arange(1, len(values) + 1), values, color, dots=dots)
 
 
 def of_latency(folder: Path, samples: Mapping[str, Array]) -> tuple[PlotInfo, ...]:

@@ -103,6 +103,7 @@ def _run(draft: Draft, folder: Path, live: Live | None = None, watch: Watch | No
     with draft.stage("fit"):
         fitted = obtain_model(run, data, draft.report, live.model if live is not None else None)
         results.fit = fit_result(fitted)
+        draft.notice(fitted.notices)
     size = test.batch_size(config.batch_size, takes_lists=fitted.ragged)
     with draft.stage("predict"), turned_images() as turned:
         predictions = predict(fitted.model, test, task, data.problem, size, shards=config.shards, progress=draft.report)

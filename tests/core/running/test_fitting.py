@@ -1,0 +1,64 @@
+"""What a fit says of itself: kept where it can be, and never worth the fit."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.runs import config_for
+
+from mlcvbench.contract import FitReport
+from mlcvbench.records.schema import Record
+from mlcvbench.running import stages
+from mlcvbench_baselines.majority import Majority
+
+
+def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, history: dict[str, Any]) -> Record:
+    """Run a model whose fit reports this history, with a cache of its own."""
+    fit = Majority.fit
+
+    def reporting(self: Majority, train: Any, val: Any, ctx: Any) -> FitReport:
+        fit(self, train, val, ctx)
+        return FitReport(epochs=2, history=history)
+
+    monkeypatch.setenv("MLCVBENCH_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(Majority, "fit", reporting)
+    (tmp_path / "run").mkdir(exist_ok=True)
+    return stages.execute(config_for("model=majority"), tmp_path / "run")
+
+
+def test_a_history_with_gaps_is_kept_with_its_gaps(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    record = run(monkeypatch, tmp_path, {"loss": [math.nan, 0.5], "val_loss": [None, math.inf], "lr": [1, 0.1]})
+
+    assert record.status == "ok"
+    assert record.fit.history == {"loss": [None, 0.5], "val_loss": [None, None], "lr": [1.0, 0.1]}
+    assert Record.model_validate_json(record.model_dump_json()).fit == record.fit
+    assert "it ends with loss 0.5, lr 0.1." in record.plots[-1].alt
+
+
+@pytest.mark.parametrize(
+    ("history", "why"),
+    [
+        (
+            {"loss": [1.0, 0.5], "lr": [0.1]},
+            "column 'lr' has 1 entries and 'loss' 2; wanted as many in each",
+        ),
+        (
+            {"loss": ["high", "low"]},
+            "column 'loss' is no list of numbers (ValueError: could not convert string to float: 'high')",
+        ),
+        ({"loss": 0.5}, "column 'loss' is no list of numbers (TypeError: 'float' object is not iterable)"),
+    ],
+)
+def test_a_history_that_is_none_costs_itself_and_not_the_fit(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, history: dict[str, Any], why: str
+) -> None:
+    for cached in (False, True):
+        record = run(monkeypatch, tmp_path, history)
+
+        assert record.status == "ok"
+        assert record.fit.cached == cached
+        assert record.fit.history == {}
+        assert [notice.text for notice in record.notices] == [f"The history of the fit is not kept: {why}."]
