@@ -85,16 +85,17 @@ class Split(ABC):
         else:
             yield from map(self.read, chosen)
 
-    def arrays(self) -> tuple[dict[str, Array], dict[str, Array]]:
-        """Return all inputs and targets as arrays (N, ...). DataError when the inputs differ in size."""
+    def arrays(self) -> tuple[dict[str, Array], dict[str, Any]]:
+        """Return all inputs and targets as arrays (N, ...). DataError when the inputs differ in size.
+
+        Targets that form no array, such as the boxes of each image or maps of unequal size, are given as they are.
+        """
         batch, targets = self.read(slice(0, len(self)))
-        for kind, column in batch.inputs.items():
-            if isinstance(column, list):
+        inputs = {kind: _stacked(column) for kind, column in batch.inputs.items()}
+        for kind, column in inputs.items():
+            if not isinstance(column, np.ndarray):
                 raise self.no_arrays(kind)
-        return (
-            {kind: np.asarray(column) for kind, column in batch.inputs.items()},
-            {name: np.asarray(column) for name, column in targets.items()},
-        )
+        return inputs, {name: _stacked(column) for name, column in targets.items()}
 
     def no_arrays(self, kind: str) -> DataError:
         """Return the refusal of inputs of unequal size, where one array is wanted."""
@@ -293,6 +294,14 @@ class LoadedData:
             "score on them says nothing of unseen images."
         )
         return [Notice("test-files-in-training", text, len(found))]
+
+
+def _stacked(column: Any) -> Any:
+    """Return a column as an array (N, ...) where its values are of one shape, else as it is."""
+    if isinstance(column, list):
+        equal = bool(column) and len({np.shape(value) for value in column}) == 1
+        return np.stack(column) if equal else column
+    return column
 
 
 def _bytes_of(read: tuple[Batch, Targets]) -> int:

@@ -123,3 +123,24 @@ def test_taking_a_slice_of_an_array_column_is_a_view() -> None:
     column = np.arange(6)
 
     assert np.shares_memory(take(column, slice(1, 3)), column)
+
+
+def test_arrays_leave_targets_that_form_none_as_they_are() -> None:
+    boxes = [np.zeros((2, 4)), np.zeros((0, 4))]
+    split = ArraySplit("train", {"image": np.zeros((2, 4, 4), np.uint8)}, {"boxes": boxes, "label": np.array([0, 1])})
+
+    inputs, targets = split.arrays()
+
+    assert inputs["image"].shape == (2, 4, 4)
+    assert targets["boxes"] is not None
+    assert [len(one) for one in targets["boxes"]] == [2, 0]
+    assert targets["label"].tolist() == [0, 1]
+
+
+def test_images_in_a_list_that_are_of_one_size_form_an_array() -> None:
+    images = [np.full((4, 4), value, np.uint8) for value in range(3)]
+    split = ArraySplit("train", {"image": images}, {"map": images})
+
+    inputs, targets = split.arrays()
+
+    assert inputs["image"].shape == targets["map"].shape == (3, 4, 4)
