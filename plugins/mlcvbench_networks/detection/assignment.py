@@ -1,0 +1,162 @@
+"""Which anchor, point or cell learns which object: by overlap, by centre, by a heat map. One image at a time.
+
+Objects are boxes float (M, 4) in pixels, M may be 0. `ignored` bool (M,) marks regions that are not to be learned,
+neither as objects nor as background: crowds and difficult objects.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torchvision.ops import box_area, box_iou
+
+from mlcvbench_networks.detection.box_coding import cells_of, encode_sides
+
+BACKGROUND = -1
+"""In place of an object's number: learns that there is none."""
+LEFT_OUT = -2
+"""In place of an object's number: learns nothing."""
+COVERED = 0.5
+"""The share of an anchor in an ignored region from which on the anchor is no background."""
+
+
+def by_overlap(
+    anchors: torch.Tensor, boxes: torch.Tensor, ignored: torch.Tensor, *, low: float, high: float, nearest: bool
+) -> torch.Tensor:
+    """Return the object that each anchor (N, 4) learns, int64 (N,): its number, BACKGROUND or LEFT_OUT.
+
+    The object of the largest IoU where that is at least `high`; background below `low`; nothing in between. `nearest`:
+    the anchors that overlap an object most, however little, learn their best object too, all of them where several
+    are equal (Ren et al. 2015, 3.1.2, with 0.3 and 0.7; RetinaNet has 0.4 and 0.5). Nothing overlaps an object by 0.
+    """
+    chosen = torch.full((len(anchors),), BACKGROUND, dtype=torch.int64, device=anchors.device)
+    wanted = torch.nonzero(~ignored).squeeze(1)
+    if len(wanted) and len(anchors):
+        overlaps = box_iou(boxes[wanted], anchors)  # (M, N)
+        most, best = overlaps.max(dim=0)
+        learns = most >= high
+        if nearest:
+            learns |= ((overlaps == overlaps.amax(dim=1, keepdim=True)) & (overlaps > 0)).any(dim=0)
+        chosen[most >= low] = LEFT_OUT
+        chosen[learns] = wanted[best[learns]]
+    chosen[(chosen == BACKGROUND) & _covered(anchors, boxes[ignored])] = LEFT_OUT
+    return chosen
+
+
+def by_centre(
+    points: torch.Tensor,
+    strides: torch.Tensor,
+    reach: torch.Tensor,
+    boxes: torch.Tensor,
+    ignored: torch.Tensor,
+    radius: float | None = 1.5,
+) -> torch.Tensor:
+    """Return the object that each point (N, 2) learns, int64 (N,): its number, BACKGROUND or LEFT_OUT.
+
+    A point learns the smallest of the objects that it is inside of, not more than `radius` strides from the centre in
+    x and in y (None: anywhere inside), and whose farthest side is as far as `reach` (N, 2) allows, in pixels with both
+    ends included (Tian et al. 2019, section 3.2; the radius is of their later version). `strides` (N,) in pixels.
+    Points in ignored regions learn no background.
+    """
+    chosen = torch.full((len(points),), BACKGROUND, dtype=torch.int64, device=points.device)
+    if len(boxes):
+        sides = encode_sides(boxes, points[:, None])  # (N, M, 4)
+        inside, farthest = sides.amin(dim=2) > 0, sides.amax(dim=2)
+        fits = inside & ~ignored & (farthest >= reach[:, :1]) & (farthest <= reach[:, 1:])
+        if radius is not None:
+            away = (points[:, None] - (boxes[:, :2] + boxes[:, 2:]) / 2).abs().amax(dim=2)
+            fits &= away <= radius * strides[:, None]
+        area, smallest = torch.where(fits, box_area(boxes), math.inf).min(dim=1)
+        chosen[(inside & ignored).any(dim=1)] = LEFT_OUT
+        chosen[area < math.inf] = smallest[area < math.inf]
+    return chosen
+
+
+def level_reach(bounds: Sequence[float], counts: Sequence[int]) -> torch.Tensor:
+    """Return the `reach` (N, 2) of points, `counts[level]` of each level: from the last bound to its own.
+
+    FCOS has the bounds 64, 128, 256 and 512 pixels between its five levels; the first begins at 0, the last has no end.
+    """
+    ends = torch.tensor([0.0, *bounds, math.inf])
+    return torch.stack((ends[:-1], ends[1:]), dim=1).repeat_interleave(torch.tensor(counts), dim=0)
+
+
+class HeatMap(NamedTuple):
+    """Targets of a heat map: values float32 (K, H, W) in [0, 1], 1 at an object's cell; counted bool (K, H, W)."""
+
+    values: torch.Tensor
+    counted: torch.Tensor
+
+
+def heat_map(
+    boxes: torch.Tensor,
+    labels: torch.Tensor,
+    ignored: torch.Tensor,
+    classes: int,
+    grid: tuple[int, int],
+    stride: float,
+    overlap: float = 0.3,
+) -> HeatMap:
+    """Return a Gaussian around the cell of each object, on its class's map; where several meet, the largest counts.
+
+    exp(-d^2 / 2 sigma^2) with sigma = (2 r + 1) / 6, up to r cells away in x and in y, r being `gaussian_radius` in
+    cells rounded down (Zhou et al. 2019, section 3). `labels` int64 (M,). Cells in the ignored regions of a class are
+    not counted for it, except those of its objects.
+    """
+    values = torch.zeros((classes, *grid), device=boxes.device)
+    counted = torch.ones_like(values, dtype=torch.bool)
+    for label in sorted(set(labels.tolist())):
+        own = labels == label
+        values[label] = _gaussians(boxes[own & ~ignored], grid, stride, overlap)
+        counted[label] = (values[label] == 1) | ~_cells_in(boxes[own & ignored], grid, stride)
+    return HeatMap(values, counted)
+
+
+def gaussian_radius(sizes: torch.Tensor, overlap: float = 0.3) -> torch.Tensor:
+    """Return how far both corners of boxes of these (width, height) may move so that the IoU is still `overlap`.
+
+    The least of three cases: both move the same way, both inwards, both outwards (Law and Deng 2018, section 3.2).
+    Each is a root of a quadratic equation. The code published for CornerNet and CenterNet takes wrong roots: at 0.7 it
+    has 2.7 for a box of 10x10, where the corners may move by 0.8, and by 2.3 at 0.3.
+    """
+    total, area = sizes.sum(dim=-1), sizes.prod(dim=-1)
+    shifted = (total - torch.sqrt(total**2 - 4 * area * (1 - overlap) / (1 + overlap))) / 2
+    inwards = (total - torch.sqrt(total**2 - 4 * area * (1 - overlap))) / 4
+    outwards = (torch.sqrt(total**2 + 4 * area * (1 - overlap) / overlap) - total) / 4
+    return torch.minimum(shifted, torch.minimum(inwards, outwards))
+
+
+def _gaussians(boxes: torch.Tensor, grid: tuple[int, int], stride: float, overlap: float) -> torch.Tensor:
+    """Return the largest of the Gaussians of boxes (M, 4) in each cell, (H, W); 0 where there is none."""
+    if not len(boxes):
+        return torch.zeros(grid, device=boxes.device)
+    radius = gaussian_radius((boxes[:, 2:] - boxes[:, :2]) / stride, overlap).floor()
+    cells = cells_of(boxes, grid, stride)
+    down, across = (
+        _gaussian(torch.arange(side, device=boxes.device) - cells[:, axis, None], radius[:, None])
+        for side, axis in zip(grid, (1, 0), strict=True)
+    )
+    return (down[:, :, None] * across[:, None, :]).amax(dim=0)
+
+
+def _gaussian(distance: torch.Tensor, radius: torch.Tensor) -> torch.Tensor:
+    value = torch.exp(-(distance**2) / (2 * ((2 * radius + 1) / 6) ** 2))
+    return torch.where(distance.abs() <= radius, value, 0.0)
+
+
+def _cells_in(boxes: torch.Tensor, grid: tuple[int, int], stride: float) -> torch.Tensor:
+    """Tell which cells have their middle in one of the boxes, bool (H, W)."""
+    y, x = ((torch.arange(side, device=boxes.device) + 0.5) * stride for side in grid)
+    x0, y0, x1, y1 = boxes[:, :, None].unbind(dim=1)  # each (M, 1)
+    return (((y >= y0) & (y < y1))[:, :, None] & ((x >= x0) & (x < x1))[:, None, :]).any(dim=0)
+
+
+def _covered(anchors: torch.Tensor, regions: torch.Tensor) -> torch.Tensor:
+    """Tell which anchors lie in one of the regions by COVERED or more, bool (N,)."""
+    low = torch.maximum(anchors[:, None, :2], regions[:, :2])
+    high = torch.minimum(anchors[:, None, 2:], regions[:, 2:])
+    shared = (high - low).clamp(min=0).prod(dim=2)  # (N, R)
+    return (shared >= COVERED * (anchors[:, 2:] - anchors[:, :2]).prod(dim=1, keepdim=True)).any(dim=1)
