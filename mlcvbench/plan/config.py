@@ -61,6 +61,7 @@ class RunConfig:
     its `weights` and what was `measured`. `load_threads`: threads that read files ahead, None: the cores that `threads`
     leaves. `recheck`: files are read again whose state is as it was when their digest was remembered.
     `fit_memory_mb`: what images of a split may take in memory while a network is fitted, None: a quarter of all.
+    `fit_budget`: seconds that a fit may take, None: what the definition says.
     """
 
     definition: Definition
@@ -89,6 +90,12 @@ class RunConfig:
     load_threads: int | None = None
     recheck: bool = False
     fit_memory_mb: int | None = None
+    fit_budget: float | None = None
+
+    @property
+    def budget(self) -> float | None:
+        """Seconds that a fit may take, None: as long as its settings want."""
+        return self.definition.fit_budget if self.fit_budget is None else self.fit_budget
 
     @property
     def splits(self) -> tuple[str, ...] | None:
@@ -98,7 +105,7 @@ class RunConfig:
     def to_dict(self) -> dict[str, Any]:
         """Return plain data, ready for JSON; what a run has not, such as a search, is left out."""
         plain = asdict(self)
-        for name in ("search", "reading", "content", "load_threads", "recheck", "fit_memory_mb"):
+        for name in ("search", "reading", "content", "load_threads", "recheck", "fit_memory_mb", "fit_budget"):
             if plain[name] in (None, {}, False):
                 del plain[name]
         return plain

@@ -206,7 +206,7 @@ def search_lines(config: RunConfig) -> list[str]:
     fits += f" and the winner again: {count + 1} fits" if search.refit else f": {count} fits"
     where = "the test split, which marks the run contaminated" if search.on == "test" else "the validation split"
     lines.append(f"{fits}; compared on {where}")
-    budget = config.definition.fit_budget
+    budget = config.budget
     each = f"fit budget {budget:g} s each" if budget is not None else "no fit budget"
     return [*lines, f"{each}; the whole run at most {config.seconds:g} s"]
 

@@ -93,6 +93,10 @@ RUN_KEYS: dict[str, RunKey] = {
             False,
         ),
         RunKey(
+            Param("fit.budget", "float", None, "seconds a fit may take; default: what the definition says", low=0.001),
+            "fit_budget",
+        ),
+        RunKey(
             Param(
                 "fit.memory",
                 "int",

@@ -20,7 +20,7 @@ class RunClock:
     def __init__(self, config: RunConfig) -> None:
         self.deadline = time.monotonic() + config.seconds
         self.share: float | None = None
-        self._least = BUDGETS * (config.definition.fit_budget or 0.0)
+        self._least = BUDGETS * (config.budget or 0.0)
         self._began: float | None = None
         self._trial: int | None = None
         self._ends = self.deadline

@@ -112,7 +112,7 @@ def _fit(resolved: Resolved, data: LoadedData, report: Progress, model: Model, c
         device=model.device,
         settings=dict(config.fit),
         checkpoints=checkpoints,
-        budget=config.definition.fit_budget,
+        budget=config.budget,
         progress=lambda done, total: report("fit", done, total),
         memory=psutil.virtual_memory().total // 4 if config.fit_memory_mb is None else config.fit_memory_mb * MIB,
     )

@@ -161,7 +161,8 @@ def _doubted(record: Record) -> str:
 
 def _cut_short(record: Record) -> str:
     """Say that the fit ended early, if it did."""
-    fit, budget = record.fit, record.config.get("definition", {}).get("fit_budget")
+    fit, config = record.fit, record.config
+    budget = config.get("fit_budget") or config.get("definition", {}).get("fit_budget")
     if not fit.cut_short:
         return ""
     done = f" after epoch {fit.epochs}" if fit.epochs is not None else ""

@@ -41,6 +41,7 @@ def save_training(run: Training, folder: Path) -> None:
     facts = {
         "identity": _identity(run),
         "epochs": run.epochs,
+        "last": run.last,
         "step": run.step,
         "ended": run.ended,
         "out_of_time": run.out_of_time,
@@ -77,15 +78,17 @@ def resume_training(run: Training, folder: Path) -> None:
         run.average.count = facts["averaged"]
     if run.stopper is not None:
         run.stopper.restore(facts["stopper"], parts.get("best", {}))
-    run.schedule.restore(facts["schedule"])
     run.epochs, run.step = facts["epochs"], facts["step"]
+    if not run.halts:
+        run.plan_for(facts["last"])
+    run.schedule.restore(facts["schedule"])
     run.ended, run.out_of_time = facts["ended"], facts["out_of_time"]
     run.history, run.earlier = facts["history"], facts["seconds"]
 
 
 def _identity(run: Training) -> dict[str, Any]:
     """Return what must be the same for a training to go on from a checkpoint."""
-    settings = {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(run.settings).items()}
+    settings = {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(run.asked).items()}
     shapes = [list(tensor.shape) for tensor in run.module.state_dict().values()]
     return {
         "settings": settings,

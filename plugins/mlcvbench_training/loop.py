@@ -48,6 +48,8 @@ SAVING_SHARE = 0.01
 """Most of a training's time that goes into checkpoints but for the last, for an epoch may take milliseconds."""
 FIRST_SAVING = 0.003
 """Seconds that the first checkpoint is taken to cost."""
+PLANNED_AFTER = 2
+"""Epochs after which a budget decides how many there will be: the first one holds what happens only once."""
 AUXILIARY_WEIGHT = 0.3
 """Of the loss of each further output that a network has in training (Szegedy et al. 2015, section 5)."""
 
@@ -58,8 +60,10 @@ def train_network(
     """Train `module` in place by `settings.loss` and leave it in eval mode.
 
     The report's history has one entry an epoch: loss and train_accuracy (running, on augmented images), lr (at the
-    epoch's end) and, with `val`, val_loss and val_accuracy. The loop stops early when another epoch would exceed
-    `ctx.budget` seconds. Equal seed, data, threads and machine give equal weights, interrupted or not.
+    epoch's end) and, with `val`, val_loss and val_accuracy. Where `ctx.budget` seconds are too few for all epochs, the
+    second one tells how many there is time for, and the schedule ends with the last of those; the loop stops earlier
+    still when another epoch would exceed the budget. Equal seed, data, threads and machine give equal weights,
+    interrupted or not, unless a budget cut them.
 
     DivergedError when the loss or the weights are not finite; RequestError when the settings cannot be carried out on
     this network.
@@ -70,7 +74,7 @@ def train_network(
             resume_training(run, ctx.checkpoints)
         while run.epochs < run.last and not (run.ended or run.out_of_time):
             run.next_epoch()
-            ctx.progress(run.epochs, settings.epochs)
+            ctx.progress(run.epochs, run.last)
         run.finish()
     module.eval()
     return FitReport(run.epochs, run.history, run.earlier, run.cut_short)
@@ -134,6 +138,7 @@ class Training:
         self.loss, self.plain_loss, self.plain_sum = loss_of(settings), loss_of(plain), loss_of(plain, "sum")
         self.teacher = ctx.teacher if isinstance(ctx, GuidedContext) else None
         until = ctx.until if isinstance(ctx, GuidedContext) else None
+        self.asked, self.halts = settings, until is not None
         self.last = settings.epochs if until is None else until
         self.epochs, self.step, self.rate, self.ended, self.out_of_time = 0, 0, 0.0, False, False
         self.history: dict[str, list[float]] = {name: [] for name in ("loss", "train_accuracy", "lr")}
@@ -144,7 +149,7 @@ class Training:
 
     def next_epoch(self) -> None:
         """Train for one epoch, look at the validation data and leave a checkpoint."""
-        settings = self.settings
+        settings, began = self.settings, time.monotonic()
         newton = settings.optimizer == NEWTON
         loss, correct = self._newton() if newton else self._pass()
         if not np.isfinite(loss):
@@ -162,19 +167,31 @@ class Training:
             self.schedule.end_epoch(seen["val_accuracy"])
         for name, value in seen.items():
             self.history[name].append(value)
-        spent = time.monotonic() - self.started
-        if self.ctx.budget is not None and (self.earlier + spent) * (1 + 1 / self.epochs) > self.ctx.budget:
-            self.out_of_time = True
+        spent = self.earlier + time.monotonic() - self.started
+        if self.ctx.budget is not None:
+            if self.epochs == PLANNED_AFTER and not self.halts:
+                self.plan_for(int((self.ctx.budget - spent) / (time.monotonic() - began)) + self.epochs)
+            self.out_of_time = spent * (1 + 1 / self.epochs) > self.ctx.budget
         if self.ctx.checkpoints is not None and self._is_time_to_save():
             begin = time.monotonic()
             save_training(self, self.ctx.checkpoints)
             self.saved = time.monotonic()
             self.saving = self.saved - begin
 
+    def plan_for(self, epochs: int) -> None:
+        """Have the schedule end after so many epochs, where that is fewer than were asked for."""
+        if epochs < self.last:
+            state = self.schedule.state()
+            self.last = max(epochs, self.epochs)
+            self.settings = replace(self.settings, epochs=self.last)
+            self.schedule = Schedule(self.settings, self.schedule.steps_an_epoch)
+            self.schedule.restore(state)
+
     @property
     def cut_short(self) -> bool:
         """Whether the budget alone ended it."""
-        return self.out_of_time and self.epochs < self.last and not self.ended
+        planned = self.last < self.asked.epochs and not self.halts
+        return (planned or (self.out_of_time and self.epochs < self.last)) and not self.ended
 
     def _is_time_to_save(self) -> bool:
         """Say whether a checkpoint is due: always after the last epoch, else when writing takes little of the time."""

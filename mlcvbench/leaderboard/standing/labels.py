@@ -47,6 +47,8 @@ def settings_of(record: Record) -> Settings:
     for name in ("precision", "shards", "batch_size", "threads", "time"):
         if name in config:
             settings[name] = config[name]
+    if "fit_budget" in config:
+        settings["fit.budget"] = config["fit_budget"]
     if config.get("weights"):
         settings["weights file"] = config["weights"]
     return settings | _searched(config.get("search"))
@@ -86,7 +88,8 @@ def _differing(settings: Sequence[Mapping[str, str]]) -> set[str]:
 
 
 def _given(record: Record) -> set[str]:
-    return {_short(key, record.model.name) for key in record.config.get("given") or ()} | {"select", "weights file"}
+    always = {"select", "weights file", "fit.budget"}
+    return always | {_short(key, record.model.name) for key in record.config.get("given") or ()}
 
 
 def _order(records: Sequence[Record]) -> dict[str, int]:

@@ -13,6 +13,7 @@ from torch import nn
 
 from mlcvbench.contract import Device, FitContext
 from mlcvbench.errors import DataError, RequestError
+from mlcvbench_training import loop
 from mlcvbench_training.guidance import GuidedContext
 from mlcvbench_training.loop import Examples, blocks, evaluate, examples_of, train_network
 from mlcvbench_training.losses import loss_of
@@ -123,6 +124,55 @@ def test_a_spent_budget_ends_the_training_after_the_running_epoch():
 
     assert (report.epochs, report.cut_short) == (1, True)
     assert not train_network(network(), examples(), QUICK, context()).cut_short
+
+
+def timed(monkeypatch: pytest.MonkeyPatch, seconds: float, once: float) -> nn.Module:
+    """Return a network whose epochs of 32 images take so many seconds, the first one `once` more."""
+    clock, module = [0.0], network()
+    monkeypatch.setattr(loop.time, "monotonic", lambda: clock[0])
+
+    def pass_time(*_: object) -> None:
+        clock[0] += seconds / 4 + (once if clock[0] == 0.0 else 0.0)
+
+    module.register_forward_pre_hook(pass_time)
+    return module
+
+
+@pytest.mark.parametrize("schedule", ["one_cycle", "cosine", "warmup+linear"])
+def test_a_budget_too_small_for_all_epochs_ends_at_the_low_rate_of_the_schedule(monkeypatch, schedule: str):
+    settings = replace(QUICK, epochs=50, schedule=schedule)
+    ctx = FitContext(seed=0, device=Device(), budget=9.5)
+
+    report = train_network(timed(monkeypatch, 1.0, once=2.0), examples(32), settings, ctx)
+
+    assert (report.epochs, report.cut_short) == (7, True)  # 4 s for two epochs, and five more
+    assert report.history["lr"][-1] < 0.15 * max(report.history["lr"])
+
+
+def test_a_budget_that_all_epochs_fit_into_changes_nothing(monkeypatch):
+    plain, timed_one = network(), timed(monkeypatch, 1.0, once=2.0)
+
+    report = train_network(timed_one, examples(32), QUICK, FitContext(seed=0, device=Device(), budget=6.5))
+    train_network(plain, examples(32), QUICK, FitContext(seed=0, device=Device()))
+
+    assert (report.epochs, report.cut_short) == (3, False)
+    assert state_bytes(plain) == state_bytes(timed_one)
+
+
+def test_epochs_that_grow_longer_than_planned_still_end_within_the_budget(monkeypatch):
+    clock, module = [0.0], network()
+    monkeypatch.setattr(loop.time, "monotonic", lambda: clock[0])
+
+    def pass_more_time(*_: object) -> None:
+        clock[0] = 1.05 * clock[0] + 0.1
+
+    module.register_forward_pre_hook(pass_more_time)
+    report = train_network(
+        module, examples(32), replace(QUICK, epochs=50), FitContext(seed=0, device=Device(), budget=9.0)
+    )
+
+    assert report.cut_short
+    assert report.epochs > 2
 
 
 def test_a_budget_that_is_spent_with_the_last_epoch_cuts_nothing_short():

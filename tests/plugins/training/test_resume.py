@@ -117,6 +117,31 @@ def test_a_training_that_was_stopped_after_its_last_epoch_only_finishes(tmp_path
     assert (resumed, report.epochs) == (whole, 6)
 
 
+def test_a_training_planned_for_a_budget_goes_on_with_its_plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    clock = [0.0]
+    monkeypatch.setattr(loop.time, "monotonic", lambda: clock[0])
+
+    def run(folder: Path | None, stop_after: int = 0) -> tuple[str, FitReport]:
+        def progress(done: int, total: int) -> None:
+            if done == stop_after:
+                raise StoppedError
+
+        module = network()
+        module.register_forward_pre_hook(lambda *_: clock.__setitem__(0, clock[0] + 0.125))
+        ctx = FitContext(seed=3, device=Device(), checkpoints=folder, progress=progress, budget=2.75)
+        report = train_network(module, data(64, 0), replace(SETTINGS, epochs=40), ctx)
+        return digest(module), report
+
+    whole, wanted = run(None)
+    with pytest.raises(StoppedError):
+        run(tmp_path, stop_after=3)
+    resumed, report = run(tmp_path)
+
+    assert (wanted.epochs, wanted.cut_short) == (5, True)
+    assert (report.epochs, report.cut_short, report.history) == (5, True, wanted.history)
+    assert resumed == whole
+
+
 @pytest.mark.parametrize("damage", [b"", b"not a checkpoint", None])
 def test_a_checkpoint_that_cannot_be_read_is_passed_over(damage: bytes | None, tmp_path: Path):
     whole, _ = train(None, SETTINGS)
