@@ -84,6 +84,25 @@ def level_reach(bounds: Sequence[float], counts: Sequence[int]) -> torch.Tensor:
     return torch.stack((ends[:-1], ends[1:]), dim=1).repeat_interleave(torch.tensor(counts), dim=0)
 
 
+def classes_of(chosen: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """Return the class int64 (N,) that each anchor learns from the labels (M,) of objects; else what it has instead."""
+    classes = chosen.clone()
+    classes[chosen >= 0] = labels[chosen[chosen >= 0]]
+    return classes
+
+
+def sampled(chosen: torch.Tensor, count: int, share: float, generator: torch.Generator) -> torch.Tensor:
+    """Return `chosen` (N,) with all but `count` LEFT_OUT, at most that `share` of them objects, the rest background.
+
+    A region proposal network learns 256 anchors an image, up to half of them objects (Ren et al. 2015, 3.1.3); Fast
+    R-CNN 64 regions, up to a quarter (Girshick 2015, 2.3).
+    """
+    objects = _drawn(chosen >= 0, int(count * share), generator)
+    background = _drawn(chosen == BACKGROUND, count - len(objects), generator)
+    kept = torch.cat((objects, background)).to(chosen.device)
+    return torch.full_like(chosen, LEFT_OUT).index_copy(0, kept, chosen[kept])
+
+
 class HeatMap(NamedTuple):
     """Targets of a heat map: values float32 (K, H, W) in [0, 1], 1 at an object's cell; counted bool (K, H, W)."""
 
@@ -127,6 +146,12 @@ def gaussian_radius(sizes: torch.Tensor, overlap: float = 0.3) -> torch.Tensor:
     inwards = (total - torch.sqrt(total**2 - 4 * area * (1 - overlap))) / 4
     outwards = (torch.sqrt(total**2 + 4 * area * (1 - overlap) / overlap) - total) / 4
     return torch.minimum(shifted, torch.minimum(inwards, outwards))
+
+
+def _drawn(which: torch.Tensor, most: int, generator: torch.Generator) -> torch.Tensor:
+    """Return the places of up to `most` that are true, in random order, on the generator's device."""
+    places = torch.nonzero(which).squeeze(1).to(generator.device)
+    return places[torch.randperm(len(places), generator=generator, device=generator.device)[:most]]
 
 
 def _gaussians(boxes: torch.Tensor, grid: tuple[int, int], stride: float, overlap: float) -> torch.Tensor:

@@ -19,9 +19,11 @@ from mlcvbench_networks.detection.assignment import (
     LEFT_OUT,
     by_centre,
     by_overlap,
+    classes_of,
     gaussian_radius,
     heat_map,
     level_reach,
+    sampled,
 )
 
 RPN = {"low": 0.3, "high": 0.7, "nearest": True}
@@ -198,3 +200,26 @@ def test_a_crowd_alone_makes_no_peak() -> None:
 
     assert heat.values.sum() == 0
     assert int(heat.counted.sum()) == 64 - 16
+
+
+def test_the_class_of_an_anchor_is_that_of_its_object() -> None:
+    chosen = torch.tensor([1, BACKGROUND, 0, LEFT_OUT, 1])
+
+    assert classes_of(chosen, torch.tensor([7, 3])).tolist() == [3, BACKGROUND, 7, LEFT_OUT, 3]
+    assert classes_of(chosen[1:2], torch.zeros(0, dtype=torch.int64)).tolist() == [BACKGROUND]
+
+
+@pytest.mark.parametrize(
+    ("objects", "background", "kept"),
+    [(100, 500, (64, 192)), (10, 500, (10, 246)), (100, 50, (64, 50)), (0, 0, (0, 0))],
+)
+def test_a_sample_has_at_most_its_share_of_objects_and_is_filled_with_background(objects, background, kept) -> None:
+    chosen = torch.cat((torch.arange(objects), torch.full((background,), BACKGROUND), torch.full((9,), LEFT_OUT)))
+
+    drawn = sampled(chosen, 256, 0.25, torch.Generator().manual_seed(0))
+
+    assert (int((drawn >= 0).sum()), int((drawn == BACKGROUND).sum())) == kept
+    assert ((drawn == chosen) | (drawn == LEFT_OUT)).all()
+    assert torch.equal(drawn, sampled(chosen, 256, 0.25, torch.Generator().manual_seed(0)))
+    if objects > kept[0]:
+        assert not torch.equal(drawn, sampled(chosen, 256, 0.25, torch.Generator().manual_seed(1)))
