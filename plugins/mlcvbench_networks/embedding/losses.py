@@ -49,7 +49,7 @@ def contrastive(embeddings: torch.Tensor, identities: torch.Tensor, margin: floa
 def triplet(anchor: torch.Tensor, positive: torch.Tensor, negative: torch.Tensor, margin: float = 0.2) -> torch.Tensor:
     """Return the mean of max(0, |a - p|^2 - |a - n|^2 + margin) over those of T triplets (T, D) where it is not 0.
 
-    Schroff, Kalenichenko and Philbin, "FaceNet" (2015), equation 2, of which the sum is made a mean over the active
+    Schroff, Kalenichenko and Philbin, "FaceNet" (2015), section 3.1, of which the sum is made a mean over the active
     triplets: over all of them it would fade as training goes on. No active one is 0 with a gradient of zeros.
     """
     check_shapes(anchor=anchor, positive=positive, negative=negative)
