@@ -10,18 +10,22 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import Context, ContextVar, copy_context
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from mlcvbench.files.pillow_warnings import as_errors, as_errors_in
+from mlcvbench.files.pillow_warnings import as_errors
 from mlcvbench.limits import usable_cores
 
 Item = TypeVar("Item")
 Value = TypeVar("Value")
 MOST_BYTES = 256 * 2**20
 """Bytes of values that may wait for their taker; one value more is read when none waits."""
+MOST_READ_BYTES = 2 * 2**30
+"""Bytes of values that may be in reading at once, if each is as large as the largest so far."""
+_UNKNOWN = 2
+"""So many are read at once until the size of one is known."""
 _READERS: ContextVar[tuple[int | None, int]] = ContextVar("readers", default=(None, 1))
 """How many threads read ahead, None: the cores that as many threads as the second number leave."""
 
@@ -57,8 +61,9 @@ def ahead(
 ) -> Iterator[Value]:
     """Yield `read(item)` for each item, in order, like `map`; `read` must be fit for several threads at once.
 
-    What `read` raises is raised in its turn, after all values before it; nothing after it is begun any more. At most
-    two values a thread wait for their taker, and `MOST_BYTES` of them by `size_of`.
+    What `read` raises is raised in its turn, after all values before it; nothing after it is begun any more. An
+    interrupt does not wait for its turn. At most two values a thread wait for their taker, and `MOST_BYTES` of them by
+    `size_of`; those in reading are bounded by `MOST_READ_BYTES`. A `read` that reads ahead itself does so alone.
     """
     waited, seconds = _WAITED.get(), 0.0
     values = _values(read, items, size_of)
@@ -89,18 +94,27 @@ def _values(
     asked, beside = _READERS.get()
     count = min(max(1, usable_cores() - beside) if asked is None else asked, len(items) - 1)
     if count < 1:
-        yield from map(read, items)
+        for item in items:
+            yield read(item)
         return
     line = _Line(read, items, size_of, most=2 * count + 1)
     with as_errors():
-        for _ in range(count):
-            threading.Thread(target=as_errors_in(copy_context()).run, args=(line.work,), daemon=True).start()
         try:
-            own = as_errors_in(copy_context())
+            with suppress(RuntimeError):  # no more threads may be started: those that there are do it, or the taker
+                for _ in range(count):
+                    threading.Thread(target=_alone(copy_context()).run, args=(line.work,), daemon=True).start()
+            own = _alone(copy_context())
             for place in range(len(items)):
                 yield line.take(place, own)
         finally:
             line.stop()
+
+
+def _alone(context: Context) -> Context:
+    """Return a context in which no threads read ahead, else each of many would start as many again."""
+    context.run(_READERS.set, (0, 1))
+    context.run(_WAITED.set, None)  # who waits for the whole counts it
+    return context
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +136,7 @@ class _Line(Generic[Item, Value]):
         self._changed = threading.Condition()
         self._waiting: dict[int, _Outcome[Value]] = {}
         self._begun = self._taken = self._bytes = 0
+        self._largest: int | None = None
         self._stopped = False
 
     def work(self) -> None:
@@ -140,7 +155,9 @@ class _Line(Generic[Item, Value]):
                     self._changed.notify_all()
                     break
                 mine = self._next()
-            context.run(self._finish, mine)
+            error = context.run(self._finish, mine)
+            if error is not None and not isinstance(error, Exception):  # an interrupt is meant for the taker, now
+                raise error
         if outcome.error is not None:
             raise outcome.error
         value: Any = outcome.value
@@ -166,18 +183,27 @@ class _Line(Generic[Item, Value]):
     def _may_begin(self) -> bool:
         if self._stopped or self._begun == len(self._items):
             return False
-        return self._begun == self._taken or (self._begun - self._taken < self._most and self._bytes < MOST_BYTES)
+        ahead = self._begun - self._taken
+        if ahead == 0:
+            return True
+        reading = ahead - len(self._waiting)
+        most = _UNKNOWN if self._largest is None else MOST_READ_BYTES // max(1, self._largest)
+        return ahead < self._most and self._bytes < MOST_BYTES and reading < most
 
-    def _finish(self, place: int) -> None:
+    def _finish(self, place: int) -> BaseException | None:
+        """Read the item at a place, and return what was raised meanwhile."""
         try:
             value = self._read(self._items[place])
             outcome = _Outcome(value, self._size_of(value))
         except BaseException as error:  # noqa: BLE001 - it is raised where the value would be taken
             outcome = _Outcome(None, 0, error)
         with self._changed:
-            if outcome.error is not None:
+            if outcome.error is None:
+                self._largest = max(self._largest or 0, outcome.size)
+            else:
                 self._items = self._items[: self._begun]
             if not self._stopped:
                 self._waiting[place] = outcome
                 self._bytes += outcome.size
             self._changed.notify_all()
+        return outcome.error

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 import warnings
+from contextvars import copy_context
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +18,7 @@ from PIL import Image
 from mlcvbench.contract import Batch, Split, Targets
 from mlcvbench.errors import DataError
 from mlcvbench.files import ahead as module
+from mlcvbench.files import pillow_warnings
 from mlcvbench.files.ahead import ahead, counting_waits, readers
 from mlcvbench.files.images import read_image, turned_images
 from mlcvbench.files.lazy_columns import file_column
@@ -84,6 +87,105 @@ def test_what_waits_is_bounded_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None
         assert list(values) == list(range(1, 100))
 
 
+def test_what_is_in_reading_is_bounded_in_bytes_once_sizes_are_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MOST_READ_BYTES", 3000)
+    reading, most, lock = 0, [0], threading.Lock()
+
+    def note(item: int) -> int:
+        nonlocal reading
+        with lock:
+            reading += 1
+            most.append(reading)
+        time.sleep(0.002)
+        with lock:
+            reading -= 1
+        return item
+
+    with readers(8):
+        assert list(ahead(note, range(60), size_of=lambda _: 1000)) == list(range(60))
+    assert most[1] == 1
+    assert 2 <= max(most) <= 3
+
+
+def test_before_a_size_is_known_two_are_read_at_once() -> None:
+    release, read = threading.Event(), list[int]()
+
+    def wait(item: int) -> int:
+        read.append(item)
+        release.wait(10)
+        return item
+
+    with readers(8):
+        values = ahead(wait, range(20), size_of=lambda _: 1000)
+        first = threading.Thread(target=copy_context().run, args=(next, values))
+        first.start()
+        wait_until(lambda: len(read) == 2)
+        time.sleep(0.05)
+        assert len(read) == 2
+        release.set()
+        first.join()
+        wait_until(lambda: len(read) > 8)
+        values.close()
+
+
+def test_an_interrupt_of_the_taker_does_not_wait_for_its_turn() -> None:
+    started, taken = threading.Event(), list[int]()
+    here = threading.current_thread()
+
+    def read(item: int) -> int:
+        if threading.current_thread() is here:
+            started.set()
+            raise KeyboardInterrupt
+        started.wait(10)
+        return item
+
+    with readers(1), pytest.raises(KeyboardInterrupt):
+        taken.extend(ahead(read, range(1000)))
+    assert len(taken) < 3
+
+
+def test_where_no_thread_can_be_started_the_taker_reads_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    start, started = threading.Thread.start, list[threading.Thread]()
+
+    def scarce(thread: threading.Thread) -> None:
+        if started:
+            raise RuntimeError("can't start new thread")
+        started.append(thread)
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", scarce)
+    with readers(4):
+        assert list(ahead(lambda item: item, range(50))) == list(range(50))
+    assert len(started) == 1
+    wait_until(lambda: not started[0].is_alive())
+
+
+def test_what_is_read_ahead_does_not_read_ahead_itself() -> None:
+    names: set[str] = set()
+    waits: list[float] = []
+
+    def inner(item: int) -> int:
+        names.add(threading.current_thread().name)
+        time.sleep(0.001)
+        return item
+
+    with readers(2), counting_waits(waits):
+        assert list(ahead(lambda item: sum(ahead(inner, range(item))), range(30))) == [sum(range(n)) for n in range(30)]
+    assert len(names) <= 3
+    assert len(waits) == 1
+
+
+@pytest.mark.parametrize("count", [0, 2])
+def test_an_end_that_reading_raises_does_not_cut_the_values_short(count: int) -> None:
+    def ends(item: int) -> int:
+        if item == 5:
+            raise StopIteration
+        return item
+
+    with readers(count), pytest.raises(RuntimeError, match="StopIteration"):
+        list(ahead(ends, range(10)))
+
+
 def test_an_error_comes_in_its_turn_and_ends_the_reading() -> None:
     read: list[int] = []
 
@@ -150,6 +252,52 @@ def test_warnings_of_the_taker_stay_its_own_while_others_decode(tmp_path: Path) 
     with readers(2), pytest.warns(UserWarning, match="of the model"):
         assert len(list(map(model, file_column(pictures(tmp_path), read_image)))) == 12
     assert list(warnings.filters) == before
+
+
+def test_filters_of_warnings_are_restored_after_columns_side_by_side(tmp_path: Path) -> None:
+    paths, before = pictures(tmp_path), list(warnings.filters)
+
+    with readers(2):
+        for _ in zip(file_column(paths, read_image), file_column(paths, read_image), strict=False):
+            pass
+    assert list(warnings.filters) == before
+
+
+@pytest.mark.parametrize("within", [True, False])
+def test_filters_of_warnings_are_restored_when_the_taker_goes_whatever_it_did_to_them(
+    tmp_path: Path, within: bool
+) -> None:
+    paths, before = pictures(tmp_path), list(warnings.filters)
+    running = set(threading.enumerate())
+
+    with readers(2):
+        if within:
+            values = iter(file_column(paths, read_image))
+            next(values)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                values.close()
+                wait_until(lambda: set(threading.enumerate()) <= running)
+        else:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                values = iter(file_column(paths, read_image))
+                next(values)
+            values.close()
+            wait_until(lambda: set(threading.enumerate()) <= running)
+    assert list(warnings.filters) == before
+
+
+def test_a_process_that_is_begun_by_a_copy_of_this_one_reads_pictures(tmp_path: Path) -> None:
+    path = pictures(tmp_path, 1)[0]
+    with pillow_warnings._SHARED._lock:  # held by a thread, as far as the child knows
+        child = os.fork()
+        if child == 0:
+            try:
+                os._exit(0 if read_image(path).size else 1)
+            finally:
+                os._exit(2)
+    assert os.waitpid(child, 0)[1] == 0
 
 
 def test_a_damaged_picture_is_named_from_any_thread(tmp_path: Path) -> None:
