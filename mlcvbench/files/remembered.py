@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import struct
 import time
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextvars import ContextVar
 from pathlib import Path
@@ -50,6 +52,9 @@ _TABLE = (
 )
 _ASK = "SELECT size, changed, inode_changed, value FROM found WHERE device = ? AND inode = ? AND kind = ?"
 _KEEP = "INSERT OR REPLACE INTO found VALUES (?, ?, ?, ?, ?, ?, ?)"
+_NUMBERS, _CHECK = struct.Struct("<5q"), struct.Struct("<I")
+_LEAST, _MOST = -(2**63), 2**63 - 1
+"""What a database holds as a whole number."""
 
 
 @contextlib.contextmanager
@@ -86,11 +91,15 @@ def remembered(kind: str, paths: Sequence[Path], find: Callable[[Path], bytes]) 
 
 
 def _state(path: Path) -> _State | None:
-    """Return the state of a file, None where there is none: whoever reads it says what is wrong."""
+    """Return the state of a file, None where there is none, or one that cannot be kept: whoever reads it says what is
+    wrong.
+    """
     try:
         status = os.stat(path)  # noqa: PTH116 - half the time of Path.stat, for a million files
     except OSError:
         return None
+    if not (_LEAST <= status.st_mtime_ns <= _MOST and _LEAST <= status.st_ctime_ns <= _MOST):
+        return None  # some disks hold the year 1
     newest = max(status.st_mtime_ns, status.st_ctime_ns) / 1e9
     return _State(
         status.st_dev,
@@ -107,16 +116,33 @@ def _recall(kind: str, states: Sequence[_State | None]) -> list[bytes | None]:
         found: list[bytes | None] = []
         for state in states:
             row = memory.execute(_ASK, (state.device, state.inode, kind)).fetchone() if state else None
-            found.append(bytes(row[3]) if row is not None and state is not None and row[:3] == state[2:5] else None)
+            found.append(_checked(kind, state, row[3]) if row and state and row[:3] == state[2:5] else None)
         return found
 
     return _with_memory(ask) or [None] * len(states)
 
 
 def _keep(kind: str, news: Sequence[tuple[_State, bytes | None]]) -> None:
-    rows = [(one.device, one.inode, kind, *one[2:5], value) for one, value in news if one.settled and value is not None]
+    rows = [
+        (one.device, one.inode, kind, *one[2:5], _signed(kind, one, value))
+        for one, value in news
+        if one.settled and value is not None
+    ]
     if rows:
         _with_memory(lambda memory: memory.executemany(_KEEP, rows))
+
+
+def _signed(kind: str, state: _State, value: bytes) -> bytes:
+    """Return a value behind a checksum of it and of what it was found out about; a database has none of its own."""
+    return _CHECK.pack(zlib.crc32(value, zlib.crc32(_NUMBERS.pack(*state[:5]), zlib.crc32(kind.encode())))) + value
+
+
+def _checked(kind: str, state: _State, kept: object) -> bytes | None:
+    """Return the value that `_signed` was given, None for anything else."""
+    if not isinstance(kept, bytes):
+        return None
+    value = kept[_CHECK.size :]
+    return value if kept == _signed(kind, state, value) else None
 
 
 def _with_memory(work: Callable[[sqlite3.Connection], Made]) -> Made | None:

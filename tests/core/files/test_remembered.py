@@ -80,15 +80,13 @@ def test_kinds_are_kept_apart(cache: Path, files: list[Path]) -> None:
     assert remembered("first byte", files, lambda path: path.read_bytes()[:1]) == [b"0", b"1", b"2", b"3", b"4"]
 
 
-def test_a_file_changed_with_its_state_kept_is_found_by_a_recheck(cache: Path, files: list[Path]) -> None:
+def test_a_file_changed_with_its_state_kept_is_found_by_a_recheck(
+    cache: Path, files: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
     remembered("sha256", files, Counted())
+    before, stat = files[2].stat(), os.stat
     files[2].write_bytes(files[2].read_bytes()[::-1])
-    status = files[2].stat()
-    with closing(sqlite3.connect(cache / module.FILE)) as memory, memory:  # no program can set the inode's time
-        memory.execute(
-            "UPDATE found SET changed = ?, inode_changed = ? WHERE inode = ?",
-            (status.st_mtime_ns, status.st_ctime_ns, status.st_ino),
-        )
+    monkeypatch.setattr(module.os, "stat", lambda path: before if path == files[2] else stat(path))
 
     wrong = remembered("sha256", files, Counted())
     assert wrong[2] != digests(files)[2]
@@ -135,6 +133,44 @@ def test_a_damaged_cache_is_begun_anew(cache: Path, files: list[Path], content: 
     last = Counted()
     assert remembered("sha256", files, last) == digests(files)
     assert last.read == []
+
+
+@pytest.mark.parametrize("value", ["'text'", "NULL", "5", "x''", "x'00'", "substr(value, 1, 20)", "zeroblob(36)"])
+def test_what_a_damaged_cache_holds_instead_of_a_value_is_found_out_again(
+    cache: Path, files: list[Path], value: str
+) -> None:
+    remembered("sha256", files, Counted())
+    with closing(sqlite3.connect(cache / module.FILE)) as memory, memory:
+        memory.execute(f"UPDATE found SET value = {value}")
+
+    again, last = Counted(), Counted()
+    assert remembered("sha256", files, again) == digests(files)
+    assert len(again.read) == 5
+    assert remembered("sha256", files, last) == digests(files)
+    assert last.read == []
+
+
+def test_the_value_of_another_file_is_not_taken_for_that_of_this_one(cache: Path, files: list[Path]) -> None:
+    remembered("sha256", files, Counted())
+    with closing(sqlite3.connect(cache / module.FILE)) as memory, memory:
+        memory.execute("UPDATE found SET value = (SELECT value FROM found ORDER BY inode LIMIT 1)")
+
+    assert remembered("sha256", files, Counted()) == digests(files)
+
+
+@pytest.mark.parametrize("nanoseconds", [-62_135_596_800 * 10**9, 253_370_764_800 * 10**9, -1])
+def test_times_of_any_year_are_read_and_no_error(
+    cache: Path, files: list[Path], monkeypatch: pytest.MonkeyPatch, nanoseconds: int
+) -> None:
+    stat = os.stat
+
+    def odd(path: Path) -> os.stat_result:
+        status = stat(path)
+        times = {"st_mtime_ns": nanoseconds, "st_ctime_ns": status.st_ctime_ns}
+        return os.stat_result(status, times)
+
+    monkeypatch.setattr(module.os, "stat", odd)
+    assert remembered("sha256", files, Counted()) == remembered("sha256", files, Counted()) == digests(files)
 
 
 def test_a_cache_that_somebody_else_holds_costs_a_reading_and_nothing_else(
