@@ -131,6 +131,8 @@ class Training:
         self.blocks = list(blocks(len(examples), 1 if settings.optimizer == "online_gd" else settings.batch))
         self.full_batch, self.changes = settings.optimizer == "gd", changes_images(settings)
         self.rule = Rule(module, settings)
+        device = examples.labels.device.type
+        self.cast = torch.autocast(device, torch.bfloat16) if settings.precision == "bfloat16" else nullcontext()
         self.schedule = Schedule(settings, 1 if self.full_batch else len(self.blocks))
         self.average = None if settings.average == "none" else Average(module)
         self.stopper = Stopper(settings) if settings.early_stopping else None
@@ -252,8 +254,9 @@ class Training:
     def _gradient(self, inputs: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Add a batch's gradient to what the parameters have; return its logits and its loss."""
         settings = self.settings
-        outputs = self.module(inputs)
-        logits, *auxiliary = outputs if isinstance(outputs, tuple) else (outputs,)
+        with self.cast:
+            outputs = self.module(inputs)
+        logits, *auxiliary = (one.float() for one in (outputs if isinstance(outputs, tuple) else (outputs,)))
         loss = self.loss(logits, labels)
         for other in auxiliary:
             loss = loss + AUXILIARY_WEIGHT * self.plain_loss(other, labels)

@@ -17,9 +17,9 @@ class Rule:
     """A torch optimizer that takes a learning rate a step, and what `fit.l1`, `l2` and `weight_decay` add to it.
 
     All three change matrices and filters only: vectors (biases, parameters of norms) are free. In the order of a step:
-    g += l2 theta (the gradient of l2/2 |theta|^2); theta *= 1 - lr weight_decay (decoupled, as in AdamW, whatever the
-    rule); the update; theta = sign(theta) max(|theta| - lr l1, 0), the proximal step of l1 |theta|, which reaches zero
-    exactly.
+    g *= min(1, clip / |g|), with |g| over all parameters (Pascanu, Mikolov and Bengio, 2013); g += l2 theta (the
+    gradient of l2/2 |theta|^2); theta *= 1 - lr weight_decay (decoupled, as in AdamW, whatever the rule); the update;
+    theta = sign(theta) max(|theta| - lr l1, 0), the proximal step of l1 |theta|, which reaches zero exactly.
 
     Momentum is v = beta v - lr g, theta += v (Nesterov: g at theta + beta v, where torch keeps the parameters). torch's
     SGD has v = beta v + g, theta -= lr v, the same at a constant rate but not after a change of it, since the old steps
@@ -49,6 +49,9 @@ class Rule:
         settings = self.settings
         with torch.no_grad():
             self._set(rate, momentum)
+            if settings.clip is not None:
+                largest = settings.clip * self.scale(rate)
+                torch.nn.utils.clip_grad_norm_([*self.weights, *self.others], largest)
             if settings.weight_decay:
                 for weight in self.weights:
                     weight.mul_(1 - rate * settings.weight_decay)

@@ -19,6 +19,7 @@ AUGMENTATIONS = ("none", "shift")
 CUTOUTS = ("none", "any", "inside")
 AVERAGES = ("none", "ema", "swa")
 LOSSES = ("cross_entropy", "squared", "norm")
+PRECISIONS = ("float32", "bfloat16")
 IMAGE_CHANGES = ("augmentation", "flip", "rotate", "crop", "colour", "cutout", "cutout_size")
 """Settings that mean something for images only."""
 
@@ -58,6 +59,8 @@ class Settings:
     l2: float = 0.0
     loss: str = "cross_entropy"
     label_smoothing: float = 0.0
+    clip: float | None = None
+    precision: str = "float32"
     average: str = "none"
     ema_decay: float = 0.999
     swa_start: float = 0.75
@@ -212,6 +215,13 @@ def _regularisers() -> tuple[Param, ...]:
             low=0.0,
             high=0.99,
             when=(("loss", ("cross_entropy",)),),
+        ),
+        Param("clip", "float", help="largest norm of a step's gradient, over all weights; unset, any", low=1e-12),
+        Param(
+            "precision",
+            "str",
+            help="numbers of the passes through the network; weights, loss and updates stay float32",
+            choices=PRECISIONS,
         ),
         Param("average", "str", help="mean of the weights on the way that is kept", choices=AVERAGES),
         Param("ema_decay", "float", help="rho of the moving mean", low=0.0, high=1.0, when=(("average", ("ema",)),)),

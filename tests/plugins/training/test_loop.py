@@ -181,6 +181,29 @@ def test_a_budget_that_is_spent_with_the_last_epoch_cuts_nothing_short():
     assert not train_network(network(), examples(), replace(QUICK, epochs=1), ctx).cut_short
 
 
+def test_passes_in_bfloat16_learn_the_same_and_leave_float32_weights():
+    plain, half = network(), network()
+
+    report = train_network(plain, examples(), QUICK, context(), val=examples(10))
+    other = train_network(half, examples(), replace(QUICK, precision="bfloat16"), context(), val=examples(10))
+
+    assert {parameter.dtype for parameter in half.parameters()} == {torch.float32}
+    assert state_bytes(half) != state_bytes(plain)
+    assert other.history["val_accuracy"][-1] == report.history["val_accuracy"][-1] == 1.0
+    assert other.history["loss"] == pytest.approx(report.history["loss"], rel=0.1)
+
+
+def test_what_a_network_computes_in_bfloat16_is_its_passes_alone():
+    seen: list[torch.dtype] = []
+    module = network()
+    module[0].register_forward_hook(lambda _, given, made: seen.append(made.dtype))
+    settings = replace(QUICK, epochs=1, precision="bfloat16")
+
+    train_network(module, examples(32), settings, context(), val=examples(10))
+
+    assert seen == [torch.bfloat16] * 4 + [torch.float32]  # four steps, and the validation data
+
+
 def test_label_smoothing_is_the_textbook_loss():
     module = nn.Sequential(nn.Flatten(), nn.Linear(16, 3))
     with torch.no_grad():

@@ -229,3 +229,32 @@ def test_frozen_parameters_stay():
 
     assert torch.equal(module.weight, weight)
     assert module.bias.grad is None
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "golden"),
+    [
+        ("sgd", [0.9, 0.8, 0.7]),  # the gradient 2 x is cut to 1
+        ("momentum", [0.9, 0.71, 0.439]),  # v = 0.9 v - 0.1
+        ("nesterov", [0.81, 0.539, 0.1951]),
+    ],
+)
+def test_a_gradient_is_cut_to_the_largest_norm_before_the_rule_sees_it(optimizer: str, golden: list[float]) -> None:
+    assert iterates(optimizer, clip=1.0) == pytest.approx(golden, abs=1e-5)
+
+
+def test_the_norm_is_that_of_all_parameters_together() -> None:
+    module = nn.Linear(2, 1)
+    nn.init.zeros_(module.weight)
+    nn.init.zeros_(module.bias)
+    rule = Rule(module, Settings(optimizer="sgd", weight_decay=0.0, clip=6.5))
+    (module.weight @ torch.tensor([3.0, 4.0]) + 12 * module.bias).sum().backward()  # its gradient has length 13
+
+    rule.step(1.0, 0.0)
+
+    assert module.weight.flatten().tolist() == pytest.approx([-1.5, -2.0], abs=1e-5)
+    assert module.bias.item() == pytest.approx(-6.0, abs=1e-5)
+
+
+def test_a_small_gradient_is_left_as_it_is() -> None:
+    assert iterates("sgd", clip=10.0) == iterates("sgd")
