@@ -65,14 +65,9 @@ def semi_hard(embeddings: torch.Tensor, identities: torch.Tensor, margin: float 
     by less than the margin: |a - p|^2 < |a - n|^2 < |a - p|^2 + margin (FaceNet, section 3.2). Nearer ones, the hard
     negatives, pull all embeddings into one point early in training; a pair without a semi-hard negative has no triplet.
     """
-    with torch.no_grad():
-        squared = distances(embeddings).square()
-        same = _same(embeddings, identities)
-        alone = torch.eye(len(same), dtype=torch.bool, device=same.device)
-        anchor, positive = (same & ~alone).nonzero(as_tuple=True)  # (pairs,)
-        gap = squared[anchor] - squared[anchor, positive][:, None]  # (pairs, B)
-        pair, negative = (~same[anchor] & (gap > 0) & (gap < margin)).nonzero(as_tuple=True)
-        return torch.stack([anchor[pair], positive[pair], negative], 1)
+    anchor, positive, _, chosen = _gaps(embeddings.detach(), identities, margin)
+    pair, negative = chosen.nonzero(as_tuple=True)
+    return torch.stack([anchor[pair], positive[pair], negative], 1)
 
 
 def triplet_semi_hard(embeddings: torch.Tensor, identities: torch.Tensor, margin: float = 0.2) -> torch.Tensor:
@@ -80,8 +75,19 @@ def triplet_semi_hard(embeddings: torch.Tensor, identities: torch.Tensor, margin
 
     Equal embeddings have none, so that the loss of a network that has collapsed is 0: watch the validation score.
     """
-    anchor, positive, negative = semi_hard(embeddings, identities, margin).T
-    return triplet(embeddings[anchor], embeddings[positive], embeddings[negative], margin)
+    _, _, gap, chosen = _gaps(embeddings, identities, margin)
+    return mean_over(margin - gap, chosen)
+
+
+def _gaps(
+    embeddings: torch.Tensor, identities: torch.Tensor, margin: float
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Return a and p (pairs,) of all pairs, |a - n|^2 - |a - p|^2 for every n (pairs, B), and which are semi-hard."""
+    squared, same = distances(embeddings).square(), _same(embeddings, identities)
+    alone = torch.eye(len(same), dtype=torch.bool, device=same.device)
+    anchor, positive = (same & ~alone).nonzero(as_tuple=True)
+    gap = squared[anchor] - squared[anchor, positive][:, None]
+    return anchor, positive, gap, ~same[anchor] & (gap > 0) & (gap < margin)
 
 
 def _same(embeddings: torch.Tensor, identities: torch.Tensor) -> torch.Tensor:

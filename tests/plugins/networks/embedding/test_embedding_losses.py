@@ -103,6 +103,16 @@ def test_semi_hard_triplets_are_those_that_a_loop_finds(seed, count, identities,
     assert float(triplet_semi_hard(points, names, margin)) == pytest.approx(wanted, abs=1e-12)
 
 
+def test_the_loss_of_a_batch_is_that_of_its_semi_hard_triplets_and_so_is_the_gradient():
+    gradients = []
+    for loss in (triplet_semi_hard, lambda own, names: triplet(*own[semi_hard(own, names)].unbind(1))):
+        points, names = batch(5)
+        loss(points.requires_grad_(), names).backward()
+        gradients.append(points.grad)
+
+    torch.testing.assert_close(*gradients)
+
+
 def test_hard_and_easy_negatives_are_left_out():
     points = torch.tensor([[0.0], [1.0], [0.5], [1.05], [9.0]])
     names = torch.tensor([0, 0, 1, 2, 3])

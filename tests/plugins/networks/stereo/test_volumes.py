@@ -29,6 +29,16 @@ def test_a_correlation_is_the_mean_product_with_the_pixel_d_to_the_left(levels):
     assert correlation(left, right, levels).numpy() == pytest.approx(wanted, abs=1e-12)
 
 
+@pytest.mark.parametrize("levels", [1, 5, 32, 40])
+@pytest.mark.parametrize("width", [31, 32, 33, 100])
+def test_a_correlation_is_the_same_on_either_side_of_a_block_of_columns(levels, width):
+    left, right = features(2, 5, 3, width)
+    padded = torch.nn.functional.pad(right, (levels - 1, 0))
+    shifts = [padded[..., levels - 1 - level : levels - 1 - level + width] for level in range(levels)]
+
+    assert torch.allclose(correlation(left, right, levels), torch.stack([(left * own).mean(1) for own in shifts], 1))
+
+
 @pytest.mark.parametrize("levels", [1, 4, 9])
 def test_a_concatenation_holds_both_features_and_zeros_where_one_is_missing(levels):
     left, right = features(2, 3, 2, 6)
