@@ -8,6 +8,7 @@ from mlcvbench.specs import ModelSpec, Param
 _DISPARITIES = Param(
     "disparities", "int", low=16, high=1024, help="search range, a multiple of 16; default: the data's"
 )
+_WIDEN = Param("widen", "bool", True, "widen images on the left; else its first columns have no estimate")
 
 
 @hookimpl
@@ -20,7 +21,11 @@ def mlcvbench_models() -> list[ModelSpec]:
             target="mlcvbench_stereo.opencv:BlockMatching",
             summary="Compares windows along the row and takes the most similar one (OpenCV's StereoBM).",
             needs=("left", "right"),
-            params=(_DISPARITIES, Param("block", "int", default=15, low=5, high=255, help="side of the window, odd")),
+            params=(
+                _DISPARITIES,
+                _WIDEN,
+                Param("block", "int", default=15, low=5, high=255, help="side of the window, odd"),
+            ),
             ragged=True,
             family="stereo",
             reference="Konolige, Small vision systems, ISRR 1997; OpenCV StereoBM",
@@ -34,6 +39,7 @@ def mlcvbench_models() -> list[ModelSpec]:
             needs=("left", "right"),
             params=(
                 _DISPARITIES,
+                _WIDEN,
                 Param("block", "int", default=5, low=1, high=51, help="side of the window, odd"),
                 Param("mode", "str", default="sgbm", choices=("sgbm", "hh", "3way"), help="5, 8 or 3 directions"),
                 Param("p1", "int", low=0, help="penalty of a step by 1; default 8 x block^2"),

@@ -2,6 +2,10 @@
 
 Both give disparities in steps of 1/16 px for pixels where they trust the match, and a negative number elsewhere, which
 becomes 0, no estimate. A trusted disparity of exactly 0 becomes 1/256 px, as in KITTI's development kit.
+
+OpenCV gives no estimate for as many columns on the left as it searches disparities, since it looks for matches inside
+the right image only; so both images are widened on the left by repeating their edge, and the result is cut back, unless
+`widen` is off.
 """
 
 from __future__ import annotations
@@ -33,6 +37,7 @@ class _Matcher(Model):
             raise RequestError(f"{self.name}: disparities={self.disparities}: wanted a multiple of 16.")
         if params["block"] % 2 == 0:
             raise RequestError(f"{self.name}: block={params['block']}: wanted an odd number.")
+        self._more = self.disparities if params["widen"] else 0
         self._matcher = self._make()
 
     @abstractmethod
@@ -47,14 +52,19 @@ class _Matcher(Model):
 
     def preprocess(self, batch: Batch) -> list[tuple[Array, Array]]:
         return [
-            (_grey(left), _grey(right)) for left, right in zip(batch.inputs["left"], batch.inputs["right"], strict=True)
+            (self._widened(left), self._widened(right))
+            for left, right in zip(batch.inputs["left"], batch.inputs["right"], strict=True)
         ]
 
     def forward(self, inputs: list[tuple[Array, Array]]) -> list[Array]:
         return [self._matcher.compute(left, right) for left, right in inputs]  # int16 (H, W) each
 
     def postprocess(self, outputs: list[Array], batch: Batch) -> Predictions:
-        return {"disparity": [_to_pixels(steps) for steps in outputs]}
+        return {"disparity": [_to_pixels(steps[:, self._more :]) for steps in outputs]}
+
+    def _widened(self, image: Array) -> Array:
+        """Return an image as grey uint8 (H, D + W), its first column repeated D times; D is 0 without `widen`."""
+        return np.pad(_grey(image), ((0, 0), (self._more, 0)), mode="edge")
 
     def operations(self, inputs: list[tuple[Array, Array]]) -> Operations:
         pixels = inputs[0][0].size

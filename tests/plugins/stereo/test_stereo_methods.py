@@ -45,7 +45,7 @@ def test_the_pair_is_the_published_one(motorcycle):
 
 
 def test_block_matching_gives_opencvs_figures(motorcycle):
-    model = BlockMatching(motorcycle.problem, **defaults("block_matching"))
+    model = BlockMatching(motorcycle.problem, **defaults("block_matching") | {"widen": False})
 
     values = values_of(motorcycle, model, "stereo/all@1")
     dense = values_of(motorcycle, model, "stereo/holes-bad@1")
@@ -60,13 +60,37 @@ def test_block_matching_gives_opencvs_figures(motorcycle):
     ("mode", "density", "epe", "bad"), [("sgbm", 0.8705, 1.093, 0.0620), ("hh", 0.8696, 1.042, 0.0599)]
 )
 def test_sgm_gives_opencvs_figures(motorcycle, mode, density, epe, bad):
-    model = SemiGlobalMatching(motorcycle.problem, **defaults("sgm") | {"mode": mode})
+    model = SemiGlobalMatching(motorcycle.problem, **defaults("sgm") | {"mode": mode, "widen": False})
 
     values = values_of(motorcycle, model, "stereo/all@1")
 
     assert values["density"] == pytest.approx(density, abs=5.1e-5)
     assert values["epe"] == pytest.approx(epe, abs=5e-4)
     assert values["bad_2"] == pytest.approx(bad, abs=5e-5)
+
+
+def test_widened_images_have_estimates_on_the_left_too_and_the_others_stay(motorcycle):
+    batch = next(motorcycle.splits["test"].inputs(1))
+    plain, widened = (
+        BlockMatching(motorcycle.problem, **defaults("block_matching") | {"widen": widen}) for widen in (False, True)
+    )
+    alone, more = plain.predict(batch)["disparity"][0], widened.predict(batch)["disparity"][0]
+
+    assert alone.shape == more.shape == (500, 741)
+    assert not alone[:, :64].any()
+    assert (more[:, 16:64] > 0).mean() > 0.5
+    assert np.array_equal(more[:, 64 + 8 :], alone[:, 64 + 8 :])  # a window beyond
+
+
+def test_widening_costs_sgm_nothing_and_gives_density(motorcycle):
+    protocol = "stereo/holes-bad@1"
+    plain, widened = (
+        values_of(motorcycle, SemiGlobalMatching(motorcycle.problem, **defaults("sgm") | {"widen": widen}), protocol)
+        for widen in (False, True)
+    )
+
+    assert widened["density"] > plain["density"] + 0.02
+    assert widened["bad_2"] < plain["bad_2"] - 0.02
 
 
 def test_a_constant_disparity_is_far_off(motorcycle):
@@ -122,7 +146,7 @@ def test_settings_that_opencv_would_misread_are_refused(motorcycle, name, kind, 
 
 
 def test_a_trusted_zero_disparity_is_an_estimate_and_a_negative_one_is_none(motorcycle):
-    model = BlockMatching(motorcycle.problem, **defaults("block_matching"))
+    model = BlockMatching(motorcycle.problem, **defaults("block_matching") | {"widen": False})
 
     pixels = model.postprocess([np.int16([[-16, 0, 24]])], None)["disparity"][0]
 
