@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,10 +15,8 @@ if TYPE_CHECKING:
     Places = NDArray[np.int64]
 
 
-def identity_batches(
-    identities: ArrayLike, size: int, samples: int, generator: torch.Generator
-) -> Iterator[torch.Tensor]:
-    """Yield the batches of one epoch, each int64 (about `size`,): places of P identities with K = `samples` each.
+def identity_batches(identities: ArrayLike, size: int, samples: int, generator: torch.Generator) -> list[torch.Tensor]:
+    """Return the batches of one epoch, each int64 (about `size`,): places of P identities with K = `samples` each.
 
     FaceNet (Schroff et al. 2015), section 3.2: at random, pairs of one identity would almost never meet. P is
     size / samples, rounded down, and at most the number of identities. In an epoch:
@@ -30,7 +28,8 @@ def identity_batches(
       batches shows only so many of them, others the next time;
     - places that stay empty are filled with groups of other identities, drawn anew.
 
-    So every sample is seen about once. The order depends on the generator alone.
+    So every sample is seen about once. All is drawn at once: the order depends on the state of the generator alone, not
+    on what is drawn from it while the batches are used.
 
     identities: (N,), anything that can be compared.
     ValueError for fewer than 2 identities, which have no negatives, and where `size` has no place for 2 groups.
@@ -46,11 +45,13 @@ def identity_batches(
     groups = [_groups(places, samples, generator) for places in members]
     largest_first = sorted(_shuffled(np.arange(len(members)), generator).tolist(), key=lambda one: -len(members[one]))
     counts = {identity: len(groups[identity]) for identity in largest_first}
+    batches = []
     for chosen in _assigned(counts, width, generator):
         parts = [groups[identity].pop() for identity in chosen]
         others = _others(chosen, len(members), width - len(chosen), generator)
         parts += [_shuffled(members[identity], generator)[:samples] for identity in others]
-        yield torch.from_numpy(np.concatenate(parts))
+        batches.append(torch.from_numpy(np.concatenate(parts)))
+    return batches
 
 
 def _groups(places: Places, samples: int, generator: torch.Generator) -> list[Places]:

@@ -105,6 +105,17 @@ def test_the_order_comes_from_the_generator_alone():
     assert first != epoch(identities, 12, 3, 5)
 
 
+def test_what_is_drawn_between_batches_changes_none_of_them():
+    identities = np.repeat(np.arange(9), 7)
+    generator = torch.Generator().manual_seed(4)
+    batches = []
+    for batch in identity_batches(identities, 12, 3, generator):
+        batches.append(batch.tolist())
+        torch.rand(5, generator=generator)
+
+    assert batches == epoch(identities, 12, 3, 4)
+
+
 def test_names_serve_as_identities_and_places_are_indices():
     (batch,) = identity_batches(["b", "a", "b", "a"], 4, 2, torch.Generator().manual_seed(0))
 
