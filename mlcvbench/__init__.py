@@ -1,4 +1,4 @@
-"""mlcvbench: one bench for all of computer vision.
+"""mlcvbench: one benchmark suite for all of computer vision.
 
 Public names are imported on first use, so that `import mlcvbench` stays cheap and a plugin can declare itself
 without numpy or torch.

@@ -34,10 +34,10 @@ def run(*settings: str, quiet: bool | None = None, **keys: Any) -> list[Record]:
     """Run methods by name, each in a fresh process, and return their records in the order of the request.
 
     The settings are those of `mlcvbench run`: `run("task=digits", "model.k=3")` or
-    `run(task="digits", model=["knn", "majority"], **{"model.k": 3})`; a list sweeps. What is stored with `status=ok`
-    under the same key is not run again. Progress is shown in a notebook or an interactive session; `quiet` says
-    otherwise. Raises MlcvbenchError for a wrong request, and KeyboardInterrupt when it is interrupted (what has ended
-    is stored); a failed run is a record with `status` other than `ok`.
+    `run(task="digits", model=["knn", "majority"], **{"model.k": 3})`; a list sweeps. A run stored with `status=ok`
+    under the same key is not repeated. Progress is shown in a notebook or an interactive session unless `quiet` is set.
+    Raises MlcvbenchError for a wrong request, and KeyboardInterrupt when interrupted (finished runs are stored); a
+    failed run is a record with `status` other than `ok`.
     """
     request = plan([*settings, *(f"{key}={_swept(value)}" for key, value in keys.items())])
     with progress.session_reporter(quiet) as reporter:
@@ -62,19 +62,19 @@ def evaluate(  # noqa: PLR0913 - keyword-only settings of a public function
     out: str | Path | None = None,
     **settings: Any,
 ) -> Record:
-    """Score and time a model in hand: any `nn.Module`, any function, any `Model`, of every task kind.
+    """Score and time a model object: any `nn.Module`, function or `Model`, for any task kind.
 
     A function is called with a batch of inputs, uint8 images (B, H, W) or (B, H, W, 3): one argument, or `left` and
-    `right` for stereo; a list where sizes differ. What it returns is read by the task kind: class scores (B, C) or
-    labels (B,); for each image boxes, scores and labels; label maps or class scores a pixel; embeddings (B, D); maps of
+    `right` for stereo; a list where sizes differ. The task kind interprets what it returns: class scores (B, C) or
+    labels (B,); boxes, scores and labels per image; label maps or class scores per pixel; embeddings (B, D); maps of
     disparity or depth; or a dict of columns by name. A network gets float32 tensors (B, C, H, W) in [0, 1], or what
     `preprocess` makes of the inputs.
 
     Runs in this process, so its record says `isolated=False` and is never published. `task`: a task kind, a definition
-    or a YAML file. `settings`: `data.*` settings, as in `evaluate(net, "fashion-mnist", root="data")`, and how answers
-    are read, as `mlcvbench info KIND` lists it: `values="probabilities"`. `strict`: refuse what would only be noticed.
-    `out`: a folder to keep the record in; a model's weights, predictions and measured costs belong to its key.
-    Exceptions of the model reach the caller; PredictionError when its output breaks the contract.
+    or a YAML file. `settings`: `data.*` settings, as in `evaluate(net, "fashion-mnist", root="data")`, and how outputs
+    are interpreted, as listed by `mlcvbench info KIND`: `values="probabilities"`. `strict`: raise an error where a
+    notice would be given. `out`: a folder to keep the record in; the model's weights, predictions and measured costs
+    are part of its key. Exceptions of the model reach the caller; PredictionError when its output breaks the contract.
     """
     from mlcvbench.running import live, stages
 
@@ -112,10 +112,11 @@ def load_records(runs: str | Path) -> list[Record]:
 
 
 def to_frame(records: Iterable[Record]) -> DataFrame:
-    """Return records as a pandas DataFrame, a row a run, in SI units: metrics with `_low` and `_high`, costs, settings.
+    """Return records as a pandas DataFrame, one row per run, in SI units: metrics with `_low` and `_high`, costs,
+    settings.
 
-    `model.*` and `fit.*` columns hold the settings; what was not measured is missing. `notices` and `doubts` say what
-    must be known of a run's numbers, and are empty where nothing must.
+    `model.*` and `fit.*` columns hold the settings; what was not measured is missing. `notices` and `doubts` list what
+    a reader of the run's numbers must know, and are empty otherwise.
     """
     import pandas as pd
 
@@ -185,7 +186,7 @@ def _kept_in_eval_mode(model: Any) -> Iterator[None]:
 
 
 def _threads_here() -> int:
-    """Return the threads a model in this process computes with; they were fixed before we were asked."""
+    """Return the number of threads that a model in this process uses; it was fixed before this call."""
     torch = sys.modules.get("torch")
     return int(torch.get_num_threads()) if torch is not None else usable_cores()
 

@@ -7,7 +7,7 @@ MlcvbenchError                 base; caught once, at the command line
 │   ├── DefinitionError        a benchmark definition (YAML) is not valid
 │   └── MissingExtraError      an optional dependency is not installed
 ├── PluginError                a plugin cannot be loaded or breaks the hook contract (exit 2)
-├── DataError                  a data set or file from outside is missing, damaged or lying (exit 2)
+├── DataError                  a data set or file from outside is missing, damaged or inconsistent (exit 2)
 │   └── NoInputsError          data hold targets only, and something asks for their inputs (exit 2)
 ├── StoreError                 the output folder or the cache cannot be used (exit 2)
 ├── RecordError                a stored record or artifact is damaged, changed or from the future (exit 2)
@@ -101,17 +101,17 @@ class CheckFailedError(MlcvbenchError):
 REFUSALS = frozenset(
     name for name, kind in list(globals().items()) if isinstance(kind, type) and getattr(kind, "exit_code", 0) == 2
 )
-"""Names of the errors that lie in the request, the data or the place of a run, and say nothing of its method."""
+"""Names of the errors that lie in the request, the data or the location of a run, and say nothing about its method."""
 
 
 NEAR = 0.5
-"""How alike two names must be, from 0 to 1, for one to be offered for the other."""
+"""How similar two names must be, from 0 to 1, for one to be suggested for the other."""
 BEGUN = 3
-"""So many letters are enough to offer the names that begin with them."""
+"""Letters that suffice to suggest the names beginning with them."""
 
 
 def offer(names: Sequence[str]) -> str:
-    """Return ` Did you mean 'a', 'b' or 'c'?` of one name or several.
+    """Return ` Did you mean 'a', 'b' or 'c'?` for one or several names.
 
     >>> offer(["model.k", "fit.k"])
     " Did you mean 'model.k' or 'fit.k'?"
@@ -132,7 +132,7 @@ def either(words: Sequence[str]) -> str:
 def did_you_mean(name: str, known: Iterable[str], most: int = 3) -> str:
     """Return ` Did you mean 'a', 'b' or 'c'?` for the nearest names, or the known names when none is near.
 
-    Names that begin with what was given are offered too, after those that look like it, the shortest first.
+    Names that begin with `name` are suggested too, after the similar ones, the shortest first.
 
     >>> did_you_mean("resnt18", ["resnet18", "vgg16"])
     " Did you mean 'resnet18'?"
@@ -154,7 +154,7 @@ def did_you_mean(name: str, known: Iterable[str], most: int = 3) -> str:
 
 
 def first_line(error: BaseException) -> str:
-    """Return what an error of foreign code says first, or its type when it says nothing, without a full stop.
+    """Return the first line of a third-party error, or its type when it is empty, without a full stop.
 
     >>> first_line(ValueError("no such layer.")), first_line(KeyError())
     ('no such layer', 'KeyError')
@@ -163,7 +163,7 @@ def first_line(error: BaseException) -> str:
 
 
 def said_by(error: BaseException) -> str:
-    r"""Return the type of an error of foreign code and all that it says, in one line.
+    r"""Return the type of a third-party error and its whole message, on one line.
 
     >>> said_by(ValueError("no such\n  layer.")), said_by(KeyError())
     ('ValueError: no such layer.', 'KeyError')
@@ -173,7 +173,7 @@ def said_by(error: BaseException) -> str:
 
 
 def names_fields(cls: type[T]) -> type[T]:
-    """Let a dataclass refuse a field it has not with a TypeError that offers the nearest one."""
+    """Let a dataclass refuse an unknown field with a TypeError that suggests the nearest one."""
     known: Any = cls
     names = [field.name for field in fields(known)]
     make = known.__init__
@@ -192,7 +192,7 @@ def names_fields(cls: type[T]) -> type[T]:
 def scrub(text: str, paths: Iterable[str] = ()) -> str:
     """Take the home folder, the working folder and the interpreter's folder out of a message.
 
-    Of the `paths` only their own names are left.
+    Of `paths` only their last part is kept.
 
     >>> scrub(f"no such file: {os.getcwd()}/a.txt")
     'no such file: ./a.txt'
@@ -200,7 +200,7 @@ def scrub(text: str, paths: Iterable[str] = ()) -> str:
     for path in sorted({os.path.normpath(path) for path in paths}, key=len, reverse=True):
         if len(path) > 1:
             text = text.replace(path, os.path.basename(path))  # noqa: PTH119 - it is text
-    from pathlib import Path  # costs `--help` more than all else here
+    from pathlib import Path  # importing it costs `--help` more than everything else here
 
     places = {str(Path.cwd()): ".", str(Path(sys.prefix)): "$PREFIX", str(Path.home()): "~"}
     for place, short in sorted(places.items(), key=lambda item: -len(item[0])):
@@ -210,7 +210,7 @@ def scrub(text: str, paths: Iterable[str] = ()) -> str:
 
 
 def short_digests(text: str) -> str:
-    """Return a text whose labels of files, NAME@SHA256, end after twelve digits.
+    """Return a text with its file labels, NAME@SHA256, cut to twelve digits of the digest.
 
     >>> short_digests("file=best.txt@" + "0123456789abcdef" * 4)
     'file=best.txt@0123456789ab'

@@ -1,4 +1,4 @@
-"""Every bound on what we read or run, in one place, and the cores that there are for it."""
+"""Every bound on what is read or run, in one place, and the number of usable cores."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ MAX_PIXELS = 50_000_000
 """Pixels of one decoded image."""
 MAX_IMAGE_BYTES = 256 * MIB
 IMAGE_FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM")
-"""What Pillow may try; formats with a history of holes (EPS, FITS ...) stay out."""
+"""Formats that Pillow may try; those with a history of vulnerabilities (EPS, FITS ...) are left out."""
 
 MAX_YAML_BYTES = 256 * 1024
 MAX_YAML_DEPTH = 50
@@ -26,7 +26,7 @@ MAX_LIST_BYTES = 16 * MIB
 """Bytes of a list that is read whole: class names, image names, label maps, pairs with folds."""
 MAX_LIST_LINE_BYTES = 4096
 MAX_TEXT_BYTES = 512 * MIB
-"""Bytes of a text file with a pair or a detection a line; the values of 10^7 pairs take about 200 MB."""
+"""Bytes of a text file with one pair or detection per line; the values of 10^7 pairs take about 200 MB."""
 MAX_FOLDS = 1000
 MAX_EMBEDDING = 65_536
 """Numbers of one embedding."""
@@ -38,7 +38,7 @@ MAX_PFM_HEADER_LINE = 64
 
 MAX_RECORD_BYTES = 16 * MIB
 MAX_MESSAGE_BYTES = 64 * MIB
-"""What a child process says at once, such as all times of a measurement."""
+"""Bytes of one message of a child process, such as all times of a measurement."""
 MAX_LAYER_ROWS = 400
 MAX_WEIGHT_HEADER_BYTES = 1 * MIB
 MAX_WEIGHT_TENSORS = 10_000
@@ -51,7 +51,7 @@ RUN_SECONDS = 3600.0
 KILL_GRACE_SECONDS = 1.5
 MAX_NAME = 100
 MAX_RUNS = 10_000
-"""Runs one request may ask for."""
+"""The most runs of one request."""
 
 
 def usable_cores() -> int:

@@ -1,3 +1,3 @@
-"""The version, said once: the package's metadata are read from here."""
+"""The version; the package metadata read it from here."""
 
 __version__ = "0.1.0"

@@ -1,4 +1,4 @@
-"""What crosses the borders between the bench, tasks and plugins: batches, splits, models, scorers, task kinds."""
+"""The interfaces between the bench, tasks and plugins: batches, splits, models, scorers, task kinds."""
 
 from mlcvbench.contract.batch import Array, Batch, Column, Predictions, Sample, Targets
 from mlcvbench.contract.data_checks import Place, check_inputs, check_labels, check_target, checked_ends

@@ -1,6 +1,6 @@
-"""When two predictions of the same samples are the same: to the bit, or as nearly as arithmetic in another order gives.
+"""When two predictions of the same samples count as equal: bit for bit, or up to a different order of summation.
 
-One rule for honesty checks of a run and for the conformance kit.
+The honesty checks of a run and the conformance kit share this rule.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ import numpy as np
 from mlcvbench.contract.batch import Array, Column, Predictions
 
 NEAR, DECISIONS = 1e-4, 0.999
-"""Numbers agree within |a - b| <= NEAR (1 + |b|), and this share of the samples decides alike."""
+"""Numbers agree within |a - b| <= NEAR (1 + |b|), and at least this share of the samples has the same decision."""
 
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """How far two predictions agree: the largest gap, samples that decide alike, all samples, and a wrong shape."""
+    """How far two predictions agree: the largest gap, samples with equal decisions, all samples, and a wrong shape."""
 
     gap: float
     alike: int
@@ -27,7 +27,7 @@ class Agreement:
 
     @property
     def share(self) -> float:
-        """The share of samples that decide alike, 1 without a sample."""
+        """The share of samples with equal decisions; 1 without samples."""
         return self.alike / self.total if self.total else 1.0
 
     @property
@@ -40,14 +40,14 @@ class Agreement:
 
 
 def same_bytes(one: Predictions, other: Predictions) -> bool:
-    """Say whether two predictions are equal to the last bit."""
+    """Return whether two predictions are equal bit for bit."""
     return one.keys() == other.keys() and all(
         len(one[name]) == len(other[name]) and not differing_rows(one[name], other[name]) for name in one
     )
 
 
 def differing_rows(one: Column, other: Column) -> int:
-    """Return how many samples of two columns are not equal to the last bit."""
+    """Return how many samples of two columns are not equal bit for bit."""
     return sum(not _equal(left, right) for left, right in zip(one, other, strict=True))
 
 
@@ -75,7 +75,7 @@ def agreement(alone: Predictions, together: Predictions) -> Agreement:
 
 
 def _equal(left: Any, right: Any) -> bool:
-    """Say whether two predictions of a sample are equal; what is not a number equals itself, for it did not change."""
+    """Return whether two predictions of a sample are equal; NaN equals NaN here, since it did not change."""
     if not isinstance(left, np.ndarray | np.generic) and not isinstance(right, np.ndarray | np.generic):
         return bool(left == right)
     one, other = np.asarray(left), np.asarray(right)

@@ -1,4 +1,4 @@
-"""Batches: what crosses the border between the bench and a model. Columnar, numpy, without targets."""
+"""Batches: what the bench hands to a model. Columnar, numpy, without targets."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 Array: TypeAlias = NDArray[Any]
 Column: TypeAlias = "Array | list[Any]"
-"""One value a sample: an array whose first axis is the batch, or a list when the values are ragged."""
+"""One value per sample: an array whose first axis is the batch, or a list when the values are ragged."""
 Targets: TypeAlias = Mapping[str, Column]
 Predictions: TypeAlias = dict[str, Any]
 

@@ -1,4 +1,6 @@
-"""What loaded data must keep, whoever wrote the data set: inputs as the problem says, targets as the task kind says."""
+"""Checks of loaded data, whoever wrote the data set: inputs as the problem declares, targets as the task kind
+requires.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,7 @@ DTYPES = {"image": "uint8", "left": "uint8", "right": "uint8", "frames": "uint8"
 
 
 class Place(NamedTuple):
-    """One sample that is looked at: where it is, for messages, its inputs (none when it has no files) and targets."""
+    """One sample under inspection: where it is, for messages, its inputs (none when it has no files) and targets."""
 
     where: str
     inputs: Mapping[str, Array]
@@ -35,8 +37,8 @@ class Place(NamedTuple):
 def check_inputs(data: LoadedData) -> None:
     """Compare the first and the last sample of every split with `problem.inputs`; nothing else is read.
 
-    An input that is not there is left out: a split may hold targets only, for predictions made elsewhere. DataError
-    names split, sample, wanted and got.
+    A missing input is skipped: a split may hold targets only, for predictions made elsewhere. DataError names split,
+    sample, wanted and got.
     """
     for _ in checked_ends(data):
         pass
@@ -47,8 +49,8 @@ def checked_ends(
 ) -> Iterator[Place]:
     """Yield the first and the last sample of every split, its inputs checked, with the targets of these names.
 
-    `targets` must be there in every split, or in `test` alone when `only_test`; each has one value per sample. What
-    cannot be read is left out: the run that needs it says so. DataError as `check_inputs`.
+    `targets` must be there in every split, or in `test` alone when `only_test`; each has one value per sample. Samples
+    that cannot be read are skipped: the run that needs them reports it. DataError as in `check_inputs`.
     """
     for kind, spec in data.problem.inputs.items():
         wanted = DTYPES.get(kind, spec.dtype)
@@ -65,7 +67,8 @@ def checked_ends(
 
 
 def check_target(place: Place, name: str, shape: tuple[int | None, ...], *dtypes: str) -> Array:
-    """Return a target of a sample; DataError when it is no array of one of `dtypes` and `shape` (None = any length).
+    """Return a target of a sample; DataError unless it is an array of one of `dtypes` and of `shape` (None = any
+    length).
 
     Floats must be finite.
     """
@@ -85,7 +88,7 @@ def check_target(place: Place, name: str, shape: tuple[int | None, ...], *dtypes
 
 
 def check_labels(data: LoadedData, target: str = "label") -> None:
-    """Refuse labels that are no integers (N,) or lie outside the class list; DataError names split and sample."""
+    """Refuse labels that are not integers (N,) or lie outside the class list; DataError names split and sample."""
     count = len(data.problem.classes)
     for name, split in data.splits.items():
         where = f"data set {data.name!r}, split {name!r}"
@@ -102,7 +105,7 @@ def check_labels(data: LoadedData, target: str = "label") -> None:
             row = int(np.flatnonzero((labels < 0) | (labels >= count))[0])
             raise DataError(
                 f"{where}, sample {str(split.ids[row])!r}: wanted a label from 0 to {count - 1}, "
-                f"for the problem names {count} classes, got {labels[row]}."
+                f"since the problem names {count} classes, got {labels[row]}."
             )
 
 
@@ -124,7 +127,7 @@ def _read_place(where: str, split: Split, place: int, columns: Mapping[str, Any]
     try:
         inputs = {kind: np.asarray(column[0]) for kind, column in split.read([place])[0].inputs.items()}
     except DataError:
-        inputs = {}  # targets without inputs, or a file that cannot be read: the run that needs it says so
+        inputs = {}  # targets without inputs, or a file that cannot be read: the run that needs it reports it
     for kind, spec in data.problem.inputs.items():
         if kind in inputs:
             _check_input(where, kind, inputs[kind], spec)

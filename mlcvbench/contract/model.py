@@ -33,8 +33,9 @@ class FitContext:
     """What fit gets besides data. All randomness must come from `seed`; nothing is written outside `checkpoints`.
 
     `settings`: the `fit.*` values, typed and completed with the spec's defaults. `budget`: seconds, None = no limit.
-    `checkpoints`: a folder of this fit alone, from which an interrupted one may go on; it is gone once fit returns.
-    `memory`: bytes that the images of a split may take in memory, None = any; larger ones can be read batch by batch.
+    `checkpoints`: a folder for this fit alone, from which an interrupted fit may resume; it is removed once fit
+    returns. `memory`: bytes that the images of a split may take in memory, None = any; larger splits can be read batch
+    by batch.
     """
 
     seed: int
@@ -78,7 +79,7 @@ class ParameterCounts:
 class Operations:
     """Operations of one sample. `macs` None with a `reason` when the method has none or they cannot be counted.
 
-    `other_ops` names what is no multiply-add, e.g. {"absolute_difference": 1_437_000}.
+    `other_ops` counts operations other than multiply-adds, e.g. {"absolute_difference": 1_437_000}.
     """
 
     macs: int | None
@@ -87,7 +88,7 @@ class Operations:
 
 
 class Model(ABC):
-    """A method. Predict runs in three stages, timed apart:
+    """A method. Predict runs in three stages, timed separately:
 
     `preprocess(batch)` ends with the inputs on the device; `forward(inputs)` goes from device to device;
     `postprocess(outputs, batch)` returns numpy predictions in the original image frame, including the copy to the host.
@@ -108,7 +109,7 @@ class Model(ABC):
         return None
 
     def preprocess(self, batch: Batch) -> Any:
-        """Return what `forward` needs, on the device; the default hands the batch's inputs through."""
+        """Return what `forward` needs, on the device; the default returns the batch's inputs unchanged."""
         return batch.inputs
 
     @abstractmethod
@@ -124,7 +125,7 @@ class Model(ABC):
         return self.postprocess(self.forward(self.preprocess(batch)), batch)
 
     def operations(self, inputs: Any) -> Operations | None:
-        """Return analytic counts a sample for preprocessed `inputs`, or None to have the forward traced."""
+        """Return analytic counts per sample for preprocessed `inputs`, or None to have `forward` traced."""
         return None
 
     def parameters(self) -> ParameterCounts:

@@ -1,4 +1,6 @@
-"""Notices: what is legal but surely not meant, and what was guessed, assumed or replaced on the way to a number."""
+"""Notices: what is valid but probably not intended, and what was guessed, assumed or replaced on the way to a
+number.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What somebody's function or network gives for a batch, as plain arrays."""
+"""What a user's function or network returns for a batch, as plain arrays."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 def to_numpy(output: Any) -> Any:
     """Return an output with numpy arrays in place of tensors, also inside dicts, lists and tuples (which become lists).
 
-    Tensors come to the host; bfloat16, which numpy has not, becomes float32. What is no tensor stays as it is.
+    Tensors are copied to the host; bfloat16, which numpy lacks, becomes float32. Everything else stays as it is.
     """
     if isinstance(output, Mapping):
         return {str(name): to_numpy(value) for name, value in output.items()}
@@ -24,7 +24,7 @@ def to_numpy(output: Any) -> Any:
 
 
 def described(output: Any) -> str:
-    """Return what an output is, in words.
+    """Describe an output in words.
 
     >>> described(np.zeros((2, 3), np.float32)), described({"a": 1}), described([1, 2]), described(None)
     ('an array float32 (2, 3)', "a dict of 'a'", 'a list of 2 int', 'None')

@@ -1,4 +1,4 @@
-"""Problems: what a data set asks of a model."""
+"""Problems: what a data set requires of a model."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class InputSpec:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What is asked: the task kind, the class names (index = label) and the inputs.
+    """What is to be solved: the task kind, the class names (index = label) and the inputs.
 
     `extra`: settings of a kind, such as the number of disparities.
     """

@@ -1,6 +1,6 @@
 """Scoring: a scorer turns predictions into a table of rows, and the table, with weights, into metric values.
 
-That one form gives streaming, sharding, bootstrap intervals, drill-down and re-scoring.
+This one form allows streaming, sharding, bootstrap intervals, drill-down and re-scoring.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class MetricSpec:
 class Table:
     """Named columns of equal length with an integer `unit` column: the index of the sample (or pair) of each row.
 
-    Rows may be ragged over units (a row per detection). `rank` orders rows inside a unit when present.
+    Rows may be ragged over units (one row per detection). `rank` orders rows inside a unit when present.
     """
 
     columns: Mapping[str, Array]
@@ -89,7 +89,7 @@ class Scorer(ABC):
 
     @abstractmethod
     def summarise(self, table: Table, weights: Array | None = None) -> Values:
-        """Return every metric. `weights`: float64 (U,), a weight per unit (None = all one); None = undefined."""
+        """Return every metric. `weights`: float64 (U,), one per unit (None: all 1). A value of None is undefined."""
 
     def summarise_many(self, table: Table, weights: Array) -> dict[str, Array]:
         """Return every metric under each row of `weights` (R, U) as float64 (R,), NaN where undefined."""
@@ -102,19 +102,19 @@ class Scorer(ABC):
         }
 
     def by_counts(self, table: Table) -> Callable[[Array], dict[str, Array]] | None:
-        """Return what does as `summarise_many` for weights that are whole numbers, of any type; by default None.
+        """Return a replacement for `summarise_many` that takes whole-number weights of any dtype; None by default.
 
-        For a scorer that works out once what is the same for all weights. The values of a row of weights must not
-        depend on which rows it is given with: parts are worked on side by side.
+        For a scorer that computes once what is the same for all weights. The values for a row of weights must not
+        depend on which rows it is given with: blocks of rows are computed in parallel.
         """
         return None
 
     def undefined(self, table: Table) -> dict[str, str]:
-        """Return the metrics that these rows leave undefined, each with the reason; the default knows none."""
+        """Return the metrics that these rows leave undefined, each with the reason; none by default."""
         return {}
 
     def notices(self, table: Table) -> Sequence[Notice]:
-        """Say what the rows of a whole split show that is legal but surely not meant; the default says nothing."""
+        """Return notices about the rows of a whole split: what is valid but probably not intended; none by default."""
         return ()
 
     def unit_groups(self, groups: Array, targets: Targets) -> Array:
@@ -130,7 +130,9 @@ class Scorer(ABC):
         return None
 
     def by_engine(self, name: str, predictions: Predictions, targets: Targets) -> Values:
-        """Return every metric as the implementation `name`, one of `engines`, gives it; UnknownNameError for others."""
+        """Return every metric as computed by the implementation `name`, one of `engines`; UnknownNameError for
+        others.
+        """
         raise UnknownNameError("engine", name, self.engines)
 
     def primary(self) -> MetricSpec:
@@ -139,7 +141,7 @@ class Scorer(ABC):
 
 
 class VectorizedScorer(Scorer):
-    """A scorer that computes all weightings at once: one weighting is one row of them, the same numbers bit for bit."""
+    """A scorer that computes all weightings at once; a single weighting gives the same numbers bit for bit."""
 
     def summarise(self, table: Table, weights: Array | None = None) -> Values:
         size = int(table["unit"].max()) + 1 if len(table) else 0

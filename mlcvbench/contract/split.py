@@ -22,9 +22,9 @@ class Split(ABC):
     """An ordered set of samples with targets.
 
     `ids`: unicode array (N,), unique. `groups`: array (N,), the bootstrap unit of each sample (default the id).
-    Predictions of samples that are left out are no mistake: `beyond` are the ids after the last one that `limit=` cut
-    off, `unread` those of files that cannot be read and were to be skipped. `threaded`: whether `read` may be called by
-    several threads at once, so that batches are read ahead.
+    Predictions of left-out samples are not an error: `beyond` are the ids that `limit=` cut off, `unread` those of
+    unreadable files that were to be skipped. `threaded`: whether `read` may be called by several threads at once, so
+    that batches can be read ahead.
     """
 
     name: str
@@ -50,15 +50,15 @@ class Split(ABC):
         """Return a sha256 hex digest of ids, inputs and targets: equal data, equal digest."""
 
     def content(self) -> str:
-        """Return a digest of what a model is shown and the fingerprint leaves out; "" when that says all.
+        """Return a digest of what a model sees beyond the fingerprint; "" when there is nothing more.
 
-        It belongs to the key of a run but not to the identity of the data: predictions made here and elsewhere, where
-        the images may not be, stand on one board.
+        It is part of a run's key but not of the identity of the data: predictions made here and elsewhere, where the
+        images may be absent, share one board.
         """
         return ""
 
     def file_digests(self) -> Sequence[bytes]:
-        """Return the digest of each sample's file where the fingerprint was made of them, else nothing."""
+        """Return the digest of each sample's file where the fingerprint was made from them, else nothing."""
         return ()
 
     @property
@@ -98,7 +98,7 @@ class Split(ABC):
         return inputs, {name: _stacked(column) for name, column in targets.items()}
 
     def no_arrays(self, kind: str) -> DataError:
-        """Return the refusal of inputs of unequal size, where one array is wanted."""
+        """Return the error for inputs of unequal size where one array is wanted."""
         return DataError(
             f"split {self.name!r}: the {kind} inputs differ in size, so they do not form one array; "
             "set data.size=[H,W] to resize them."
@@ -231,9 +231,10 @@ class JoinedSplit(Split):
 
 @dataclass(frozen=True, slots=True)
 class LoadedData:
-    """What a data set's `load` returns: its problem and its splits: `test` always, `train` and `val` if it has them.
+    """What a data set's `load` returns: its problem and its splits; always `test`, and `train` and `val` if it has
+    them.
 
-    `notices`: what its reader had to guess or replace, or found that is surely not meant.
+    `notices`: what its reader had to guess or replace, or found that is probably not intended.
     """
 
     name: str
@@ -241,14 +242,14 @@ class LoadedData:
     problem: Problem
     splits: Mapping[str, Split]
     whole: LoadedData | None = None
-    """The data before a split was cut, kept so that a limited run still says which data it is part of."""
+    """The data before a split was cut, so that a limited run still states which data it is part of."""
     notices: tuple[Notice, ...] = ()
 
     def fingerprint(self, *, shown: bool = True) -> str:
         """Return one digest over the problem and all splits as they were loaded.
 
-        `shown`: with what models are shown and the fingerprints of splits leave out; predictions made elsewhere do not
-        depend on it.
+        `shown`: include what models see beyond the splits' fingerprints; predictions made elsewhere do not depend on
+        it.
         """
         data = self.whole or self
         return data.fingerprint_of(data.splits, shown=shown)
@@ -271,8 +272,8 @@ class LoadedData:
     def repeated_files(self) -> list[Notice]:
         """Return a notice where files of the test split are files of another split too, byte for byte.
 
-        A score on them says nothing of unseen images. Only files whose digests were made for the fingerprint are
-        compared, so that nothing is read for it.
+        A score on them says nothing about unseen images. Only files whose digests were made for the fingerprint are
+        compared, so nothing is read for this.
         """
         test = self.splits["test"]
         others = {
@@ -305,7 +306,7 @@ def _stacked(column: Any) -> Any:
 
 
 def _bytes_of(read: tuple[Batch, Targets]) -> int:
-    """Return about how many bytes the inputs and targets of a batch take."""
+    """Estimate how many bytes the inputs and targets of a batch take."""
     batch, targets = read
     columns = (*batch.inputs.values(), *targets.values())
     values = (value for column in columns for value in (column if isinstance(column, list) else [column]))
@@ -330,8 +331,8 @@ def fingerprint_columns(ids: Array, *groups: Mapping[str, Column]) -> str:
 
 def _digest_value(digest: Any, name: str, value: Any) -> None:
     if hasattr(value, "__len__") and not isinstance(value, np.ndarray | list | tuple | str | bytes):
-        digest.update(f"\n{name}:{len(value)}\n".encode())  # a task kind's own column, such as one of unequal lengths
-        for part in value:
+        digest.update(f"\n{name}:{len(value)}\n".encode())
+        for part in value:  # a column type of a task kind, such as one of unequal lengths
             _digest_value(digest, name, part)
         return
     array = np.ascontiguousarray(value)

@@ -22,7 +22,7 @@ from mlcvbench.errors import PredictionError, UnknownNameError
 
 @dataclass(frozen=True, slots=True)
 class Plot:
-    """A picture of a record: file name inside `plots/`, a title and the text that says what it shows."""
+    """A picture of a record: file name inside `plots/`, a title and a text describing what it shows."""
 
     file: str
     title: str
@@ -31,7 +31,7 @@ class Plot:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """A split, what was predicted for it, and the rows of the scorer with this protocol id: what there is to draw."""
+    """A split, what was predicted for it, and the rows of the scorer with this protocol id, for plots."""
 
     predictions: Predictions
     targets: Targets
@@ -51,7 +51,7 @@ class Panel:
 
 @dataclass(frozen=True, slots=True)
 class External:
-    """Predictions read from somebody's file: the columns, aligned with the split, and what was read.
+    """Predictions read from a user's file: the columns, aligned with the split, and what was read.
 
     `notices`: what the reader had to guess or replace, or found that is surely not meant.
     """
@@ -63,14 +63,14 @@ class External:
 
 @dataclass(frozen=True, slots=True)
 class Guess:
-    """Settings of reading that nobody gave and that answers ask for by themselves, and what must be said of that."""
+    """Settings of reading that were not given but follow from the outputs themselves, with the notices about it."""
 
     settings: Mapping[str, Any]
     notices: tuple[Notice, ...] = ()
 
 
 class Task(ABC):
-    """One task kind. Stateless: a run asks it for the parts it needs."""
+    """One task kind. Stateless: a run calls it for the parts it needs."""
 
     kind: str
     extension: str = ".npz"
@@ -84,14 +84,17 @@ class Task(ABC):
         """Return the protocol ids this task knows."""
 
     def about(self, protocol: str) -> str:
-        """Return in a sentence what a protocol compares and how it averages, for `mlcvbench info KIND`; default none.
+        """Describe in one sentence what a protocol compares and how it averages, for `mlcvbench info KIND`; empty by
+        default.
 
         Protocols of equal metrics and equal words are listed together.
         """
         return ""
 
     def metrics_of(self, protocol: str) -> tuple[MetricSpec, ...]:
-        """Return the metrics of a protocol apart from any data; those of single classes are of one called `CLASS`."""
+        """Return the metrics of a protocol independent of any data; per-class metrics are given for a class called
+        `CLASS`.
+        """
         return self.scorer(protocol, Problem(self.kind, ("CLASS",), {})).metrics
 
     @abstractmethod
@@ -102,21 +105,21 @@ class Task(ABC):
         """
 
     def returns(self, problem: Problem) -> str:
-        """Say in words what a function or network in hand (`mlcvbench.evaluate`) returns for a batch of B samples.
+        """Describe in words what a function or network given to `mlcvbench.evaluate` returns for a batch of B samples.
 
         It completes the sentence "a model for KIND returns ...": shapes, dtypes, units, and the names a dict uses.
         """
         return "a dict of the columns of a prediction"
 
     def columns_of(self, output: Any, problem: Problem) -> External | None:
-        """Return the columns that an output other than a dict of columns stands for; None when it stands for none.
+        """Return the columns that an output other than a dict of columns represents; None when it represents none.
 
-        `output` holds numpy arrays and lists of them. What had to be assumed is noticed. It is not checked yet.
+        `output` holds numpy arrays and lists of them. Assumptions become notices. The columns are not checked yet.
         """
         return None
 
     def from_output(self, output: Any, problem: Problem) -> External:
-        """Return the columns that a function or network in hand gave for a batch, not checked yet.
+        """Return the columns that a user's function or network gave for a batch, not checked yet.
 
         PredictionError says what was wanted.
         """
@@ -130,43 +133,45 @@ class Task(ABC):
         return found
 
     def interpret(self, predictions: Predictions, settings: Mapping[str, Any], problem: Problem) -> Predictions:
-        """Return what a live model gave as the settings of `TaskSpec.reading` say it is meant; by default as it is.
+        """Interpret a live model's output as the settings of `TaskSpec.reading` say; unchanged by default.
 
         It is not checked yet. OverrideError for a setting without effect on these predictions.
         """
         return predictions
 
     def guess(self, predictions: Predictions, settings: Mapping[str, Any]) -> Guess:
-        """Return how all answers of a function or network that named no columns are read, by the rule for files.
+        """Return how all outputs of a function or network without named columns are interpreted, by the rule for files.
 
         `predictions` are checked, as `settings` say. The default guesses nothing.
         """
         return Guess({})
 
     def contents(self, predictions: Predictions) -> str:
-        """Say in a few words what checked predictions are and how they are read, for the record; default nothing."""
+        """Describe briefly what checked predictions are and how they are interpreted, for the record; empty by
+        default.
+        """
         return ""
 
     def misreadings(self, predictions: Predictions, settings: Mapping[str, Any]) -> Sequence[Notice]:
-        """Say where a model's checked predictions look like something else than what they are read as.
+        """Return notices where a model's checked predictions look like something other than what they are taken for.
 
-        Asked of runs, of live models and by `mlcvbench plugin check`; readers of files say it themselves. What
-        `settings`, those of `TaskSpec.reading` for a live model, say outright is no misreading.
+        Called for runs, live models and `mlcvbench plugin check`; readers of files do it themselves. What `settings`,
+        those of `TaskSpec.reading` for a live model, state explicitly is not a misreading.
         """
         return ()
 
     def check_data(self, data: LoadedData) -> None:
-        """Refuse a data set that contradicts its own problem, before anything runs on it. It reads two samples a split.
+        """Refuse a data set that contradicts its own problem, before anything runs on it. Reads two samples per split.
 
         DataError names the split, the sample, what was wanted and what was got. The default compares inputs with
-        `problem.inputs`; a task kind adds what its targets must keep.
+        `problem.inputs`; a task kind adds the checks of its targets.
         """
         check_inputs(data)
 
     def check_protocol(self, data: LoadedData, protocol: str) -> None:
-        """Refuse a protocol that compares with what the data have not, before anything runs; the default refuses none.
+        """Refuse a protocol that needs what the data lack, before anything runs; the default refuses none.
 
-        DataError names the data set, what the protocol needs and the protocols that the data have all for.
+        DataError names the data set, what the protocol needs and the protocols that the data support.
         """
 
     def scorer_for(self, data: LoadedData, protocol: str, metrics: Iterable[str]) -> Scorer:
@@ -184,9 +189,10 @@ class Task(ABC):
         return scorer
 
     def scorable(self, split: Split, protocol: str, seed: int) -> tuple[Split, str]:
-        """Return a split other than test with all that a protocol compares with, and in words what had to be made.
+        """Return a split other than test with all that a protocol compares with, and a description of what had to be
+        generated.
 
-        Settings are compared on it. The default returns it as it is and nothing made (""). A kind whose test split has
+        Settings are compared on it. The default returns the split unchanged and "". A kind whose test split has
         targets beyond those of single samples, such as pairs, makes them here; `seed` alone decides which. DataError
         when the samples do not suffice.
         """
@@ -202,7 +208,7 @@ class Task(ABC):
 
     @abstractmethod
     def load(self, path: Path, split_ids: Array, problem: Problem) -> Predictions:
-        """Read what `save` wrote, checked as if a model had just produced it."""
+        """Read what `save` wrote, with the checks of a fresh prediction."""
 
     @abstractmethod
     def read_external(self, path: Path, split: Split, problem: Problem, settings: Mapping[str, Any]) -> External:
@@ -214,32 +220,32 @@ class Task(ABC):
     def scored_as(self, predictions: Predictions, protocol: str) -> str:
         """Return the id under which predictions made elsewhere are scored where `protocol` was asked for; itself.
 
-        Another one only where they already hold what the protocol would compute; it is said in a notice. DataError when
+        A different one only where they already hold what the protocol would compute; a notice states it. DataError when
         they cannot be scored at all.
         """
         return protocol
 
     def notices(self, predictions: Predictions, split: Split, problem: Problem, protocol: str) -> Sequence[Notice]:
-        """Say what about predictions and targets is legal but surely not meant; the default says nothing.
+        """Return notices about predictions and targets: what is valid but probably not intended; none by default.
 
-        Asked once a run, after scoring, of the whole split: a few vectorised passes, no second scoring.
+        Called once per run, after scoring, on the whole split: a few vectorised passes, no second scoring.
         """
         return ()
 
     def plot(self, folder: Path, outcome: Outcome) -> list[Plot]:
-        """Draw what people of the task look at into `folder`, as its protocol scores it; the default draws nothing."""
+        """Draw the usual pictures of the task into `folder`, as its protocol scores it; the default draws nothing."""
         return []
 
     def preview(self, split: Split, problem: Problem, count: int) -> list[Panel]:
-        """Return at most `count` samples, spread over the split, as a person should see them: with their ground truth.
+        """Return at most `count` samples, spread over the split, drawn with their ground truth.
 
-        A sample may give several panels (the image, the truth); the default, an empty list, means the kind draws none.
+        A sample may give several panels (the image, the ground truth). The default, an empty list: the kind draws none.
         """
         return []
 
 
 def spread(split: Split, count: int) -> list[int]:
-    """Return the places of at most `count` samples, evenly over the whole split.
+    """Return the indices of at most `count` samples, evenly spaced over the whole split.
 
     >>> from mlcvbench.contract import ArraySplit
     >>> spread(ArraySplit("test", {"image": np.zeros((9, 2, 2), np.uint8)}, {}), 3)

@@ -1,4 +1,4 @@
-"""TorchModel: give it an `nn.Module`; device, eval, autocast, inference mode, counting and saving come with it."""
+"""TorchModel: wraps an `nn.Module` and takes care of device, eval, autocast, inference mode, counting and saving."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class TorchModel(Model):
         if self.device.type != "cpu":
             tensor = tensor.to(self.torch_device, non_blocking=True)  # (B, H, W[, 3])
         channels_first = tensor.unsqueeze(1) if tensor.ndim == 3 else tensor.permute(0, 3, 1, 2)
-        # in the order of its axes, as every loader hands images over: networks may view their maps
+        # contiguous, as from any data loader: networks may call `view` on their feature maps
         return channels_first.to(torch.float32, memory_format=torch.contiguous_format).div_(255.0)  # (B, C, H, W)
 
     def forward(self, inputs: Any) -> Any:
@@ -97,7 +97,7 @@ class TorchModel(Model):
         )
 
     def stored_module(self) -> nn.Module:
-        """Return the part of `module` whose tensors are the saved state; all of it by default."""
+        """Return the part of `module` whose tensors are the saved state; everything by default."""
         return self.module
 
     def save(self, folder: Path) -> None:
@@ -125,6 +125,6 @@ class TorchModel(Model):
                 got = tuple(state[name].shape) if name in state else "nothing"
                 raise RecordError(f"{path.name}: tensor {name!r}: wanted shape {tuple(tensor.shape)}, got {got}.")
         if further := sorted(state.keys() - expected.keys()):
-            raise RecordError(f"{path.name}: tensor {further[0]!r} is none of this network's.")
+            raise RecordError(f"{path.name}: tensor {further[0]!r} is not part of this network.")
         module.load_state_dict(state)
         self.module.to(self.torch_device)

@@ -1,4 +1,4 @@
-"""What a plugin declares about itself, and the values of its settings. The names that plugins use are here."""
+"""What a plugin declares about itself, and the values of its settings. Plugins import from here."""
 
 from mlcvbench.specs.declared import (
     NAME_PATTERN,

@@ -29,11 +29,11 @@ SPEC_TYPES: dict[str, type[Spec]] = {
 }
 
 MISSPELT = 0.8
-"""How alike a kind is to one that is known to be taken for a slip; "verification" and "classification" are 0.69."""
+"""From this similarity on, a kind counts as a misspelt known one; "verification" and "classification" have 0.69."""
 
 
 def check_hook_result(hook: str, result: Any) -> list[Spec]:
-    """Return what a hook gave as a list of specs; PluginError says what is wrong with it."""
+    """Return the result of a hook as a list of specs; PluginError says what is wrong with it."""
     wanted = SPEC_TYPES[hook]
     if not isinstance(result, list | tuple):
         raise PluginError(f"{hook}() must return a list of {wanted.__name__}, got {type(result).__name__}.")
@@ -62,7 +62,7 @@ def check_spec(spec: Spec) -> None:
         return
     _check_strings(what, "kinds", spec.kinds)
     if isinstance(spec, ModelSpec):
-        if spec.needs != ():  # a floor may look at nothing
+        if spec.needs != ():  # a baseline may ignore its inputs
             _check_strings(what, "needs", spec.needs)
         _check_params(what, "params", spec.params)
         _check_params(what, "fit", spec.fit)
@@ -77,7 +77,7 @@ def check_spec(spec: Spec) -> None:
 def check_kinds(spec: ModelSpec | DatasetSpec, tasks: Collection[str], inputs: Collection[str]) -> None:
     """Refuse a task kind or an input kind that is misspelt: `tasks` and `inputs` are those of the installed plugins.
 
-    One that is like none of them may belong to a plugin that is not installed, or was set aside, and is left alone.
+    A name similar to none of them may belong to a plugin that is not installed, or was quarantined, and is accepted.
     """
     what = f"{type(spec).__name__} {spec.name!r}"
     needs = spec.needs if isinstance(spec, ModelSpec) else ()
@@ -88,12 +88,12 @@ def check_kinds(spec: ModelSpec | DatasetSpec, tasks: Collection[str], inputs: C
 
 
 def undeclared_argument(target: str, made: Any, params: Sequence[Param]) -> str | None:
-    """Say which declared parameter the class or function of a target does not take; None when it takes all."""
+    """Return which declared parameter the class or function of a target does not take; None when it takes all."""
     import inspect
 
     try:
         taken = inspect.signature(made).parameters
-    except (TypeError, ValueError):  # some builtins have no signature; then making the model tells
+    except (TypeError, ValueError):  # some builtins have no signature; constructing the model will then show it
         return None
     if any(one.kind is one.VAR_KEYWORD for one in taken.values()):
         return None
@@ -103,7 +103,7 @@ def undeclared_argument(target: str, made: Any, params: Sequence[Param]) -> str 
 
 
 def refuse_settings(spec: ModelSpec, chosen: Chosen) -> None:
-    """Ask a model's `check` whether it can be carried out as chosen: its RequestError when not.
+    """Call a model's `check` on the chosen settings; its RequestError when they cannot be carried out.
 
     PluginError when the check cannot be imported or fails itself.
     """
@@ -125,22 +125,22 @@ def _check_target(what: str, field: str, target: Any) -> None:
 
 
 def _check_module(what: str, field: str, target: Any) -> None:
-    """Refuse a target whose module is not there: planning would stumble over it. The module is not imported."""
+    """Refuse a target whose module does not exist, before planning fails on it. The module is not imported."""
     if target == "":
         return
     _check_target(what, field, target)
     module = target.partition(":")[0]
     try:
         found = find_spec(module)
-    except (ImportError, ValueError):  # a package above it is missing, or is none
+    except (ImportError, ValueError):  # a parent package is missing, or is not a package
         found = None
     if found is None:
-        raise PluginError(f"{what}: the {field} {target!r} names a module that is not there.")
+        raise PluginError(f"{what}: the {field} {target!r} names a module that does not exist.")
 
 
 def _check_strings(what: str, field: str, values: Any) -> None:
     if not isinstance(values, tuple | list) or not values or not all(isinstance(v, str) for v in values):
-        raise PluginError(f"{what}: {field} must be a tuple of names with at least one, got {values!r}.")
+        raise PluginError(f"{what}: {field} must be a non-empty tuple of names, got {values!r}.")
 
 
 def _check_pairs(what: str, field: str, values: Any) -> None:
@@ -148,7 +148,7 @@ def _check_pairs(what: str, field: str, values: Any) -> None:
         isinstance(pair, tuple | list) and len(pair) == 2 and all(isinstance(text, str) for text in pair)
         for pair in values
     ):
-        raise PluginError(f"{what}: {field} must be a tuple of pairs of texts, got {values!r}.")
+        raise PluginError(f"{what}: {field} must be a tuple of pairs of strings, got {values!r}.")
 
 
 def _check_params(what: str, field: str, params: Any) -> None:
@@ -184,7 +184,7 @@ def _check_unique(what: str, field: str, names: Sequence[str]) -> None:
 
 
 def check_inputs(model: ModelSpec, dataset: DatasetSpec) -> None:
-    """Refuse a model that needs a kind of input that the data set does not provide: RequestError."""
+    """RequestError for a model that needs a kind of input that the data set does not provide."""
     missing = [need for need in model.needs if need not in dataset.provides]
     if missing:
         raise RequestError(

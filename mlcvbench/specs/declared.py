@@ -24,12 +24,12 @@ class Param:
     """One typed setting of a model, a fit or a data set, as it is written in `model.k=5`.
 
     `default=None` means "not set" (the implementation decides); `required` means the user must give it.
-    `low` and `high` are inclusive bounds; `choices` lists the allowed values; `length` is how many numbers a list
-    must have. `when` pairs names of settings declared before it with values: unless each of them has one of its values,
-    this setting has no effect, and giving it is refused. `wants_val` lists the values of a `fit.*` setting with which
-    fit chooses on the validation split. A value of type `model` names a registered model of the same task kind, with
-    settings of its own if need be: `[small_cnn,width=8]`; the `fit.*` settings are those of the first such model, and
-    one whose default is None is left to it. `alias` is a second name for the key.
+    `low` and `high` are inclusive bounds; `choices` lists the allowed values; `length` is how many numbers a list must
+    have. `when` pairs the names of settings declared earlier with values: unless each of them has one of its values,
+    this setting is inactive, and giving it is refused. `wants_val` lists the values of a `fit.*` setting with which fit
+    chooses on the validation split. A value of type `model` names a registered model of the same task kind, optionally
+    with settings: `[small_cnn,width=8]`; the `fit.*` settings are those of the first such model, which also decides one
+    whose default is None. `alias` is a second name for the key.
     """
 
     name: str
@@ -47,7 +47,11 @@ class Param:
 
 
 SKIP = Param(
-    "skip", "str", "none", "samples left out: broken = those that cannot be read, noticed", choices=("none", "broken")
+    "skip",
+    "str",
+    "none",
+    "samples left out: broken = those that cannot be read, with a notice",
+    choices=("none", "broken"),
 )
 """A data set that lists it among its `params` can be read without its broken samples: `data.skip=broken`.
 
@@ -64,16 +68,16 @@ class ModelSpec:
     `fit` the `fit.*` settings it honours. `uses_val`: fit wants a validation split (otherwise it is merged into
     train). `ragged`: predict accepts lists of images of unequal size. `family` groups rows on a board.
 
-    A name that ends in a colon, such as `timm:`, answers every name that begins with it; what follows the colon reaches
-    the model as its argument `name`. `names`, a lazy target, is then a function that returns all of them, so that a
-    misspelt one is refused before anything starts. `prefix` is filled in by the registry.
+    A name that ends in a colon, such as `timm:`, matches every name that begins with it; what follows the colon is
+    passed to the model as its argument `name`. `names`, a lazy target, is then a function that returns all of them, so
+    that a misspelt one is refused before anything starts. `prefix` is filled in by the registry.
 
     `check`, a lazy target, is a function that takes a `Chosen` and raises RequestError when settings that are in bounds
-    cannot be carried out together. It is asked whenever a run is planned, also for a model inside another, so that its
-    module should import nothing heavy. In a search nothing is asked: a candidate that cannot be carried out fails.
+    cannot be carried out together. It is called whenever a run is planned, also for a model inside another, so its
+    module should import nothing heavy. A search does not call it: a candidate that cannot be carried out fails.
 
-    `by_nature` names the notices that the method causes by being what it is, as a floor that gives one class to all:
-    they are no news, so neither said nor refused.
+    `by_nature` names the notices that the method causes by design, such as a baseline that predicts one class for every
+    sample: they are neither reported nor refused.
     """
 
     name: str
@@ -125,7 +129,9 @@ class DatasetSpec:
 
     @property
     def places(self) -> frozenset[str]:
-        """The settings that say where the data lie, not what they are: no key and no record holds their values."""
+        """The settings that say where the data are stored, not what they are: no key and no record holds their
+        values.
+        """
         return frozenset(param.name for param in self.params if param.type == "path")
 
 

@@ -107,7 +107,7 @@ def wanted(param: Param) -> str:
 
 
 def existing(param: Param, value: Any, key: str) -> Any:
-    """Return `value`; DataError when it is a path that does not exist."""
+    """Return `value`; DataError when the parameter is a path and does not exist."""
     if param.type == "path" and not os.path.exists(value):  # noqa: PTH110 - value is text
         raise DataError(f"{key}={value}: no such file or folder.")
     return value
@@ -127,9 +127,9 @@ def unmet(param: Param, values: Mapping[str, Any], place: str) -> str | None:
 
 
 def effective(params: Sequence[Param], given: Mapping[str, Any], place: str) -> tuple[dict[str, Any], dict[str, str]]:
-    """Return the given settings that have an effect beside each other and the defaults; of the others the reasons.
+    """Return the given settings that are active among each other and the defaults, and for the others the reason.
 
-    What has none counts as not given, so that it decides about no further setting. Names that nobody declares stay.
+    An inactive setting counts as not given, so it cannot activate another one. Undeclared names are kept.
 
     >>> rule = Param("rule", "str", "sgd")
     >>> beta = Param("momentum", "float", 0.9, when=(("rule", ("momentum",)),))
@@ -160,12 +160,12 @@ def needs(what: str, place: str, param: Param) -> OverrideError:
 
 
 def condition(param: Param, place: str) -> str:
-    """Return with which other settings `param` has an effect, in words; empty when with all."""
+    """Describe with which other settings `param` is active; empty when with all."""
     return " and ".join(f"{place}.{name}={_listed(allowed)}" for name, allowed in param.when)
 
 
 def complete(params: Sequence[Param], given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return all declared settings: what was given, else the default. Missing required ones are the caller's."""
+    """Return all declared settings: what was given, else the default. The caller handles missing required ones."""
     return {param.name: given.get(param.name, _plain(param.default)) for param in params}
 
 
@@ -203,7 +203,7 @@ def absolute(path: str) -> str:
     >>> absolute("/data/../mnist")
     '/mnist'
     """
-    return os.path.abspath(os.path.expanduser(path))  # noqa: PTH100, PTH111 - lexical: symlinks stay as they were given
+    return os.path.abspath(os.path.expanduser(path))  # noqa: PTH100, PTH111 - lexical: symlinks are kept as given
 
 
 def _plain(value: Any) -> Any:
@@ -247,7 +247,7 @@ def _is_int(value: Any) -> bool:
 
 
 def _is_text(value: Any) -> bool:
-    """Say whether a value is one line of text: no control character, so that it can stand in a name or a message."""
+    """Return whether a value is one line of text without control characters, fit for a name or a message."""
     return isinstance(value, str) and value.isprintable()
 
 

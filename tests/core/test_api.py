@@ -105,7 +105,7 @@ def test_what_cannot_be_called_is_refused() -> None:
         mlcvbench.evaluate("resnet18", "digits")
 
     assert str(error.value) == (
-        "model: wanted an nn.Module, a function or a mlcvbench Model, got str; "
+        "model: wanted an nn.Module, a function or an mlcvbench Model, got str; "
         "to run a method by name use mlcvbench.run(model=NAME)."
     )
 

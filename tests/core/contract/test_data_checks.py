@@ -99,7 +99,7 @@ def test_a_split_of_targets_only_passes():
 
 def test_a_label_outside_the_classes_is_refused():
     assert refusal(check_labels, data_of(labels=np.array([0, 1, 2, 0, 5]))) == (
-        "data set 'shapes', split 'train', sample 's2': wanted a label from 0 to 1, for the problem names 2 classes, "
+        "data set 'shapes', split 'train', sample 's2': wanted a label from 0 to 1, since the problem names 2 classes, "
         "got 2."
     )
     assert "sample 's0': wanted a label from 0 to 1" in refusal(check_labels, data_of(labels=np.full(5, -1)))

@@ -90,15 +90,15 @@ BROKEN = {
     ),
     "check_in_no_module": (
         models(f"[{model(extra=', check=' + repr('nowhere_to_be_found.checks:check'))}]"),
-        "ModelSpec 'mine': the check 'nowhere_to_be_found.checks:check' names a module that is not there.",
+        "ModelSpec 'mine': the check 'nowhere_to_be_found.checks:check' names a module that does not exist.",
     ),
     "kinds_as_text": (
         models('[ModelSpec("mine", "classification", "m:M", "Mine.")]'),
-        "ModelSpec 'mine': kinds must be a tuple of names with at least one, got 'classification'.",
+        "ModelSpec 'mine': kinds must be a non-empty tuple of names, got 'classification'.",
     ),
     "no_kind": (
         models('[ModelSpec("mine", (), "m:M", "Mine.")]'),
-        "ModelSpec 'mine': kinds must be a tuple of names with at least one, got ().",
+        "ModelSpec 'mine': kinds must be a non-empty tuple of names, got ().",
     ),
     "unknown_kind": (
         models('[ModelSpec("mine", ("clasification",), "m:M", "Mine.")]'),
@@ -131,7 +131,7 @@ BROKEN = {
     "reads_of_texts": (
         "from mlcvbench import TaskSpec, hookimpl\n\n@hookimpl\ndef mlcvbench_tasks():\n"
         "    return [TaskSpec('mine', 'm:M', 'Mine.', default='d', reads=('.csv', '.npz'))]\n",
-        "TaskSpec 'mine': reads must be a tuple of pairs of texts, got ('.csv', '.npz').",
+        "TaskSpec 'mine': reads must be a tuple of pairs of strings, got ('.csv', '.npz').",
     ),
     "same_name_twice": (
         models(f"[{model()}, {model()}]"),
