@@ -1,1 +1,1 @@
-"""Reading strangers' files: bounded before they are read, one clear line for what cannot be."""
+"""Reading untrusted files: sizes are checked before reading, and each failure gives one clear line."""

@@ -1,8 +1,7 @@
-"""Reading ahead: other threads read what comes next while its taker works. Order, values and errors stay as they are.
+"""Reading ahead: other threads read the next items while the consumer works. Order, values and errors stay the same.
 
-Decoders of pictures, zlib and numpy give up the interpreter's lock while they work, so threads are enough. The taker
-reads as well whenever it would have to wait. How many threads read is said once, around all that a run does, and none
-do while something is timed.
+Image decoders, zlib and numpy release the interpreter lock while they work, so threads suffice. The consumer reads as
+well whenever it would have to wait. The number of threads is set once, around a whole run, and is 0 during timing.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ MOST_READ_BYTES = 2 * 2**30
 _UNKNOWN = 2
 """So many are read at once until the size of one is known."""
 _READERS: ContextVar[tuple[int | None, int]] = ContextVar("readers", default=(None, 1))
-"""How many threads read ahead, None: the cores that as many threads as the second number leave."""
+"""How many threads read ahead; None: the cores left over by as many threads as the second number."""
 
 
 _WAITED: ContextVar[list[float] | None] = ContextVar("waited", default=None)
@@ -45,9 +44,9 @@ def counting_waits(into: list[float]) -> Iterator[None]:
 
 @contextmanager
 def readers(count: int | None, beside: int = 1) -> Iterator[None]:
-    """Let so many threads read ahead inside the block; 0: nothing is read before it is asked for.
+    """Let `count` threads read ahead inside the block; 0: nothing is read before it is requested.
 
-    None: as many as there are cores left by the `beside` threads that use what is read, and one at least.
+    None: the number of cores that the `beside` threads using the values leave free, at least one.
     """
     token = _READERS.set((count, beside))
     try:
@@ -119,7 +118,7 @@ def _alone(context: Context) -> Context:
 
 @dataclass(frozen=True, slots=True)
 class _Outcome(Generic[Value]):
-    """What reading an item came to: a value and its bytes, or what was raised."""
+    """The result of reading an item: a value and its bytes, or the exception."""
 
     value: Value | None
     size: int
@@ -127,7 +126,7 @@ class _Outcome(Generic[Value]):
 
 
 class _Line(Generic[Item, Value]):
-    """The items in their order: which are begun, which are read and wait, how many are taken."""
+    """The items in order: which are started, which are read and waiting, how many are taken."""
 
     def __init__(
         self, read: Callable[[Item], Value], items: Sequence[Item], size_of: Callable[[Value], int], most: int
@@ -164,7 +163,7 @@ class _Line(Generic[Item, Value]):
         return value  # type: ignore[no-any-return]
 
     def stop(self) -> None:
-        """Begin nothing any more; threads end with what they are reading."""
+        """Start no further item; threads end after the one they are reading."""
         with self._changed:
             self._stopped = True
             self._waiting.clear()

@@ -28,7 +28,7 @@ def read_arrays(path: Path, wanted: Mapping[str, tuple[str, int]]) -> dict[str, 
     from safetensors.numpy import load_file
 
     if not path.is_file():
-        raise RecordError(f"{path.name}: no such file among the stored weights.")
+        raise RecordError(f"{path.name}: there is no such file among the stored weights.")
     check_weights_header(path)
     try:
         arrays: dict[str, NDArray[Any]] = load_file(str(path))

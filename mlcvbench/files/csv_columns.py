@@ -1,4 +1,4 @@
-"""CSV files from elsewhere, row by row with line numbers, within bounds; one row is in memory at a time."""
+"""CSV files from outside, row by row with line numbers, within bounds; one row is in memory at a time."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class CsvTable(NamedTuple):
 
 
 def read_table(path: Path) -> CsvTable:
-    """Return the header of a CSV file and its rows, read when they are asked for. DataError as `read_rows`."""
+    """Return the header of a CSV file and its rows, read on demand. DataError as in `read_rows`."""
     rows = read_rows(path)
     header = next(rows, None)
     if header is None:

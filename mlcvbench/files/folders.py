@@ -1,6 +1,6 @@
-"""Files of a data set: those below a folder by name, and their digests.
+"""Files of a data set: those below a folder, by name, and their digests.
 
-What begins with a dot is no sample, nor what lies in a folder that does: macOS and editors leave such files everywhere.
+Files whose name, or whose folder's name, begins with a dot are not samples: macOS and editors leave them everywhere.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from mlcvbench.errors import DataError
 from mlcvbench.files.remembered import remembered
 
 LITTER = frozenset({"thumbs.db", "desktop.ini", "__macosx"})
-"""What file browsers leave behind under other names."""
+"""Files that file browsers leave behind under other names."""
 
 
 def is_litter(name: str) -> bool:
-    """Say whether a file or folder of this name was left behind by a program and is no part of the data.
+    """Return whether a file or folder of this name was left behind by a program and is not part of the data.
 
     >>> is_litter("._0001.png"), is_litter("Thumbs.db"), is_litter("0001.png")
     (True, True, False)
@@ -27,7 +27,7 @@ def is_litter(name: str) -> bool:
 
 
 def scanned(folder: Path) -> list[os.DirEntry[str]]:
-    """Return what lies in a folder, sorted by name, without litter, as it was listed: nothing is looked at for it.
+    """Return the entries of a folder, sorted by name, without litter, as listed: none of them is opened.
 
     DataError when the folder cannot be read.
     """
@@ -39,14 +39,14 @@ def scanned(folder: Path) -> list[os.DirEntry[str]]:
 
 
 def entries(folder: Path) -> list[Path]:
-    """Return what lies in a folder, sorted by name, without litter; DataError when it cannot be read."""
+    """Return the paths in a folder, sorted by name, without litter; DataError when it cannot be read."""
     return [folder / entry.name for entry in scanned(folder)]
 
 
 def files_below(folder: Path, suffixes: Collection[str]) -> Iterator[tuple[str, str]]:
-    """Yield the files with these endings below `folder`, sorted by their parts: path below it with `/`, whole path.
+    """Yield the files with these suffixes below `folder`, sorted by parts: relative path with `/`, whole path.
 
-    Litter is passed over, and links to folders are not entered. DataError when a folder cannot be read.
+    Litter is skipped, and links to folders are not followed. DataError when a folder cannot be read.
     """
     for entry in scanned(folder) if folder.is_dir() else ():
         if entry.is_dir():
@@ -57,22 +57,22 @@ def files_below(folder: Path, suffixes: Collection[str]) -> Iterator[tuple[str, 
 
 
 def files_by_id(folder: Path, suffixes: Collection[str]) -> dict[str, Path]:
-    """Return the files below `folder` with these endings by name without ending, such as `drive_1/000001`, sorted.
+    """Return the files below `folder` with these suffixes by name without suffix, such as `drive_1/000001`, sorted.
 
-    Litter is passed over. DataError on two files of one name.
+    Litter is skipped. DataError on two files of the same name.
     """
     found: dict[str, Path] = {}
     for below, path in files_below(folder, suffixes):
         name = below.rpartition(".")[0]
         if name in found:
-            raise DataError(f"{path}: {found[name].name} has the same name; wanted one file for each sample.")
+            raise DataError(f"{path}: {found[name].name} has the same name; wanted one file per sample.")
         found[name] = Path(path)
     return found
 
 
 def file_digests(paths: Sequence[Path]) -> list[bytes]:
-    """Return the sha256 of each file's bytes, remembered while a file is as it was; DataError for one that is not there
-    or cannot be read.
+    """Return the sha256 of each file's bytes, cached while a file is unchanged; DataError when one is missing or
+    unreadable.
     """
     return remembered("sha256", paths, file_digest)
 

@@ -1,6 +1,6 @@
-"""Image files, read with suspicion: few formats, bounded size, and every pixel format turned into 8 bits on purpose.
+"""Untrusted image files: few formats, bounded size, and an explicit conversion of every pixel format to 8 bits.
 
-Pillow decodes; a warning counts as an error, and a file that does not decode whole is refused by name.
+Pillow decodes; a warning counts as an error, and a file that does not decode completely is refused by name.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ _TURNED: ContextVar[set[Path] | None] = ContextVar("turned", default=None)
 
 
 def image_size(path: Path) -> tuple[int, int]:
-    """Return the (height, width) that `read_image` will give.
+    """Return the (height, width) of what `read_image` will return.
 
-    Most formats say it in their header; a PNG is decoded, since its orientation may follow the picture.
+    Most formats state it in their header; a PNG is decoded, since its orientation may follow the pixels.
     """
     with _opened(path) as image:
         turned = image.format != "TIFF" and image.getexif().get(_ORIENTATION) in _QUARTER_TURNED
@@ -41,12 +41,12 @@ def image_size(path: Path) -> tuple[int, int]:
 def read_image(path: Path, color: Color = "rgb", size: tuple[int, int] | None = None) -> NDArray[np.uint8]:
     """Return an image as uint8 (H, W, 3), or (H, W) when `color` is `grey`.
 
-    It is turned as its EXIF orientation says. Transparent pixels are laid on white. 16-bit greys are divided by 257 and
-    rounded (of 16-bit colours Pillow keeps the high byte); floating-point and 32-bit images are refused, since their
-    range is unknown. Of a JPEG with several pictures the first counts; other files with several frames are refused.
+    It is rotated by its EXIF orientation. Transparent pixels are composited on white. 16-bit greys are divided by 257
+    and rounded (of 16-bit colours Pillow keeps the high byte); floating-point and 32-bit images are refused, since
+    their range is unknown. A JPEG with several pictures gives the first; other files with several frames are refused.
     `size` (height, width) resizes with Pillow's antialiased bilinear filter.
 
-    DataError names the file: missing, of no allowed format, damaged, cut short, over `MAX_PIXELS`.
+    DataError names the file: missing, not an allowed format, damaged, truncated, over `MAX_PIXELS`.
     """
     with _opened(path) as image:
         frames = getattr(image, "n_frames", 1)
@@ -65,7 +65,7 @@ def read_image(path: Path, color: Color = "rgb", size: tuple[int, int] | None = 
 
 @contextlib.contextmanager
 def turned_images() -> Iterator[set[Path]]:
-    """Collect the files that `read_image` turns as their EXIF orientation says while the block runs."""
+    """Collect the files that `read_image` rotates by their EXIF orientation while the block runs."""
     found: set[Path] = set()
     token = _TURNED.set(found)
     try:
@@ -76,7 +76,7 @@ def turned_images() -> Iterator[set[Path]]:
 
 @contextlib.contextmanager
 def _opened(path: Path) -> Iterator[Image.Image]:
-    """Open an image within the limits; whatever Pillow raises or warns about becomes one DataError."""
+    """Open an image within the limits; every Pillow error or warning becomes one DataError."""
     from PIL import Image
 
     try:
@@ -91,14 +91,14 @@ def _opened(path: Path) -> Iterator[Image.Image]:
     except MlcvbenchError:
         raise
     except FileNotFoundError:
-        raise DataError(f"{path}: no such image.") from None
-    except Exception as error:  # noqa: BLE001 - decoders raise whatever they like on damaged files
+        raise DataError(f"{path}: there is no such image.") from None
+    except Exception as error:  # noqa: BLE001 - decoders raise any exception on damaged files
         said = f"{type(error).__name__}: {_first_line(error)}".replace(f" {str(path)!r}", "")
         raise DataError(f"{path}: cannot be decoded as {', '.join(IMAGE_FORMATS)} ({said}).") from None
 
 
 def _plain(path: Path, image: Image.Image, color: Color, size: tuple[int, int] | None) -> NDArray[np.uint8]:
-    """Return the pixels of an upright image; one that Pillow holds as they are wanted is resized without a copy."""
+    """Return the pixels of an upright image; one already in the wanted format is resized without a copy."""
     from PIL import Image
 
     if image.mode != ("L" if color == "grey" else "RGB") or image.has_transparency_data:

@@ -1,4 +1,4 @@
-"""Columns whose values are read when they are asked for, so that a large split is never in memory as a whole."""
+"""Columns whose values are read on demand, so that a large split is never in memory as a whole."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from mlcvbench.files.ahead import ahead
 
 Value = TypeVar("Value")
 Reader = Callable[[int], Value]
-"""Gives the value at a place of the source."""
+"""Returns the value at an index of the source."""
 
 
 KEPT_BYTES = 256 * 2**20
-"""Bytes of values that are kept while one thing after the other is made of them."""
+"""Bytes of values that are kept while several results are computed from them."""
 
 
 class Original(NamedTuple):
-    """A file as it was handed in, where it holds a value just as it would be stored: its ending and its bytes.
+    """A submitted file that already holds a value as it would be stored: its suffix and its bytes.
 
-    `scale`: what its numbers are divided by to give the value, the same for all files of a column.
+    `scale`: the divisor that turns its numbers into the value, the same for all files of a column.
     """
 
     suffix: str
@@ -34,14 +34,14 @@ class Original(NamedTuple):
 
 
 class _Kept:
-    """Values that were read, by the source of their column and their place, until no more may be kept."""
+    """Values already read, by their column's source and their index, up to a size limit."""
 
     def __init__(self, most: int) -> None:
         self._values: dict[tuple[object, int], Any] = {}
         self._left = most
 
     def read(self, source: object, read: Reader[Any], place: int) -> Any:
-        """Return a value, read once if it may be kept; what is kept cannot be changed by who gets it."""
+        """Return a value, read once if it may be kept; kept values are read-only."""
         found = self._values.get((source, place))
         if found is not None:
             return found
@@ -58,7 +58,7 @@ _KEPT: ContextVar[_Kept | None] = ContextVar("kept", default=None)
 
 @contextmanager
 def keeping(most: int = KEPT_BYTES) -> Iterator[None]:
-    """Keep the arrays that lazy columns read inside the block, so that what is wanted again is not decoded again."""
+    """Keep the arrays that lazy columns read inside the block, so that none is decoded twice."""
     token = _KEPT.set(_KEPT.get() or _Kept(most))
     try:
         yield
@@ -67,12 +67,12 @@ def keeping(most: int = KEPT_BYTES) -> Iterator[None]:
 
 
 class LazyColumn(Generic[Value]):
-    """One value a sample that lies in files: a column for targets and predictions that keeps nothing.
+    """One value per sample, stored in files: a column for targets and predictions that keeps nothing in memory.
 
-    `source` opens the files and gives a reader; going through the column opens it once and reads one value after the
-    other; ahead of its taker where `threaded` says that several threads may call the reader at once. Slices and index
-    arrays give a column again. What is read twice is decoded twice. `names`: what messages call the value at each
-    place of the source, such as its file. `original`: gives the file itself where it could be stored as it is.
+    `source` opens the files and returns a reader; iterating opens it once and reads one value after the other, ahead of
+    the consumer if `threaded`, which says that several threads may call the reader at once. Slices and index arrays
+    give a column again. A value read twice is decoded twice. `names`: what messages call each value, such as its file.
+    `original`: returns the file itself where it could be stored unchanged.
     """
 
     def __init__(
@@ -108,7 +108,7 @@ class LazyColumn(Generic[Value]):
         )
 
     def original(self, index: int) -> Original | None:
-        """Return the file of the value at `index` where it could be stored as it is, None where it could not."""
+        """Return the file of the value at `index` if it could be stored unchanged, else None."""
         return None if self._original is None else self._original(int(self._places[index]))
 
     def _keeping(self, read: Reader[Value]) -> Reader[Value]:
@@ -116,16 +116,16 @@ class LazyColumn(Generic[Value]):
         return read if kept is None else lambda place: kept.read(self._source, read, place)
 
     def name(self, index: int) -> str | None:
-        """Return what messages call the value at `index`, None when it has no name."""
+        """Return the name of the value at `index` for messages, None when it has none."""
         return None if self._names is None else self._names[int(self._places[index])]
 
 
 def file_column(
     paths: Sequence[Path], read: Callable[[Path], Value], original: Callable[[Path], Original | None] | None = None
 ) -> LazyColumn[Value]:
-    """Return a column of one file a sample, each read by `read` when it is asked for and named by its path.
+    """Return a column of one file per sample, each read by `read` on demand and named by its path.
 
-    `original`: gives the file itself where it could be stored as it is.
+    `original`: returns the file itself where it could be stored unchanged.
     """
     source = lambda: nullcontext(lambda place: read(paths[place]))  # noqa: E731 - a function of one expression
     names = [str(path) for path in paths]
@@ -138,6 +138,6 @@ def _bytes_of(value: object) -> int:
 
 
 def value_name(column: object, index: int) -> str:
-    """Return what messages call the value of any column at `index`: its file, or its place in the split."""
+    """Return the name of the value of any column at `index` for messages: its file, or its position in the split."""
     name = column.name(index) if isinstance(column, LazyColumn) else None
     return name or f"sample {index} of the split"

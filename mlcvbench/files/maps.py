@@ -1,6 +1,6 @@
-"""Stored predictions that are one map an image: an npz with the ids and a compressed array each.
+"""Stored predictions with one map per image: an npz with the ids and one compressed array per image.
 
-A picture that was handed in and holds the map as it would be stored takes the place of its array. Maps are written and
+A submitted picture that already holds the map as it would be stored takes the place of its array. Maps are written and
 read one at a time. Equal maps give equal bytes (with the same zlib): members are in the order of the split and carry no
 date.
 """
@@ -25,15 +25,15 @@ from mlcvbench.files.rasters import decode_raster
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _FASTEST = 1
 PICTURE = ".png"
-"""The ending of pictures that are stored as they were handed in."""
+"""The suffix of pictures that are stored as submitted."""
 SCALE = "scale"
-"""The member that says what the numbers in pictures are divided by."""
+"""The member that holds the divisor of the numbers in pictures."""
 
 
 def write_maps(path: Path, field: str, maps: Iterable[NDArray[Any]], ids: NDArray[Any]) -> None:
     """Write the maps of a split under the names `<field>_000000` ...; `maps` is gone through once.
 
-    A map that was handed in as a picture which could be stored as it is, is: `<field>_000000.png`.
+    A map submitted as a picture that can be stored unchanged becomes `<field>_000000.png`.
     """
     with zipfile.ZipFile(path, "w") as archive:
         _write(archive, "ids", np.asarray(ids, dtype=np.str_))
@@ -54,7 +54,7 @@ def write_maps(path: Path, field: str, maps: Iterable[NDArray[Any]], ids: NDArra
 
 
 def stored_field(path: Path, fields: Collection[str]) -> str:
-    """Return which of `fields` a file holds; RecordError when it is none."""
+    """Return which of `fields` a file holds; RecordError when it holds none."""
     with open_npz(path, RecordError, (PICTURE,)) as file:
         for field in fields:
             if {_member(field, 0), _member(field, 0) + PICTURE} & {*file.headers, *file.others}:
@@ -102,7 +102,7 @@ def stored_maps(path: Path, field: str, split_ids: NDArray[Any], dtypes: Collect
 
 
 def _scale(path: Path, file: NpzReader) -> float:
-    """Return what the numbers of pictures are divided by; RecordError when it is no positive number."""
+    """Return the divisor of the numbers in pictures; RecordError unless it is a positive number."""
     if SCALE not in file.headers:
         return 1.0
     scale = file.read(SCALE)
@@ -120,7 +120,7 @@ def _picture(path: Path, file: NpzReader, name: str, kind: np.dtype[Any], scale:
 
 
 def original_picture(path: Path, scale: float = 1.0) -> Original:
-    """Return a PNG as it was handed in; its numbers divided by `scale` are meant. DataError when it cannot be read."""
+    """Return a PNG as submitted, whose numbers are to be divided by `scale`. DataError when it cannot be read."""
     try:
         return Original(PICTURE, path.read_bytes(), scale)
     except OSError as error:

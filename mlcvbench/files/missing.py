@@ -1,4 +1,4 @@
-"""What to say when samples have no file of their own: what lies in the folder instead."""
+"""Messages for samples without a file: what the folder holds instead."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from mlcvbench.errors import DataError
 
 _MOST = 10_000
-"""So many files of a folder are looked at for a name to show."""
+"""Files of a folder that are searched for a name to show."""
 _SHOWN = 3
 
 
@@ -17,8 +17,8 @@ def missing_files(
 ) -> DataError:
     """Return the error for samples `ids` of which some have none of the `files` (by id) that were found in `folder`.
 
-    It names what lies there: a file of that name with another ending, or files of other names. `wanted` says which
-    files are read, `refused` why some endings are not.
+    It names what is there: a file of that name with another suffix, or files of other names. `wanted` says which files
+    are read, `refused` why some suffixes are not.
     """
     missing = [name for name in ids if name not in files]
     first, count = missing[0], f"{len(missing)} of {len(ids)} samples"
@@ -37,14 +37,14 @@ def missing_files(
 
 
 def no_file(path: Path, wanted: str) -> DataError:
-    """Return the error for a file that is not there, or is a folder, with what lies beside it."""
+    """Return the error for a file that is missing or is a folder, naming what lies beside it."""
     if path.is_dir():
         return DataError(f"{path}: is a folder; wanted {wanted}.")
     return DataError(f"{path}: no such file{_beside(path)}; wanted {wanted}.")
 
 
 def no_files(folder: Path, wanted: str, refused: Mapping[str, str] | None = None) -> DataError:
-    """Return the error for a folder in which no file was found that is read, with what lies there, or beside it."""
+    """Return the error for a folder without any readable file, naming what lies in it or beside it."""
     if not folder.is_dir():
         return DataError(f"{folder}: no such folder{_beside(folder)}; wanted {wanted} in it.")
     there = _some_files(folder, ())
@@ -56,7 +56,7 @@ def no_files(folder: Path, wanted: str, refused: Mapping[str, str] | None = None
 
 
 def _beside(path: Path) -> str:
-    """Return in words what lies in the folder in which something was looked for, empty when there is nothing."""
+    """Describe what lies in the folder of a missing path; empty when there is nothing."""
     there = path.parent.iterdir() if path.parent.is_dir() else ()
     names = sorted(one.name for one in there if not one.name.startswith("."))
     return f"; {path.parent} holds {_listed(names)}" if names else ""
@@ -68,14 +68,14 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def _same_name(folder: Path, name: str) -> Path | None:
-    """Return the file of a sample's name with any ending."""
+    """Return the file with a sample's name and any suffix."""
     place = folder / name
     found = sorted(place.parent.iterdir()) if place.parent.is_dir() else []
     return next((path for path in found if path.is_file() and path.with_suffix("") == place), None)
 
 
 def _some_files(folder: Path, but: Collection[Path]) -> list[Path]:
-    """Return files below a folder that are none of `but`, at most some thousands."""
+    """Return files below a folder that are not among `but`, at most a few thousand."""
     found = []
     for path in folder.rglob("*"):
         if path.is_file() and path not in but and not path.name.startswith("."):

@@ -1,4 +1,4 @@
-"""The npy format: one array a file, opened without unpickling and read when it is asked for."""
+"""The npy format: one array per file, opened without unpickling and read on demand."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mlcvbench.errors import DataError
 
 
 def open_npy(path: Path) -> NDArray[Any]:
-    """Return the array of an npy file, still on disk: its type and shape are known before anything is allocated.
+    """Return the array of an npy file, still on disk: its dtype and shape are known before anything is allocated.
 
     DataError names a file that is missing, damaged, or holds objects.
     """
@@ -21,5 +21,5 @@ def open_npy(path: Path) -> NDArray[Any]:
     except FileNotFoundError:
         raise DataError(f"{path}: no such file.") from None
     except (OSError, ValueError, EOFError) as error:
-        raise DataError(f"{path}: is no npy file of numbers or is damaged ({error}).") from None
+        raise DataError(f"{path}: is not an npy file of numbers, or is damaged ({error}).") from None
     return array

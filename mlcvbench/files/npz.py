@@ -1,11 +1,12 @@
-"""The npz format, read with suspicion and written the same way every time.
+"""The npz format: untrusted files are read safely, and equal arrays give equal bytes.
 
 Reading never unpickles and allocates nothing before the sizes in the zip directory, in each array's header and on disk
-agree; the header is matched against a pattern, not evaluated. Writing gives equal bytes for equal arrays.
+agree; the header is matched against a pattern, not evaluated.
 
-A board reads one small file of replicates a run, and for 10,000 of them the zip module alone takes seconds (335 us a
-file against 76). So vectors in the plain form that we and `np.savez` write (stored, float64) are read straight from the
-bytes of the file; anything else goes the usual way. Layout: PKWARE APPNOTE 4.3 (zip) and numpy's format note (npy 1.0).
+A board reads one small file of replicates per run, and for 10,000 of them the zip module alone takes seconds (335 us
+per file against 76). So vectors in the plain form that this module and `np.savez` write (stored, float64) are read
+straight from the bytes of the file; anything else takes the general reader. Layout: PKWARE APPNOTE 4.3 (zip) and
+numpy's format note (npy 1.0).
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What an array says about itself."""
+    """The header of an array: dtype, shape and order."""
 
     dtype: np.dtype[Any]
     shape: tuple[int, ...]
@@ -69,7 +70,7 @@ class Header:
 class NpzReader:
     """An open npz file; `headers` are known and consistent, the data are read on demand.
 
-    `others`: the members that are no arrays, for those endings that may be there beside them.
+    `others`: the members that are not arrays, of the suffixes that are allowed beside them.
     """
 
     def __init__(
@@ -92,7 +93,7 @@ class NpzReader:
             self.headers[info.filename.removesuffix(".npy")] = header
 
     def read(self, name: str) -> NDArray[Any]:
-        """Return an array; a checksum that does not fit is an error like any other damage."""
+        """Return an array; a wrong checksum is an error like any other damage."""
         header = self.headers[name]
         data = np.empty(header.nbytes, dtype=np.uint8)
         view, filled = data.data, 0
@@ -108,7 +109,7 @@ class NpzReader:
         return np.ascontiguousarray(data.view(header.dtype).reshape(header.shape, order=order))
 
     def content(self, name: str) -> bytes:
-        """Return the bytes of a member that is no array; a checksum that does not fit is an error like any other."""
+        """Return the bytes of a member that is not an array; a wrong checksum is an error like any other damage."""
         return self._archive.read(name)
 
     def _check_directory(self) -> None:
@@ -116,7 +117,7 @@ class NpzReader:
         names = [info.filename for info in infos]
         for info in infos:
             if not (info.filename.endswith(".npy") or info.filename in self.others) or names.count(info.filename) > 1:
-                raise self._error(f"{self._path}: wanted one .npy array a name, got {info.filename[:100]!r}.")
+                raise self._error(f"{self._path}: wanted one .npy array per name, got {info.filename[:100]!r}.")
             if info.flag_bits & 1 or info.compress_type not in {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:
                 raise self._error(f"{self._path}: array {info.filename!r} is encrypted or packed in an unknown way.")
             if info.file_size > info.compress_size * _DEFLATE_GAIN + 64:
@@ -133,11 +134,11 @@ class NpzReader:
         width = 2 if start[6:7] == b"\x01" else 4
         length = int.from_bytes(stream.read(width), "little")
         if start[:6] != _MAGIC or start[6:7] not in {b"\x01", b"\x02", b"\x03"} or length > _MAX_HEADER:
-            raise self._error(f"{self._path}: {name[:100]!r} is no npy array.")
+            raise self._error(f"{self._path}: {name[:100]!r} is not an npy array.")
         match = _HEADER.fullmatch(stream.read(length).decode("latin-1"))
         if match is None:
             raise self._error(
-                f"{self._path}: array {name[:100]!r} has a header that is damaged or not of plain numbers or text."
+                f"{self._path}: array {name[:100]!r} has a damaged header, or holds neither plain numbers nor text."
             )
         try:
             dtype = np.dtype(match[1])
@@ -149,9 +150,9 @@ class NpzReader:
 
 @contextlib.contextmanager
 def open_npz(path: Path, error: type[MlcvbenchError] = DataError, beside: tuple[str, ...] = ()) -> Iterator[NpzReader]:
-    """Open an npz file for reading; whatever is wrong with it becomes one `error` that names it.
+    """Open an npz file for reading; any fault becomes one `error` that names the file.
 
-    `beside`: endings of files that it may hold beside its arrays.
+    `beside`: suffixes of the files that it may hold beside its arrays.
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -159,7 +160,7 @@ def open_npz(path: Path, error: type[MlcvbenchError] = DataError, beside: tuple[
     except FileNotFoundError:
         raise error(f"{path}: no such file.") from None
     except _DAMAGE as bad:
-        raise error(f"{path}: is no npz file or is damaged ({bad}).") from None
+        raise error(f"{path}: is not an npz file, or is damaged ({bad}).") from None
 
 
 def write_npz(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
@@ -168,25 +169,25 @@ def write_npz(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
         for name in sorted(arrays):
             array = np.asarray(arrays[name])
             little = array.astype(array.dtype.newbyteorder("<"), copy=False)
-            plain = np.ascontiguousarray(little).reshape(array.shape)  # `ascontiguousarray` has no scalars
+            plain = np.ascontiguousarray(little).reshape(array.shape)  # reshape: it turns scalars into (1,)
             head, data = io.BytesIO(), plain.reshape(-1).view(np.uint8)
             np.lib.format.write_array_header_1_0(head, np.lib.format.header_data_from_array_1_0(plain))
             info = zipfile.ZipInfo(f"{name}.npy", date_time=_EPOCH)
             info.create_system, info.file_size = 3, head.tell() + len(data)
             with archive.open(info, "w") as stream:
                 stream.write(head.getbuffer())
-                for start in range(0, len(data), _CHUNK):  # no second copy in memory
+                for start in range(0, len(data), _CHUNK):  # avoids a second copy in memory
                     stream.write(data[start : start + _CHUNK].data)
 
 
 def read_vectors(path: Path, names: Collection[str] | None, most: int) -> dict[str, Floats]:
     """Return the float64 vectors (n,) of an npz file, those in `names` only when given.
 
-    RecordError when the file cannot be read, or an array is no float64 vector of at most `most` numbers.
+    RecordError when the file cannot be read, or an array is not a float64 vector of at most `most` numbers.
     """
     limit = 64 * 1024 + _MOST_VECTORS * 8 * most
     try:
-        with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - twice as fast, ten thousand times
+        with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - twice as fast as pathlib, and called for each of ten thousand files
             size = os.fstat(file.fileno()).st_size
             if size > limit:
                 raise RecordError(f"{path}: is too large: {size} bytes; the most is {limit}.")
@@ -203,7 +204,7 @@ def read_vectors(path: Path, names: Collection[str] | None, most: int) -> dict[s
 
 
 class _OtherFormError(Exception):
-    """The file is not of the plain form; the usual reader shall read or refuse it."""
+    """The file is not in the plain form; the general reader reads or refuses it."""
 
 
 def _plain_vectors(data: bytes, names: Collection[str] | None) -> dict[str, Floats]:
@@ -233,7 +234,7 @@ def _vector(data: bytes, offset: int, size: int, crc: int) -> Floats:
     if local[0] != b"PK\x03\x04" or header is None or len(content) - header.end() != 8 * int(header[1]):
         raise _OtherFormError
     if zlib.crc32(content) != crc:
-        raise _OtherFormError  # damage: the usual reader says what it is
+        raise _OtherFormError  # damage: the general reader reports it
     return np.frombuffer(content, dtype="<f8", offset=header.end())
 
 

@@ -1,4 +1,4 @@
-"""What Pillow warns about while it decodes a file is an error, but for notes beside the picture.
+"""Pillow's warnings while decoding a file become errors, except those about metadata.
 
 Filters of warnings belong to the whole process, so threads that decode at once, and columns that are gone through side
 by side, share one change of them: the first to come makes it, the last to go takes it back.

@@ -1,4 +1,4 @@
-"""Images whose pixels are read as they are stored: label maps, colours that stand for classes, 16-bit measurements.
+"""Images whose pixels are read as stored: label maps, colours that stand for classes, 16-bit measurements.
 
 The pixel format decides how a file is read; nothing is converted on the way, because Pillow's conversions clip 16-bit
 values to 255 and turn palette indices into colours.
@@ -18,7 +18,7 @@ from mlcvbench.files.pillow_warnings import as_errors
 from mlcvbench.limits import MAX_IMAGE_BYTES, MAX_PIXELS
 
 FORMATS = ("PNG", "TIFF", "BMP", "GIF", "PPM")
-"""Formats without loss: a label that went through JPEG is no label any more."""
+"""Lossless formats: JPEG would change labels."""
 _BYTE_MODES = ("1", "L", "P")
 _WORD_MODES = ("I;16", "I;16L", "I;16B", "I;16N")
 _COLOR_MODES = ("RGB", "RGBA")
@@ -27,7 +27,7 @@ _NUMBER_MODES = _BYTE_MODES + _WORD_MODES
 
 
 class Pixels(NamedTuple):
-    """What an image file holds.
+    """The stored pixels of an image file.
 
     `values`: uint8 (H, W) of 1-, 8-bit or palette files, uint16 (H, W) of 16-bit ones, uint8 (H, W, 3) of colours.
     `palette`: uint8 (N, 3), the colour of each value of a palette file, else None.
@@ -40,7 +40,7 @@ class Pixels(NamedTuple):
 def read_raster(path: Path) -> NDArray[Any]:
     """Return the stored numbers of a one-channel image: uint8 (H, W) of 1-, 8-bit or palette files, uint16 of 16-bit.
 
-    DataError names the file: missing, of no allowed format, damaged, cut short, too large, with several frames, or
+    DataError names the file: missing, not an allowed format, damaged, truncated, too large, with several frames, or
     with colours instead of numbers.
     """
     return _read(path, _NUMBER_MODES).values
@@ -49,7 +49,7 @@ def read_raster(path: Path) -> NDArray[Any]:
 def raster_bits(path: Path) -> int | None:
     """Return the bits of the numbers in a PNG of one channel, 8 or 16, from its header; None for every other file.
 
-    What is wrong with the file is said when it is read.
+    Faults of the file are reported when it is read.
     """
     from PIL import Image
 
@@ -70,7 +70,7 @@ def decode_raster(content: bytes, name: str) -> NDArray[Any]:
 def read_pixels(path: Path) -> Pixels:
     """Return the numbers of a one-channel image with its palette, or the colours of one with three channels.
 
-    A fourth channel is left out where it is opaque everywhere. DataError as `read_raster`, and for transparent pixels.
+    A fourth channel is dropped if it is opaque everywhere. DataError as in `read_raster`, and for transparent pixels.
     """
     return _read(path, _NUMBER_MODES + _COLOR_MODES)
 
@@ -104,7 +104,7 @@ def _pixels(name: str, image: Any) -> Pixels:
     values = np.asarray(image)
     if image.mode in _COLOR_MODES:
         if image.mode == "RGBA" and (values[..., 3] != _OPAQUE).any():
-            raise DataError(f"{name}: has transparent pixels, whose colour is not known; save it without transparency.")
+            raise DataError(f"{name}: has transparent pixels, whose colour is unknown; save it without transparency.")
         return Pixels(values[..., :3], None)
     palette = np.array(image.getpalette("RGB"), np.uint8).reshape(-1, 3) if image.mode == "P" else None
     return Pixels(np.ascontiguousarray(values, dtype=np.uint16 if image.mode in _WORD_MODES else np.uint8), palette)

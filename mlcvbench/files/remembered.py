@@ -1,8 +1,7 @@
-"""What was found out about files, remembered by their state: a data set that is as it was costs one `stat` a file.
+"""Facts about files, cached by their state: an unchanged data set costs one `stat` per file.
 
-A file is known by device and inode, and its state by size, time of change and time of change of its inode, which no
-program can set. What is remembered of another state is not used. Where the cache cannot be read or written, everything
-is found out again.
+A file is identified by device and inode, and its state by size, mtime and ctime; no program can set the last. Facts
+about another state are not used. Where the cache cannot be read or written, everything is computed again.
 """
 
 from __future__ import annotations
@@ -28,13 +27,13 @@ if TYPE_CHECKING:
 Made = TypeVar("Made")
 FILE = "files.sqlite"
 WORTH_FILES, WORTH_BYTES = 500, 8 * 2**20
-"""From so many files or bytes on it is worth a look into the cache."""
+"""Number of files or bytes from which on the cache is worth opening."""
 WAIT_SECONDS = 5.0
-"""How long another process may hold the file before this one does without."""
+"""Seconds for which another process may lock the file before this one does without it."""
 
 
 class _State(NamedTuple):
-    """What tells a file and its state from others; `settled`: whether a later change will surely show."""
+    """The identity of a file and its state; `settled`: whether any later change is certain to be visible."""
 
     device: int
     inode: int
@@ -45,7 +44,7 @@ class _State(NamedTuple):
 
 
 _RECHECK: ContextVar[dict[tuple[str, _State], bytes] | None] = ContextVar("recheck", default=None)
-"""What was found out since the block began, None outside of one."""
+"""Facts found since the block began, None outside of one."""
 _TABLE = (
     "CREATE TABLE IF NOT EXISTS found (device INTEGER, inode INTEGER, kind TEXT, size INTEGER, changed INTEGER, "
     "inode_changed INTEGER, value BLOB, PRIMARY KEY (device, inode, kind)) WITHOUT ROWID"
@@ -59,7 +58,7 @@ _LEAST, _MOST = -(2**63), 2**63 - 1
 
 @contextlib.contextmanager
 def rechecked(wanted: bool = True) -> Iterator[None]:
-    """Have every file read again inside the block, once, whatever is remembered; what is found is remembered anew."""
+    """Have every file read again inside the block, once, whatever is cached; the cache is updated."""
     before = _RECHECK.get()
     token = _RECHECK.set({} if wanted and before is None else before)
     try:
@@ -69,9 +68,9 @@ def rechecked(wanted: bool = True) -> Iterator[None]:
 
 
 def remembered(kind: str, paths: Sequence[Path], find: Callable[[Path], bytes]) -> list[bytes]:
-    """Return `find(path)` of each file, from memory where it is as it was when `kind` was last found out about it.
+    """Return `find(path)` of each file, from the cache where the file is unchanged since its `kind` was last computed.
 
-    `find` is called by several threads, see `ahead`; what it raises for the first file it fails for is raised.
+    `find` is called by several threads, see `ahead`; its exception for the first failing file is raised.
     """
     states = [_state(path) for path in paths]
     if len(paths) < WORTH_FILES and sum(state.size for state in states if state) < WORTH_BYTES:
@@ -103,7 +102,7 @@ def _state(path: Path) -> _State | None:
     newest = max(status.st_mtime_ns, status.st_ctime_ns) / 1e9
     return _State(
         status.st_dev,
-        status.st_ino - (status.st_ino >> 63 << 64),  # as a signed number, which a database holds
+        status.st_ino - (status.st_ino >> 63 << 64),  # signed, as SQLite stores integers
         status.st_size,
         status.st_mtime_ns,
         status.st_ctime_ns,
@@ -146,9 +145,9 @@ def _checked(kind: str, state: _State, kept: object) -> bytes | None:
 
 
 def _with_memory(work: Callable[[sqlite3.Connection], Made]) -> Made | None:
-    """Return what `work` makes of the memory in one transaction, None where it cannot be used: locked, a full disk.
+    """Return the result of `work` on the cache in one transaction, None where it cannot be used: locked, a full disk.
 
-    A file that is damaged is removed, to be begun anew.
+    A damaged cache file is removed and starts anew.
     """
     import sqlite3
 

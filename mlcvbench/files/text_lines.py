@@ -1,4 +1,4 @@
-"""Text files from elsewhere, line by line, within bounds: UTF-8 with or without a byte-order mark, LF or CRLF."""
+"""Text files from outside, line by line, within bounds: UTF-8 with or without a byte-order mark, LF or CRLF."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,99}")
 
 
 class Line(NamedTuple):
-    """A line of a text file, counted from 1, without the blanks around it."""
+    """A line of a text file, counted from 1, without surrounding blanks."""
 
     number: int
     text: str
@@ -53,14 +53,14 @@ def text_lines(path: Path, longest: int = MAX_LINE_BYTES) -> Iterator[str]:
 
 
 def _refuse_packed(path: Path, start: bytes) -> None:
-    """Name what a file is whose first bytes are those of no UTF-8 text: DataError."""
+    """DataError that names the format of a file whose first bytes are not UTF-8 text."""
     for signature, what in _SIGNATURES.items():
         if start.startswith(signature):
             raise DataError(f"{path}: is {what}.")
 
 
 def numbered_lines(path: Path, longest: int = MAX_LIST_LINE_BYTES) -> Iterator[Line]:
-    """Yield the lines that are not blank with their numbers, one in memory at a time. DataError as `text_lines`."""
+    """Yield the lines that are not blank with their numbers, one in memory at a time. DataError as in `text_lines`."""
     for number, raw in enumerate(text_lines(path, longest), 1):
         text = raw.strip()
         if text:
@@ -70,7 +70,7 @@ def numbered_lines(path: Path, longest: int = MAX_LIST_LINE_BYTES) -> Iterator[L
 def read_lines(path: Path, largest: int = MAX_LIST_BYTES) -> list[Line]:
     """Return the lines of a list such as class names or image names; blank ones are left out.
 
-    DataError as `text_lines`, and for a file of more than `largest` bytes.
+    DataError as in `text_lines`, and for a file of more than `largest` bytes.
     """
     if path.is_file() and path.stat().st_size > largest:
         raise DataError(f"{path}: has {path.stat().st_size} bytes; the most for a list is {largest}.")
@@ -78,9 +78,10 @@ def read_lines(path: Path, largest: int = MAX_LIST_BYTES) -> list[Line]:
 
 
 def read_names(path: Path) -> list[str]:
-    """Return the names of images that a file lists, one a line, each once; such a name cannot leave its folder.
+    """Return the names of images that a file lists, one per line, each once; such a name cannot leave its folder.
 
-    DataError as `read_lines`, and for a name twice, with other signs than letters, digits and `_.-`, or none at all.
+    DataError as in `read_lines`, for a repeated name, for characters other than letters, digits and `_.-`, and for an
+    empty list.
     """
     if not path.is_file():
         raise DataError(f"{path}: no such file; wanted a list of image names.")

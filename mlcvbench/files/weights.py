@@ -1,4 +1,4 @@
-"""Files of weights: safetensors or checkpoints of tensors, bounded before they are read, and never run."""
+"""Files of weights: safetensors or checkpoints of tensors; sizes are checked before reading, and no code is run."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
 
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # its unpickler raises many kinds; each means that this is no file of tensors
+    except Exception as error:  # torch's unpickler raises many types; each means that this is not a file of tensors
         raise RecordError(f"{path.name}: not a checkpoint of tensors alone ({type(error).__name__}).") from error
     state = state.get("state_dict", state) if isinstance(state, dict) else state
     if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
@@ -37,7 +37,7 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
 
 
 def check_weights_header(path: Path) -> None:
-    """Refuse a safetensors file whose header is larger or fuller than any of ours, before the library reads it."""
+    """Refuse a safetensors file with an oversized header before the library reads it."""
     import orjson
 
     size = path.stat().st_size

@@ -1,4 +1,4 @@
-"""Reads YAML that anybody may have written: bounded, without aliases, anchors or tags, every value still text.
+"""Reads untrusted YAML: bounded, without aliases, anchors or tags, every value kept as text.
 
 YAML guesses types (`no` is false, `1:30` is 90, `0123` is 83). Here a scalar stays the text that was written and the
 schema decides what it is. The tree is built from the parser's events, so nothing is ever constructed from tags, and
@@ -19,7 +19,7 @@ from mlcvbench.limits import MAX_YAML_BYTES, MAX_YAML_DEPTH
 
 @dataclass(frozen=True, slots=True)
 class Scalar:
-    """A text as written; `quoted` tells `"5"` from `5`. `line` counts from 1."""
+    """A scalar as written; `quoted` tells `"5"` from `5`. `line` counts from 1."""
 
     text: str
     line: int
@@ -132,7 +132,7 @@ def _refuse_extras(event: Any, where: str, line: int) -> None:
 
 
 class _Open:
-    """A collection that is being filled; a mapping remembers the key that waits for its value."""
+    """A collection under construction; a mapping remembers the key whose value comes next."""
 
     def __init__(self, node: Sequence | Mapping) -> None:
         self.node = node
@@ -146,7 +146,7 @@ class _Open:
             self.node.lines[self._key.text] = self._key.line
             self._key = None
         elif not isinstance(child, Scalar):
-            raise DefinitionError(f"{where}:{child.line}: a key must be a plain text.")
+            raise DefinitionError(f"{where}:{child.line}: a key must be plain text.")
         elif child.text in self.node.items:
             first = self.node.lines[child.text]
             raise DefinitionError(

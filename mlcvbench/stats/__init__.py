@@ -1,1 +1,1 @@
-"""Uncertainty: bootstrap replicates, the intervals made of them, and how ranks can vary."""
+"""Uncertainty: bootstrap replicates, confidence intervals from them, and rank intervals."""

@@ -1,7 +1,7 @@
 """Bootstrap replicates of metrics, and of means over training seeds.
 
-Two runs on the same data under the same protocol draw the same resamples (`seed_from`), so a difference between them
-is a subtraction of stored vectors and no prediction is read again. Source: Efron, "Bootstrap methods", 1979.
+Two runs on the same data under the same protocol draw the same resamples (`seed_from`), so their difference is a
+subtraction of stored vectors and no prediction is read again. Source: Efron, "Bootstrap methods", 1979.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 
 REPLICATES_FILE = "replicates.npz"
-"""Where a run keeps its replicates, a vector (n,) of each metric."""
+"""The file of a run's replicates, one vector (n,) per metric."""
 MOST_REPLICATES = 100_000
 _CHUNK_CELLS = 1 << 20
 _FEWEST_ROWS = 4
-"""Resamples that are worked on together, of one byte a unit, however many units there are."""
+"""Bytes of resamples that are processed together, at one byte per unit."""
 _PARTS = 16
-"""So many parts at least, that no thread waits long for the last one."""
+"""Least number of parts, so that no thread waits long for the last one."""
 _WORTH_THREADS = 1 << 16
-"""Units; with fewer, threads mostly wait for one another."""
+"""Least number of units for threads; with fewer they mostly wait for one another."""
 _MOST_THREADS = 4
-"""Each holds some rows of weights twice."""
+"""The most threads; each holds some rows of weights twice."""
 
 
 def seed_from(fingerprint: str, protocol_id: str) -> int:
@@ -52,16 +52,17 @@ def seed_from(fingerprint: str, protocol_id: str) -> int:
 def resample_weights(groups: Array, n: int, seed: int) -> Iterator[Floats]:
     """Yield weights of the units, float64 (r, U), until `n` bootstrap resamples over `groups` (U,) have been given.
 
-    A weight says how often the unit's group was drawn; with G groups each resample draws G of them. The draws come
-    from the raw PCG64 stream, which numpy keeps for ever (it does not promise that of `Generator.integers`), mapped by
-    multiply and shift: a group's probability is off by less than 2**-32.
+    A weight says how often the unit's group was drawn; with G groups each resample draws G of them. The draws come from
+    the raw PCG64 stream, which numpy guarantees to stay the same (unlike `Generator.integers`), mapped by multiply and
+    shift: a group's probability is off by less than 2**-32.
     """
     return _Resamples.of(groups, seed).in_parts(n)
 
 
 @dataclass(frozen=True, slots=True)
 class _Resamples:
-    """The resamples of one seed. `groups`: how many are drawn from; `group_of` (U,): that of each unit, None = itself.
+    """The resamples of one seed. `groups`: how many there are; `group_of` (U,): the group of each unit, None = one
+    group per unit.
 
     Any of them can be drawn without those before it.
     """
@@ -78,7 +79,9 @@ class _Resamples:
         return cls(seed, count, None if alone else inverse)
 
     def weights(self, rows: range) -> NDArray[np.uint8]:
-        """Return the weights of the units in some resamples, (r, U). None is above 255: its chance is below 1e-500."""
+        """Return the weights of the units in some resamples, (r, U). A weight above 255 has a probability below
+        1e-500.
+        """
         words = (self.groups + 1) // 2
         stream = np.random.PCG64(self.seed)
         stream.advance(rows.start * words)
@@ -89,13 +92,13 @@ class _Resamples:
         return counts if self.group_of is None else counts.take(self.group_of, axis=1)
 
     def in_parts(self, n: int) -> Iterator[Floats]:
-        """Yield the weights of the first `n`, float64, some resamples at a time."""
+        """Yield the weights of the first `n` resamples, float64, in blocks of rows."""
         for rows in _parts(n, max(1, _CHUNK_CELLS // max(1, self.groups))):
             yield self.weights(rows).astype(np.float64)
 
 
 def _parts(n: int, size: int) -> Iterator[range]:
-    """Yield the places 0 to n - 1, so many at a time."""
+    """Yield the indices 0 to n - 1, `size` at a time."""
     return (range(start, min(start + size, n)) for start in range(0, n, size))
 
 
@@ -113,7 +116,7 @@ def replicates(
     """Return `n` bootstrap replicates of every metric, float64 (n,), NaN where a metric is undefined.
 
     `groups` (U,): the bootstrap unit of each unit of `table`. With fewer than two groups nothing can be resampled and
-    every replicate is NaN. Any number of `threads` gives the same; None: as many as there are cores, for many units.
+    every replicate is NaN. Any number of `threads` gives the same result; None: one per core when there are many units.
     """
     resamples = _Resamples.of(groups, seed)
     if resamples.groups < 2:
@@ -146,8 +149,9 @@ def hierarchical(values: Array, seed: int) -> Floats:
     """Return replicates (..., n) of the mean over training seeds from those of each seed (S, ..., n).
 
     Each replicate draws S of the S seeds with replacement; the units of replicate b are the same for all seeds,
-    because all of them were scored on one test set. What the draw of seeds moves is taken sqrt(S / (S - 1)) times:
-    resampling so few falls short of their variance by (S - 1) / S. With one seed the replicates come back as they are.
+    because all of them were scored on one test set. The deviation due to the draw of seeds is scaled by sqrt(S / (S -
+    1)), since resampling S seeds underestimates their variance by (S - 1) / S. With one seed the replicates are
+    returned unchanged.
     """
     seeds, n = len(values), values.shape[-1]
     if seeds == 1:
@@ -159,7 +163,7 @@ def hierarchical(values: Array, seed: int) -> Floats:
 
 
 def load_replicates(path: Path, metrics: Collection[str] | None = None) -> dict[str, Floats]:
-    """Read replicates, those of `metrics` only when given; RecordError when the file is not what we write."""
+    """Read replicates, those of `metrics` only when given; RecordError when the file is not in the expected form."""
     from mlcvbench.files.npz import read_vectors
 
     return read_vectors(path, metrics, MOST_REPLICATES)

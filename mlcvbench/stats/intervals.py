@@ -1,18 +1,18 @@
-"""95 % intervals from a value and its bootstrap replicates. `docs/intervals.md` says why this form, and how it covers.
+"""95 % intervals from a value and its bootstrap replicates; `docs/intervals.md` gives the reasons and the coverage.
 
 The replicates give the standard error; the interval lies around the value itself:
 
 1. Scale. A fraction moves on the logit scale, another number that cannot be negative on the log scale, the rest as
    they are: with p the value and s the half width, the ends are expit(logit p -+ s / (p (1 - p))) or p exp(-+ s / p).
-   So ends stay where values can be, and a score near its bound gets the lopsided interval that counting errors calls
-   for.
+   So the ends stay in the range of the metric, and a score near its bound gets the asymmetric interval that counting
+   errors requires.
 2. Half width. s = t * standard error, t Student's 97.5 % quantile with groups - 1 degrees of freedom; the variance of
-   the replicates is taken G / (G - 1) times, which resampling G groups is short of.
-3. Bias. The mean of the replicates less the value estimates how far the value lies from what an endless test set
-   would give. The end on that side is worked out from the value less this bias. So the interval covers the mean score
-   of test sets of this size and the limit of large ones, which differ for average precision and calibration error.
-4. At its bound a value that no resample moves says that no group of G went wrong: the other end is then where that has
-   a chance of 2.5 %, 1 - 0.025^(1 / G) away ("rule of three").
+   the replicates is multiplied by G / (G - 1), since resampling G groups underestimates it.
+3. Bias. The mean of the replicates minus the value estimates how far the value lies from that of an infinite test set.
+   The end on that side is computed from the value minus this bias. So the interval covers both the mean score of test
+   sets of this size and the limit of large ones, which differ for average precision and calibration error.
+4. A value at its bound that no resample changes means no error in any of G groups: the other end is then where that has
+   a probability of 2.5 %, 1 - 0.025^(1 / G) away ("rule of three").
 
 Percentiles of the replicates, the usual choice, are off by that bias twice.
 
@@ -36,13 +36,13 @@ if TYPE_CHECKING:
     from mlcvbench.contract.batch import Array
 
 METHOD = "bootstrap t on the logit or log scale, widened by bias"
-"""What records say; a board shows no interval that was made in another way."""
+"""The method as stated in records; a board shows no interval made by another method."""
 LEVEL = 0.95
 MOST_UNDEFINED = 0.05
 """An interval is withheld when more than this share of the replicates is undefined."""
 _FARTHEST = (math.exp(2) - 1) / 2
 """No end is farther from the value than this times s: where a log or logit interval with s / slope = 2 ends, which is
-what a single error in many trials gives. Beyond, close to a bound, the scale is too curved to say anything."""
+what a single error in many trials gives. Beyond, close to a bound, the scale is too curved to be informative."""
 _LARGEST_POWER = 700.0
 _ROUNDING = 1e-12
 _MANY = 1e8
@@ -50,7 +50,7 @@ _MANY = 1e8
 
 
 class Interval(NamedTuple):
-    """The two ends; both null when there is nothing to tell them from."""
+    """The two ends; both None when there is no information about them."""
 
     low: float | None
     high: float | None
@@ -81,9 +81,9 @@ def interval(
         value: the metric on all groups; for several training seeds the mean over them.
         replicates: float64 (n,), NaN where a resample leaves the metric undefined.
         groups: how many groups were resampled.
-        fraction: whether the metric is a share; if it or a replicate is outside [0, 1], it is taken for none.
+        fraction: whether the metric is a fraction; it is treated as unbounded if it or a replicate is outside [0, 1].
         seeds: the value of each training seed, when there are several (`stats.hierarchical` made the replicates).
-        level: the share of test sets whose interval is to cover.
+        level: the confidence level.
 
     >>> draws = np.random.default_rng(0).binomial(200, 0.9, 1000) / 200
     >>> [round(end, 3) for end in interval(0.9, draws, groups=200)]
@@ -109,8 +109,8 @@ def difference(
 ) -> Interval:
     """Return the interval of second - first, of value `value`, from replicates (n,) drawn with the same resamples.
 
-    Differences have no bound to keep to, so they are taken as they are. `groups` None: many. ValueError for replicates
-    of unlike length, which cannot be paired.
+    Differences have no bounds, so they are not transformed. `groups` None: many. ValueError for replicates of unequal
+    length, which cannot be paired.
     """
     if first.shape != second.shape:
         raise ValueError(f"paired replicates: wanted equal lengths, got {len(first)} and {len(second)}.")
@@ -122,9 +122,11 @@ def difference(
 
 
 def p_value(value: float | None, first: Array, second: Array, groups: int | None) -> float | None:
-    """Return the two-sided p of no difference from the replicates of `difference`, None where that gives no interval.
+    """Return the two-sided p-value of no difference from the replicates of `difference`, None where it gives no
+    interval.
 
-    One less the level at which the interval of `difference` just reaches zero: below 0.05 where the 95 % one does not.
+    One minus the level at which the interval of `difference` just reaches zero: below 0.05 where the 95 % interval does
+    not.
 
     >>> rng = np.random.default_rng(0)
     >>> first, second = rng.normal(0.90, 0.01, 1000), rng.normal(0.93, 0.01, 1000)
@@ -159,7 +161,7 @@ def _spread(value: float, replicates: Array, groups: int | None, seeds: Sequence
 def _deviation(
     value: float, replicates: Array, groups: int | None, seeds: Sequence[float]
 ) -> tuple[float, float, float]:
-    """Return standard error, degrees of freedom and bias; all that is known is nothing where no resample moves.
+    """Return standard error, degrees of freedom and bias; 0, inf and 0 where no resample differs from the value.
 
     With several seeds the variance has two parts, each with its degrees of freedom.
     """
@@ -183,7 +185,7 @@ def _of_fraction(value: float, spread: Spread, groups: int, level: float) -> Int
         high = max(high, unseen)
     if value >= 1 - _ROUNDING:
         low = min(low, 1 - unseen)
-    return Interval(min(low, value), max(high, value))  # what rounding did is undone
+    return Interval(min(low, value), max(high, value))  # rounding must not move an end past the value
 
 
 def _of_magnitude(value: float, spread: Spread) -> Interval:
@@ -210,8 +212,8 @@ def _upper_end(value: float, half: float, *, bounded: bool) -> float:
 def t_quantile(share: float, freedom: float) -> float:
     """Return a quantile above the median of Student's t, within 1e-7.
 
-    Newton's steps from the normal quantile approach it from below. `scipy.special.stdtrit` gives other last digits,
-    while stored intervals must be recomputed to the bit, and its import takes longer than most boards.
+    Newton steps from the normal quantile approach it from below. Not `scipy.special.stdtrit`: its last digits differ,
+    while stored intervals must be recomputed bit for bit, and its import takes longer than building most boards.
     """
     normal = NormalDist().inv_cdf(share)
     if freedom > _MANY:

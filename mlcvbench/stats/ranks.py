@@ -1,4 +1,4 @@
-"""How ranks can vary: simultaneous rank intervals and tie bands from replicates drawn with the same resamples.
+"""Rank uncertainty: simultaneous rank intervals and tie bands from replicates drawn with the same resamples.
 
 Sources: Romano and Wolf, "Stepwise multiple testing as formalized data snooping", Econometrica 73, 2005 (step-down
 max-|t|); Mogstad, Romano, Shaikh and Wilhelm, "Inference for ranks", Review of Economic Studies 91, 2024 (ranks from
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from mlcvbench.stats.bootstrap import Floats
 
 MOST_STEPDOWN_ROWS = 500
-"""Beyond so many rows the maximum over all pairs takes minutes; a Gaussian Bonferroni bound takes its place."""
+"""With more rows the maximum over all pairs takes minutes; a Gaussian Bonferroni bound takes its place."""
 
 
 class Ranks(NamedTuple):
@@ -41,9 +41,9 @@ def rank_intervals(
     """Return simultaneous rank intervals and tie bands of R rows from point values (R,) and replicates (R, n).
 
     All pairs are tested together by step-down max-|t|: with probability `level` no two rows are separated the wrong
-    way round. Rank low = 1 + rows surely better, rank high = R - rows surely worse. The first band are the rows that no
-    row surely beats; the next band are those left unbeaten once the first is set aside, and so on. A row with too many
-    undefined replicates is separated from none. `groups`: how many were resampled, None = many.
+    way round. Rank low = 1 + rows surely better, rank high = R - rows surely worse. The first band holds the rows that
+    no row surely beats; the next one those left unbeaten once the first is removed, and so on. A row with too many
+    undefined replicates is separated from no other. `groups`: how many were resampled, None = many.
     """
     direction = 1.0 if higher_is_better else -1.0
     values, samples = direction * np.asarray(values, np.float64), direction * np.asarray(samples, np.float64)
@@ -66,14 +66,14 @@ def _separated(values: Floats, centred: Floats, level: float, groups: int | None
     difference = np.abs(values[:, None] - values[None, :])
     error = _difference_errors(centred)
     with np.errstate(divide="ignore", invalid="ignore"):
-        t = np.where(difference == 0, 0.0, difference / error)  # a difference no resample changes: infinite t
+        t = np.where(difference == 0, 0.0, difference / error)  # a difference that no resample changes: infinite t
     t = _normal_equivalent(t, groups)
     if len(values) > MOST_STEPDOWN_ROWS:
         pairs = len(values) * (len(values) - 1) / 2
         return t > NormalDist().inv_cdf(1 - (1 - level) / 2 / pairs)
     scale = np.divide(1.0, error, out=np.zeros_like(error), where=error > 0).astype(np.float32)
     samples = np.ascontiguousarray(centred, dtype=np.float32)
-    rejected = t > _bound_of_maxima(samples, scale, level)  # the first step would reject these: they cost no pass
+    rejected = t > _bound_of_maxima(samples, scale, level)  # the first step rejects these anyway
     while not rejected.all():
         critical = _quantile_of_maxima(samples, np.where(rejected, 0, scale), level)
         found = (t > critical) & ~rejected
@@ -84,7 +84,8 @@ def _separated(values: Floats, centred: Floats, level: float, groups: int | None
 
 
 def _normal_equivalent(t: Floats, groups: int | None) -> Floats:
-    """Return the normal deviates as unlikely as Student's t of so many groups, so that few groups are not trusted more.
+    """Return the normal deviates with the tail probability of Student's t for G groups, so that few groups are not
+    overrated.
 
     Resampling G groups shows (G - 1) / G of the variance. Source: Wallace, "Bounds on normal approximations to
     Student's and the chi-square distributions", Annals of Mathematical Statistics 30, 1959, within 0.02 here.
@@ -103,14 +104,14 @@ def _difference_errors(centred: Floats) -> Floats:
     variance = np.diag(covariance)
     total = variance[:, None] + variance[None, :]
     left: Floats = total - 2 * covariance
-    left[left < 1e-12 * total] = 0.0  # rounding of equal rows
+    left[left < 1e-12 * total] = 0.0  # equal rows differ by rounding only
     return np.asarray(np.sqrt(left), dtype=np.float64)
 
 
 def _quantile_of_maxima(samples: NDArray[np.float32], scale: NDArray[np.float32], level: float) -> float:
     """Return the quantile, over replicates, of the largest scaled difference of a pair still active (scale > 0)."""
     largest = np.zeros(samples.shape[1], dtype=np.float32)
-    space = np.empty_like(samples)  # one for all rows: fresh memory for each costs more than the arithmetic
+    space = np.empty_like(samples)  # one buffer for all rows: allocating one per row costs more than the arithmetic
     for row in range(len(samples) - 1):
         active = np.flatnonzero(scale[row, row + 1 :]) + row + 1
         if not len(active):

@@ -1,1 +1,1 @@
-"""Writing that lasts: whole or not at all, claimed by one process, remembered in a cache."""
+"""Durable writing: atomic files and folders, claims by one process, and the cache."""

@@ -1,4 +1,4 @@
-"""The cache: folders under a key that says all they were made from, each there whole or not at all.
+"""The cache: folders under a key of all that they were made from, each complete or absent.
 
 `MLCVBENCH_CACHE` names the place; without it the platform's cache folder is used and, where that cannot be written,
 a private folder among the temporary files, with one line on standard error. Deleting the cache is always safe.
@@ -26,7 +26,9 @@ _SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
 
 def cache_dir() -> Path:
-    """Return the cache folder, made if need be. StoreError when the one that was asked for cannot be written."""
+    """Return the cache folder, created if needed. StoreError when `MLCVBENCH_CACHE` names one that cannot be
+    written.
+    """
     return _resolve(os.environ.get(VARIABLE, ""))
 
 
@@ -47,7 +49,7 @@ def put(kind: str, key: str, writer: Callable[[Path], None]) -> Path:
     """Store what `writer` writes into the empty folder it is given, and return where it lies.
 
     The folder appears under its key only when it is complete and on the disk; when another process was first, its
-    result stays and is returned. When `writer` raises, nothing is stored; an OSError of it becomes a StoreError.
+    result is kept and returned. When `writer` raises, nothing is stored; its OSError becomes a StoreError.
     """
     final = _place(kind, key)
     with storing(final.parent):
@@ -67,9 +69,9 @@ def put(kind: str, key: str, writer: Callable[[Path], None]) -> Path:
 
 @contextmanager
 def interruptible(kind: str, key: str) -> Iterator[Path | None]:
-    """Yield a folder that stays when the process is stopped in the block, for the next one to go on from.
+    """Yield a folder that survives when the process is killed in the block, so that the next one can resume from it.
 
-    It is removed when the block ends, well or by an exception. None when another process is at work in it.
+    It is removed when the block ends, well or by an exception. None when another process is using it.
     """
     folder = _place(kind, key)
     with storing(folder.parent):
@@ -135,7 +137,7 @@ def _platform_folder() -> Path:
 
 
 def _refusal(folder: Path) -> str | None:
-    """Return why nothing can be written into `folder`, or None; it is made when it is missing."""
+    """Return why nothing can be written into `folder`, or None; a missing folder is created."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
@@ -145,7 +147,7 @@ def _refusal(folder: Path) -> str | None:
 
 
 def _not_private(folder: Path) -> str | None:
-    """Return why a folder at a guessable place cannot be trusted to be ours, or None."""
+    """Return why a folder at a predictable path cannot be trusted, or None."""
     status = folder.lstat()
     if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid():
         return "it belongs to somebody else"

@@ -1,11 +1,12 @@
-"""Who is working on what: folders being built, and claims that keep two sweeps from doing the same run twice.
+"""Folders under construction, and claims that keep two sweeps from doing the same run twice.
 
-A folder being built is `.tmp-<name>-<pid>-<boot>`, so that what a dead process left can be told from work in progress.
+A folder being built is `.tmp-<name>-<pid>-<boot>`, so that what a dead process left can be told apart from work in
+progress.
 
-A claim is `.claim-<run>`, made so that only one can make it; it holds the process id, its start time and the boot it
-belongs to. It is a courtesy that saves work; what keeps records whole is the rename in the store. A claim whose process
-has ended is broken under a lock, so that two sweeps cannot both break it; where the file system has no locks, the worst
-case is a run done twice and stored once.
+A claim is a file `.claim-<run>` that only one process can create; it holds the process id, its start time and its boot.
+Claims only save work; the rename in the store is what keeps records consistent. A claim whose process has ended is
+removed under a lock, so that two sweeps cannot both take it over; where the file system has no locks, the worst case is
+a run done twice and stored once.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from mlcvbench.storage.durable import remove_tree, storing
 PREFIX = ".claim-"
 LOCK_FILE = ".lock"
 FOREIGN_SECONDS = 7 * 86400.0
-"""A pending folder of another machine or boot is left alone for a week: its process cannot be looked up."""
+"""A pending folder of another machine or boot is kept for a week: its process cannot be looked up."""
 
 _ATTEMPTS = 1000
 _NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK)
@@ -55,7 +56,7 @@ def boot_token() -> str:
 
 
 def this_process() -> Owner:
-    """Return the owner that stands for the calling process."""
+    """Return the calling process as an owner."""
     return Owner(os.getpid(), _start_time(os.getpid()), boot_token())
 
 
@@ -78,7 +79,7 @@ def pid_alive(pid: int) -> bool:
 
 
 def make_pending(root: Path, name: str) -> Path:
-    """Make and return an empty folder of this process in which `name` is built."""
+    """Create and return an empty folder of this process in which `name` is built."""
     base = f".tmp-{name}-{os.getpid()}-{boot_token()}"
     for folder in (root / base, *(root / f"{base}-{n}" for n in range(1, 1000))):
         with contextlib.suppress(FileExistsError):
@@ -90,7 +91,7 @@ def make_pending(root: Path, name: str) -> Path:
 def remove_pending(root: Path) -> int:
     """Remove the folders that dead processes were building in `root`; return how many.
 
-    Only what can be told for certain: the process belonged to this boot of this machine and has ended, or the
+    Only where it is certain: the process belonged to this boot of this machine and has ended, or the
     folder is of another machine and has not been touched for a week.
     """
     stale = [folder for folder in root.glob(".tmp-*") if _is_stale(folder)]
@@ -100,7 +101,7 @@ def remove_pending(root: Path) -> int:
 
 
 def claim(root: Path, name: str) -> Owner | None:
-    """Claim run `name` in `root` for this process. Returns None when it is ours now, else the one who holds it."""
+    """Claim run `name` in `root` for this process. Return None on success, else the current owner."""
     path = root / f"{PREFIX}{name}"
     me = this_process()
     with storing(path), _locked(root):
@@ -109,7 +110,7 @@ def claim(root: Path, name: str) -> Owner | None:
                 return None
             try:
                 content = path.read_bytes()
-            except FileNotFoundError:  # given back meanwhile, which happens where the lock does not lock
+            except FileNotFoundError:  # released meanwhile, which happens where the file system has no locks
                 continue
             holder = _owner(content)
             if holder == me:
@@ -117,11 +118,11 @@ def claim(root: Path, name: str) -> Owner | None:
             if holder is not None and alive(holder):
                 return holder
             path.unlink(missing_ok=True)
-    raise StoreError(f"cannot claim {str(path)!r}: it is there and cannot be read. Remove it.")
+    raise StoreError(f"cannot claim {str(path)!r}: it exists and cannot be read. Remove it.")
 
 
 def release(root: Path, name: str) -> None:
-    """Give a claim of this process back; someone else's stays."""
+    """Release a claim of this process; one of another process stays."""
     path = root / f"{PREFIX}{name}"
     with contextlib.suppress(OSError):
         if read_claim(path) == this_process():
@@ -138,7 +139,7 @@ def remove_stale(root: Path) -> None:
 
 
 def read_claim(path: Path) -> Owner | None:
-    """Return who holds the claim at `path`; a missing or damaged claim is nobody's."""
+    """Return the owner of the claim at `path`, None when it is missing or damaged."""
     try:
         return _owner(path.read_bytes())
     except OSError:
@@ -154,7 +155,7 @@ def _owner(content: bytes) -> Owner | None:
 
 
 def _make_claim(path: Path, owner: Owner) -> bool:
-    """Make a claim that has its content from the first moment on; returns False when there is one already."""
+    """Create a claim together with its content, atomically; return False when there is one already."""
     folder = make_pending(path.parent, "claim")
     content = json.dumps({"pid": owner.pid, "started": owner.started, "boot": owner.boot})
     try:

@@ -1,6 +1,6 @@
-"""What a file or folder holds, as a sha256: what a setting that names one comes to, wherever the file lies.
+"""The sha256 of a file's or folder's content, which identifies it in a setting wherever it is stored.
 
-Digests are remembered as long as nothing about the files changes, in the process and, of large ones, in the cache.
+Digests are kept while the files are unchanged: in the process, and for large files in the cache.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from pathlib import Path
 from mlcvbench.errors import DataError, StoreError
 
 SETTLED_SECONDS = 2.0
-"""How long ago a file must have changed for its times to tell it from a later change: clocks of disks are coarse."""
+"""Seconds that must pass after a change for a later one to show in the file's times: file clocks are coarse."""
 LARGE_BYTES = 32 * 2**20
-"""From this size on a digest is kept in the cache."""
+"""Bytes from which on a digest is kept in the cache."""
 _remembered: dict[str, str] = {}
 
 
@@ -35,9 +35,9 @@ def content_hash(path: str | Path) -> str:
 
 
 def state_of(path: str | Path) -> str:
-    """Return a digest of sizes and times of a file, or of all files below a folder: another one, something changed.
+    """Return a digest of sizes and times of a file, or of all files below a folder; it differs once something changed.
 
-    DataError as `content_hash`.
+    DataError as in `content_hash`.
     """
     try:
         return _signature(str(path), _all_of(Path(path)))
@@ -46,7 +46,7 @@ def state_of(path: str | Path) -> str:
 
 
 def file_hash(paths: list[Path], root: Path) -> str:
-    """Return the digest of some files of a folder, as `content_hash` gives it of all of them."""
+    """Return the digest of some files of a folder, as `content_hash` does for all of them."""
     return _digest(str(root), [(path.relative_to(root).as_posix(), path, path.stat()) for path in sorted(paths)])
 
 
@@ -122,7 +122,7 @@ def _cached(signature: str) -> str | None:
 def _cache(signature: str, digest: str) -> None:
     from mlcvbench.storage import cache
 
-    with contextlib.suppress(StoreError):  # a full disk costs the next process a second look, not this one its run
+    with contextlib.suppress(StoreError):  # on a full disk the next process reads the file again; this run goes on
         cache.put("digests", signature, lambda folder: _write(folder, digest))
 
 

@@ -1,4 +1,4 @@
-"""Writing so that it stays written: fsync of files and folders, hashes, and errors that name the path.
+"""Durable writing: fsync of files and folders, hashes, and errors that name the path.
 
 The order is always the same: write, fsync the file, fsync its folder, rename, fsync the parent (SQLite and LWN's
 "Ensuring data reaches disk" explain why each step is needed).
@@ -32,7 +32,7 @@ def storing(path: Path) -> Iterator[None]:
 
 
 def message_of(error: BaseException) -> str:
-    """Return what an error says in one sentence; of a full disk, also what to do, whoever met it.
+    """Return the message of an error in one sentence; for a full disk, also what to do.
 
     >>> message_of(OSError(errno.ENOSPC, "No space left on device", "runs/a.png"))
     'no space left on device for a.png; free some space, then the same command resumes.'
@@ -63,11 +63,11 @@ def sync_file(path: Path) -> None:
 
 
 def sync_folder(path: Path) -> None:
-    """Flush the names in a folder to the disk, where the file system can."""
+    """Flush the entries of a folder to the disk, where the file system supports it."""
     try:
         _sync(path, os.O_RDONLY | os.O_DIRECTORY)
     except OSError as error:
-        if error.errno != errno.EINVAL:  # some network file systems have no fsync of folders
+        if error.errno != errno.EINVAL:  # some network file systems cannot fsync folders
             raise
 
 
@@ -109,7 +109,7 @@ def remove_tree(path: Path) -> None:
 
 
 def _raise(error: OSError) -> None:
-    """Keep `os.walk` from passing over a folder that cannot be read: its files would be missing in silence."""
+    """Keep `os.walk` from silently skipping a folder that cannot be read."""
     raise error
 
 
@@ -122,7 +122,7 @@ def _sync(path: Path, flags: int) -> None:
 
 
 def replace_text(path: Path, text: str) -> None:
-    """Write text so that a reader sees the old file or the new one, never half."""
+    """Write text atomically: a reader sees the old file or the new one, never a part."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         temporary.write_text(text, encoding="utf-8", newline="\n")

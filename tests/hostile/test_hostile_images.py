@@ -215,7 +215,7 @@ def test_floating_point_and_32_bit_pixels_are_refused(tmp_path):
 
 
 def test_a_missing_image_is_named(tmp_path):
-    assert refusal(tmp_path / "a.png") == "no such image."
+    assert refusal(tmp_path / "a.png") == "there is no such image."
 
 
 @pytest.mark.parametrize("form", ["PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM"])

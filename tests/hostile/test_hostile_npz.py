@@ -45,7 +45,7 @@ def refusal(path: Path) -> str:
     return str(caught.value)
 
 
-NO_NUMBERS = "array 'a.npy' has a header that is damaged or not of plain numbers or text."
+NO_NUMBERS = "array 'a.npy' has a damaged header, or holds neither plain numbers nor text."
 ONE = npy(np.ones(2))
 
 
@@ -64,8 +64,8 @@ def test_names_never_become_paths(tmp_path, monkeypatch, name):
 @pytest.mark.parametrize(
     ("members", "said"),
     [
-        ([("a.txt", b"x")], "wanted one .npy array a name, got 'a.txt'."),
-        ([("a.npy", b"x" * 40)], "'a.npy' is no npy array."),
+        ([("a.txt", b"x")], "wanted one .npy array per name, got 'a.txt'."),
+        ([("a.npy", b"x" * 40)], "'a.npy' is not an npy array."),
         (
             [("a.npy", header("(1000000, 1000000)"))],
             "array 'a.npy' says shape (1000000, 1000000) of float32 = 4000000000000 bytes, but holds 0.",
@@ -95,7 +95,7 @@ def test_a_name_twice_is_refused(tmp_path):
     with pytest.warns(UserWarning, match="Duplicate name"):
         path = archive(tmp_path / "a.npz", ("a.npy", ONE), ("a.npy", ONE))
 
-    assert refusal(path) == f"{path}: wanted one .npy array a name, got 'a.npy'."
+    assert refusal(path) == f"{path}: wanted one .npy array per name, got 'a.npy'."
 
 
 def test_objects_are_refused_without_being_unpickled(tmp_path):
@@ -105,7 +105,7 @@ def test_objects_are_refused_without_being_unpickled(tmp_path):
 
     np.savez(tmp_path / "a.npz", a=np.array([Canary()], dtype=object))
 
-    assert refusal(tmp_path / "a.npz").startswith(f"{tmp_path / 'a.npz'}: array 'a.npy' has a header")
+    assert refusal(tmp_path / "a.npz").startswith(f"{tmp_path / 'a.npz'}: array 'a.npy' has a damaged header")
     assert not (tmp_path / "canary").exists()
 
 
@@ -124,4 +124,4 @@ def test_what_is_no_archive_is_named(tmp_path, raw):
     path = tmp_path / "a.npz"
     path.write_bytes(raw)
 
-    assert refusal(path).startswith(f"{path}: is no npz file or is damaged (")
+    assert refusal(path).startswith(f"{path}: is not an npz file, or is damaged (")

@@ -104,7 +104,7 @@ def test_a_prediction_with_swapped_sides_is_named(case):
             "holds colours (RGB); save the class numbers, or say with prediction_map=FILE which colour is which class "
             "(lines r,g,b,class).",
         ),
-        ((6, 8, 4), "has transparent pixels, whose colour is not known; save it without transparency."),
+        ((6, 8, 4), "has transparent pixels, whose colour is unknown; save it without transparency."),
         (
             (6, 8, 2),
             "wanted one channel of 8 or 16 bits or a palette, or colours (RGB), got LA (2 channel(s)); "
@@ -215,7 +215,7 @@ def test_two_files_of_one_name_are_refused(tmp_path):
     write_png(root / "labels/0.bmp", np.zeros((2, 2), np.uint8))
 
     assert message(lambda: load_label_folder({"root": str(root)}, 0)) == (
-        f"{root / 'labels/0.png'}: 0.bmp has the same name; wanted one file for each sample."
+        f"{root / 'labels/0.png'}: 0.bmp has the same name; wanted one file per sample."
     )
 
 

@@ -38,7 +38,7 @@ REFUSED = {
     "duplicate key": (b"a: 1\nb: 2\na: 3", "f.yaml:3: the key 'a' is given twice, first in line 1."),
     "duplicate key below": (b"x:\n  a: 1\n  a: 3", "f.yaml:3: the key 'a' is given twice, first in line 2."),
     "quoted duplicate": (b"a: 1\n'a': 3", "f.yaml:2: the key 'a' is given twice, first in line 1."),
-    "list as a key": (b"? [1, 2]\n: 3", "f.yaml:1: a key must be a plain text."),
+    "list as a key": (b"? [1, 2]\n: 3", "f.yaml:1: a key must be plain text."),
     "two documents": (b"a: 1\n---\nb: 2", "f.yaml:2: wanted one YAML document, got a second one."),
     "deep lists": (b"[" * 51, "f.yaml:1: is nested deeper than 50 levels."),
     "50,000 open brackets": (b"[" * 50_000, "f.yaml:1: is nested deeper than 50 levels."),

@@ -26,7 +26,7 @@ def test_arrays_come_back_with_their_types(tmp_path):
 
 
 def test_a_missing_file_is_named(tmp_path):
-    assert message_of(tmp_path / "a.safetensors") == "a.safetensors: no such file among the stored weights."
+    assert message_of(tmp_path / "a.safetensors") == "a.safetensors: there is no such file among the stored weights."
 
 
 def test_a_missing_or_different_array_is_named(tmp_path):

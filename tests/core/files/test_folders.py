@@ -47,4 +47,4 @@ def test_two_files_of_one_name_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError) as caught:
         files_by_id(tmp_path, (".png", ".pgm"))
 
-    assert str(caught.value) == f"{tmp_path / 'a.png'}: a.pgm has the same name; wanted one file for each sample."
+    assert str(caught.value) == f"{tmp_path / 'a.png'}: a.pgm has the same name; wanted one file per sample."

@@ -75,7 +75,7 @@ def test_what_is_no_vector_of_ours_is_refused(path, arrays, got):
 def test_a_pickle_is_never_loaded(path):
     np.savez(path, top1=np.array([{"a": 1}], dtype=object))
 
-    with pytest.raises(RecordError, match=r"has a header that is damaged or not of plain numbers or text\.$"):
+    with pytest.raises(RecordError, match=r"has a damaged header, or holds neither plain numbers nor text\.$"):
         read_vectors(path, None, 100)
 
 

@@ -100,7 +100,7 @@ def test_a_link_to_nowhere_is_named_and_not_waited_for(tmp_path):
     with pytest.raises(StoreError) as error:
         claim(tmp_path, "run")
 
-    assert str(error.value) == f"cannot claim {str(path)!r}: it is there and cannot be read. Remove it."
+    assert str(error.value) == f"cannot claim {str(path)!r}: it exists and cannot be read. Remove it."
 
 
 def test_a_claim_that_another_made_since_none_was_seen_is_not_removed(tmp_path, monkeypatch, sleeper):

@@ -126,7 +126,7 @@ def test_an_array_of_objects_is_never_unpickled(tmp_path):
     with pytest.raises(RecordError) as caught:
         TASK.load(path, SPLIT.ids, PROBLEM)
 
-    said = "array 'scores.npy' has a header that is damaged or not of plain numbers or text."
+    said = "array 'scores.npy' has a damaged header, or holds neither plain numbers nor text."
     assert str(caught.value) == f"{path}: {said}"
 
 
@@ -326,4 +326,4 @@ def test_a_duplicate_or_foreign_member_of_an_npz_is_refused(tmp_path):
     with pytest.raises(DataError) as caught:
         read(tmp_path / "p.npz")
 
-    assert str(caught.value) == f"{tmp_path / 'p.npz'}: wanted one .npy array a name, got 'scores.npy'."
+    assert str(caught.value) == f"{tmp_path / 'p.npz'}: wanted one .npy array per name, got 'scores.npy'."
