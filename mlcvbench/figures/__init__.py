@@ -1,7 +1,7 @@
-"""The pictures of the house: one canvas, one style, and what most of them are made of.
+"""Pictures: one canvas, one style, and the parts that most pictures share.
 
-A picture is a `Canvas` of whole pixels; `Chart` draws between two scales on it, `bars` makes a whole picture. Nothing
-here loads more than numpy and Pillow, and that only to draw. Equal results give equal bytes.
+A picture is a `Canvas` of whole pixels; `Chart` draws between two scales on it, `bars` makes a complete picture. Only
+numpy and Pillow are loaded, and only to draw. Equal results give equal bytes.
 """
 
 from mlcvbench.figures.bars import bars

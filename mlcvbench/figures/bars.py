@@ -1,4 +1,4 @@
-"""Bars from top to bottom, each with its value: scores by class, mistakes by kind."""
+"""Horizontal bar charts with values: scores per class, errors per kind."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MARGIN = 8
 
 
 def bars(values: Array, names: Sequence[str], label: str, most: float | None = None) -> Canvas:
-    """Draw horizontal bars from top to bottom, each with its value; `most`: where the scale of fractions ends."""
+    """Draw horizontal bars from top to bottom, each with its value; `most`: the upper end of the scale of fractions."""
     limit = most or float(max(values.max(), 1))
     canvas = Canvas(WIDTH, AROUND + ROW * len(values))
     rows = [(float(place), name) for place, name in enumerate(names)]

@@ -1,7 +1,7 @@
-"""The canvas that all pictures share: white paper of whole pixels, on which everything is placed by its corner.
+"""The canvas that all pictures share: white, in whole pixels, with everything placed by its corner.
 
-Nothing is solved and nothing is global, so that a picture takes hundredths of a second and equal results give equal
-bytes. Upright and level edges lie on pixels; what is oblique is drawn larger and averaged down.
+There is no layout solver and no global state, so a picture takes hundredths of a second and equal results give equal
+bytes. Vertical and horizontal edges lie on pixels; oblique ones are drawn larger and averaged down.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 
 INK, MUTED, BLUE, RED, PALE, PAPER = "#1f2933", "#52606d", "#2166ac", "#b2182b", "#c8d6e5", "#ffffff"
 DOTTED, DASHED, DASHDOT = (1.5, 2.5), (5.0, 3.0), (7.0, 3.0, 1.5, 3.0)
-"""Lengths of strokes and gaps in turn, pixels."""
+"""Alternating lengths of dashes and gaps, in pixels."""
 Dash = tuple[float, ...]
 SMOOTH = 4
-"""Oblique lines are drawn so many times as large."""
+"""The factor by which oblique lines are drawn larger."""
 COMPRESSION = 4
-"""Of zlib's levels: beyond it a picture takes longer to write than to draw, and shrinks by a few percent."""
+"""The zlib level: beyond it a picture takes longer to write than to draw, and shrinks by a few percent only."""
 Anchor = Literal["lm", "mm", "rm", "la", "ma", "ra", "lb", "mb", "rb"]
-"""Which point of a text lies at its place: left, middle or right; above (its upper edge), middle or below."""
+"""Which point of a text lies at the given position: left, middle or right; above (its upper edge), middle or below."""
 
 
 class Box(NamedTuple):
@@ -53,7 +53,7 @@ class Box(NamedTuple):
 
 
 class Canvas:
-    """A picture in the making, `width` times `height` pixels."""
+    """A picture under construction, of `width` x `height` pixels."""
 
     def __init__(self, width: int, height: int) -> None:
         from PIL import Image, ImageDraw
@@ -64,14 +64,14 @@ class Canvas:
 
     @classmethod
     def over(cls, image: Array) -> Self:
-        """Return a canvas as large as an image, uint8 (H, W, 3), that it lies on."""
+        """Return a canvas that holds an image, uint8 (H, W, 3), and is as large."""
         canvas = cls(image.shape[1], image.shape[0])
         canvas.picture(image, 0, 0)
         return canvas
 
     @property
     def pixels(self) -> Array:
-        """What is on the canvas, uint8 (H, W, 3)."""
+        """The pixels of the canvas, uint8 (H, W, 3)."""
         import numpy as np
 
         return np.asarray(self._image)
@@ -81,7 +81,7 @@ class Canvas:
         self._image.save(file, format="PNG", compress_level=COMPRESSION)
 
     def fill(self, box: Box, color: str, alpha: float = 1.0) -> None:
-        """Fill a part with a colour that covers what is there to the share `alpha`; an empty part stays."""
+        """Fill a part with a colour of opacity `alpha`; an empty part does nothing."""
         from PIL import Image
 
         if box.width <= 0 or box.height <= 0:
@@ -102,7 +102,7 @@ class Canvas:
                 self.fill(Box(x, start, x + thick, end), color, alpha)
 
     def level(self, y: float, left: float, right: float, color: str, thick: int = 1, dash: Dash = ()) -> None:
-        """Draw a level line, its middle at `y`."""
+        """Draw a horizontal line centred at `y`."""
         top = round(y - thick / 2)
         for start, end in strokes(round(left), round(right), dash):
             self.fill(Box(start, top, end, top + thick), color)
@@ -110,7 +110,7 @@ class Canvas:
     def upright(
         self, x: float, top: float, bottom: float, color: str, thick: int = 1, dash: Dash = (), alpha: float = 1.0
     ) -> None:
-        """Draw an upright line, its middle at `x`."""
+        """Draw a vertical line centred at `x`."""
         left = round(x - thick / 2)
         for start, end in strokes(round(top), round(bottom), dash):
             self.fill(Box(left, start, left + thick, end), color, alpha)
@@ -118,15 +118,15 @@ class Canvas:
     def curve(
         self, points: Array, color: str, within: Box, width: float = 2.0, dash: Dash = (), alpha: float = 1.0
     ) -> None:
-        """Draw a line through points (N, 2), of which only what lies in `within` is seen."""
+        """Draw a line through points (N, 2), clipped to `within`."""
         self._smooth(_dashed(points, dash) if dash else [points], color, within, width, alpha, blunt=bool(dash))
 
     def dots(self, points: Array, color: str, within: Box, radius: float = 3.0) -> None:
-        """Draw discs at points (N, 2), of which only what lies in `within` is seen."""
+        """Draw discs at points (N, 2), clipped to `within`."""
         self._smooth([points[place : place + 1] for place in range(len(points))], color, within, 2 * radius, 1.0)
 
     def area(self, outline: Array, color: str, within: Box, alpha: float = 1.0) -> None:
-        """Fill what lies inside an outline (N, 2) and in `within`."""
+        """Fill an outline (N, 2), clipped to `within`."""
         from PIL import Image, ImageDraw
 
         mask = Image.new("L", (within.width * SMOOTH, within.height * SMOOTH))
@@ -146,7 +146,7 @@ class Canvas:
             return
         mask = Image.new("L", (within.width * SMOOTH, within.height * SMOOTH))
         pen, radius = ImageDraw.Draw(mask), max(0, round((width * SMOOTH - 1) / 2))
-        thick = 2 * radius + 1  # what Pillow gives a disc of this radius, too, so that no joint stands out
+        thick = 2 * radius + 1  # the size Pillow gives a disc of this radius, so that no joint stands out
         level = round(255 * alpha)
         for places in placed:
             moved = np.ones(len(places), dtype=np.bool_)
@@ -165,7 +165,7 @@ class Canvas:
     def text_upwards(
         self, x: float, y: float, text: str, size: int = SMALL, color: str = INK, end: bool = False
     ) -> None:
-        """Write a text from below upwards around a place, or with its end there."""
+        """Write a text rotated upwards, centred at a position or ending there."""
         from PIL import Image, ImageDraw
 
         letters = font(size)
@@ -177,7 +177,7 @@ class Canvas:
         self._image.paste(color, (round(x - turned.width / 2), round(top)), turned)
 
     def picture(self, image: Array, left: int, top: int) -> None:
-        """Lay an image, uint8 (H, W) or (H, W, 3), on the canvas, pixel by pixel."""
+        """Paste an image, uint8 (H, W) or (H, W, 3), on the canvas, unscaled."""
         from PIL import Image
 
         self._image.paste(Image.fromarray(image), (left, top))

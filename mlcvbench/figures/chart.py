@@ -1,6 +1,6 @@
-"""Charts: a part of a canvas with two scales, their numbers and names, and what is drawn between them.
+"""Charts: a part of a canvas with two scales, their tick labels and names, and what is drawn between them.
 
-The room around the drawing comes from the sizes of its texts, which are known before anything is drawn.
+The margins follow from the sizes of the texts, which are known before anything is drawn.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ if TYPE_CHECKING:
     Array = NDArray[np.generic]
 
 TICK, GAP = 4, 4
-"""Pixels: length of a tick, and from there to its number."""
+"""Pixels: length of a tick, and distance from there to its label."""
 APART = 12
-"""Least pixels between numbers beside one another."""
+"""Least distance in pixels between labels side by side."""
 NUMBER_HEIGHT = 40
-"""Pixels of an upright scale that a number has for itself."""
+"""Pixels of a vertical scale per label."""
 GRID = "#e4e7eb"
 
 
 @dataclass(frozen=True, slots=True)
 class Axis:
-    """A scale, what it measures, and its ticks where they are not the scale's own; `turned`: written upwards."""
+    """A scale, its name, and its ticks if they are not the scale's own; `turned`: labels are written upwards."""
 
     scale: Scale
     name: str = ""
@@ -39,15 +39,15 @@ class Axis:
     grid: bool = False
     turned: bool = False
     bare: bool = False
-    """Without small lines at its numbers, which are names then."""
+    """Without tick marks; the labels are names then."""
 
 
 @dataclass(slots=True)
 class Chart:
-    """A chart in a part of a canvas; its frame, ticks, names and title are drawn at once.
+    """A chart in a part of a canvas; its frame, ticks, names and title are drawn on construction.
 
-    `title` and `subtitle` stand above on the left, `keys` there on the right, or below where the title leaves no room.
-    `gutter`: pixels that the numbers of the upright scale get at least, so that charts above one another begin alike.
+    `title` and `subtitle` stand above on the left, `keys` above on the right, or below where the title leaves no room.
+    `gutter`: least pixels for the labels of the vertical scale, so that stacked charts are aligned.
     """
 
     canvas: Canvas
@@ -70,7 +70,7 @@ class Chart:
         self._draw_scales(x_ticks, y_ticks)
 
     def places(self, xs: Array, ys: Array) -> Array:
-        """Return where values are drawn, pixels (N, 2)."""
+        """Return the pixel positions (N, 2) of values."""
         import numpy as np
 
         across = self.inside.left + self.x.scale.share(xs) * self.inside.width
@@ -80,7 +80,7 @@ class Chart:
     def line(
         self, xs: Array, ys: Array, color: str, width: float = 2.0, dash: Dash = (), alpha: float = 1.0, dots: float = 0
     ) -> None:
-        """Draw a line through points, broken where one is not finite, with discs of so many pixels' radius on them."""
+        """Draw a line through points, broken where one is not finite, with discs of radius `dots` pixels on them."""
         import numpy as np
 
         points = self.places(xs, ys)
@@ -93,7 +93,7 @@ class Chart:
             self.canvas.dots(points[known], color, self._seen(), dots)
 
     def band(self, xs: Array, lows: Array, highs: Array, color: str, alpha: float = 0.15) -> None:
-        """Fill what lies between two lines of finite points."""
+        """Fill the area between two lines of finite points."""
         import numpy as np
 
         outline = np.concatenate([self.places(xs, lows), self.places(xs, highs)[::-1]])
@@ -106,7 +106,7 @@ class Chart:
         self.canvas.dots(np.array([self.place(x, y)]), color, self._seen(), radius)
 
     def steps(self, edges: Array, heights: Array, color: str, alpha: float = 1.0, apart: int = 0) -> None:
-        """Draw columns from 0 between edges (N + 1), so many pixels apart."""
+        """Draw columns from 0 between edges (N + 1,), `apart` pixels apart."""
         import numpy as np
 
         across = self.places(edges, np.zeros(len(edges)))[:, 0].round().astype(int).tolist()
@@ -115,7 +115,7 @@ class Chart:
             self.canvas.fill(Box(left, max(top, self.inside.top), right - apart, self.inside.bottom), color, alpha)
 
     def bar(self, row: float, start: float, end: float, height: float, color: str, alpha: float = 1.0) -> None:
-        """Draw a level bar between two values of the level scale, `height` in units of the upright one."""
+        """Draw a horizontal bar between two values of the horizontal scale, `height` in units of the vertical one."""
         import numpy as np
 
         corners = self.places(np.array([start, end]), np.array([row - height / 2, row + height / 2]))
@@ -123,15 +123,15 @@ class Chart:
         self.canvas.fill(Box(left, top, right, bottom), color, alpha)
 
     def upright(self, x: float, color: str, thick: int = 1, dash: Dash = ()) -> None:
-        """Draw a line from the lower to the upper end at a value of the level scale."""
+        """Draw a vertical line over the full height at a value of the horizontal scale."""
         self.canvas.upright(self._across(x), self.inside.top, self.inside.bottom, color, thick, dash)
 
     def level(self, y: float, color: str, thick: int = 1, dash: Dash = ()) -> None:
-        """Draw a line from the left to the right end at a value of the upright scale."""
+        """Draw a horizontal line over the full width at a value of the vertical scale."""
         self.canvas.level(self._along(y), self.inside.left, self.inside.right, color, thick, dash)
 
     def place(self, x: float, y: float) -> tuple[float, float]:
-        """Return where a point is drawn, pixels."""
+        """Return the pixel position of a point."""
         return self._across(x), self._along(y)
 
     def _across(self, x: float) -> float:
@@ -145,14 +145,14 @@ class Chart:
         return self.inside.bottom - float(self.y.scale.share(np.array([y]))[0]) * self.inside.height
 
     def _seen(self) -> Box:
-        """Return the part in which lines are seen: a little more than the scales, so that none is cut at their ends."""
+        """Return the clipping box of lines: slightly larger than the scales, so that none is cut at their ends."""
         return Box(self.inside.left - 3, self.inside.top - 3, self.inside.right + 4, self.inside.bottom + 4)
 
     def _ticks(self, axis: Axis, most: int) -> Sequence[Tick]:
         return axis.ticks if axis.ticks is not None else axis.scale.ticks(most)
 
     def _room(self, y_ticks: Sequence[Tick]) -> Box:
-        """Return what the texts around leave for the drawing."""
+        """Return the box that the surrounding texts leave for the drawing."""
         numbers = max(self.gutter, widest([text for _, text in y_ticks], SMALL))
         left = self.area.left + (line_height(TEXT) + GAP if self.y.name else 0) + numbers + GAP + TICK
         x_ticks = self._ticks(self.x, 5)
@@ -168,7 +168,7 @@ class Chart:
         return Box(left, self.area.top + max(head, line_height(SMALL) // 2), right, self.area.bottom - foot)
 
     def _x_ticks(self) -> Sequence[Tick]:
-        """Return the ticks of the level scale, as many as stand beside one another."""
+        """Return as many ticks of the horizontal scale as fit side by side."""
         if self.x.ticks is not None:
             return self.x.ticks
         for most in range(10, 1, -1):
@@ -178,7 +178,7 @@ class Chart:
         return self.x.scale.ticks(2)
 
     def _draw_head(self) -> None:
-        """Write the title and, at its right or below, the keys."""
+        """Write the title and, to its right or below, the keys."""
         if self.title:
             y = self.area.top + line_height(TITLE) / 2
             self.canvas.text(self.inside.left, y, fitting(self.title, self.inside.width, TEXT), TEXT)

@@ -1,4 +1,4 @@
-"""What the colours of an image stand for: a strip of them with numbers beside it."""
+"""Colour bars: what the colours of an image stand for."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ class Colors(NamedTuple):
 
 
 def color_bar_width(colors: Colors, height: int) -> int:
-    """Return the pixels that a strip of this height takes with its numbers."""
+    """Return the width in pixels of a colour bar of this height with its labels."""
     return STRIP + TICK + GAP + widest([text for _, text in _ticks(colors, height)], SMALL)
 
 
 def draw_color_bar(canvas: Canvas, colors: Colors, left: int, top: int, height: int) -> None:
-    """Draw a strip from the lowest value, below, to the highest, and its numbers."""
+    """Draw a colour bar, the lowest value at the bottom, with its labels."""
     import numpy as np
 
     box = Box(left, top, left + STRIP, top + height)

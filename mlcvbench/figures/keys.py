@@ -1,4 +1,4 @@
-"""Keys (legends): what each line and each colour stands for, in rows or a column whose size is known beforehand."""
+"""Keys (legends): what each line and colour stands for, in rows or a column whose size is known before drawing."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ if TYPE_CHECKING:
     from mlcvbench.figures.canvas import Canvas
 
 SAMPLE, SPACE, BETWEEN = 26, 6, 18
-"""Pixels: the line or patch beside a text, from there to the text, and from one key to the next."""
+"""Pixels: the line or patch beside a text, the gap before the text, and the gap between keys."""
 ROW = line_height(SMALL) + 3
 
 
 class Key(NamedTuple):
-    """A text and what it explains: a line, a line with a dot, a patch, the frame of one, or an upright mark."""
+    """A text and what it explains: a line, a line with a dot, a patch, a frame, or a vertical mark."""
 
     text: str
     color: str
@@ -28,7 +28,7 @@ class Key(NamedTuple):
 
 
 def rows_of(keys: Sequence[Key], width: int) -> list[list[Key]]:
-    """Return the keys in rows of at most so many pixels, each with one key at least."""
+    """Return the keys in rows of at most `width` pixels, each with at least one key."""
     rows: list[list[Key]] = []
     for key in keys:
         if rows and row_width([*rows[-1], key]) <= width:
@@ -39,17 +39,17 @@ def rows_of(keys: Sequence[Key], width: int) -> list[list[Key]]:
 
 
 def rows_height(rows: Sequence[Sequence[Key]]) -> int:
-    """Return the pixels that rows of keys take from top to bottom."""
+    """Return the height in pixels of rows of keys."""
     return ROW * len(rows)
 
 
 def row_width(keys: Sequence[Key]) -> int:
-    """Return the pixels that keys beside one another take."""
+    """Return the width in pixels of a row of keys."""
     return sum(SAMPLE + SPACE + text_width(key.text, SMALL) for key in keys) + BETWEEN * (len(keys) - 1)
 
 
 def draw_row(canvas: Canvas, keys: Sequence[Key], left: int, y: float) -> None:
-    """Draw keys beside one another, their middle at `y`."""
+    """Draw keys side by side, centred at `y`."""
     for key in keys:
         _draw_sample(canvas, key, Box(left, round(y) - 6, left + SAMPLE, round(y) + 6))
         canvas.text(left + SAMPLE + SPACE, y, key.text)
@@ -57,7 +57,7 @@ def draw_row(canvas: Canvas, keys: Sequence[Key], left: int, y: float) -> None:
 
 
 def column_width(keys: Sequence[Key]) -> int:
-    """Return the pixels that keys below one another take from left to right."""
+    """Return the width in pixels of a column of keys."""
     return max(row_width([key]) for key in keys)
 
 
@@ -68,7 +68,7 @@ def draw_column(canvas: Canvas, keys: Sequence[Key], left: int, top: int) -> Non
 
 
 def draw_below(canvas: Canvas, rows: Sequence[Sequence[Key]], box: Box) -> None:
-    """Draw rows of keys at the upper edge of a part of the canvas, each in its middle."""
+    """Draw rows of keys at the upper edge of a part of the canvas, centred horizontally."""
     for number, row in enumerate(rows):
         draw_row(canvas, row, box.left + (box.width - row_width(row)) // 2, box.top + (number + 0.5) * ROW)
 

@@ -1,4 +1,4 @@
-"""Letters in pictures: the one font, its sizes, and texts that fit the room there is."""
+"""Text in pictures: the font, its sizes, and texts cut to the available width."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ if TYPE_CHECKING:
     from PIL.ImageFont import FreeTypeFont
 
 TITLE, TEXT, SMALL, TINY = 15, 13, 12, 10
-"""Heights of letters, pixels."""
+"""Font sizes in pixels."""
 LEADING = 1.3
-"""From line to line, in heights of letters."""
+"""Line spacing, in font sizes."""
 NAME_LENGTH = 18
-"""Letters of a class's name that a label holds."""
+"""The most characters of a class name in a label."""
 
 
 @lru_cache
 def font(size: int) -> FreeTypeFont:
-    """Return a font that knows most of the world's alphabets: matplotlib's DejaVu Sans, as a file."""
+    """Return a font that covers most of the world's alphabets: matplotlib's DejaVu Sans, as a file."""
     from importlib.util import find_spec
 
     from PIL import ImageFont
 
-    spec = find_spec("matplotlib")  # which finds it without the fifth of a second that importing it takes
+    spec = find_spec("matplotlib")  # finds matplotlib without importing it, which takes a fifth of a second
     assert spec is not None
     assert spec.origin is not None
     path = Path(spec.origin).parent / "mpl-data" / "fonts" / "ttf" / "DejaVuSans.ttf"
@@ -32,22 +32,22 @@ def font(size: int) -> FreeTypeFont:
 
 
 def plain(text: str) -> str:
-    """Return a text on one line: what does not print, line breaks too, becomes a space."""
+    """Return a text on one line: unprintable characters and line breaks become spaces."""
     return text if text.isprintable() else "".join(letter if letter.isprintable() else " " for letter in text)
 
 
 def text_width(text: str, size: int) -> int:
-    """Return the pixels that a text takes from left to right."""
+    """Return the width of a text in pixels."""
     return -int(-font(size).getlength(plain(text)) // 1)
 
 
 def widest(texts: list[str], size: int) -> int:
-    """Return the pixels that the longest of some texts takes, 0 without any."""
+    """Return the width in pixels of the widest of some texts, 0 without any."""
     return max((text_width(text, size) for text in texts), default=0)
 
 
 def line_height(size: int) -> int:
-    """Return the pixels from one line of letters to the next.
+    """Return the line spacing in pixels.
 
     >>> line_height(TEXT)
     17
@@ -65,7 +65,7 @@ def short_name(name: str, length: int = NAME_LENGTH) -> str:
 
 
 def fitting(text: str, width: int, size: int) -> str:
-    """Return a text, its end cut where it would be wider than so many pixels."""
+    """Return a text, cut at the end where it would be wider than `width` pixels."""
     if text_width(text, size) <= width:
         return text
     while text and text_width(f"{text}…", size) > width:

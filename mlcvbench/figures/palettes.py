@@ -1,4 +1,4 @@
-"""Colour maps: matplotlib's `Blues`, `turbo` and `magma`, through a few of their own colours."""
+"""Colour maps: matplotlib's `Blues`, `turbo` and `magma`, interpolated between a few of their colours."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ LEVELS = 256
 
 @lru_cache
 def palette(name: str) -> Array:
-    """Return the colours from the lowest value to the highest, uint8 (256, 3); `_r` after a name turns it around."""
+    """Return the colours from the lowest value to the highest, uint8 (256, 3); the suffix `_r` reverses it."""
     import numpy as np
 
     if name.endswith("_r"):
@@ -40,7 +40,7 @@ def palette(name: str) -> Array:
 
 
 def shaded(values: Array, low: float, high: float, name: str) -> Array:
-    """Return finite values in colours, uint8 (..., 3); those beyond `low` and `high` get the colours of the ends."""
+    """Return finite values as colours, uint8 (..., 3); those beyond `low` and `high` get the end colours."""
     import numpy as np
 
     share = (values.astype(np.float32) - np.float32(low)) * np.float32(LEVELS / (high - low))

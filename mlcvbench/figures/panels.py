@@ -1,4 +1,4 @@
-"""Images in pictures: at a size to look at, without smoothing what is there."""
+"""Images in pictures, scaled to a viewing size without smoothing when enlarged."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def thinning(height: int, width: int, high: int, wide: int) -> int:
-    """Return the least whole step by which an image fits into `high` times `wide` pixels.
+    """Return the smallest integer step by which an image fits into `high` x `wide` pixels.
 
     >>> thinning(1024, 2048, 300, 440)
     5
@@ -21,7 +21,7 @@ def thinning(height: int, width: int, high: int, wide: int) -> int:
 
 
 def enlargement(height: int, width: int, high: int, wide: int) -> int:
-    """Return the largest whole factor by which an image fits into `high` times `wide` pixels; at least 1.
+    """Return the largest integer factor by which an image fits into `high` x `wide` pixels; at least 1.
 
     >>> enlargement(8, 8, 130, 130)
     16
@@ -35,7 +35,7 @@ def enlarged(image: Array, factor: int) -> Array:
 
 
 def averaged(image: Array, step: int) -> Array:
-    """Return an image, uint8 (H, W) or (H, W, 3), as large as `[::step, ::step]`, of means of squares."""
+    """Return an image, uint8 (H, W) or (H, W, 3), as large as `[::step, ::step]`, averaged over blocks."""
     import numpy as np
     from PIL import Image
 
@@ -43,7 +43,9 @@ def averaged(image: Array, step: int) -> Array:
 
 
 def fitted(image: Array, high: int, wide: int) -> Array:
-    """Return an image, uint8 (H, W) or (H, W, 3), enlarged by a whole factor or averaged down to so many pixels."""
+    """Return an image, uint8 (H, W) or (H, W, 3), enlarged by an integer factor or averaged down to fit `high` x `wide`
+    pixels.
+    """
     height, width = image.shape[:2]
     if height <= high and width <= wide:
         return enlarged(image, enlargement(height, width, high, wide))
@@ -51,7 +53,7 @@ def fitted(image: Array, high: int, wide: int) -> Array:
 
 
 def reduced(image: Array, high: int, wide: int) -> Array:
-    """Return an image, uint8 (H, W) or (H, W, 3), averaged down to so many pixels where it is larger."""
+    """Return an image, uint8 (H, W) or (H, W, 3), averaged down to fit `high` x `wide` pixels where it is larger."""
     import numpy as np
     from PIL import Image
 
@@ -64,7 +66,7 @@ def reduced(image: Array, high: int, wide: int) -> Array:
 
 
 def colored(image: Array) -> Array:
-    """Return a grey image (H, W) as (H, W, 3); one in colour stays."""
+    """Return a grey image (H, W) as (H, W, 3), a colour image unchanged."""
     import numpy as np
 
     return np.repeat(image[..., None], 3, axis=2) if image.ndim == 2 else image

@@ -1,4 +1,4 @@
-"""Scales of charts: where a value lies between their ends, and round numbers to name there."""
+"""Scales of charts: where a value lies between their ends, and round tick values."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ if TYPE_CHECKING:
 Tick = tuple[float, str]
 STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)
 DECIMALS = 5
-"""Beyond so many, or from a million on, numbers are written with an exponent where that is shorter."""
+"""With more digits, or from a million on, numbers are written with an exponent where that is shorter."""
 ROOM = 0.05
-"""Share of the values' span that stays free at each end."""
+"""Margin at each end as a share of the values' range."""
 _RAISED = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """From `low` to `high`, even or logarithmic; `whole`: only whole numbers are named."""
+    """A scale from `low` to `high`, linear or logarithmic; `whole`: ticks at integers only."""
 
     low: float
     high: float
@@ -32,7 +32,7 @@ class Scale:
 
     @classmethod
     def around(cls, values: Array, *, log: bool = False, whole: bool = False) -> Self:
-        """Return a scale that holds all finite values (with `log`, all above 0) and a little room at both ends."""
+        """Return a scale that holds all finite values (with `log`, all above 0) with a small margin at both ends."""
         import numpy as np
 
         known = values.astype(np.float64)
@@ -47,7 +47,9 @@ class Scale:
         return cls(low - room, high + room, log, whole)
 
     def share(self, values: Array) -> Array:
-        """Return where values lie, 0 at the lower end and 1 at the upper, at most ten lengths off; not finite: NaN."""
+        """Return the positions of values, 0 at the lower end and 1 at the upper, clipped ten lengths away; NaN if not
+        finite.
+        """
         import numpy as np
 
         given = values.astype(np.float64)
@@ -59,11 +61,11 @@ class Scale:
         return np.where(np.isfinite(given), np.clip(placed, -10.0, 11.0), np.nan)
 
     def ticks(self, most: int) -> list[Tick]:
-        """Return at most about `most` round values and how they are written."""
+        """Return at most about `most` round values and their labels."""
         return self._decades(most) if self.log else self._even(max(2, most))
 
     def small_ticks(self) -> list[float]:
-        """Return the unnamed values between the decades of a logarithmic scale that spans at most eight of them."""
+        """Return the minor ticks between the decades of a logarithmic scale of at most eight decades."""
         if not self.log or self.high / self.low > 1e8:
             return []
         first, last = math.floor(math.log10(self.low)), math.ceil(math.log10(self.high))
@@ -80,7 +82,7 @@ class Scale:
         largest = max(map(abs, values), default=0.0)
         decimals = next((d for d in range(DECIMALS + 1) if abs(round(step, d) - step) < 1e-6 * step), None)
         if decimals is None or largest >= 1e6:
-            digits = math.floor(math.log10(largest or 1)) - tens + 2  # one more than tell steps of 1 apart, for 2.5
+            digits = math.floor(math.log10(largest or 1)) - tens + 2  # one more digit for steps of 2.5
             return [(value, f"{value:.{max(1, digits)}g}") for value in values]
         return [(value, f"{value + 0.0:,.{decimals}f}") for value in values]
 

@@ -1,4 +1,4 @@
-"""Pictures made of images: rows of them, each below its words, above what their colours stand for."""
+"""Pictures made of images: rows of captioned tiles, with a key of their colours below."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     Array = NDArray[np.generic]
 
 MARGIN, BETWEEN, BELOW_WORDS = 10, 14, 4
-"""Pixels around a picture, between two images, and between an image and the words above it."""
+"""Pixels around a picture, between two images, and between an image and its caption."""
 
 
 class Tile(NamedTuple):
-    """An image, uint8 (H, W) or (H, W, 3), or none; the lines above it; what its colours mean, beside it."""
+    """An image, uint8 (H, W) or (H, W, 3), or none; the caption lines above it; the colour bar beside it."""
 
     image: Array | None
     words: Sequence[str] = ()
@@ -35,9 +35,9 @@ class Tile(NamedTuple):
 def draw_tiles(
     rows: Sequence[Sequence[Tile]], *, title: str = "", keys: Sequence[Key] = (), side: int = 0, size: int = SMALL
 ) -> Canvas:
-    """Draw rows of tiles in columns at least `side` wide, in a picture that is as large as they need.
+    """Draw rows of tiles in columns at least `side` pixels wide, in a picture as large as they need.
 
-    `size`: of the letters. Words that are wider than their column end early.
+    `size`: the font size in pixels. Captions wider than their column are cut.
     """
     widths = [max(side, *(_width(row[place]) for row in rows if place < len(row))) for place in range(_most(rows))]
     heads = [line_height(size) * max(len(tile.words) for tile in row) + BELOW_WORDS for row in rows]
@@ -72,7 +72,7 @@ def _width(tile: Tile) -> int:
 
 
 def _draw_tile(canvas: Canvas, tile: Tile, head: Box, height: int, size: int) -> None:
-    """Draw the words in the lower lines of `head` and the image in the middle of what is below it."""
+    """Draw the caption at the bottom of `head` and the image centred below it."""
     width, line = _width(tile), line_height(size)
     left = head.left + (head.width - width) // 2
     middle = left + tile.image.shape[1] / 2 if tile.image is not None else head.middle[0]
