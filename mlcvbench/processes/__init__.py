@@ -1,1 +1,1 @@
-"""Child processes: started, watched, heard and ended in one way."""
+"""Child processes: one way to start, watch, talk to and end them."""

@@ -1,4 +1,4 @@
-"""What a child says to its parent: JSON objects, one per line, over a file that neither side can block."""
+"""Messages of a child to its parent: JSON objects, one per line, through a file on which neither side can block."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Sender:
         self._descriptor = descriptor
 
     def send(self, message: Mapping[str, Any]) -> None:
-        """Say one thing, whole. RecordError when it is no plain data."""
+        """Send one message atomically. RecordError when it is not plain data."""
         data = memoryview(to_line(message))
         while data:
             data = data[os.write(self._descriptor, data) :]
@@ -34,9 +34,10 @@ class Receiver:
         self._rest = b""
 
     def messages(self) -> Iterator[dict[str, Any]]:
-        """Yield what has been said since the last call; never waits.
+        """Yield the messages since the last call; never waits.
 
-        A method may find the descriptor and write to it: what is no JSON object, or too long for one, is passed over.
+        A method may find the descriptor and write to it, so anything that is not a JSON object, or too long, is
+        skipped.
         """
         import orjson
 

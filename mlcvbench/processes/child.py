@@ -1,4 +1,4 @@
-"""One way to start, watch, hear and end a child process: `X.py` starts one, and `X_child.py` is its inside."""
+"""One way to start, watch, listen to and end a child process: `X.py` starts it, and `X_child.py` runs in it."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from mlcvbench.processes.tree import Ending, end_tree, private_file, reap, wait_
 from mlcvbench.records.canonical import to_line
 
 POLL_SECONDS = 0.1
-"""How often a parent that waits listens to its child."""
+"""Seconds between two looks of a waiting parent at its child."""
 
 
 class Child:
-    """A child that was started; `started` makes one and ends it."""
+    """A running child; `started` starts and ends it."""
 
     def __init__(self, process: subprocess.Popen[bytes], channel: Receiver) -> None:
         self._process = process
@@ -33,11 +33,11 @@ class Child:
         return self._process.pid
 
     def said(self) -> Iterator[dict[str, Any]]:
-        """Yield what it has said since the last call; never waits."""
+        """Yield its messages since the last call; never waits."""
         return self._channel.messages()
 
     def go(self) -> None:
-        """Tell a child that listens to go on; one that has ended meanwhile does not hear it."""
+        """Tell a listening child to go on; nothing happens if it has ended meanwhile."""
         pipe = self._process.stdin
         if pipe is not None and not pipe.closed:
             try:
@@ -47,16 +47,16 @@ class Child:
                 pass
 
     def wait(self, seconds: float) -> bool:
-        """Wait until it has ended, at most `seconds`; tell whether it has."""
+        """Wait until it has ended, at most `seconds`; return whether it has."""
         return self._ending is not None or wait_for(self._process, seconds)
 
     def end(self, grace: float = KILL_GRACE_SECONDS) -> None:
-        """Ask it to end, and after `grace` seconds kill it and all that it started."""
+        """Ask it to end, and after `grace` seconds kill it and all its descendants."""
         if self._ending is None:
             end_tree(self._process, grace)
 
     def ending(self) -> Ending:
-        """Return how it ended, once it has; what is left of its group is killed."""
+        """Return how it ended, once it has; the rest of its group is killed."""
         if self._ending is None:
             self._ending = reap(self._process)
         return self._ending
@@ -72,12 +72,12 @@ def started(
     arguments: Sequence[str] = (),
     listens: bool = False,
 ) -> Iterator[Child]:
-    """Start `-m module` on a request and yield it; it is gone, with all that it started, when the block is left.
+    """Start `-m module` on a request and yield it; it and all its descendants are gone when the block is left.
 
-    It has its own session, so that a Ctrl-C never reaches it, and dies with its parent. Its output and errors go to
-    `log`: what it has to say it says on a channel. Request and channel are files without a name, since a process that
-    the child leaves could hold a pipe open. `arguments` are for those who look at a list of processes. `listens`: it
-    waits for `go`.
+    It has its own session, so that Ctrl-C never reaches it, and dies with its parent. Its output and errors go to
+    `log`, its messages to a channel. Request and channel are unnamed files, since a process that the child leaves
+    behind could hold a pipe open. `arguments` only make it recognisable in a process list. `listens`: it waits for
+    `go`.
     """
     with private_file(to_line(request)) as asked, private_file() as channel:
         descriptors = (asked.fileno(), channel.fileno())
@@ -106,7 +106,7 @@ def started(
 
 
 def last_line(log: IO[bytes], most: int = 4096) -> str:
-    """Return the last line that a child wrote into its log, blanks collapsed; empty when it wrote none."""
+    """Return the last line of a child's log, blanks collapsed; empty when there is none."""
     size = log.seek(0, os.SEEK_END)
     log.seek(max(0, size - most))
     lines = [line for line in log.read().decode(errors="replace").splitlines() if line.strip()]

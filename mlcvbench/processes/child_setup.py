@@ -1,4 +1,4 @@
-"""The inside of a child before its work: it dies with its parent, reads its request and speaks on its channel."""
+"""The set-up inside a child: it dies with its parent, reads its request and sends messages on its channel."""
 
 from __future__ import annotations
 
@@ -22,9 +22,10 @@ _PR_SET_PDEATHSIG = 1
 
 
 def serve(work: Callable[[dict[str, Any], Sender], None]) -> NoReturn:
-    """Do what `child.started` asks of this process, and leave without the clean-up, which a method could hang.
+    """Carry out the request of `child.started`, then exit without the interpreter's clean-up, where a method could
+    hang.
 
-    What `work` raises ends the process with a traceback in its log and exit code 1.
+    An exception of `work` ends the process with a traceback in its log and exit code 1.
     """
     import orjson
 
@@ -38,11 +39,11 @@ def serve(work: Callable[[dict[str, Any], Sender], None]) -> NoReturn:
     code = 0
     try:
         work(request, Sender(channel))
-    except SystemExit as error:  # a method's or a loader's own
+    except SystemExit as error:  # raised by a method or a loader
         code = error.code if isinstance(error.code, int) else int(error.code is not None)
         if isinstance(error.code, str):
             print(error.code, file=sys.stderr)
-    except BaseException:  # noqa: BLE001 - as the interpreter would do at its end, which this process does not reach
+    except BaseException:  # noqa: BLE001 - as the interpreter does at its exit, which this process skips
         traceback.print_exc()
         code = 1
     for stream in (sys.stdout, sys.stderr):
@@ -60,10 +61,10 @@ def tie_to_parent(parent: int) -> None:
 
 
 def protect_machine(memory_mb: int | None, device: str) -> None:
-    """Be the first to go when memory runs out, and bound what one allocation can ask for."""
+    """Make this process the first to be killed when memory runs out, and bound its allocations."""
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("1000")
-    if memory_mb is not None and device == "cpu":  # CUDA reserves address space without bound
+    if memory_mb is not None and device == "cpu":  # CUDA reserves unbounded address space
         wanted = memory_mb * MIB + ADDRESS_SPACE_SLACK
         _, hard = resource.getrlimit(resource.RLIMIT_AS)
         bounded = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)

@@ -1,4 +1,4 @@
-"""The environment of a child: threads as asked for, and nothing that makes two machines differ."""
+"""The environment of a child: the requested threads, and nothing that makes two machines differ."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ def thread_environment(threads: int) -> dict[str, str]:
 
 
 def child_environment(threads: int, device: str = "cpu", *, traces: bool = False) -> dict[str, str]:
-    """Return the environment of a child. `traces`: where the code was goes into its log when it crashes."""
+    """Return the environment of a child. `traces`: a crash writes a traceback into its log."""
     environment = {**os.environ, **thread_environment(threads)}
     environment |= {
         cache.VARIABLE: str(cache.cache_dir()),
         "MPLBACKEND": "Agg",
         "PYTHONHASHSEED": "0",
-        "PYTHONSAFEPATH": "1",  # a file random.py in the working folder must not be imported
+        "PYTHONSAFEPATH": "1",  # a file such as random.py in the working folder must not be imported
         "PYTHONUNBUFFERED": "1",
         "PYTHONUTF8": "1",
     }
     if traces:
         environment["PYTHONFAULTHANDLER"] = "1"
     if device != "cpu":
-        environment.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # torch's deterministic mode asks for it
+        environment.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # required by torch's deterministic mode
     return environment

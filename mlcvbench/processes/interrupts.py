@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM, tamed: they arrive as one exception, and never in the middle of a commit."""
+"""Ctrl-C and SIGTERM as one exception that never arrives in the middle of a commit."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Interrupted(KeyboardInterrupt):
 
 
 class _State:
-    """What the handlers share; signal handlers belong to the whole process, so there is one of it."""
+    """State that the handlers share; signal handlers belong to the whole process, so there is one instance."""
 
     def __init__(self) -> None:
         self.shields = 0
@@ -56,7 +56,9 @@ def catch_interrupts() -> Iterator[None]:
 
 @contextmanager
 def deferred() -> Iterator[None]:
-    """Hold back interrupts inside the block and raise the last one at its end: for what must not be torn apart."""
+    """Hold back interrupts inside the block and raise the last one at its end: for work that must not be
+    interrupted.
+    """
     _state.shields += 1
     try:
         yield

@@ -1,4 +1,4 @@
-"""The log of a run: what the method printed, kept to its first and last half MiB however much that was."""
+"""The log of a run: what the method printed, at most its first and last half MiB."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _PUNCH_HOLE_KEEP_SIZE = 0x03
 
 
 class RunLog:
-    """A file that a process writes to directly. `trim` bounds its room on the disk meanwhile, `close` its size.
+    """A file that a process writes to directly. `trim` bounds its disk usage meanwhile, `close` its size.
 
-    A pipe could be held open for ever by a grandchild, so the log is a file. `trim` punches a hole into it (Linux;
-    elsewhere it does nothing): a file that is being written cannot be cut short without losing what is just coming.
+    A grandchild could hold a pipe open for ever, so the log is a file. `trim` punches a hole into it (Linux; elsewhere
+    it does nothing), since truncating a file that is being written would lose output.
     """
 
     def __init__(self, path: Path) -> None:
@@ -26,7 +26,7 @@ class RunLog:
         self._punched = MAX_LOG_HALF
 
     def trim(self) -> None:
-        """Give the disk back what is neither head nor tail."""
+        """Free the disk space between head and tail."""
         until = self.path.stat().st_size - MAX_LOG_HALF
         if until - self._punched < _SLACK:
             return
@@ -37,7 +37,7 @@ class RunLog:
         self._punched = until
 
     def close(self) -> None:
-        """Close the file, cut to its head, one line that says what is missing, and its tail."""
+        """Close the file, cut to its head, a line that states what is missing, and its tail."""
         self.file.close()
         size = self.path.stat().st_size
         missing = size - 2 * MAX_LOG_HALF

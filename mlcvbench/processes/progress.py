@@ -1,4 +1,4 @@
-"""How far something is, as it is told to whoever waits for it."""
+"""The callback type for progress."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One line that is rewritten while something goes on; plain text, so that a terminal and a notebook show it alike."""
+"""A status line that is rewritten in place; plain text, so that a terminal and a notebook show it alike."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LONG_MINUTES, LONG_HOURS = 90, 90 * 60
 class StatusLine:
     """A line at the end of `stream` (standard error), rewritten by a thread four times a second in the `with` block.
 
-    Nothing is drawn where `live` is false; by default that is where the stream is no terminal.
+    Nothing is drawn when `live` is false, the default unless the stream is a terminal.
     """
 
     def __init__(self, *, quiet: bool = False, stream: TextIO | None = None, live: bool | None = None) -> None:
@@ -44,11 +44,13 @@ class StatusLine:
             self._wipe()
 
     def show(self, text: Callable[[int], str]) -> None:
-        """Show from now on what `text` gives; it is asked with the columns there are whenever the line is rewritten."""
+        """Show from now on what `text` returns; it is called with the number of columns whenever the line is
+        rewritten.
+        """
         self._text = text
 
     def write(self, line: str) -> None:
-        """Leave a line behind, above the one that is rewritten."""
+        """Print a permanent line above the one that is rewritten."""
         with self._lock:
             self._wipe()
             self._put(f"{line}\n")
@@ -76,11 +78,11 @@ class StatusLine:
             self._stream.write(text)
             self._stream.flush()
         except (OSError, ValueError):
-            self._live = False  # nobody is listening; the work goes on
+            self._live = False  # nobody is reading; the work goes on
 
 
 def span_text(seconds: float) -> str:
-    """Return a time as a person says it.
+    """Return a duration in its most readable unit.
 
     >>> span_text(0.2), span_text(75), span_text(754), span_text(9000)
     ('0 s', '75 s', '13 min', '2.5 h')

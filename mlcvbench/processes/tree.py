@@ -17,7 +17,7 @@ from typing import IO
 from mlcvbench.limits import KILL_GRACE_SECONDS
 
 OUTSIDE_SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-"""What somebody sends, as against what a crash raises."""
+"""Signals that are sent from outside, as opposed to those of a crash."""
 _FALLBACK_POLL = 0.02
 
 
@@ -40,15 +40,15 @@ class Ending:
 
     @property
     def from_outside(self) -> bool:
-        """Whether somebody's signal ended it, as against one that a crash raises."""
+        """Whether a signal from outside ended it, as opposed to one of a crash."""
         return -self.code in OUTSIDE_SIGNALS
 
 
 def private_file(data: bytes = b"") -> IO[bytes]:
-    """Return an open file without a name that holds `data`, for a talk with a child.
+    """Return an open, unnamed file that holds `data`, for communication with a child.
 
-    Neither side can block the other, no crash can leave it behind, and (on Linux, where it lies in memory) a full disk
-    cannot keep a child from saying that the disk is full.
+    Neither side can block the other, no crash leaves it behind, and (on Linux, where it is in memory) a full disk
+    cannot keep a child from reporting that the disk is full.
     """
     if hasattr(os, "memfd_create"):
         file = os.fdopen(os.memfd_create("mlcvbench"), "w+b")
@@ -60,7 +60,7 @@ def private_file(data: bytes = b"") -> IO[bytes]:
 
 
 def wait_for(process: subprocess.Popen[bytes], seconds: float) -> bool:
-    """Wait until the process has ended, at most `seconds`; it is not reaped, so its group keeps its number."""
+    """Wait until the process has ended, at most `seconds`; it is not reaped, so its group id stays reserved."""
     if hasattr(os, "pidfd_open"):
         descriptor = os.pidfd_open(process.pid)
         try:
@@ -86,12 +86,12 @@ def end_tree(process: subprocess.Popen[bytes], grace: float = KILL_GRACE_SECONDS
     finally:
         family += _descendants(process.pid)
         _signal_group(process.pid, signal.SIGKILL)
-        for pid, started in family:  # those that made sessions of their own
+        for pid, started in family:  # those that started their own sessions
             _kill_same(pid, started)
 
 
 def reap(process: subprocess.Popen[bytes]) -> Ending:
-    """Collect an ended process after killing what is left of its group."""
+    """Reap an ended process after killing the rest of its group."""
     while not wait_for(process, 60.0):
         pass
     _signal_group(process.pid, signal.SIGKILL)
@@ -103,8 +103,8 @@ def reap(process: subprocess.Popen[bytes]) -> Ending:
 def tree_memory(pid: int, limit: int) -> int:
     """Return the resident bytes of a process and its descendants.
 
-    Pages that forked processes share are counted once each; only when that sum passes `limit` is the costlier
-    proportional share asked for.
+    Resident pages are summed per process; only when that sum, which counts shared pages several times, passes `limit`
+    is the costlier proportional share read.
     """
     import psutil
 
@@ -120,7 +120,7 @@ def tree_memory(pid: int, limit: int) -> int:
 
 
 def kernel_oom_kills() -> int:
-    """Return how many processes the kernel has ended for lack of memory since boot; 0 where it does not say."""
+    """Return how many processes the kernel has killed for lack of memory since boot; 0 where it is not reported."""
     with contextlib.suppress(OSError):
         for line in Path("/proc/vmstat").read_text().splitlines():
             if line.startswith("oom_kill "):
@@ -143,7 +143,7 @@ def _descendants(pid: int) -> list[tuple[int, float]]:
 
 
 def _kill_same(pid: int, started: float) -> None:
-    """Kill `pid` unless its number now belongs to a process that started at another time."""
+    """Kill `pid` unless the id now belongs to a process that started at another time."""
     import psutil
 
     with contextlib.suppress(psutil.Error):

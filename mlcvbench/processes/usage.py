@@ -1,4 +1,4 @@
-"""How much memory this process has used at its peak, as the kernel tells."""
+"""The peak memory of this process, as reported by the kernel."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def reset_high_water() -> bool:
-    """Start the kernel's high-water mark anew so that imports do not count; False where the kernel refuses."""
+    """Reset the kernel's high-water mark so that imports do not count; False where the kernel refuses."""
     try:
         Path("/proc/self/clear_refs").write_text("5")
     except OSError:
@@ -16,7 +16,7 @@ def reset_high_water() -> bool:
 
 
 def high_water() -> int | None:
-    """Return VmHWM of this process in bytes, None where the kernel does not tell."""
+    """Return VmHWM of this process in bytes, None where the kernel does not report it."""
     try:
         lines = Path("/proc/self/status").read_text().splitlines()
     except OSError:
@@ -28,5 +28,5 @@ def high_water() -> int | None:
 
 
 def lifetime_peak() -> int:
-    """Return the most resident bytes of this process since it began, which no reset changes."""
+    """Return the peak resident bytes of this process since its start, which no reset changes."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
