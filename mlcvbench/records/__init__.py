@@ -1,1 +1,1 @@
-"""Records: what a run leaves behind, and where it is kept."""
+"""Records of runs, and the store that keeps them."""

@@ -1,6 +1,6 @@
-"""Records as JSON: one canonical form to write, and a reader that trusts nothing.
+"""Records as JSON: one canonical form to write, and a reader that validates everything.
 
-Written: keys sorted, two spaces, UTF-8, numbers finite (checked first: the library writes NaN as null in silence).
+Written: keys sorted, two spaces, UTF-8, numbers finite (checked first: the library silently writes NaN as null).
 Read: size before bytes, then syntax and depth, then the schema version, migrations, and the schema itself.
 `python -m mlcvbench.records.canonical docs/record.schema.json` writes the JSON schema of the present version.
 """
@@ -67,7 +67,8 @@ def loads(data: bytes, where: Path) -> Plain:
 
 
 def read_raw(path: Path) -> Plain:
-    """Return a record as plain data of the present schema version: size, syntax and version checked, no field.
+    """Return a record as plain data of the current schema version; size, syntax and version are checked, fields are
+    not.
 
     `path` is a run's folder or its `record.json`.
     """
@@ -78,8 +79,8 @@ def read_raw(path: Path) -> Plain:
 def read_record(path: Path) -> Record:
     """Return the record in a run's folder (or `record.json`), checked against the whole schema.
 
-    The schema reads the bytes of a sound record itself, in half the time. What it does not take, or takes and another
-    JSON reader would not, goes the long way, which says what is wrong.
+    The schema parses the bytes of a valid record itself, in half the time. What it refuses, or accepts although a
+    strict JSON reader would not, takes the slow path, which says what is wrong.
     """
     from pydantic import ValidationError
 
@@ -103,7 +104,7 @@ def _file(path: Path) -> Path:
 
 
 def to_record(raw: Plain, where: Path) -> Record:
-    """Check plain data of the present version against the schema; RecordError names `where` and the first fault."""
+    """Check plain data of the current version against the schema; RecordError names `where` and the first fault."""
     from pydantic import ValidationError
 
     from mlcvbench.records.schema import Record
@@ -117,17 +118,17 @@ def to_record(raw: Plain, where: Path) -> Record:
 
 
 def _complaint(error: Mapping[str, Any]) -> str:
-    """Return what the schema says of a field, its patterns in words."""
+    """Return the schema's complaint about a field, its patterns in words."""
     from mlcvbench.records.schema import NAME, SHA256
 
     patterns = {NAME: "a name of letters, digits and ._+:-", SHA256: "64 hexadecimal digits"}
     wanted = patterns.get(error.get("ctx", {}).get("pattern", ""))
-    said = str(error["msg"]).removeprefix("Value error, ")  # of what the schema says in our own words
+    said = str(error["msg"]).removeprefix("Value error, ")  # for the schema's own validators
     return f"wanted {wanted}, got {short(error['input'])}" if wanted else said
 
 
 def migrate(raw: Plain, where: Path) -> Plain:
-    """Bring plain data of any older schema version to the present one; refuse one from the future."""
+    """Migrate plain data of any older schema version to the current one; refuse a newer one."""
     from mlcvbench.records.schema import SCHEMA_VERSION
 
     version = raw.get("schema_version")
@@ -156,13 +157,13 @@ def _dump(data: Mapping[str, Any], option: int) -> bytes:
 
     try:
         return orjson.dumps(_plain(data, "", 0), option=option)
-    except TypeError as error:  # an integer beyond 64 bits is all that is left to refuse
+    except TypeError as error:  # only an integer beyond 64 bits can still be refused
         raise RecordError(f"a record cannot be written as JSON: {error}.") from None
 
 
 def _read_bytes(file: Path) -> bytes:
     try:
-        with open(file, "rb", buffering=0) as opened:  # noqa: PTH123 - twice as fast, ten thousand times
+        with open(file, "rb", buffering=0) as opened:  # noqa: PTH123 - twice as fast as pathlib, and called for each of ten thousand files
             size = os.fstat(opened.fileno()).st_size
             if size > MAX_RECORD_BYTES:
                 raise RecordError(_too_large(file, size))

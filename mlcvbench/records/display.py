@@ -1,4 +1,4 @@
-"""Show a record to a person: as lines of at most 80 columns, and as a small table in a notebook."""
+"""A record for reading: as lines of at most 80 columns, and as a small table in a notebook."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from mlcvbench.records.doubts import doubts
 from mlcvbench.records.stages import STAGES
 from mlcvbench.records.units import count, seconds, size
 
-if TYPE_CHECKING:  # the schema shows its records with this module
+if TYPE_CHECKING:  # imported by the schema to show its records
     from mlcvbench.records.schema import LatencyInfo, Metric, OperationsInfo, Record, SelectionInfo, TrialInfo
 
 Fact = tuple[str, str, str]
-"""Of a shown record: section, name and value."""
+"""A row of a shown record: section, name and value."""
 NAME_WIDTH = 24
 
 
@@ -41,17 +41,17 @@ def _in_unit(value: float, unit: str) -> str:
 
 
 def _scale(unit: str) -> tuple[int, int]:
-    """Return what a value is multiplied by to be shown, and its decimals."""
+    """Return the display factor of a value and its decimals."""
     return (100, 2) if unit == "fraction" else (1, 4)
 
 
 def rows(record: Record) -> Iterator[Fact]:
-    """Yield (section, name, value) of what a person wants to see of a record."""
+    """Yield (section, name, value) of what a reader wants to see of a record."""
     yield "run", "id", record.run_id
     yield "run", "status", record.status + (" (partial)" if record.partial else "")
     model = record.model
     name = f", {model.name}" if model.title else ""
-    maker = f"{model.plugin} {model.plugin_version}".strip().strip("()")  # `(predictions)` has its brackets
+    maker = f"{model.plugin} {model.plugin_version}".strip().strip("()")  # `(predictions)` already has brackets
     yield "run", "model", f"{model.called}{name} ({maker})"
     dataset = record.dataset
     if dataset is not None:
@@ -81,7 +81,7 @@ def rows(record: Record) -> Iterator[Fact]:
 
 
 def _file_rows(record: Record) -> Iterator[Fact]:
-    """Yield the files that decided the numbers, for the command has no place for what they held."""
+    """Yield the files that decided the numbers, since the command does not state their content."""
     from mlcvbench.errors import short_digests
 
     definition = record.config.get("definition") or {}
@@ -128,7 +128,7 @@ def settings_text(settings: Mapping[str, Any]) -> str:
 
 
 def trial_text(selection: SelectionInfo, trial: TrialInfo) -> str:
-    """Return what came of a candidate: its value, or what failed."""
+    """Return the outcome of a candidate: its value, or what failed."""
     if trial.status != "ok":
         return f"{trial.status}, {trial.message}"
     shown = "- (undefined)" if trial.value is None else _in_unit(trial.value, selection.unit)
@@ -136,7 +136,7 @@ def trial_text(selection: SelectionInfo, trial: TrialInfo) -> str:
 
 
 def metric_order(record: Record) -> list[str]:
-    """Return the metric names as the benchmark lists them, the primary first; JSON keeps no order."""
+    """Return the metric names in the benchmark's order, the primary first; the keys of the JSON are sorted."""
     listed = [record.primary_metric, *record.config.get("definition", {}).get("metrics", ())]
     wanted = [name for name in listed if name in record.metrics]
     return list(dict.fromkeys([*wanted, *record.metrics]))
@@ -175,14 +175,14 @@ def _cost_rows(record: Record) -> Iterator[Fact]:
 
 
 def _ends(timing: LatencyInfo) -> str:
-    """Return the 95 % interval of a time's median, nothing where there is none."""
+    """Return the 95 % interval of a time's median, empty where there is none."""
     if timing.low is None or timing.high is None:
         return ""
     return f" [{seconds(timing.low)}, {seconds(timing.high)}]"
 
 
 def uncounted_text(operations: OperationsInfo) -> str:
-    """Return which operators were not counted, with their calls, and about which share of the work they are.
+    """Return which operators were not counted, with their calls and their approximate share of the work.
 
     >>> from mlcvbench.records.schema import OperationsInfo
     >>> uncounted_text(OperationsInfo(macs=8, coverage=0.9684, uncounted={"aten.gelu": 12, "aten.add": 1}))
@@ -209,7 +209,7 @@ def to_text(record: Record, width: int = 80) -> str:
             lines += ["", part] if lines else [part]
             section = part
         head = f"  {name:<{NAME_WIDTH}}" if name else "  "
-        if len(name) >= NAME_WIDTH:  # a name that would touch its value has a line of its own
+        if len(name) >= NAME_WIDTH:  # a name that would touch its value gets a line of its own
             lines.append(head)
             head = " " * (NAME_WIDTH + 2)
         wrapped = textwrap.wrap(value, width - len(head), break_on_hyphens=False) or [""]

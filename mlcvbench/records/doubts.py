@@ -1,12 +1,12 @@
-"""What speaks against a record's own numbers: failed honesty checks, times that are uncertain, fits that ended early.
+"""Doubts about a record's own numbers: failed honesty checks, uncertain times, fits that ended early.
 
-Worked out from what a record holds, so that records of every age are measured alike. A time is doubted when
+Computed from the record, so that records of every age are treated alike. A time is doubted when
 
-- the 95 % interval of its median is wider than `WIDE` of the median: boards take times within 20 % of each other for
-  alike, so a wider interval does not even say that much;
-- one stage of a call takes over `LONGER` times what the whole call takes, which cannot be;
+- the 95 % interval of its median is wider than `WIDE` of the median: boards treat times within 20 % of each other as
+  equal, so a wider interval does not even say that much;
+- one stage of a call takes over `LONGER` times as long as the whole call, which is impossible;
 - the yardstick around it moved by more than max(10 %, 3 x its own deviation), or had a deviation of more than
-  `UNSTEADY`: a machine that does not keep its own pace has no excuse in it.
+  `UNSTEADY`: such a machine is not steady enough for timing.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from mlcvbench.records.stages import HEADLINE, PARTS
 from mlcvbench.records.units import seconds
 
-if TYPE_CHECKING:  # the schema shows its records with this module
+if TYPE_CHECKING:  # imported by the schema to show its records
     from mlcvbench.records.schema import LatencyInfo, Record, YardstickInfo
 
 WIDE = 0.20
@@ -25,12 +25,12 @@ LONGER = 1.05
 CHANGED = 0.10
 UNSTEADY = 0.10
 DECISIVE = ("timed_equals_scored", "deterministic", "batch_invariant")
-"""Honesty checks without which the score and the time are not of one model: who fails one is shown, not ranked."""
+"""Honesty checks without which score and time may belong to different models: a run that fails one is not ranked."""
 _UNRANKED = ", so no board ranks it"
 
 
 class Doubt(NamedTuple):
-    """`text` says it in words that all its kind share, `detail` with the numbers of this record.
+    """`text` states it in words shared by all of its kind, `detail` with the numbers of this record.
 
     `about`: the method's honesty, its time, or its fit.
     """
@@ -44,7 +44,7 @@ class Doubt(NamedTuple):
 
 
 def doubts(record: Record) -> list[Doubt]:
-    """Return everything that speaks against a record's numbers, failed checks first."""
+    """Return all doubts about a record's numbers, failed checks first."""
     return [*_failed_checks(record), *_timing(record), *_fit(record)]
 
 
@@ -58,7 +58,7 @@ def decisive(record: Record) -> Doubt | None:
 
 
 def is_wide(low: float | None, high: float | None, median: float | None) -> bool:
-    """Tell whether an interval says too little of a median; one that is not known says nothing, and is not wide.
+    """Return whether an interval is too wide for its median; an unknown one is not.
 
     >>> is_wide(0.474, 216.0, 5.79), is_wide(0.98, 1.02, 1.0)
     (True, False)
@@ -67,7 +67,7 @@ def is_wide(low: float | None, high: float | None, median: float | None) -> bool
 
 
 def is_noisy(before: float, after: float, deviation: float) -> bool:
-    """Tell whether the yardstick moved between two readings (seconds), or was unsteady in itself.
+    """Return whether the yardstick changed between two readings (seconds), or was unsteady in itself.
 
     >>> is_noisy(0.010, 0.0104, 0.02), is_noisy(0.010, 0.0112, 0.02), is_noisy(0.010, 0.010, 0.46)
     (False, True, True)
@@ -100,7 +100,7 @@ def _timing(record: Record) -> Iterator[Doubt]:
 
 
 def _yardstick(info: YardstickInfo) -> str | None:
-    """Return what the yardstick showed when the machine was noisy, None when it was quiet or not read."""
+    """Return the yardstick's readings when the machine was noisy, None when it was quiet or not measured."""
     if info.before is None or info.after is None or info.deviation is None:
         return "" if info.noisy else None
     if not is_noisy(info.before, info.after, info.deviation):

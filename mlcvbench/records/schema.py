@@ -1,6 +1,6 @@
 """The record of a run, schema version 1. SI units (seconds, bytes), fractions 0-1; not measured = null with a reason.
 
-A record is data that strangers read: no host name, user name or absolute path is ever in it.
+A record is public data: it never holds a host name, user name or absolute path.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def inside(name: str) -> bool:
     return bool(parts) and not name.startswith("/") and ".." not in parts and "\\" not in name and "\0" not in name
 
 
-_inside = lru_cache(maxsize=4096)(inside)  # ten thousand records name the same few files
+_inside = lru_cache(maxsize=4096)(inside)  # cached: ten thousand records name the same few files
 _digest = re.compile(SHA256).fullmatch
 
 
@@ -78,11 +78,11 @@ class WeightsInfo(Part):
 
 
 PREDICTIONS = "(predictions)"
-"""What stands for the plugin of a model of which only predictions are known."""
+"""Stands for the plugin of a model of which only predictions are known."""
 
 
 class ModelInfo(Part):
-    """`title`: what somebody calls it where that is no name; `name` is made of it then."""
+    """`title`: the user's text for it where that is not a valid name; `name` is derived from it then."""
 
     name: str = Field(pattern=NAME)
     title: str = ""
@@ -98,7 +98,7 @@ class ModelInfo(Part):
 
     @property
     def called(self) -> str:
-        """What a reader sees: the title, or the name."""
+        """The displayed name: the title, or the name."""
         return self.title or self.name
 
 
@@ -117,7 +117,7 @@ class Metric(Part):
 class OperationsInfo(Part):
     """Operations of one sample; 1 MAC = 2 FLOPs. `method`: traced, analytic or null with `reason`.
 
-    `uncounted`: calls of operators that compute and are no products, such as activations. `coverage`: the counted
+    `uncounted`: calls of operators that compute but are not products, such as activations. `coverage`: the counted
     FLOPs as a share of those and of an estimate of what the uncounted operators took (`docs/costs.md`); null where one
     of them has no estimate, and of a formula. Records whose `tool` is torch's counter alone hold an older estimate.
     """
@@ -144,8 +144,8 @@ class ParametersInfo(Part):
 class LayersInfo(Part):
     """The layers of a torch network for one image, in the order in which they finish: a column per field, equally long.
 
-    `kernel`, `stride`: sides, equal ones once. `output`: the shape of one image's output, empty where it is a part's.
-    `parts`: how many layers a row stands for, empty where each stands for itself; a network of more layers than
+    `kernel`, `stride`: sides, equal ones once. `output`: the shape of one image's output, empty for a part of it.
+    `parts`: how many layers a row covers, empty where each covers one; a network of more layers than
     `limits.MAX_LAYER_ROWS` is grouped by module. `params` and `macs` sum to the record's. `reason`: why there are none.
     """
 
@@ -181,10 +181,10 @@ class MemoryInfo(Part):
 
 
 class LatencyInfo(Part):
-    """Seconds of one stage at one batch size. A percentile is null when the count does not support it (measurement 3).
+    """Seconds of one stage at one batch size. A percentile is null when the sample count does not support it.
 
-    `low`, `high` with `interval` = `prediction-95` (between processes) or `within-process`. `converged`: the count and
-    time that were asked for were reached, and the interval is narrow enough to say something (`doubts.is_wide`).
+    `low`, `high` with `interval` = `prediction-95` (between processes) or `within-process`. `converged`: the requested
+    count and time were reached, and the interval is narrow enough to be useful (`doubts.is_wide`).
     """
 
     batch: int = 1
@@ -211,7 +211,7 @@ class LatencyInfo(Part):
 
 
 class ThroughputInfo(Part):
-    """`curve`: images a second at each batch size tried; `batch` and `images_per_s` are the best."""
+    """`curve`: images per second at each batch size tried; `batch` and `images_per_s` are the best."""
 
     batch: int | None = None
     images_per_s: float | None = None
@@ -220,7 +220,7 @@ class ThroughputInfo(Part):
 
 
 class FitInfo(Part):
-    """What fitting took. `cached`: the weights came from the cache and the figures are of the original fit.
+    """The cost of fitting. `cached`: the weights came from the cache and the figures are those of the original fit.
 
     `cut_short`: the definition's budget ended it before its settings did; a faster machine gives another model.
     `history`: null where a number was not there or not finite; `history_reason`: why there is none at all.
@@ -238,7 +238,7 @@ class FitInfo(Part):
 
 
 class YardstickInfo(Part):
-    """A fixed matmul + convolution job before and after the timing; seconds. `noisy`: see `doubts.is_noisy`."""
+    """A fixed matmul and convolution job before and after the timing, in seconds. `noisy`: see `doubts.is_noisy`."""
 
     before: float | None = None
     after: float | None = None
@@ -248,9 +248,9 @@ class YardstickInfo(Part):
 
 
 class NoticeInfo(Part):
-    """What a reader of the numbers must know: a guess, a replacement, or what is legal and surely not meant.
+    """What a reader of the numbers must know: a guess, a replacement, or what is valid but probably not intended.
 
-    `code` names its kind, `text` says it in a sentence, `count` is how many things it is about.
+    `code` names its kind, `text` states it in a sentence, `count` is how many things it concerns.
     """
 
     code: str = Field(pattern=NAME)
@@ -340,7 +340,7 @@ class Retraction(Part):
 
 
 class Record(Part):
-    """One run, whole. See architecture section 5 for the life of the folder it lies in."""
+    """One run. `store` describes the life cycle of its folder."""
 
     schema_version: int = SCHEMA_VERSION
     mlcvbench_version: str
@@ -386,7 +386,7 @@ class Record(Part):
     error: ErrorInfo | None = None
 
     def __repr__(self) -> str:
-        """Return what a person wants to know, on one screen; `model_dump()` has it all."""
+        """Return a summary on one screen; `model_dump()` has everything."""
         from mlcvbench.records.summary import to_summary
 
         return to_summary(self)

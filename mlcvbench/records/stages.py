@@ -1,4 +1,4 @@
-"""The timed stages of a call: the whole of it, which boards show, and its parts."""
+"""The timed stages of a call: the whole call, which boards show, and its parts."""
 
 from __future__ import annotations
 

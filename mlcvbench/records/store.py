@@ -1,8 +1,8 @@
-"""The store: one folder per run, which is there whole or not at all.
+"""The store: one folder per run, which is complete or absent.
 
 A run is built in `.tmp-<run>-<pid>-<boot>`. `commit` hashes its files, writes `record.json`, fsyncs every file and
 folder, renames the folder to its final name and fsyncs the parent. The rename is the commit point and, since a
-non-empty folder cannot be renamed over, also the claim: of two that finish the same run, one wins.
+non-empty folder cannot be renamed over, also the lock: of two processes that finish the same run, one wins.
 
     runs/digits-knn-s0-0123456789ab/       an ok run: record.json, predictions.*, log.txt, plots/ ...
     runs/digits-knn-s1-ba9876543210.e1/    the first failed attempt at a run
@@ -44,7 +44,7 @@ _PROBE_BYTES = 64 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """A run being built: its name, the folder to write into, and the nonce that will say whose commit it was."""
+    """A run being built: its name, the folder to write into, and a nonce that identifies its commit."""
 
     run: str
     folder: Path
@@ -53,7 +53,7 @@ class Pending:
 
 @dataclass(frozen=True, slots=True)
 class Damage:
-    """Something in a store that cannot be trusted: where, and one sentence that says why."""
+    """A damaged item of a store: its path, and one sentence that says why."""
 
     path: Path
     message: str
@@ -80,7 +80,7 @@ class Store:
         self.root = Path(root).absolute()
 
     def ensure_writable(self) -> None:
-        """Create the folder and try everything a commit needs, so that a fit is not wasted on a folder that refuses."""
+        """Create the folder and try every operation of a commit, so that no fit is wasted on an unsuitable folder."""
         with storing(self.root):
             make_folder(self.root)
             probe = claims.make_pending(self.root, "probe")
@@ -94,13 +94,13 @@ class Store:
                 remove_tree(final)
 
     def begin(self, run_name: str) -> Pending:
-        """Make the empty folder in which a run is built."""
+        """Create the empty folder in which a run is built."""
         with storing(self.root):
             make_folder(self.root)
             return Pending(run_name, claims.make_pending(self.root, run_name), secrets.token_hex(16))
 
     def discard(self, pending: Pending) -> None:
-        """Throw an unfinished run away."""
+        """Discard an unfinished run."""
         remove_tree(pending.folder)
 
     def commit(self, pending: Pending, record: Record) -> Path:
@@ -111,8 +111,8 @@ class Store:
         """Publish a built run, its record given as plain data, and return its folder.
 
         Run id, nonce, artifacts (path -> sha256; links and devices do not count) and, when there is one predictions
-        file, its hash are filled in here. When an equal run is already stored, that one stays and its folder is
-        returned; one that is damaged is moved aside first. After an error nothing is left under the final name.
+        file, its hash are filled in here. When an equal run is already stored, it is kept and its folder is returned; a
+        damaged one is moved aside first. After an error nothing is left under the final name.
         """
         try:
             with storing(pending.folder):
@@ -148,7 +148,7 @@ class Store:
         return read_record(folder)
 
     def records(self) -> tuple[list[tuple[Record, Path]], list[Damage]]:
-        """Return every readable record with its folder, by name, and what is wrong with the others."""
+        """Return every readable record with its folder, by name, and the damage of the others."""
         if not self.root.is_dir():
             raise StoreError(f"there is no folder {str(self.root)!r} to read runs from.")
         problems: list[Damage] = []
@@ -180,7 +180,7 @@ class Store:
     def clean_stale(self) -> int:
         """Remove what ended processes left: pending folders and claims. Returns the number of folders removed.
 
-        Only what is certain: the process belonged to this boot of this machine and has ended, or the
+        Only where it is certain: the process belonged to this boot of this machine and has ended, or the
         folder is of another machine and has not been touched for a week.
         """
         if not self.root.is_dir():
@@ -190,7 +190,9 @@ class Store:
             return claims.remove_pending(self.root)
 
     def _folders(self) -> list[Path]:
-        """Return the run folders by name; what starts with a dot is the store's own, with `_` made from the runs."""
+        """Return the run folders by name; names with a leading dot are internal, with a leading `_` derived from the
+        runs.
+        """
         try:
             with os.scandir(self.root) as entries:
                 names = sorted(e.name for e in entries if not e.name.startswith((".", "_")) and e.is_dir())
@@ -233,9 +235,9 @@ class Store:
             attempt += 1
 
     def _rename(self, pending: Pending, final: Path) -> bool:
-        """Rename to the final name; False when that is taken. After an error the target tells what really happened."""
+        """Rename to the final name; False when that is taken. After an error the target shows what really happened."""
         try:
-            os.rename(pending.folder, final)  # noqa: PTH104 - replaced by the tests of lying file systems
+            os.rename(pending.folder, final)  # noqa: PTH104 - patched by the tests of unreliable file systems
         except OSError as error:
             if _nonce(final) == pending.nonce:
                 return True
@@ -245,7 +247,7 @@ class Store:
         return True
 
     def _already_stored(self, final: Path, run_key: str) -> bool:
-        """Return whether an ok run of this key is under its name; what cannot be read there is moved aside."""
+        """Return whether an ok run of this key is stored under its name; an unreadable one is moved aside."""
         try:
             stored = read_record(final)
         except RecordError:
@@ -265,7 +267,7 @@ class Store:
 def digests_of(record: Record, folder: Path) -> Iterator[tuple[str, str, str | None]]:
     """Yield the name of each artifact, its sha256 in the record, and that of its file; None where there is no file.
 
-    A link is no file: what it leads to is not the store's.
+    A link does not count as a file: its target is outside the store.
     """
     for name, wanted in sorted(record.artifacts.items()):
         file = folder / name
@@ -273,7 +275,7 @@ def digests_of(record: Record, folder: Path) -> Iterator[tuple[str, str, str | N
 
 
 def scored_digest(artifacts: Mapping[str, str]) -> str | None:
-    """Return the sha256 of the predictions among some artifacts, None where there is not one file of them."""
+    """Return the sha256 of the predictions file among some artifacts, None unless there is exactly one."""
     found = [digest for name, digest in artifacts.items() if name.startswith("predictions.")]
     return found[0] if len(found) == 1 else None
 

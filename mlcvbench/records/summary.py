@@ -1,4 +1,4 @@
-"""A record on one screen: what a Python session prints of it."""
+"""A record on one screen, as a Python session prints it."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING
 
 from mlcvbench.records.display import Fact, rows
 
-if TYPE_CHECKING:  # the schema shows its records with this module
+if TYPE_CHECKING:  # imported by the schema to show its records
     from mlcvbench.records.schema import Record
 
 LINES, WIDTH = 24, 80
 MOST = {"run": 7, "error": 1, "retracted": 1, "notices": 2, "doubts": 2, "metrics": 5, "latency": 1, "cost": 3}
 COUNTED = ("notices", "doubts", "metrics")
-"""Lines of each part of a record; other parts are left out. Of `COUNTED` ones it is said how many more there are."""
+"""Lines of each part of a record; other parts are left out. Parts in `COUNTED` state how many more there are."""
 
 
 def to_summary(record: Record) -> str:
-    """Return at most 24 lines of at most 80 columns: the run, what failed or is noticed, metrics and main costs."""
+    """Return at most 24 lines of at most 80 columns: the run, its failure or notices, metrics and main costs."""
     lines = ["Record"]
     lines += [
         _clipped(f"{f'{name:<20} ' if name else ''}{' '.join(value.split())}")

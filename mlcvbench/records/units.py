@@ -1,4 +1,4 @@
-"""Numbers of records as people read them: times, counts, bytes and intervals with their units."""
+"""Numbers of records for display: times, counts, bytes and intervals with their units."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def seconds(value: float | None) -> str:
 
 
 def significant(value: float, digits: int = 3) -> str:
-    """Return a number with so many significant digits and no exponent.
+    """Return a number with `digits` significant digits and no exponent.
 
     >>> significant(0.012345), significant(123.456), significant(0.0), significant(99999), significant(0.9996)
     ('0.0123', '123', '0', '99999', '1.00')
@@ -55,9 +55,9 @@ def size(value: int | None) -> str:
 
 
 def interval_text(value: float, low: float, high: float, decimals: int) -> str:
-    """Return an interval as it is printed after its value, both with so many decimals.
+    """Return an interval as it is printed after its value, with `decimals` decimals.
 
-    `±` is half of it, and stands only where it gives both ends to the last digit; else the ends are printed.
+    `±` half its width is used only where that gives both ends to the last digit; else the ends are printed.
 
     >>> interval_text(96.0, 94.0, 98.0, 2), interval_text(100.0, 71.51, 100.0, 2)
     ('±2.00', '[71.51, 100.00]')

@@ -1,4 +1,4 @@
-"""Which plugins there are: found by their entry points, checked, quarantined when broken, looked up by name."""
+"""The installed plugins: found by entry point, checked, quarantined when broken, looked up by name."""
 
 from mlcvbench.registry.registry import Candidate, Entry, Registry, discover, get_registry, using
 

@@ -1,6 +1,6 @@
 """Finds installed plugins by reading `entry_points.txt` of the distributions on `sys.path`.
 
-`importlib.metadata` does the same and more, but importing it costs more CPU time than all the rest of
+`importlib.metadata` does the same, but importing it costs more CPU time than all the rest of
 `mlcvbench list`. Unpacked distributions (`*.dist-info`, `*.egg-info` folders) are seen; zipped eggs are not.
 """
 
@@ -112,7 +112,7 @@ def parse_group(text: str, group: str) -> list[tuple[str, str]]:
 
 
 def _name_and_version(folder: str) -> tuple[str, str]:
-    """Return what METADATA says, or what the folder is called when it says nothing."""
+    """Return name and version from METADATA, or from the folder's name when it has none."""
     stem = os.path.basename(folder).rpartition(".")[0]
     fields = {"name": stem.partition("-")[0], "version": stem.partition("-")[2]}
     metadata = _read(os.path.join(folder, "METADATA")) or _read(os.path.join(folder, "PKG-INFO"))

@@ -1,4 +1,4 @@
-"""How hooks are looked at and called: refuses what is no hook, and keeps observers from breaking a run."""
+"""Checks and calls hooks: refuses functions that are not hooks, and keeps observers from breaking a run."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Observers:
         try:
             # A copy each: an observer that edits what it is shown must not edit the run.
             implementation.function(*[deepcopy(facts[name]) for name in implementation.argnames])
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - a stranger's code may raise anything
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - a plugin's code may raise anything
             key = (implementation.plugin_name, hook)
             if key not in self._reported:
                 self._reported.add(key)
@@ -48,7 +48,7 @@ class Observers:
 
 
 def check_hooks(plugin: Any) -> None:
-    """Refuse what pluggy accepts in silence: a misspelt hook, a forgotten `@hookimpl`, no hook at all."""
+    """Refuse what pluggy silently accepts: a misspelt hook, a forgotten `@hookimpl`, no hook at all."""
     marked, unmarked = [], []
     for name in dir(plugin):
         if not callable(value := getattr(plugin, name, None)):

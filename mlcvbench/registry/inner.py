@@ -1,4 +1,4 @@
-"""Models inside models: what a setting of type `model` names, for methods such as ensembles that are made of others."""
+"""Models inside models: what a setting of type `model` names, for methods such as ensembles."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mlcvbench.specs.values import complete, effective, existing, missing, parse
 
 @dataclass(frozen=True, slots=True)
 class InnerModel:
-    """A registered model and its complete `model.*` settings. `package`: where its code lies."""
+    """A registered model and its complete `model.*` settings. `package`: the package of its code."""
 
     spec: ModelSpec
     params: dict[str, Any]
@@ -22,7 +22,7 @@ class InnerModel:
 
 
 def parse_inner(text: str, kind: str, key: str = "model", registry: Registry | None = None) -> InnerModel:
-    """Return what `NAME` or `NAME,SETTING=VALUE,...` says.
+    """Return the model that `NAME` or `NAME,SETTING=VALUE,...` stands for.
 
     UnknownNameError when there is no such model for the task kind; OverrideError begins with `key`, and so does the
     DataError for a path that does not exist.
@@ -51,7 +51,7 @@ def parse_inner(text: str, kind: str, key: str = "model", registry: Registry | N
 def inner_models(
     spec: ModelSpec, params: Mapping[str, Any], kind: str, registry: Registry | None = None
 ) -> Iterator[InnerModel]:
-    """Yield the models that a model's settings name, and those that theirs do."""
+    """Yield the models that a model's settings name, recursively."""
     for param in spec.params:
         if param.type == "model" and params.get(param.name):
             inner = parse_inner(params[param.name], kind, param.name, registry)
@@ -60,9 +60,9 @@ def inner_models(
 
 
 def inner_fit(text: str, kind: str, settings: Mapping[str, Any], registry: Registry | None = None) -> dict[str, Any]:
-    """Return the complete `fit.*` settings of the model that `text` names, with those of `settings` that are set.
+    """Return the complete `fit.*` settings of the model that `text` names, with the given `settings` applied.
 
-    OverrideError when it has no such setting, or one that does nothing beside the others.
+    OverrideError for a setting that it lacks, or that is inactive beside the others.
     """
     inner = parse_inner(text, kind, registry=registry)
     given = {name: value for name, value in settings.items() if value is not None}

@@ -1,8 +1,7 @@
-"""The names that an open-ended model such as `timm:` answers to: asked of its library, and remembered in the cache.
+"""The names that an open-ended model such as `timm:` accepts: listed by its library, and kept in the cache.
 
-A library of a thousand networks takes seconds to import. So planning a run reads them from the cache, and so does what
-is offered for a misspelt name or completed by a shell. A name that is not among those of this version is asked of the
-library.
+A library of a thousand networks takes seconds to import. So planning a run, suggestions for a misspelt name and shell
+completion read the names from the cache. A name that is not cached for this version is looked up in the library.
 """
 
 from __future__ import annotations
@@ -23,17 +22,17 @@ KIND, FILE = "names", "names.json"
 
 
 def read_names(spec: ModelSpec, origin: Origin) -> list[str]:
-    """Return all names behind the colon, from the library, and remember them; none for a spec that does not tell."""
+    """Return all names after the colon, from the library, and cache them; none for a spec that does not list any."""
     if not spec.names:
         return []
     names = [str(name) for name in load_target(spec.names)()]
-    with suppress(MlcvbenchError, OSError):  # a cache that cannot be written costs time, nothing else
+    with suppress(MlcvbenchError, OSError):  # without a writable cache it only takes longer
         cache.put(KIND, _key(spec, origin), lambda folder: _write(folder, names))
     return names
 
 
 def remembered_names(spec: ModelSpec, origin: Origin) -> list[str]:
-    """Return the names that this version of the library was once found to have; none when it was never asked."""
+    """Return the cached names of this version of the library; none when there are none."""
     with suppress(MlcvbenchError, OSError, ValueError):
         folder = cache.get(KIND, _key(spec, origin)) if spec.names else None
         if folder is not None:
@@ -42,13 +41,13 @@ def remembered_names(spec: ModelSpec, origin: Origin) -> list[str]:
 
 
 def offer_open_names(name: str, models: Sequence[tuple[ModelSpec, Origin]]) -> str:
-    """Offer `timm:resnet10t` for `resnet10t`; nothing when no open-ended one of the models knows the name.
+    """Suggest `timm:resnet10t` for `resnet10t`; nothing when no open-ended model knows the name.
 
-    Of names that are only alike those are offered when no other name is.
+    Similar names are suggested only when there is no exact one.
     """
     found: dict[str, list[str]] = {}
     for spec, origin in models:
-        with suppress(Exception):  # a library that cannot be imported offers nothing
+        with suppress(Exception):  # a library that cannot be imported suggests nothing
             for one in remembered_names(spec, origin) or read_names(spec, origin):
                 found.setdefault(one, []).append(f"{spec.name}{one}")
     if name in found:

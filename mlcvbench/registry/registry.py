@@ -1,7 +1,7 @@
-"""Finds plugins, sets broken ones aside with their reason, and looks up what the others declare.
+"""Finds plugins, quarantines broken ones with the reason, and looks up what the others declare.
 
-Built-in plugins come through the same entry points as anybody's. One plugin that cannot be used never stops the
-others: it is quarantined, and `mlcvbench plugin doctor` shows why.
+Built-in plugins use the same entry points as third-party ones. A plugin that cannot be used never stops the others: it
+is quarantined, and `mlcvbench plugin doctor` shows why.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Entry(Generic[SpecT]):
 
 @dataclass(frozen=True, slots=True)
 class Quarantined:
-    """A plugin that was set aside: its entry point and distribution, one sentence why, and the traceback if any."""
+    """A quarantined plugin: its entry point and distribution, one sentence why, and the traceback if any."""
 
     plugin: str
     distribution: str
@@ -73,7 +73,7 @@ class Registry:
 
     @staticmethod
     def of(plugins: Mapping[str, Any]) -> Registry:
-        """Return a registry of the given modules or objects by plugin name, and of nothing that is installed."""
+        """Return a registry of the given modules or objects by plugin name, ignoring installed plugins."""
         return Registry(
             [
                 Candidate(Origin(name, "given", "0", _package(plugin)), partial(_identity, plugin))
@@ -94,17 +94,17 @@ class Registry:
         return self._select(ModelSpec, kind)
 
     def task(self, kind: str) -> Entry[TaskSpec]:
-        """Return a task kind; UnknownNameError offers the nearest."""
+        """Return a task kind; UnknownNameError suggests the nearest."""
         return self._one(TaskSpec, kind, None)
 
     def dataset(self, name: str, kind: str | None = None) -> Entry[DatasetSpec]:
-        """Return a data set (of one task kind); UnknownNameError offers the nearest."""
+        """Return a data set (of one task kind); UnknownNameError suggests the nearest."""
         return self._one(DatasetSpec, name, kind)
 
     def model(self, name: str, kind: str | None = None) -> Entry[ModelSpec]:
-        """Return a model (of one task kind); UnknownNameError offers the nearest.
+        """Return a model (of one task kind); UnknownNameError suggests the nearest.
 
-        A spec whose name ends in a colon, such as `timm:`, answers every name that begins with it.
+        A spec whose name ends in a colon, such as `timm:`, matches every name that begins with it.
         """
         return self._one(ModelSpec, name, kind)
 
@@ -120,7 +120,7 @@ class Registry:
         return task, data, next(iter(self._named(ModelSpec, model, kind)), None)
 
     def runnable(self, name: str, kind: str) -> Entry[ModelSpec]:
-        """Return a model as `model` does; RequestError for one like `timm:` without the name that belongs to it."""
+        """Return a model as `model` does; RequestError for one like `timm:` without a name after the colon."""
         entry = self.model(name, kind)
         if name.endswith(":"):
             raise RequestError(
@@ -158,12 +158,12 @@ class Registry:
         return found or [answer for one in _open_ended(entries, name) if (answer := _answering(one, name)) is not None]
 
     def _guard(self, candidate: Candidate, step: Callable[[], Any]) -> Any:
-        """Run a step of loading; whatever it raises sets the plugin aside and gives None."""
+        """Run a step of loading; an exception quarantines the plugin and returns None."""
         try:
             return step()
         except KeyboardInterrupt:
             raise
-        except BaseException as error:  # noqa: BLE001 - a plugin may raise anything, SystemExit too
+        except BaseException as error:  # noqa: BLE001 - a plugin may raise anything, even SystemExit
             spoken = isinstance(error, PluginError)
             reason = str(error) if spoken else f"importing it raised {said_by(error).rstrip('.')}."
             bug = error.__cause__ if spoken else error
@@ -226,14 +226,14 @@ _cached: Registry | None = None
 
 def get_registry() -> Registry:
     """Return the registry of the installed plugins; they are imported on the first call."""
-    global _cached  # noqa: PLW0603 - one registry a process; `using` replaces it in tests
+    global _cached  # noqa: PLW0603 - one registry per process; `using` replaces it in tests
     if _cached is None:
         _cached = discover()
     return _cached
 
 
 def loaded_registry() -> Registry | None:
-    """Return the registry if somebody has asked for it in this process."""
+    """Return the registry if it was already built in this process."""
     return _cached
 
 
