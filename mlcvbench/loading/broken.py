@@ -19,7 +19,7 @@ from mlcvbench.processes.progress import Progress, silent
 
 @dataclass(frozen=True, slots=True)
 class Broken:
-    """A sample that cannot be read: its split, its place and id in it, and one sentence why."""
+    """A sample that cannot be read: its split, its index and id in it, and one sentence why."""
 
     split: str
     place: int
@@ -28,9 +28,9 @@ class Broken:
 
 
 def find_broken(data: LoadedData, progress: Progress = silent) -> list[Broken]:
-    """Return every sample that cannot be read, by split; of a split without inputs only the targets are read.
+    """Return every sample that cannot be read, by split; for a split without inputs only the targets are read.
 
-    `progress` gets the name of the split that is being read.
+    `progress` is called with the name of the split that is being read.
     """
     found = []
     for name, split in data.splits.items():
@@ -43,9 +43,9 @@ def find_broken(data: LoadedData, progress: Progress = silent) -> list[Broken]:
 
 
 def without_broken(data: LoadedData) -> LoadedData:
-    """Return the data without the samples that cannot be read, with a notice of them when there are any.
+    """Return the data without the samples that cannot be read, with a notice when there are any.
 
-    DataError when a split has no other ones.
+    DataError when no sample of a split can be read.
     """
     broken = find_broken(data)
     if not broken:

@@ -1,4 +1,4 @@
-"""The data of a run: loaded, checked to be what they say they are, and parted as its model wants them."""
+"""The data of a run: loaded, validated, and split as its model needs them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from mlcvbench.specs.values import text
 
 @dataclass(frozen=True, slots=True)
 class FitData:
-    """What fit gets: `val` is None when the model does not use it, and then its samples are part of `train`."""
+    """The data for fit: `val` is None when the model does not use it; its samples are then part of `train`."""
 
     train: Split | None
     val: Split | None
@@ -44,7 +44,7 @@ def load_data(resolved: Resolved, splits: Sequence[str] | None = None) -> Loaded
 def read_data(
     spec: DatasetSpec, task: Task, params: Mapping[str, Any], data_seed: int, splits: Sequence[str] | None = None
 ) -> LoadedData:
-    """Load a data set, some splits or all, and check that it is what it says it is; DataError says what is wrong."""
+    """Load some or all splits of a data set and validate them; DataError says what is wrong."""
     data = load_all(spec, params, data_seed, splits)
     if SKIP in spec.params and params.get(SKIP.name) == "broken":
         data = without_broken(data)
@@ -55,10 +55,10 @@ def read_data(
 def load_all(
     spec: DatasetSpec, params: Mapping[str, Any], data_seed: int, splits: Sequence[str] | None = None
 ) -> LoadedData:
-    """Load a data set with samples that cannot be read, if there are any; DataError when it is not a whole one.
+    """Load a data set, including unreadable samples; DataError when its name, test split or ids are wrong.
 
-    A loader with an argument `splits` is told which ones are used, and may spare itself the others; from one without,
-    they are taken away.
+    A loader with an argument `splits` is given the names of those used and may skip the others; otherwise they are
+    dropped here.
     """
     load = load_target(spec.target)
     told = {"splits": tuple(splits)} if splits is not None and "splits" in inspect.signature(load).parameters else {}
@@ -66,7 +66,7 @@ def load_all(
     if splits is not None:
         data = replace(data, splits={name: split for name, split in data.splits.items() if name in splits})
     if data.name != spec.name:
-        raise DataError(f"data set {spec.name!r}: its loader gives data named {data.name!r}; the names must be equal.")
+        raise DataError(f"data set {spec.name!r}: its loader names its data {data.name!r}; the names must be equal.")
     if "test" not in data.splits:
         raise DataError(f"data set {data.name!r} has no test split; got {', '.join(sorted(data.splits)) or 'none'}.")
     test = data.splits["test"]
@@ -78,7 +78,7 @@ def load_all(
 def refuse_ragged(data: LoadedData, spec: ModelSpec) -> None:
     """Refuse images of unequal size for a model that would be fitted and wants one size.
 
-    A model without a fit is asked image by image, so it may still answer.
+    A model without a fit predicts image by image, so it may still work.
     """
     fits = getattr(class_of(spec), "fit", None) is not Model.fit
     if fits and not spec.ragged and any(split.ragged for split in data.splits.values()):
@@ -89,9 +89,9 @@ def refuse_ragged(data: LoadedData, spec: ModelSpec) -> None:
 
 
 def fit_data(data: LoadedData, spec: ModelSpec, settings: Mapping[str, Any] | None = None) -> FitData:
-    """Return train and val as the model wants them: val is merged into train for a model that does not use it.
+    """Return train and val as the model needs them: val is merged into train for a model that does not use it.
 
-    DataError when one of the `fit.*` settings chooses on a validation split that the data set has not.
+    DataError when one of the `fit.*` settings chooses on a validation split that the data set lacks.
     """
     train, val = data.splits.get("train"), data.splits.get("val")
     chosen = {param.name: (settings or {}).get(param.name) for param in spec.fit if param.wants_val}

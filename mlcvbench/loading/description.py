@@ -1,7 +1,7 @@
-"""What a run's data are, found out before it starts: read and checked in a child process, and remembered.
+"""The description of a run's data, made before it starts: read and checked in a child process, and cached.
 
-A child, because readers are C code and plugins on files from outside: a crash costs one line, not the sweep, and one
-that hangs is ended with all that it started.
+A child process, because C code and plugins read untrusted files: a crash costs one line, not the sweep, and a hanging
+reader is ended with all its descendants.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from mlcvbench.processes.child import last_line, started
 from mlcvbench.processes.environment import child_environment
 
 _described: dict[str, dict[str, Any]] = {}
-"""Answers by request; a request that failed is asked again."""
+"""Answers by request; a failed request is not cached."""
 
 
 def run_key(config: RunConfig) -> str:
-    """Return the key of a run, describing its data in a child process. DataError when the data cannot be read."""
+    """Return the key of a run; a child process describes its data. DataError when the data cannot be read."""
     return compute_run_key(config, describe_data(config)["fingerprint"])
 
 
 def describe_data(config: RunConfig) -> dict[str, Any]:
     """Return {"fingerprint", "sizes", "name", "version"} of the run's data.
 
-    The child also refuses data that contradict themselves, and a protocol or metric that the task does not know. It may
-    take as long as the run: DataError when it takes longer, ends without an answer, or says what is wrong.
+    The child also refuses inconsistent data, and a protocol or metric unknown to the task. It may take as long as the
+    run: DataError when it takes longer, ends without an answer, or reports an error.
     """
     request = {
         "kind": config.definition.kind,
@@ -48,12 +48,12 @@ def describe_data(config: RunConfig) -> dict[str, Any]:
 
 
 def forget() -> None:
-    """Ask anew from here on: files may have changed since, in a session that goes on for hours."""
+    """Clear the cached answers: in a long session, files may have changed."""
     _described.clear()
 
 
 def _ask(request: dict[str, Any], config: RunConfig) -> dict[str, Any]:
-    """Have a child answer a request."""
+    """Let a child process answer a request."""
     dataset = config.definition.dataset
     environment = child_environment(config.threads)
     with (

@@ -1,6 +1,6 @@
 """The child process that reads and checks one data set, `-m mlcvbench.loading.description_child`.
 
-It says the description, or `error` with the `exit_code` that says so.
+It sends the description, or `error` with its `exit_code`.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ def describe(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def answer(request: dict[str, Any], channel: Sender) -> None:
-    """Say what the data of a request are."""
+    """Send the description of a request's data."""
     channel.send(_answer(request))
 
 
 def _answer(request: dict[str, Any]) -> dict[str, Any]:
-    """Return the description, or what is wrong and the exit code that says so."""
+    """Return the description, or the error and its exit code."""
     try:
         return describe(request)
     except MlcvbenchError as error:

@@ -1,8 +1,8 @@
-"""The samples that decide between settings: the validation split, or a part of train held out for it.
+"""The samples on which settings are compared: the validation split, or a part of train held out for it.
 
 A hold-out is drawn by `data.seed` alone, so that it is the same whatever is compared on it. Groups (one person, one
 scene) stay on one side, and each side has its share of every label where samples have one. What a task kind scores
-beyond single samples, such as pairs of faces, it makes from the samples that decide, by the same seed.
+beyond single samples, such as pairs of faces, it draws from the held-out samples, by the same seed.
 """
 
 from __future__ import annotations
@@ -21,12 +21,14 @@ from mlcvbench.specs import ModelSpec
 
 DEFAULT_SHARE = 0.2
 MOST_FOLDS = 20
-"""Folds that a hold-out of labelled samples is put together from: shares are whole twentieths, if there are as many."""
+"""Folds from which a hold-out of labelled samples is assembled: shares are multiples of 1/20, given enough groups."""
 
 
 @dataclass(frozen=True, slots=True)
 class Validation:
-    """Data for one comparison: fits learn from `train`, and `split` decides. `described` names it in words."""
+    """Data for one comparison: fits learn from `train` and are compared on `split`, which `described` names in
+    words.
+    """
 
     data: LoadedData
     train: Split
@@ -34,7 +36,7 @@ class Validation:
     described: str
 
     def for_fit(self, config: RunConfig, spec: ModelSpec) -> LoadedData:
-        """Return the data as a candidate's fit must see them: `split` only where fit itself chooses on it."""
+        """Return the data for a candidate's fit: with `split` only where fit itself chooses on it."""
         with_val = fit_data(self._view(self.split), spec, config.fit)
         return self._view(self.split if with_val.val is not None else None)
 
@@ -46,10 +48,10 @@ class Validation:
 def validation_of(
     data: LoadedData, resolved: Resolved, share: float | None = None, key: str = "select_share"
 ) -> Validation:
-    """Return a run's data with their validation split to decide, or a hold-out of their training split.
+    """Return a run's data with the validation split to compare on, or else a hold-out of the training split.
 
-    DataError when there is nothing to learn from, or nothing that can be scored as test is; RequestError when `share`,
-    the value of `key`, is given and nothing has to be held out.
+    DataError when there is no training split, or nothing that can be scored as test is; RequestError when `share`, the
+    value of `key`, is given and nothing has to be held out.
     """
     train, val = data.splits.get("train"), data.splits.get("val")
     if train is None or not len(train):
@@ -69,17 +71,17 @@ def validation_of(
 
 
 def no_training(data: LoadedData) -> DataError:
-    """Return the refusal of data without samples to learn from."""
+    """Return the error for data without a training split."""
     return DataError(
         f"data set {data.name!r} has no training split, so no settings can be fitted and compared on it; choose them "
-        "on data that have one, and give them here one by one."
+        "on data that have one, and give them here as single values."
     )
 
 
 def _scorable(data: LoadedData, resolved: Resolved, split: Split, described: str) -> tuple[Split, str]:
-    """Return a split as the task kind can score it, and its description with what was made for that.
+    """Return a split as the task kind can score it, and its description with what was generated for that.
 
-    DataError when it still lacks some of the targets of test, such as the depth that was never measured.
+    DataError when it still lacks some of the targets of test, such as depth that was never measured.
     """
     config = resolved.config
     scorable, made = resolved.task.scorable(split, config.definition.protocol, config.data_seed)
@@ -93,9 +95,10 @@ def _scorable(data: LoadedData, resolved: Resolved, split: Split, described: str
 
 
 def hold_out(split: Split, share: float, seed: int) -> tuple[Array, Array]:
-    """Return the indices that stay and those that are held out, int64, both rising; DataError when there is one group.
+    """Return the indices that are kept and those held out, int64, both ascending; DataError when there is only one
+    group.
 
-    About `share` of the samples is held out: whole groups, and of every label where the targets have `label` (N,).
+    About `share` of the samples is held out, in whole groups, stratified by `label` (N,) where the targets have it.
     """
     _, groups = np.unique(split.groups, return_inverse=True)
     count = int(groups.max()) + 1 if len(groups) else 0
@@ -119,8 +122,9 @@ def _folds(groups: Array, count: int, labels: Array, seed: int) -> list[Array]:
     from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
     numbers = min(MOST_FOLDS, count, int(np.unique(labels, return_counts=True)[1].max()))
-    kind = StratifiedKFold if count == len(groups) else StratifiedGroupKFold  # the second takes minutes for 60,000
+    # with one group per sample the plain folds do: the grouped ones take minutes for 60,000 groups
+    kind = StratifiedKFold if count == len(groups) else StratifiedGroupKFold
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # a label with fewer samples than folds cannot be in each
+        warnings.simplefilter("ignore", UserWarning)  # a label with fewer samples than folds cannot be in each fold
         maker = kind(numbers, shuffle=True, random_state=seed)
         return [part for _, part in maker.split(groups, labels, groups)]

@@ -1,4 +1,4 @@
-"""The model of a run: built from its spec and settings, on its device, with the state that it was given."""
+"""The model of a run: built from its spec and settings, on its device, with a given state."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from mlcvbench.specs.checks import undeclared_argument
 
 
 def build_model(resolved: Resolved, problem: Problem, weights: Path | None = None) -> Model:
-    """Return the run's model on its device, with the state that `weights` names when given; see `load_state`."""
+    """Return the run's model on its device, with the state in `weights` when given; see `load_state`."""
     model = construct(resolved.spec, resolved.config.model_params, problem, resolved.device)
     if weights is not None:
         load_state(model, weights, resolved.config.model)
@@ -23,15 +23,14 @@ def build_model(resolved: Resolved, problem: Problem, weights: Path | None = Non
 
 
 def load_state(model: Model, given: Path, name: str) -> None:
-    """Load what `weights=` names: the folder of a fitted state, or, for a network, one file of weights, whatever it is
-    called.
+    """Load what `weights=` names: the folder of a fitted state, or, for a network, one file of weights of any name.
 
-    The one place that says so: runs, the processes that measure them and pictures of them load here. RequestError when
-    a model that is no network, whose state may be several files, is given one of them.
+    Runs, the processes that measure them and explanations all load here. RequestError when a model that is not a
+    network, whose state may be several files, is given a single file.
     """
     if given.is_file() and not isinstance(model, TorchModel):
         raise RequestError(
-            f"weights={given.name}: wanted a folder, for the state of model {name!r} may be several files; "
+            f"weights={given.name}: wanted a folder, since the state of model {name!r} may be several files; "
             "a single file is for networks."
         )
     model.load(given)
@@ -47,9 +46,7 @@ def construct(spec: ModelSpec, params: Mapping[str, Any], problem: Problem, devi
 
 
 def class_of(spec: ModelSpec) -> type[Model]:
-    """Return the class, or the function that makes a model, that a spec names; PluginError when it does not take the
-    spec's settings.
-    """
+    """Return the class or factory function that a spec names; PluginError when it does not take the spec's settings."""
     made: type[Model] = load_target(spec.target)
     wrong = undeclared_argument(spec.target, made, spec.params)
     if wrong:
@@ -58,6 +55,6 @@ def class_of(spec: ModelSpec) -> type[Model]:
 
 
 def build_inner(text: str, problem: Problem, device: Device) -> Model:
-    """Return the model that `text` names, not yet fitted, on `device`."""
+    """Return the unfitted model that `text` names, on `device`."""
     inner = parse_inner(text, problem.kind)
     return construct(inner.spec, inner.params, problem, device)

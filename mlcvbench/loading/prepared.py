@@ -1,4 +1,4 @@
-"""What a run is scored on: its data, loaded and known to be sound, and the scorer of its protocol."""
+"""What a run is scored on: its data, loaded and validated, and the scorer of its protocol."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mlcvbench.plan.entries import Entries
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """What a run means here, its data and their fingerprint, the split that is scored, and how; what was noticed of it.
+    """A resolved run, its data and their fingerprint, the split to score, the scorer, and the notices so far.
 
     `device`: what the run computes on.
     """
@@ -29,11 +29,11 @@ class Prepared:
 
 
 def prepare(config: RunConfig, entries: Entries, *, fits: bool, shown: bool) -> Prepared:
-    """Look up what a run names, load its data and make its scorer; DataError and UnknownNameError say what is wrong.
+    """Look up what a run names, load its data and build its scorer; DataError and UnknownNameError say what is wrong.
 
-    `fits`: whether the model may be fitted, so that images of unequal size are refused where it wants one size. For one
-    that is not, and chooses nothing, the test split alone is loaded, and nothing else is part of the fingerprint.
-    `shown`: whether a model sees the inputs of the test split; they belong to the fingerprint then.
+    `fits`: whether the model may be fitted, so that images of unequal size are refused where it needs one size. Without
+    a fit or a search, only the test split is loaded and part of the fingerprint.
+    `shown`: whether a model sees the inputs of the test split; they are then part of the fingerprint.
     """
     with rechecked(config.recheck):
         return _prepare(resolve(config, entries), fits=fits, shown=shown)
@@ -47,6 +47,6 @@ def _prepare(resolved: Resolved, *, fits: bool, shown: bool) -> Prepared:
         refuse_ragged(data, resolved.spec)
     scorer = resolved.task.scorer_for(data, definition.protocol, definition.metrics)
     fingerprint = data.fingerprint(shown=shown)
-    repeated = data.repeated_files()  # knows the files whose digests were made for the fingerprint
+    repeated = data.repeated_files()  # after the fingerprint, which computes the files' digests
     notices = (*data.notices, *repeated)
     return Prepared(resolved, data, fingerprint, data.splits["test"], scorer, resolved.device, notices)

@@ -1,4 +1,4 @@
-"""What a run's configuration means here: looked up once, when the run begins, and handed to all that it does."""
+"""A run's configuration, resolved once when the run begins and passed to all its stages."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ class Resolved:
 
     @property
     def device(self) -> Device:
-        """The device that the run computes on; RequestError when this machine has none, where it can still score."""
+        """The device that the run computes on; RequestError when this machine lacks it, though it can still score."""
         config = self.config
         return Device(type=resolve_device(config.device), threads=config.threads, precision=config.precision)
 
 
 def resolve(config: RunConfig, entries: Entries | None = None) -> Resolved:
-    """Return what a configuration means here; `entries`: what the registry has said of it, if it was asked.
+    """Resolve a configuration; `entries`: its registry entries, if already looked up.
 
     UnknownNameError when there is no such task kind or data set, PluginError when the task kind cannot be imported.
     """

@@ -1,1 +1,1 @@
-"""From the words of a request to its runs, and back to the command that asks for one."""
+"""From the words of a request to its runs, and back to a run's command."""

@@ -1,4 +1,4 @@
-"""The command that asks for a run: what a record names so that anybody can run it again."""
+"""The command of a run, which its record holds so that anybody can run it again."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from mlcvbench.plan.vocabulary import RUN_KEYS
 from mlcvbench.specs.values import text
 
 ALWAYS = ("seed", "threads")
-"""Keys a command always states: they differ between people and machines."""
+"""Keys a command always states: their defaults differ between machines."""
 PATH = "PATH"
-"""What stands for a path outside the data."""
+"""Placeholder for a path outside the data."""
 PATHS = ("weights",)
 UNSTATED = (*PATHS, "timeout", "memory")
-"""Keys that are paths, or that bound a run without changing its result; they bound the candidates of a search too."""
+"""Keys that are paths, or that limit a run without changing its result; in a search they also limit its candidates."""
 
 
 def command_of(config: RunConfig, entries: Entries | None = None) -> str:
-    """Return a command line that resolves to `config`; `DIR` and `PATH` stand for paths, for a record holds none."""
+    """Return a command line that resolves to `config`; `DIR` and `PATH` stand for paths, since a record holds none."""
     known = entries or entries_of(config)
     config = renamed(config, known, lambda *_: PATH)
     words = ["mlcvbench", "run", *_task_words(config, known), f"model={config.model}"]
@@ -38,7 +38,7 @@ def command_of(config: RunConfig, entries: Entries | None = None) -> str:
 
 
 def score_command_of(config: RunConfig, file: str, title: str = "", entries: Entries | None = None) -> str:
-    """Return the command line that scores the predictions in `file`, its bare name; `title` where the model has one."""
+    """Return the command line that scores the predictions in `file`, a bare name; `title`: the model's, if any."""
     known = entries or entries_of(config)
     words = ["mlcvbench", "score", *_task_words(config, known), f"predictions={file}", f"as={title or config.model}"]
     words += [f"{key}={text(value)}" for key, value in sorted(given_settings(config, known).items())]
@@ -48,7 +48,7 @@ def score_command_of(config: RunConfig, file: str, title: str = "", entries: Ent
 
 
 def evaluate_call_of(config: RunConfig, preprocessed: bool, title: str = "") -> str:
-    """Return the Python call that evaluates a model in hand so; MODEL and PREPROCESS stand for what is in hand."""
+    """Return the Python call that evaluates a model object; MODEL and PREPROCESS stand for the objects."""
     words: dict[str, Any] = {"name": title or config.model}
     for key in ("device", "batch", "limit", "intervals", "strict", "time"):
         run_key = RUN_KEYS[key]
@@ -64,7 +64,7 @@ def evaluate_call_of(config: RunConfig, preprocessed: bool, title: str = "") -> 
 
 
 def _search_words(search: Search) -> list[str]:
-    """Return the words that ask for a search: its space, then what differs from a search's defaults."""
+    """Return the words that request a search: its space, then what differs from the defaults."""
     words = [
         f"{key}={values if isinstance(values, str) else ','.join(map(text, values))}"
         for key, values in search.space.items()
@@ -85,7 +85,7 @@ def _run_settings(config: RunConfig, unstated: Collection[str], always: Collecti
 
 
 def _task_words(config: RunConfig, entries: Entries) -> list[str]:
-    """Return what `task=` must say, and `data=` where the request put the definition on other data.
+    """Return the `task=` word, and `data=` where the request applies the definition to other data.
 
     A definition that is not installed is a YAML file, named as it was when it was read.
     """
@@ -110,7 +110,7 @@ def given_settings(config: RunConfig, entries: Entries | None = None) -> dict[st
 
 
 def _reading_given(config: RunConfig, entries: Entries) -> dict[str, Any]:
-    """Return the settings of reading predictions that are not as by default; a file is shown by its name."""
+    """Return the settings of reading predictions that differ from the defaults; a file is shown by its name."""
     given = {}
     for param in entries.task.spec.reading:
         value = config.reading.get(param.name, param.default)

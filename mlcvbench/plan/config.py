@@ -1,4 +1,4 @@
-"""A resolved run: everything that one child process needs to know, as plain data."""
+"""A resolved run: everything that one child process needs, as plain data."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ TimeProfile = Literal["off", "quick", "standard", "publish"]
 
 @dataclass(frozen=True, slots=True)
 class Definition:
-    """A benchmark: what is asked, on which data, scored how. `file`: base name of a YAML file of one's own.
+    """A benchmark: task kind, data, protocol and metrics. `file`: base name of a user's YAML file.
 
-    `sha256`: what that file held, for whoever has another of its name.
+    `sha256`: of that file, to tell it from others of its name.
     """
 
     name: str
@@ -33,11 +33,11 @@ class Definition:
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """A choice among settings inside one run. `space`: a key such as `model.k` -> its values, or the text of a range.
+    """A hyper-parameter search inside one run. `space`: a key such as `model.k` -> its values, or the text of a range.
 
-    `trials`: how many candidates are drawn, None = all combinations. `on`: the split that decides. `share`: the part of
-    train that is held out where a data set has no validation split, None = the usual one. `refit`: the winner is fitted
-    again as a run without a search would fit it.
+    `trials`: how many candidates are drawn, None = all combinations. `on`: the split they are compared on. `share`: the
+    part of train that is held out where a data set has no validation split, None = the default. `refit`: the winner is
+    fitted again as a run without a search would fit it.
     """
 
     method: Literal["grid", "random"]
@@ -52,9 +52,9 @@ class Search:
 class RunConfig:
     """One run. `model_params`, `fit`, `data_params` are complete: defaults are filled in from the specs.
 
-    `search`: settings that the run itself chooses; those are not in `model_params` or `fit`.
+    `search`: settings that the run itself chooses; they are not in `model_params` or `fit`.
 
-    `limit`: score only the first so many test samples. `seconds`, `memory_mb`: limits of the child process.
+    `limit`: score only the first `limit` test samples. `seconds`, `memory_mb`: limits of the child process.
     `given`: the `model.*`, `fit.*` and `data.*` keys that the request named, for display. `reading`: how predictions
     made elsewhere are read, every setting of the task kind's `reading`; empty for a run. `strict`: notices are refused.
     `content`: sha256 of what no setting says of a model that no plugin provides: its `predictions`, and of a live one
@@ -99,11 +99,11 @@ class RunConfig:
 
     @property
     def splits(self) -> tuple[str, ...] | None:
-        """The splits that the run uses, None: all. With given weights and nothing to choose, test alone is used."""
+        """The splits that the run uses, None: all. With given weights and no search, test alone is used."""
         return TEST_ALONE if self.weights is not None and self.search is None else None
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain data, ready for JSON; what a run has not, such as a search, is left out."""
+        """Return plain data, ready for JSON; absent parts, such as a search, are left out."""
         plain = asdict(self)
         for name in ("search", "reading", "content", "load_threads", "recheck", "fit_memory_mb", "fit_budget"):
             if plain[name] in (None, {}, False):
@@ -112,7 +112,7 @@ class RunConfig:
 
     @staticmethod
     def from_dict(data: dict[str, Any]) -> RunConfig:
-        """Rebuild what `to_dict` gave, also after a round trip through JSON."""
+        """Rebuild the object from `to_dict`, also after a round trip through JSON."""
         definition = dict(data["definition"])
         for name in ("metrics", "models"):
             definition[name] = tuple(definition[name])

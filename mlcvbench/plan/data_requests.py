@@ -1,7 +1,7 @@
-"""What `mlcvbench data COMMAND NAME KEY=VALUE ...` means: data sets, their settings, one for each task kind.
+"""Parses `mlcvbench data COMMAND NAME KEY=VALUE ...`: data sets and their settings, one per task kind.
 
-A name is a data set of one task kind or of several, then each kind sees its own; or it is a definition, which brings
-the settings of its data set.
+A name is a data set of one task kind, or of several with one each; or it is a definition, which fixes settings of its
+data set.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class DataRequest:
-    """A data set as a task kind sees it: all its settings, and of these the `given` ones."""
+    """A data set for one task kind: all its settings, and among these the `given` ones."""
 
     kind: str
     spec: DatasetSpec
@@ -44,9 +44,9 @@ class DataRequest:
 def plan_data(
     name: str, settings: Sequence[str], own: Sequence[Param] = (), registry: Registry | None = None
 ) -> tuple[list[DataRequest], dict[str, Any]]:
-    """Return the data sets that a name and KEY=VALUE words ask for, and the values of the command's `own` keys.
+    """Return the data sets that a name and KEY=VALUE words request, and the values of the command's `own` keys.
 
-    UnknownNameError offers the nearest names, OverrideError the nearest keys.
+    UnknownNameError suggests the nearest names, OverrideError the nearest keys.
     """
     known = registry or get_registry()
     pairs = dict(parse_pairs(settings))
@@ -76,7 +76,7 @@ def plan_data(
 
 
 def guarded(request: DataRequest, doing: str, step: Callable[[], T]) -> T:
-    """Run code of a data set or a task kind; whatever it raises becomes one line."""
+    """Run code of a data set or a task kind; any exception becomes a one-line error."""
     try:
         return step()
     except MlcvbenchError:
@@ -102,7 +102,9 @@ class _Found:
 
 
 def _find(name: str, kind: str | None, registry: Registry) -> list[_Found]:
-    """Return what the name means for each task kind (for one, when given): a data set goes before a definition."""
+    """Return what the name means for each task kind (for one, when given): data sets take precedence over
+    definitions.
+    """
     from mlcvbench.plan.definition_files import SUFFIXES, definition_files
     from mlcvbench.plan.definitions import load_definition, read_definition
 
@@ -128,7 +130,7 @@ def _find(name: str, kind: str | None, registry: Registry) -> list[_Found]:
 
 
 def _unknown(key: str, found: Sequence[_Found], keys: Sequence[str]) -> OverrideError:
-    """Say that no one takes a key, with the nearest that somebody does."""
+    """Return the error for a key that nothing takes, with the nearest known one."""
     place, _, name = key.partition(".")
     settings = [f"data.{own}" for one in found for own in one.declared]
     if place == "data" and name:
@@ -140,7 +142,7 @@ def _unknown(key: str, found: Sequence[_Found], keys: Sequence[str]) -> Override
 
 
 def _completed(spec: DatasetSpec, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return all settings of the data set; OverrideError names one that must be given and is not."""
+    """Return all settings of the data set; OverrideError names a missing required one."""
     for param in missing(spec.params, given):
         raise needs(f"data set {spec.name!r}", "data", param)
     return complete(spec.params, given)

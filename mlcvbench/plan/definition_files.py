@@ -1,4 +1,4 @@
-"""Where the installed definitions are; nothing here reads them, so that listing their names stays cheap."""
+"""Paths of the installed definitions; the files are not read here, so that listing their names stays cheap."""
 
 from __future__ import annotations
 

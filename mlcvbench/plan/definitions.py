@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 __all__ = ["TASK_MARK", "definition_files", "definition_names", "load_definition", "read_definition"]
 
 TASK_MARK = "+"
-"""Joins the names of a definition and of the other data set it is asked on, as in `digits+idx`; files cannot use it."""
+"""Joins the names of a definition and of the other data set it is applied to, as in `digits+idx`; files cannot use
+it."""
 _TEXTS = (
     Param("name", "str", required=True),
     Param("kind", "str", required=True),
@@ -39,16 +40,16 @@ _TEXTS = (
 )
 _KEYS = (*(param.name for param in _TEXTS), "data", "metrics", "models", "fit")
 _PROSE = ("summary", "title")
-"""May run over several lines of the file."""
+"""Keys whose text may span several lines of the file."""
 ANY_CLASS = "CLASS"
-"""Stands for a class in the names of metrics that `Task.metrics_of` gives."""
+"""Stands for a class in the metric names of `Task.metrics_of`."""
 _BUDGET = Param("budget", "float", low=0)
 
 
 def load_definition(reference: str, registry: Registry) -> Definition:
     """Return the definition that `task=` names: a task kind (its default), a definition's name, or a YAML path.
 
-    UnknownNameError offers the nearest names; DefinitionError names file and line.
+    UnknownNameError suggests the nearest names; DefinitionError names file and line.
     """
     if reference.endswith(SUFFIXES):
         return _own_definition(Path(reference).expanduser(), registry)
@@ -74,19 +75,19 @@ def load_definition(reference: str, registry: Registry) -> Definition:
 
 
 def _own_definition(path: Path, registry: Registry) -> Definition:
-    """Read somebody's own file; it must not pass for an installed definition of the same name."""
+    """Read a user's file; its name must not be that of an installed definition."""
     definition = read_definition(path, registry, installed=False, checked=True)
     twin = definition_files(registry).get(definition.kind, {}).get(definition.name)
     if twin is not None and twin.read_bytes() != path.read_bytes():
-        raise DefinitionError(f"{path}: the name {definition.name!r} is an installed definition's; give yours another.")
+        raise DefinitionError(f"{path}: the name {definition.name!r} is an installed definition's; choose another.")
     return definition if twin is not None else replace(definition, file=path.name, sha256=content_hash(path))
 
 
 def read_definition(path: Path, registry: Registry, *, installed: bool = True, checked: bool = False) -> Definition:
     """Return the definition in a YAML file; DefinitionError names file and line.
 
-    An installed definition is called as its file is. `checked`: ask the task kind whether it has the protocol and the
-    metrics, which imports it; for installed ones that is left to `mlcvbench plugin doctor`.
+    An installed definition has the name of its file. `checked`: check that the task kind, which is imported for this,
+    has the protocol and the metrics; for installed ones `mlcvbench plugin doctor` does it.
     """
     root = read_yaml(path)
     if not isinstance(root, Mapping):
@@ -145,7 +146,7 @@ class _Reader:
         if not isinstance(node, Sequence) or not all(isinstance(item, Scalar) for item in node.items):
             raise DefinitionError(f"{self.path}:{node.line}: {key}: wanted a list of names like [a, b].")
         if not node.items and key == "metrics":
-            raise self.error(key, "the list is empty; name those to show first, or leave the key out to show all")
+            raise self.error(key, "the list is empty; name those to show first, or omit the key to show all")
         names = tuple(item.text for item in node.items if isinstance(item, Scalar))
         for name in names:
             if not NAME_PATTERN.fullmatch(name):
@@ -155,7 +156,7 @@ class _Reader:
         return names
 
     def check_scored(self, task: Task, protocol: str) -> None:
-        """Refuse a protocol that the task kind has not, or metrics that the protocol has not."""
+        """Refuse a protocol that the task kind lacks, or metrics that the protocol lacks."""
         try:
             known = _names(task, protocol)
         except UnknownNameError as error:
@@ -225,7 +226,7 @@ def _names(task: Task, protocol: str) -> list[str]:
 
 
 def _may_be_of_a_class(name: str, known: Iterable[str]) -> bool:
-    """Return whether only the data can say if a metric exists: it is named like those of single classes.
+    """Return whether a metric is named like a per-class one, so that only the data decide if it exists.
 
     >>> _may_be_of_a_class("iou_dog", ["miou", "iou_CLASS"])
     True
@@ -234,7 +235,9 @@ def _may_be_of_a_class(name: str, known: Iterable[str]) -> bool:
 
 
 def _text_of(param: Param, node: Node, key: str) -> str:
-    """Return a node as the text the command line would hold; a list becomes `[a,b]`, a quoted text only a text."""
+    """Return a node as command-line text; a list becomes `[a,b]`, and quoted text is accepted for text settings
+    only.
+    """
     if isinstance(node, Sequence) and param.type in {"ints", "floats"}:
         return "[" + ",".join(_text_of(Param("", "str"), item, key) for item in node.items) + "]"
     if not isinstance(node, Scalar) or param.type in {"ints", "floats"}:

@@ -1,4 +1,4 @@
-"""What the registry knows of what a run names: asked once, then handed to whoever needs it."""
+"""The registry's entries of what a run names: looked up once, then passed on."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Entries:
 
     @property
     def places(self) -> frozenset[str]:
-        """The settings of the data set that say where it lies; no key and no record holds their values."""
+        """The settings of the data set that say where it is stored; no key and no record holds their values."""
         return self.dataset.spec.places
 
     def declared(self, place: str) -> Sequence[Param]:
@@ -40,7 +40,7 @@ class Entries:
 
 
 def entries_of(config: RunConfig, registry: Registry | None = None) -> Entries:
-    """Ask the registry what a run names; UnknownNameError when it has no such task kind or data set."""
+    """Look up what a run names; UnknownNameError when there is no such task kind or data set."""
     known, definition = registry or get_registry(), config.definition
     task, dataset, model = known.named(definition.kind, definition.dataset, config.model)
     return Entries(known, task, dataset, config.model, model)

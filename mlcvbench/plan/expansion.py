@@ -1,7 +1,7 @@
 """From the words of a request to its runs, once benchmark and models are known: grids, sweeps, searches.
 
-Words are put where they belong, each model takes its own, and what several have is multiplied out. Nothing is changed
-on the way: each step returns what it found.
+Words are assigned to the run, the data or the models, each model takes its own, and lists are multiplied out. Nothing
+is modified in place: each step returns its result.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from mlcvbench.specs.checks import check_inputs, refuse_settings
 from mlcvbench.specs.values import complete, effective, existing, missing, needs, parse_setting, single, split_commas
 
 Effects = Iterable[tuple[str, str | None]]
-"""Keys as they were given, each with the reason why it has no effect somewhere, or None where it has one."""
+"""Keys as given, each with the reason why it has no effect somewhere, or None where it has one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Benchmark:
-    """What the words of a request are read for: data, models, and the search there is to be.
+    """The context in which a request is read: data, models, and the requested search.
 
-    `reads`: the settings with which predictions are read were understood before; a misspelt one is offered them.
+    `reads`: the settings for reading predictions, already parsed; they are suggested for a misspelt key.
     """
 
     registry: Registry
@@ -46,7 +46,7 @@ class Benchmark:
 
 @dataclass(frozen=True, slots=True)
 class Assigned:
-    """Words where they belong. `run`, `data`: typed values; `shared`: of all models, by (place, name).
+    """Assigned words. `run`, `data`: typed values; `shared`: of all models, by (place, name).
 
     `named`: of one model, by (model, place, name).
     """
@@ -59,9 +59,9 @@ class Assigned:
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """The settings of one model. `values`: by (place, name), in the order of the sweep. `keys`: as they were given.
+    """The settings of one model. `values`: by (place, name), in the order of the sweep. `keys`: as given.
 
-    `space`: what its runs are to search, by whole name.
+    `space`: what its runs search over, by full name.
     """
 
     model: ModelSpec
@@ -71,7 +71,7 @@ class Grid:
 
     @property
     def size(self) -> int:
-        """How many runs it makes."""
+        """The number of its runs."""
         total = 1
         for values in self.values.values():
             total *= len(values)
@@ -81,7 +81,7 @@ class Grid:
 def expand(bench: Benchmark, pairs: Mapping[str, str]) -> list[RunConfig]:
     """Return the runs: model by model, sweeps as products, equal ones once.
 
-    OverrideError names a key that is unknown, of the wrong type or without effect; RequestError what is too much.
+    OverrideError names a key that is unknown, of the wrong type or without effect; RequestError for too many runs.
     """
     words = assign(bench, pairs)
     _require("data set", bench.dataset.name, "data", bench.dataset.params, {**bench.definition.data, **words.data})
@@ -106,7 +106,7 @@ def expand(bench: Benchmark, pairs: Mapping[str, str]) -> list[RunConfig]:
 
 
 def assign(bench: Benchmark, pairs: Mapping[str, str]) -> Assigned:
-    """Return the words where they belong."""
+    """Assign the words to the run, the data and the models."""
     words = Assigned()
     for key, value in pairs.items():
         place, _, name = key.partition(".")
@@ -129,7 +129,7 @@ def assign(bench: Benchmark, pairs: Mapping[str, str]) -> Assigned:
 
 
 def _grid(bench: Benchmark, model: ModelSpec, words: Assigned) -> Grid:
-    """Return what one model takes of the words."""
+    """Return the settings that one model takes from the words."""
     grid: dict[tuple[str, str], list[Any]] = {}
     keys: dict[tuple[str, str], str] = {}
     for place in PLACES:
@@ -151,7 +151,7 @@ def _grid(bench: Benchmark, model: ModelSpec, words: Assigned) -> Grid:
     searched = [] if bench.search is None else [at for at, found in grid.items() if _is_space(found)]
     space = {f"{place}.{name}": grid.pop((place, name)) for place, name in searched}
     grid |= {("data", name): values for name, values in words.data.items()}
-    # Seeds turn fastest, so that the runs of a seed group stand together.
+    # Seeds vary fastest, so that the runs of a seed group are adjacent.
     grid |= {("run", key): words.run[key] for key in sorted(words.run, key=lambda key: key == "seed")}
     return Grid(model, grid, keys, space)
 
@@ -165,7 +165,7 @@ def _typed(param: Param, text: str, key: str) -> Any:
 
 
 def _value(bench: Benchmark, param: Param, text: str, key: str) -> Any:
-    """Return one value of a model's or fit's setting; the model that it may name must fit the data."""
+    """Return one value of a model or fit setting; a model that it names must suit the data."""
     value = _typed(param, text, key)
     if param.type == "model":
         kind = bench.definition.kind
@@ -178,9 +178,9 @@ def _value(bench: Benchmark, param: Param, text: str, key: str) -> Any:
 def _config(
     bench: Benchmark, grid: Grid, values: Mapping[tuple[str, str], Any]
 ) -> tuple[RunConfig, list[tuple[str, str | None]]]:
-    """Return the run of one point of a grid, and which of the given keys have an effect on it.
+    """Return the run of one grid point, and which of the given keys have an effect on it.
 
-    Settings that do nothing beside the others are left out, so that a sweep over both makes no run twice.
+    Inactive settings are left out, so that a sweep over both makes no run twice.
     """
     chosen = {
         place: {name: value for (own, name), value in values.items() if own == place}
@@ -197,7 +197,7 @@ def _config(
 
 
 def _searching(grid: Grid, config: RunConfig, request: SearchRequest) -> RunConfig:
-    """Return the run that chooses among the space of a grid."""
+    """Return the run that searches the space of a grid."""
     space = dict(grid.space)
     search = request.over(space)
     check_request(search, grid.model)
@@ -211,7 +211,7 @@ def _searching(grid: Grid, config: RunConfig, request: SearchRequest) -> RunConf
 
 
 def _effects(grid: Grid, settings: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, str | None]]:
-    """Yield the keys of a grid that are among the settings, each with why it has no effect there, None where it has."""
+    """Yield the grid's keys among the settings, each with the reason why it has no effect there, or None."""
     for place in PLACES:
         _, reasons = effective(grid.model.declared(place), settings[place], place)
         for name in settings[place]:
@@ -220,7 +220,7 @@ def _effects(grid: Grid, settings: Mapping[str, Mapping[str, Any]]) -> Iterator[
 
 
 def _refuse_without_effect(effects: Effects) -> None:
-    """Refuse a key that has no effect on any run, with the first reason there is."""
+    """Refuse a key that has no effect on any run, with the first reason found."""
     reasons: dict[str, list[str | None]] = {}
     for key, reason in effects:
         reasons.setdefault(key, []).append(reason)
@@ -231,7 +231,7 @@ def _refuse_without_effect(effects: Effects) -> None:
 
 def _resolved(bench: Benchmark, model: ModelSpec, chosen: Mapping[str, Mapping[str, Any]]) -> RunConfig:
     params, fit = complete(model.params, chosen["model"]), complete(model.fit, chosen["fit"])
-    if bench.search is None:  # else a candidate that cannot be carried out is one that fails
+    if bench.search is None:  # in a search, a candidate that cannot be carried out simply fails
         _refuse(bench, model, params, fit)
     elif fitted := next((params[param.name] for param in model.params if param.type == "model"), None):
         inner_fit(fitted, bench.definition.kind, fit, bench.registry)
@@ -247,7 +247,7 @@ def _resolved(bench: Benchmark, model: ModelSpec, chosen: Mapping[str, Mapping[s
 
 
 def _refuse(bench: Benchmark, model: ModelSpec, params: dict[str, Any], fit: dict[str, Any]) -> None:
-    """Let the model refuse its settings, then each model that they name; the first of these has the `fit.*`."""
+    """Let the model check its settings, then each model that they name; the first of these gets the `fit.*`."""
     kind = bench.definition.kind
     refuse_settings(model, Chosen(model.name, kind, dict(params), dict(fit)))
     named = [params[param.name] for param in model.params if param.type == "model"]

@@ -20,7 +20,7 @@ from mlcvbench.storage.digests import content_hash
 
 LIBRARIES = ("numpy", "scikit-learn", "torch")
 LIMITS = ("seconds", "memory_mb")
-"""Bounds of a run. A candidate of a search may be lost to them, so there they decide what is chosen."""
+"""Limits of a run. They may end a candidate of a search, and so decide what is chosen."""
 TIMING = ("time", "given", "intervals", "strict", "load_threads", "recheck", "fit_memory_mb")
 DISPLAY = ("title", "summary", "models", "metrics", "file", "sha256")
 
@@ -28,7 +28,7 @@ DISPLAY = ("title", "summary", "models", "metrics", "file", "sha256")
 class Keys(NamedTuple):
     """sha256 hex: `run` is shared by equal runs, `group` by those that differ in nothing but the seed.
 
-    `sources` are the digests that both hold of the code, by package; None for one without sources on disk.
+    `sources` are the code digests in both, by package; None for a package without sources on disk.
     """
 
     run: str
@@ -42,7 +42,7 @@ def compute_run_key(config: RunConfig, fingerprint: str, entries: Entries | None
 
 
 def compute_keys(config: RunConfig, fingerprint: str, entries: Entries | None = None) -> Keys:
-    """Return the keys that a record holds of a run on data with this fingerprint."""
+    """Return the keys of a run on data with this fingerprint, as a record holds them."""
     identity = _identity(config, fingerprint, entries) | {"time": config.time, "intervals": config.intervals}
     run = _digest(identity)
     identity["config"].pop("seed")
@@ -50,7 +50,7 @@ def compute_keys(config: RunConfig, fingerprint: str, entries: Entries | None = 
 
 
 def compute_fit_key(config: RunConfig, fingerprint: str, entries: Entries | None = None) -> str:
-    """Return the key of the fitted state: what is measured, scored or limited does not change it."""
+    """Return the key of the fitted state, which measuring, scoring and `limit` do not change."""
     identity = _identity(config, fingerprint, entries)
     for name in ("limit", "shards", "batch_size", "protocol"):
         identity["config"].pop(name, None)

@@ -1,7 +1,7 @@
-"""Files and folders that settings name: known by what they hold, shown by their own name, never by where they lie.
+"""Files and folders that settings name: identified by content, shown by name, never by path.
 
-In a run's key and in its record `model.file=/home/ann/best.txt` is `best.txt@<sha256>`. Paths of data sets are left to
-the data's fingerprint, which holds what was read of them; only predictions and settings of a model can hold others.
+In a run's key and in its record `model.file=/home/ann/best.txt` is `best.txt@<sha256>`. Paths of data sets are covered
+by the data's fingerprint, which hashes what was read from them; only predictions and model settings can hold others.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from mlcvbench.specs.values import absolute, parse_setting, split_commas
 from mlcvbench.storage.digests import content_hash
 
 ABSENT = "absent"
-"""What a default that names no file of this machine holds."""
+"""Label of a default that names no file on this machine."""
 _LABEL = re.compile(r".+@[0-9a-f]{64}")
 
 Rename = Callable[[str, str], str]
-"""From the key of a setting, such as `model.base.file`, and the path it names to what is to stand there."""
+"""Maps the key of a setting, such as `model.base.file`, and its path to the replacement."""
 
 
 def file_label(path: str) -> str:
-    """Return what a record calls a file or folder: its name and the sha256 of what it holds."""
+    """Return the label of a file or folder in a record: its name and the sha256 of its content."""
     name = os.path.basename(os.path.normpath(path))  # noqa: PTH119 - it is text
     return f"{name}@{content_hash(path) if os.path.exists(path) else ABSENT}"  # noqa: PTH110 - it is text
 
@@ -44,7 +44,7 @@ def labelled(config: RunConfig, entries: Entries) -> RunConfig:
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """A configuration as a record shows it, as plain data without paths, and key and label of each file it names."""
+    """A configuration as a record shows it, as plain data without paths, with key and label of each file it names."""
 
     config: dict[str, Any]
     labels: tuple[tuple[str, str], ...]
@@ -60,7 +60,7 @@ def shown(config: RunConfig, entries: Entries) -> Shown:
 
 
 def renamed(config: RunConfig, entries: Entries, rename: Rename) -> RunConfig:
-    """Return the configuration with another text in place of each path that its settings outside of data name."""
+    """Return the configuration with a replacement for each path that its settings outside of data name."""
     renaming = Renaming(entries.registry, config.definition.kind, rename)
     search = config.search
     return replace(
@@ -74,7 +74,7 @@ def renamed(config: RunConfig, entries: Entries, rename: Rename) -> RunConfig:
 
 
 def paths_of(config: RunConfig, entries: Entries) -> list[str]:
-    """Return every path that the settings of a run name, those of its data too."""
+    """Return every path that the settings of a run name, including those of its data."""
     found: list[str] = []
 
     def note(_: str, path: str) -> str:
@@ -87,11 +87,11 @@ def paths_of(config: RunConfig, entries: Entries) -> list[str]:
 
 
 def labels_of(config: RunConfig, entries: Entries) -> list[tuple[str, str]]:
-    """Return key and label of every file that a labelled configuration names, always in the same order."""
+    """Return key and label of every file that a labelled configuration names, in a fixed order."""
     found: list[tuple[str, str]] = []
 
     def note(key: str, label: str) -> str:
-        found.append((key, os.path.basename(label)))  # noqa: PTH119 - a setting inside a model was made absolute
+        found.append((key, os.path.basename(label)))  # noqa: PTH119 - the label of a file of a nested model was made absolute
         return label
 
     renamed(config, entries, note)
@@ -99,20 +99,20 @@ def labels_of(config: RunConfig, entries: Entries) -> list[tuple[str, str]]:
 
 
 def label_keyed(config: RunConfig, entries: Entries, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return settings under whole keys, such as `model.file`, with labels in place of paths."""
+    """Return settings under full keys, such as `model.file`, with labels in place of paths."""
     return _rename_keyed(entries, settings, Renaming(entries.registry, config.definition.kind, label))
 
 
 @dataclass(frozen=True, slots=True)
 class Renaming:
-    """Puts another text in place of each path that settings name, also inside models of `kind` that they name."""
+    """Replaces each path that settings name, also inside models of `kind` that they name."""
 
     registry: Registry
     kind: str
     rename: Rename
 
     def settings(self, params: Sequence[Param], values: Mapping[str, Any], place: str) -> dict[str, Any]:
-        """Return the settings of one place renamed; a value may be a list of values, as in the space of a search."""
+        """Return the renamed settings of one place; a value may be a list of values, as in a search space."""
         known = {param.name: param for param in params}
         return {
             name: self._value(known[name], value, f"{place}.{name}".removeprefix(".")) if name in known else value
@@ -143,25 +143,25 @@ class Renaming:
 
 
 def with_files(config: RunConfig, given: Mapping[str, str], run: str) -> RunConfig:
-    """Return the configuration of the record `run` with paths in place of the labels among its model's settings.
+    """Return the configuration of the record `run` with paths in place of the labels in its model settings.
 
-    `given`: the paths, by key such as `model.base.file`. RequestError names one that is missing, RecordError one that
-    holds something else than the run was made with.
+    `given`: the paths, by key such as `model.base.file`. RequestError names a missing one, RecordError one with other
+    content than in the run.
     """
     found = set()
 
     def path_of(key: str, value: str) -> str:
         label = os.path.basename(value)  # noqa: PTH119 - it is text
         if not _LABEL.fullmatch(label):
-            return value  # a record of before labels
+            return value  # an old record without labels
         if key not in given:
             raise RequestError(
-                f"record {run!r} does not say where its files lie; give {key}=PATH ({short_digests(label)})."
+                f"record {run!r} does not say where its files are; give {key}=PATH ({short_digests(label)})."
             )
         found.add(key)
         path = absolute(given[key])
         if content_hash(path) != label.rpartition("@")[2]:
-            raise RecordError(f"{key}={given[key]}: holds something else than run {run!r} was made with.")
+            raise RecordError(f"{key}={given[key]}: its content differs from that in run {run!r}.")
         return path
 
     entries = entries_of(config)

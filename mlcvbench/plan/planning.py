@@ -1,8 +1,8 @@
 """The grammar of `mlcvbench run KEY=VALUE[,VALUE] ...`: from words to resolved runs, or one sentence why not.
 
 Keys are the run keys below, `model.*`, `fit.*` and `data.*` as the chosen specs declare them, and `NAME.*` for one
-of several models. Commas sweep, brackets protect them; with `select=` those of a model's settings are one run's search
-(see `search.py`). Nothing is started before every key has been understood.
+of several models. Commas sweep, brackets protect them; with `select=`, lists of model settings form one run's search
+(see `search.py`). Nothing is started before every key has been parsed.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from mlcvbench.specs.values import single, split_commas
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a request asks for: the runs, in order, the folder of their records and the benchmark."""
+    """A parsed request: the runs, in order, the folder of their records and the benchmark."""
 
     configs: list[RunConfig]
     out: Path
@@ -37,17 +37,17 @@ class Plan:
 def plan(
     args: Sequence[str], registry: Registry | None = None, *, outside: str | None = None, reads: bool = False
 ) -> Plan:
-    """Return the runs that `args` ask for.
+    """Return the runs that `args` request.
 
-    `outside` names a model that no plugin provides, of which there are only predictions, or which is live. `reads`: the
-    settings with which the task kind reads such predictions are keys too.
-    OverrideError names a key that is unknown, given twice, without effect or of the wrong type; UnknownNameError a
-    task, model or data set; RequestError what does not go together.
+    `outside` names a model that no plugin provides: a live one, or one known by its predictions only. `reads`: accept
+    the task kind's settings for reading such predictions as keys. OverrideError names a key that is unknown, given
+    twice, without effect or of the wrong type; UnknownNameError an unknown task, model or data set; RequestError an
+    impossible combination.
     """
     known = registry or get_registry()
     pairs = dict(parse_pairs(args, bare="task"))
     if "task" not in pairs:
-        refuse_unknown(pairs, (*REQUEST_KEYS, *RUN_KEYS, *SEARCH_KEYS))  # it may be the one that is misspelt
+        refuse_unknown(pairs, (*REQUEST_KEYS, *RUN_KEYS, *SEARCH_KEYS))  # the unknown key may be a misspelt `task`
     out = single("out", pairs.pop("out", REQUEST_KEYS["out"].default))
     search = take_request(pairs)
     definition = _definition(pairs.pop("task", None), pairs.pop("data", None), known)
@@ -64,7 +64,7 @@ def plan(
 
 
 def _settled(config: RunConfig) -> RunConfig:
-    """Return a run that says where it computes: `device=auto` means another run where there is a GPU."""
+    """Return a run with its actual device: `device=auto` is a different run on a machine with a GPU."""
     from mlcvbench.plan.devices import resolve_device
 
     return replace(config, device=resolve_device("auto")) if config.device == "auto" else config

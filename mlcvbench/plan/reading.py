@@ -1,4 +1,4 @@
-"""The settings with which predictions made elsewhere are read, such as `value=distance`: a task kind declares them."""
+"""Settings for reading predictions made elsewhere, such as `value=distance`, as declared by the task kind."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from mlcvbench.specs import Param
 from mlcvbench.specs.values import complete, existing, parse_setting, single
 
 SCORE_KEYS = ("predictions", "as")
-"""What is read and the name it gets: the keys that every `score` has."""
+"""The file to read and the method's name: keys of every `score`."""
 
 
 def take_reading(pairs: dict[str, str], params: Sequence[Param]) -> dict[str, Any]:
-    """Take the words of `params` out of `pairs` and return every setting of reading, typed.
+    """Remove the words of `params` from `pairs` and return every reading setting, typed.
 
     OverrideError names a value of the wrong type, a list, or a key that is given under both of its names.
     """

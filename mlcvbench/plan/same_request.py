@@ -1,4 +1,4 @@
-"""Which runs are of the same request, whatever code, data or libraries they were carried out with."""
+"""Which runs answer the same request, whatever code, data or libraries they used."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ RequestIdentity = tuple[str, str, str, int, str]
 
 
 def newest_of(record: Record, records: Iterable[Record]) -> Record:
-    """Return the newest of the ok runs of the same request as `record`, on the same hardware; itself when none is."""
+    """Return the newest ok run of the same request as `record` on the same hardware; itself when there is none."""
     same = [
         other
         for other in records
@@ -26,12 +26,12 @@ def newest_of(record: Record, records: Iterable[Record]) -> Record:
 
 
 def age(record: Record) -> tuple[str, str]:
-    """Return what orders runs: when they were made, then their id."""
+    """Return the sort key of runs by age: creation time, then id."""
     return record.created_utc, record.run_id
 
 
 def request_of(record: Record) -> RequestIdentity:
-    """Return what was asked for: the definition, the model, the seed and every setting that has an effect."""
+    """Return the request of a record: the definition, the model, the seed and every active setting."""
     unused = WITHOUT_EFFECT + (UNUSED_BY_HAND_INS if record.model.plugin == PREDICTIONS else ())
     settings = {name: value for name, value in record.config.items() if name not in unused}
     definition = settings.pop("definition", None) or {}

@@ -5,8 +5,8 @@ A setting of `model.*` or `fit.*` with several values, or with a range, belongs 
     select=grid   model.k=1,3,5 model.p=1,2               every combination: 6 candidates
     select=random trials=20 fit.lr=log(1e-4,1e-1) ...     20 candidates, drawn by the run's seed
 
-Ranges are `log(a,b)`, even on a logarithmic scale; `uniform(a,b)`, for numbers; `int(a,b)`, for whole numbers. The ends
-belong to them. Lists are drawn from without replacement. Candidates that come to the same run count once.
+Ranges are `log(a,b)`, uniform on a logarithmic scale; `uniform(a,b)`, for numbers; `int(a,b)`, for whole numbers. Both
+ends are included. Lists are sampled without replacement. Candidates that resolve to the same run count once.
 """
 
 from __future__ import annotations
@@ -39,14 +39,14 @@ SEARCH_KEYS = {
 }
 PLACES = ("model", "fit")
 OVERDRAWN = 20
-"""Draws for each wanted candidate, as some come to the same run."""
+"""Draws per wanted candidate, as some resolve to the same run."""
 _RANGE_BEGINS = re.compile(r"[a-z]+\(")
 _RANGE = re.compile(r"(log|uniform|int)\(([^(),]+),([^(),]+)\)")
 
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """All numbers from `low` to `high`, ends included: `kind` says how they are drawn, `whole` what they are."""
+    """Numbers from `low` to `high`, ends included: `kind` is their distribution, `whole` restricts to integers."""
 
     kind: str
     low: float
@@ -57,7 +57,9 @@ class Range:
         return f"{self.kind}({self.low:.15g},{self.high:.15g})"
 
     def rvs(self, random_state: Any = None) -> float:
-        """Draw one number, to four digits: what a command line can repeat. The name is what scikit-learn asks for."""
+        """Draw one number with four digits, so that a command line can repeat it. The name is scikit-learn's
+        protocol.
+        """
         from scipy import stats
 
         if self.kind == "int":
@@ -75,7 +77,7 @@ class Range:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """One choice: the searched `settings` that have an effect, and the complete settings of the run it comes to."""
+    """One candidate: its active searched `settings`, and the complete settings of the run it resolves to."""
 
     settings: dict[str, Any]
     model_params: dict[str, Any]
@@ -105,7 +107,7 @@ class SearchRequest:
 
 
 def take_request(pairs: dict[str, str]) -> SearchRequest | None:
-    """Take the search keys out of `pairs` and return what they ask for; None when nothing is to be selected."""
+    """Remove the search keys from `pairs` and return the request; None when nothing is to be selected."""
     given = {name: pairs.pop(name) for name in SEARCH_KEYS if name in pairs}
     values = {
         name: parse_setting(param, given[name], name) if name in given else param.default
@@ -125,14 +127,14 @@ def take_request(pairs: dict[str, str]) -> SearchRequest | None:
     if values["select_on"] == "test" and values["select_share"] is not None:
         raise OverrideError("key 'select_share' has no effect: with select_on=test nothing is held out.")
     if "weights" in pairs:
-        raise RequestError("select and weights= do not go together: fitted weights leave nothing to select.")
+        raise RequestError("select and weights= exclude each other: fitted weights leave nothing to select.")
     return SearchRequest(
         values["select"], values["trials"], values["select_on"], values["select_share"], values["refit"]
     )
 
 
 def parse_range(param: Param, text: str, key: str, request: SearchRequest | None) -> Range | None:
-    """Return the range that `text` is, None when it is none; OverrideError begins with `key`."""
+    """Return the range that `text` describes, None when it is not a range; OverrideError begins with `key`."""
     match = _RANGE.fullmatch(text.replace(" ", ""))
     if param.type not in {"int", "float"} or param.choices:
         return None
@@ -145,7 +147,7 @@ def parse_range(param: Param, text: str, key: str, request: SearchRequest | None
     kind, whole = match[1], param.type == "int"
     if (kind == "uniform" and whole) or (kind == "int" and not whole):
         right = "int(a,b) or log(a,b)" if whole else "uniform(a,b) or log(a,b)"
-        raise OverrideError(f"{key}={text}: wanted a range such as {right}, for {key} is {_numbers(whole)}.")
+        raise OverrideError(f"{key}={text}: wanted a range such as {right}, since {key} is {_numbers(whole)}.")
     low, high = (check_value(param, parse_setting(param, end, key), f"{key}={text}") for end in match.groups()[1:])
     if low >= high or (kind == "log" and low <= 0):
         least = "above 0 and " if kind == "log" else ""
@@ -154,7 +156,7 @@ def parse_range(param: Param, text: str, key: str, request: SearchRequest | None
 
 
 def check_request(search: Search, spec: ModelSpec) -> None:
-    """Refuse a search that has nothing to search, or too much."""
+    """RequestError for a search with nothing to search, or too much."""
     if not search.space:
         raise RequestError(
             f"select={search.method}: model {spec.name!r} is given no setting with several values, such as model.k=1,3."
@@ -164,9 +166,9 @@ def check_request(search: Search, spec: ModelSpec) -> None:
 
 
 def candidates(config: RunConfig, spec: ModelSpec) -> list[Candidate]:
-    """Return the candidates of a run's search, in the order in which they are tried; equal ones once.
+    """Return the distinct candidates of a run's search, in the order in which they are tried.
 
-    RequestError when a random search finds fewer different ones than it was asked for.
+    RequestError when a random search finds fewer different ones than requested.
     """
     search = config.search
     if search is None:
@@ -178,12 +180,12 @@ def candidates(config: RunConfig, spec: ModelSpec) -> list[Candidate]:
         if len(found) == search.trials:
             break
     if search.trials is not None and len(found) < search.trials:
-        raise RequestError(f"trials={search.trials}: only {len(found)} different candidates are there to be drawn.")
+        raise RequestError(f"trials={search.trials}: only {len(found)} different candidates exist.")
     return list(found.values())
 
 
 def grid_size(search: Search) -> int:
-    """Return how many combinations the lists of a search have."""
+    """Return the number of combinations of a search's lists."""
     total = 1
     for values in search.space.values():
         total *= len(values) if isinstance(values, list) else 1
@@ -191,7 +193,7 @@ def grid_size(search: Search) -> int:
 
 
 def search_lines(config: RunConfig) -> list[str]:
-    """Return what a run with a search will do, for a person: its space, its fits and their limits."""
+    """Describe what a run with a search will do: its space, its fits and their limits."""
     from mlcvbench.specs.values import text
 
     search = config.search
@@ -212,14 +214,14 @@ def search_lines(config: RunConfig) -> list[str]:
 
 
 def searched(search: Search, place: str) -> dict[str, Any]:
-    """Return the names under `model.` or `fit.` that a search chooses, with their values or the text of their range."""
+    """Return the searched names under `model.` or `fit.`, with their values or the text of their range."""
     return {
         key.removeprefix(f"{place}."): values for key, values in search.space.items() if key.partition(".")[0] == place
     }
 
 
 def settled(config: RunConfig, candidate: Candidate) -> RunConfig:
-    """Return the plain run that a candidate comes to."""
+    """Return the plain run that a candidate resolves to."""
     return replace(config, model_params=candidate.model_params, fit=candidate.fit, search=None)
 
 
@@ -257,7 +259,7 @@ def _reread(param: Param, key: str, text: str) -> Range:
 
 
 def _candidate(config: RunConfig, spec: ModelSpec, point: Mapping[str, Any]) -> Candidate:
-    """Return what a point of the space comes to: settings without effect beside the others keep their defaults."""
+    """Return the candidate at a point of the space: inactive settings keep their defaults."""
     whole: dict[str, dict[str, Any]] = {}
     settings: dict[str, Any] = {}
     for place, fixed in zip(PLACES, (config.model_params, config.fit), strict=True):

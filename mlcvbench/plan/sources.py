@@ -1,8 +1,8 @@
 """The code that decides what a model does: its plugin's package, and the libraries of the bench that this imports.
 
-Imports are read from the sources, also those inside functions; nothing is imported for it. A library of the bench is a
-package called `mlcvbench_...`, and any that a plugin comes from, so that plugins which import each other are known by
-the code of both. Libraries of others are known by their version, see `identity`.
+Imports are parsed from the sources, also those inside functions; nothing is imported. A library of the bench is a
+package called `mlcvbench_...`, or any package of a plugin, so that plugins which import each other are identified by
+the code of both. Other libraries are identified by their version, see `identity`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ PREFIX = "mlcvbench_"
 
 
 def sources_of(packages: Iterable[str], plugins: Collection[str]) -> dict[str, str | None]:
-    """Return the sha256 of each of `packages` and of every library of the bench that they import, whoever by, by name.
+    """Return the sha256, by name, of each of `packages` and of every library of the bench that they import,
+    transitively.
 
     `plugins`: the packages that plugins come from.
     """
@@ -41,7 +42,7 @@ def source_hash(package: str) -> str | None:
 
 
 def _files(package: str) -> tuple[list[Path], Path]:
-    """Return the sources of a package or a module of one file, and the folder that they lie in."""
+    """Return the sources of a package or a single-file module, and their folder."""
     spec = importlib.util.find_spec(package)
     if spec is not None and spec.submodule_search_locations:
         root = Path(next(iter(spec.submodule_search_locations)))
@@ -52,7 +53,7 @@ def _files(package: str) -> tuple[list[Path], Path]:
 
 @lru_cache(maxsize=256)
 def _imported(package: str, _digest: str | None) -> frozenset[str]:
-    """Return the packages that a package imports, by the first part of their names; its digest tells states apart."""
+    """Return the top-level names of the packages that a package imports; the digest is part of the cache key."""
     files, _ = _files(package)
     return frozenset(name for file in files for name in _names_in(file.read_bytes())) - {package}
 
@@ -63,11 +64,11 @@ def _names_in(source: bytes) -> Iterator[str]:
             warnings.simplefilter("ignore")
             waiting: list[ast.AST] = [ast.parse(source)]
     except (SyntaxError, ValueError):
-        return  # nothing can import it either
+        return  # Python cannot import it either
     while waiting:
         node = waiting.pop()
         if isinstance(node, ast.If) and ast.unparse(node.test).rpartition(".")[2] == "TYPE_CHECKING":
-            waiting += node.orelse  # what is imported for its types alone does nothing
+            waiting += node.orelse  # imports under TYPE_CHECKING do nothing at run time
             continue
         if isinstance(node, ast.Import):
             yield from (alias.name.partition(".")[0] for alias in node.names)

@@ -1,4 +1,4 @@
-"""What people call a method: any line of text, kept as a title beside the name that files and addresses are made of."""
+"""Titles of methods: any line of text, kept beside the name that files and addresses are built from."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _DIGEST = 6
 
 
 def name_and_title(given: str, key: str) -> tuple[str, str]:
-    """Return the name of a method that is called `given`, and its title; none where the name says it all.
+    """Return the name and the title of a method called `given`; an empty title where it is a valid name.
 
-    Equal titles give equal names, others other ones: letters and digits of the title, and the begin of its sha256.
-    RequestError, which names `key`, for what is no line of printable text.
+    Equal titles give equal names, different titles different ones: letters and digits of the title, and the start of
+    its sha256. RequestError, which names `key`, unless it is a line of printable text.
 
     >>> name_and_title("my-net_v2", "as"), name_and_title("ResNet-50 (ours)", "as")
     (('my-net_v2', ''), ('ResNet-50-ours-23ee17', 'ResNet-50 (ours)'))

@@ -1,4 +1,4 @@
-"""What is wrong with a key that nobody understands, and the nearest one that does something."""
+"""The error for an unknown key, with the nearest one that has an effect."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mlcvbench.specs import DatasetSpec, ModelSpec
 
 
 class ScoreKeys(NamedTuple):
-    """The keys of `mlcvbench score` beyond those of a run, and whether it is that command that was asked."""
+    """The keys of `mlcvbench score` beyond those of a run, and whether that command is being parsed."""
 
     names: Sequence[str]
     asked: bool
@@ -47,7 +47,7 @@ def unknown_key(
 
 
 def _unknown_word(key: str, models: Sequence[ModelSpec], dataset: DatasetSpec, score_keys: ScoreKeys) -> OverrideError:
-    """Return the error for a key that begins with no place: what it lacks, or what it is nearest to."""
+    """Return the error for a key without a place: what it lacks, or the nearest key."""
     if key in score_keys.names and not score_keys.asked:
         return OverrideError(f"unknown key {key!r}: it belongs to `mlcvbench score`, which reads predictions.")
     known = [*REQUEST_KEYS, *RUN_KEYS, *SEARCH_KEYS, *(score_keys.names if score_keys.asked else ())]

@@ -1,4 +1,4 @@
-"""The keys that every run takes, whatever is run: `seed`, `device`, `limit` ... with their types and bounds."""
+"""The keys that every run takes, such as `seed`, `device` and `limit`, with their types and bounds."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ REQUEST_KEYS: dict[str, Param] = {
     param.name: param
     for param in (
         Param("task", "str", help="benchmark: a task kind, the name of a definition or a YAML file", required=True),
-        Param("model", "str", help="methods, commas between; default: the definition's starters"),
+        Param("model", "str", help="methods, separated by commas; default: the definition's starter models"),
         Param("data", "str", help="data set of the same task kind, instead of the definition's"),
         Param("out", "path", "runs", help="folder of the records"),
     )
@@ -32,7 +32,7 @@ RUN_KEYS: dict[str, RunKey] = {
         RunKey(Param("seed", "int", 0, "seed of fit and predict", low=0, high=2**32 - 1), "seed"),
         RunKey(Param("data.seed", "int", 0, "seed of rendered data and of splits", low=0, high=2**32 - 1), "data_seed"),
         RunKey(
-            Param("data.recheck", "bool", False, "read all files again, also those that are as they were last time"),
+            Param("data.recheck", "bool", False, "read all files again, also unchanged ones"),
             "recheck",
             False,
         ),
@@ -68,7 +68,7 @@ RUN_KEYS: dict[str, RunKey] = {
             "weights",
         ),
         RunKey(Param("limit", "int", None, "score only the first N samples (marked partial)", low=1), "limit"),
-        RunKey(Param("batch", "int", 64, "samples a batch while predicting", low=1, high=65536), "batch_size"),
+        RunKey(Param("batch", "int", 64, "samples per batch while predicting", low=1, high=65536), "batch_size"),
         RunKey(Param("shards", "int", 1, "parts the test split is predicted in", low=1, high=4096), "shards", False),
         RunKey(
             Param(
@@ -83,12 +83,12 @@ RUN_KEYS: dict[str, RunKey] = {
             False,
         ),
         RunKey(
-            Param("strict", "bool", False, "refuse what would only be noticed: guesses, and what is surely not meant"),
+            Param("strict", "bool", False, "treat notices as errors: guesses, and what is probably not intended"),
             "strict",
             False,
         ),
         RunKey(
-            Param("timeout", "float", RUN_SECONDS, "seconds a run may take, and reading its data before", low=0.001),
+            Param("timeout", "float", RUN_SECONDS, "seconds a run may take, and reading its data before it", low=0.001),
             "seconds",
             False,
         ),

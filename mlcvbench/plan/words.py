@@ -1,4 +1,4 @@
-"""The one reader of `KEY=VALUE` words: every command's are split, looked up and typed here."""
+"""The parser of `KEY=VALUE` words: those of every command are split, looked up and typed here."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from mlcvbench.specs.values import existing, parse_setting
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """What a command was given: the value of each of its keys, typed, which of them were given, and settings as text.
+    """The arguments of a command: the typed value of each key, which keys were given, and settings as text.
 
-    `settings`: the words of the places that the command takes beside its own keys, such as `data.root=DIR`.
+    `settings`: the words of places that the command takes besides its own keys, such as `data.root=DIR`.
     """
 
     values: Mapping[str, Any]
@@ -38,8 +38,9 @@ def read_words(
 ) -> Words:
     """Read the words of a command that has the keys `params` of its own and takes settings of some `places`.
 
-    `each`: of these places also `OWNER.PLACE.NAME=VALUE`, for one owner alone. OverrideError names a word that is no
-    KEY=VALUE, a key that is unknown or given twice, and a value of the wrong type; DataError a path that is not there.
+    `each`: those places that also accept `OWNER.PLACE.NAME=VALUE`, for one owner alone. OverrideError names a word that
+    is not KEY=VALUE, a key that is unknown or given twice, and a value of the wrong type; DataError a path that does
+    not exist.
     """
     pairs = dict(parse_pairs(words, bare, sweeps=False))
     settings = {key: pairs.pop(key) for key in list(pairs) if _is_of(key, places, each)}
@@ -53,7 +54,7 @@ def read_words(
 
 
 def take(pairs: dict[str, str], params: Iterable[Param]) -> dict[str, Any]:
-    """Take the words of `params` out of `pairs`; return every value, typed, the default where none was given."""
+    """Remove the words of `params` from `pairs`; return every value, typed, or the default where none was given."""
     return {
         param.name: existing(param, parse_setting(param, pairs.pop(param.name), param.name), param.name)
         if param.name in pairs
@@ -65,7 +66,7 @@ def take(pairs: dict[str, str], params: Iterable[Param]) -> dict[str, Any]:
 def parse_pairs(words: Sequence[str], bare: str | None = None, *, sweeps: bool = True) -> list[tuple[str, str]]:
     """Split `KEY=VALUE` words; OverrideError when one is not of that form, is empty, or its key is given twice.
 
-    `bare` is the key that a word without one most likely lacks; the message offers it. `sweeps`: commas give a key
+    `bare` is the key that a word without one most likely lacks; the message suggests it. `sweeps`: commas give a key
     several values.
 
     >>> parse_pairs(["model=knn", "model.k=1,3"])
@@ -87,7 +88,9 @@ def parse_pairs(words: Sequence[str], bare: str | None = None, *, sweeps: bool =
 
 
 def refuse_unknown(pairs: Mapping[str, str], known: Collection[str], *, dots: bool = False) -> None:
-    """Refuse the first key that is none of `known`: OverrideError offers the nearest. Keys with dots too, if `dots`."""
+    """Refuse the first key that is not in `known`: OverrideError suggests the nearest. Keys with dots too, if
+    `dots`.
+    """
     for key in pairs:
         if key not in known and (dots or "." not in key):
             raise OverrideError(f"unknown key {key!r}.{did_you_mean(key, known)}")

@@ -148,7 +148,7 @@ def test_data_with_nothing_to_learn_from_are_refused_with_what_to_do():
 
     assert str(caught.value) == (
         "data set 'faces' has no training split, so no settings can be fitted and compared on it; choose them on data "
-        "that have one, and give them here one by one."
+        "that have one, and give them here as single values."
     )
 
 

@@ -110,7 +110,7 @@ def test_data_without_train_have_nothing_to_compare_on():
 
     assert str(caught.value) == (
         "data set 'toy' has no training split, so no settings can be fitted and compared on it; choose them on data "
-        "that have one, and give them here one by one."
+        "that have one, and give them here as single values."
     )
 
 

@@ -95,7 +95,7 @@ REFUSED = {
     "missing key": (("protocol: top1@1\n", ""), "mine.yaml:1: the key 'protocol' is missing."),
     "no metrics": (
         ("metrics: [top1]", "metrics: []"),
-        "mine.yaml:6: metrics: the list is empty; name those to show first, or leave the key out to show all.",
+        "mine.yaml:6: metrics: the list is empty; name those to show first, or omit the key to show all.",
     ),
     "empty value": (
         ("protocol: top1@1", "protocol:"),
@@ -116,7 +116,7 @@ REFUSED = {
     ),
     "name of an installed one": (
         ("name: mine", "name: folder"),
-        "mine.yaml: the name 'folder' is an installed definition's; give yours another.",
+        "mine.yaml: the name 'folder' is an installed definition's; choose another.",
     ),
     "unknown data set": (
         ("name: small}", "name: smal}"),

@@ -142,9 +142,7 @@ def test_a_file_that_changes_while_its_run_goes_on_ends_the_run(
     record = stages.execute(config_for("model=outer", f"model.base=[prior,file={best}]", "limit=9"), tmp_path)
 
     assert record.error is not None
-    assert record.error.message == (
-        f"model.base.file={label('0')[:21]}: changed while the run was going on; run it again."
-    )
+    assert record.error.message == (f"model.base.file={label('0')[:21]}: changed during the run; run it again.")
 
 
 def test_a_file_that_cannot_be_read_is_named_with_its_key(best: Path) -> None:
@@ -211,12 +209,12 @@ def test_a_stored_model_is_rebuilt_with_the_file_it_was_made_with(
     with pytest.raises(RequestError) as missing:
         open_subject(record, {})
     assert str(missing.value) == (
-        f"record {record.run_id!r} does not say where its files lie; give {key}=PATH ({short})."
+        f"record {record.run_id!r} does not say where its files are; give {key}=PATH ({short})."
     )
     best.write_text("5")
     with pytest.raises(RecordError) as changed:
         open_subject(record, {}, {key: str(best)})
-    assert str(changed.value) == f"{key}={best}: holds something else than run {record.run_id!r} was made with."
+    assert str(changed.value) == f"{key}={best}: its content differs from that in run {record.run_id!r}."
 
 
 def test_a_file_that_a_run_has_not_has_no_effect_on_its_pictures(tmp_path: Path, best: Path) -> None:

@@ -199,7 +199,7 @@ NO_RANGE = "wanted a range such as log(a,b), uniform(a,b) or int(a,b)."
         ("model=knn model.k=int(0,5) select=random trials=2", "model.k=0: wanted a whole number of at least 1."),
         (
             "model=knn model.k=1,3 select=random trials=3",
-            "trials=3: only 2 different candidates are there to be drawn.",
+            "trials=3: only 2 different candidates exist.",
         ),
         ("model=knn model.k=1,3 select=best", "select=best: wanted one of grid or random."),
         ("model=knn model.k=1,3 refit=off", "key 'refit' has no effect without select=grid or select=random."),
@@ -210,7 +210,7 @@ NO_RANGE = "wanted a range such as log(a,b), uniform(a,b) or int(a,b)."
         ("model=knn model.k=1,3 select=grid select_share=0.9", "select_share=0.9: wanted a number from 0.05 to 0.5."),
         (
             "model=knn model.k=1,3 select=grid weights=/",
-            "select and weights= do not go together: fitted weights leave nothing to select.",
+            "select and weights= exclude each other: fitted weights leave nothing to select.",
         ),
         (
             "model=knn model.k=1,3 selct=grid",
