@@ -1,8 +1,8 @@
-"""What a method costs: operations, time, memory, and on which machine; the protocol is in each module's docstring.
+"""The costs of a method: operations, time, memory, and the machine; each module's docstring gives the protocol.
 
-`operations` counts, `timing` times for `latency` (`publish` in fresh processes), `memory` weighs, `layers` tabulates
-a network and `layer_record` keeps that for a record, `environment` describes the machine, `yardstick` says whether it
-was quiet and `checks` whether the timing was honest. The functions here are what a run calls, in order.
+`operations` counts, `timing` measures latency and throughput (`publish` in fresh processes), `memory` measures peak
+memory, `layers` tabulates a network, `environment` describes the machine, `timing.yardstick` tells whether it was quiet
+and `checks` whether the timing was honest. A run calls the functions here, in order.
 """
 
 from __future__ import annotations
@@ -57,10 +57,10 @@ def measure_memory(config: RunConfig, weights: Path | None) -> MemoryInfo:
 
 
 def measure_time(config: RunConfig, model: Model, split: Split, weights: Path | None) -> TimingResult:
-    """Time the model as `config.time` says, between two readings of the yardstick.
+    """Time the model with the profile `config.time`, between two readings of the yardstick.
 
-    `publish` rebuilds the model from `weights` in five fresh processes; where that cannot be done, or another process
-    holds the GPU, latency is null and says why.
+    `publish` rebuilds the model from `weights` in five fresh processes; where that is impossible, or another process
+    holds the GPU, latency is null with a reason.
     """
     from mlcvbench.measure.timing import latency, yardstick
 
@@ -76,7 +76,7 @@ def measure_time(config: RunConfig, model: Model, split: Split, weights: Path | 
 
 
 def untimed(reason: str) -> TimingResult:
-    """Return a result without numbers that says why."""
+    """Return a result without numbers, with the reason."""
     from mlcvbench.measure.timing import latency
 
     result = latency.refused(reason)
@@ -102,7 +102,7 @@ def _publish(config: RunConfig, model: Model, split: Split, weights: Path | None
 def check_honesty(
     model: Model, split: Split, predictions: Predictions, task: Task, problem: Problem, batch_size: int
 ) -> dict[str, CheckInfo]:
-    """Make the honesty checks; see `checks.honesty`."""
+    """Run the honesty checks; see `checks.honesty`."""
     from mlcvbench.measure import checks
 
     return checks.honesty(model, split, predictions, task, problem, batch_size)

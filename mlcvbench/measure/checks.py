@@ -1,4 +1,4 @@
-"""Honesty checks: the timed model is the scored model, and its speed is not a trick. Shown on the row of a board."""
+"""Honesty checks: the timed model is the scored model, and its speed is genuine. Boards show them in the row."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ CHECKS = ("timed_equals_scored", "deterministic", "batch_invariant", "no_replay_
 SAMPLES = 64
 REPLAYED, REPLAYS, FASTER = 8, 5, 1.2
 LEAST_ATTEMPTS, MOST_ATTEMPTS, ATTEMPT_NS = 3, 20, 5_000_000_000
-"""A failing replay check is repeated this often at least, and on for five seconds: a busy machine is no cache."""
+"""A failing replay check is repeated at least this often and for five seconds, since a busy machine looks like a
+cache."""
 
 Clock = Callable[[], int]
 
@@ -34,11 +35,11 @@ def honesty(
     *,
     clock: Clock = time.perf_counter_ns,
 ) -> dict[str, CheckInfo]:
-    """Make all checks on the first min(64, n) samples; `batch_size` is that of the accuracy pass.
+    """Run all checks on the first min(64, n) samples; `batch_size` is that of the accuracy pass.
 
     `timed_equals_scored`: the stages give bit for bit what was scored. `deterministic`: so does a second pass.
-    `batch_invariant`: batches of one agree within 1e-4 and decide alike on 99.9 %. `no_replay_cache`: a sample seen
-    before is not answered faster.
+    `batch_invariant`: batches of one agree within 1e-4, with equal decisions on 99.9 %. `no_replay_cache`: a sample
+    seen before is not predicted faster.
     """
     count = min(SAMPLES, len(split))
     blocks = list(split.inputs(batch_size, _whole_blocks(count, batch_size, len(split))))
@@ -63,10 +64,10 @@ def not_made(reason: str) -> dict[str, CheckInfo]:
 
 
 def _made(check: Callable[[], CheckInfo]) -> CheckInfo:
-    """Return the outcome of a check, or why it could not be made."""
+    """Return the outcome of a check, or why it could not be run."""
     try:
         return check()
-    except Exception as error:  # noqa: BLE001 - a method may fail at batch 1 and not at 64; the other checks are made
+    except Exception as error:  # noqa: BLE001 - a method may fail at batch 1 and not at 64; the other checks go on
         return CheckInfo(passed=None, detail=scrub(f"it could not be made: {first_line(error)}"))
 
 
@@ -110,8 +111,8 @@ def agree(alone: Predictions, together: Predictions) -> CheckInfo:
 def no_replay_cache(model: Model, singles: Sequence[Batch], *, clock: Clock = time.perf_counter_ns) -> CheckInfo:
     """Check that five replays of a sample are not faster than 1/1.2 of its first call (median over 8 samples).
 
-    Image samples are inverted first, each attempt differently, so that a cache filled by the accuracy pass does not
-    hide. A real cache shows at every attempt, noise does not: the best attempt counts.
+    Image samples are inverted first, differently at each attempt, so that a cache filled by the accuracy pass shows
+    too. A real cache shows at every attempt, noise does not: the best attempt counts.
     """
     if len(singles) < 2:
         return CheckInfo(passed=None, detail="needs two samples")
@@ -126,7 +127,7 @@ def no_replay_cache(model: Model, singles: Sequence[Batch], *, clock: Clock = ti
 
 
 def _speed_up(model: Model, chosen: Sequence[Batch], attempt: int, clock: Clock) -> list[float]:
-    """Return first / median replay for each sample; another sample runs in between to level the caches."""
+    """Return first / median replay time for each sample; another sample runs in between to level the caches."""
     ratios = []
     spacer = chosen[-1]
     for batch in chosen:
@@ -140,7 +141,7 @@ def _speed_up(model: Model, chosen: Sequence[Batch], attempt: int, clock: Clock)
 
 
 def _unseen(batch: Batch, attempt: int) -> Batch:
-    """Return the batch with 8-bit inputs inverted, each attempt differently; other inputs stay as they are."""
+    """Return the batch with 8-bit inputs inverted, differently at each attempt; other inputs are unchanged."""
     mask = np.uint8(255 - attempt)
     inputs: dict[str, Column] = {}
     for kind, column in batch.inputs.items():

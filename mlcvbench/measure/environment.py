@@ -32,11 +32,11 @@ PACKAGES = (
     "mlxtend",
     "safetensors",
 )
-"""Distributions whose version can move a score or a time."""
+"""Distributions whose version can change a score or a time."""
 
 
 class Machine(NamedTuple):
-    """The machine and the software of a run, and the class inside which its times may be compared."""
+    """The machine and the software of a run, and the class within which its times may be compared."""
 
     info: EnvironmentInfo
     env_class: str
@@ -63,7 +63,7 @@ def describe(device: Device) -> Machine:
 
 
 def env_class(info: EnvironmentInfo) -> str:
-    """Return the class inside which times may be compared: device, its model, threads, precision, torch major.minor.
+    """Return the class within which times may be compared: device, its model, threads, precision, torch major.minor.
 
     >>> env_class(EnvironmentInfo(cpu="AMD EPYC", threads=2, packages={"torch": "2.15.0+cu132"}))
     'cpu|AMD EPYC|threads=2|float32|torch2.15'
@@ -75,7 +75,7 @@ def env_class(info: EnvironmentInfo) -> str:
 
 
 def cpu_model(cpuinfo: Path = Path("/proc/cpuinfo")) -> str | None:
-    """Return the processor's model name as the kernel gives it, blanks collapsed."""
+    """Return the processor's model name as reported by the kernel, blanks collapsed."""
     try:
         lines = cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:

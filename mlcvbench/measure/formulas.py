@@ -1,9 +1,9 @@
-"""FLOPs of torch's products, 2 a multiply-add: attention, convolutions, matrix products and recurrent layers.
+"""FLOPs of torch's products, 2 per multiply-add: attention, convolutions, matrix products and recurrent layers.
 
-What `torch.utils.flop_counter` knows differs from release to release: attention on the CPU has no formula before 2.15,
+The coverage of `torch.utils.flop_counter` differs between releases: attention on the CPU has no formula before 2.15,
 some kernels are read with heads and tokens exchanged, and the convolutions that a backend fuses are missing. The
-formulas here are those that some supported release lacks or has wrong; they go before its own. Attention counts in
-full, whatever its mask.
+formulas here are those that some supported release lacks or has wrong; they take precedence. Attention counts in full,
+whatever its mask.
 
 A formula gets an operator's positional arguments and what it returned; None means that it does not fit this call.
 """
@@ -24,7 +24,7 @@ _PRODUCT = re.compile(
 
 
 def is_product(name: str) -> bool:
-    """Tell by its name whether an operator multiplies matrices, so that a count without it would be wrong.
+    """Return whether an operator, by its name, multiplies matrices, so that a count without it would be wrong.
 
     >>> is_product("aten._native_multi_head_attention"), is_product("quantized.linear"), is_product("aten.relu")
     (True, True, False)
@@ -84,7 +84,7 @@ def _size(tensor: Any) -> int:
 
 
 def _attention(args: Sequence[Any], _: Any) -> int:
-    """Count Q K^T and its product with V: L S (E + D) multiply-adds a query head."""
+    """Count Q K^T and its product with V: L S (E + D) multiply-adds per query head."""
     query, key, value = (argument.shape for argument in args[:3])
     return 2 * int(prod(query[:-1])) * int(key[-2]) * int(query[-1] + value[-1])
 
@@ -100,33 +100,35 @@ def _kernel_attention(args: Sequence[Any], offsets: Sequence[Any]) -> int:
 
 
 def _convolution(args: Sequence[Any], out: Any) -> int:
-    """Count every output's window; sampling between pixels, as of a deformable one, is interpolation."""
+    """Count every output's window; the sampling between pixels of a deformable convolution is not counted."""
     return 2 * _size(out) * int(prod(args[1].shape[1:]))
 
 
 def _transposed_convolution(args: Sequence[Any], _: Any) -> int:
-    """Count what every input is spread over."""
+    """Count the window that every input is spread over."""
     return 2 * _size(args[0]) * int(prod(args[1].shape[1:]))
 
 
 def _first_elements(args: Sequence[Any], _: Any) -> int:
-    """Count a matrix-vector or dot product: one multiply-add an element of the first factor."""
+    """Count a matrix-vector or dot product: one multiply-add per element of the first factor."""
     return 2 * _size(args[0])
 
 
 def _distances(args: Sequence[Any], out: Any) -> int | None:
-    """Count squared differences; other distances multiply nothing."""
+    """Count squared differences; other distances have no multiplications."""
     return 2 * _size(out) * int(args[0].shape[-1]) if args[2] == 2 else None
 
 
 def _recurrent(sequence: Any, weights: Sequence[Any]) -> int:
-    """Count a fused recurrent layer on (T, B, I): each weight matrix once a step; biases (one axis) are no products."""
+    """Count a fused recurrent layer on (T, B, I): each weight matrix once per step; biases (one axis) are not
+    products.
+    """
     steps = int(sequence.shape[0] * sequence.shape[1])
     return 2 * steps * sum(_size(weight) for weight in weights if weight.ndim == 2)
 
 
 def _trilinear(args: Sequence[Any], _: Any) -> int:
-    """Count one multiply-add an element of the product of three tensors, each spread along the axes it lacks."""
+    """Count one multiply-add per element of the product of three tensors, each spread along the axes it lacks."""
     shapes = [list(tensor.shape) for tensor in args[:3]]
     for shape, axes in zip(shapes, args[3:6], strict=True):
         for axis in sorted(axes):

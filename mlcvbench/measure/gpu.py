@@ -1,4 +1,4 @@
-"""Read-only look at an NVIDIA device through NVML: name, clocks, temperature, throttling, who else uses it.
+"""Read-only access to an NVIDIA device through NVML: name, clocks, temperature, throttling, other processes.
 
 Everything here is optional: without the `gpu` extra, or without a device, `open_gpu` returns None and the record says
 null. Clocks are read, never changed.
@@ -25,9 +25,9 @@ THROTTLE_REASONS = {
     0x0000000000000080: "hardware_power_brake",
     0x0000000000000100: "display_clocks_setting",
 }
-"""Bits of NVML's clock event reasons; idle (0x1) is no throttling."""
+"""Bits of NVML's clock event reasons; idle (0x1) is not throttling."""
 LEAST_CLOCK = 0.75
-"""Samples taken while the SM clock was under this share of its default are dropped."""
+"""Samples taken while the SM clock was below this fraction of its default are dropped."""
 POLL_NS = 100_000_000
 
 
@@ -79,7 +79,7 @@ class Gpu:
         return None if value is None else int(value)
 
     def state(self) -> GpuState:
-        """Return the present clock, temperature, power draw and throttle reasons."""
+        """Return the current clock, temperature, power draw and throttle reasons."""
         power = self._ask("nvmlDeviceGetPowerUsage")
         bits = self._ask("nvmlDeviceGetCurrentClocksEventReasons")
         if bits is None:
@@ -99,7 +99,8 @@ class Gpu:
     def others(self, own: frozenset[int]) -> int:
         """Return how many compute processes besides `own` hold the device.
 
-        Inside a container NVML lists pids of the host, among which ours cannot be told; then one is taken to be ours.
+        Inside a container NVML lists pids of the host, among which our own cannot be identified; one is then assumed to
+        be ours.
         """
         pids = set(self.processes())
         if pids & own or not pids:
@@ -109,7 +110,7 @@ class Gpu:
 
 @dataclass
 class ClockWatch:
-    """Clock readings taken between timed calls, at most one in `POLL_NS`, and which samples they condemn."""
+    """Clock readings taken between timed calls, at most one per `POLL_NS`, and which samples they disqualify."""
 
     read: Callable[[], GpuState]
     default_mhz: int | None
@@ -117,7 +118,7 @@ class ClockWatch:
     states: list[GpuState] = field(default_factory=list)
 
     def poll(self, now: int) -> None:
-        """Take a reading when the last one is old enough; `now` in nanoseconds."""
+        """Take a reading if the last one is old enough; `now` in nanoseconds."""
         if not self.times or now - self.times[-1] >= POLL_NS:
             self.times.append(now)
             self.states.append(self.read())
@@ -135,7 +136,7 @@ class ClockWatch:
         return clocks[nearest] < LEAST_CLOCK * self.default_mhz
 
     def summary(self) -> dict[str, Any]:
-        """Return what a record keeps: clock range, hottest temperature, highest power, throttle reasons seen."""
+        """Return the summary for a record: clock range, highest temperature and power, throttle reasons seen."""
         clocks = [s.sm_mhz for s in self.states if s.sm_mhz is not None]
         heat = [s.temperature for s in self.states if s.temperature is not None]
         power = [s.power for s in self.states if s.power is not None]
@@ -151,7 +152,7 @@ class ClockWatch:
 
 
 def open_gpu(index: int) -> Gpu | None:
-    """Return the device that torch calls `cuda:index`, or None when NVML or the device is not there."""
+    """Return the device that torch calls `cuda:index`, or None without NVML or the device."""
     try:
         import pynvml
     except ImportError:

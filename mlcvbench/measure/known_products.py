@@ -1,7 +1,7 @@
-"""Products whose multiply-adds are known, counted once a process before any count is believed.
+"""Products whose multiply-adds are known, counted once per process before any count is trusted.
 
-Torch's counter has miscounted in silence before: attention on the CPU as nothing from 2.6 to 2.14. A release, a device
-or a build that does so again makes counts null with a reason, not wrong.
+Torch's counter has silently miscounted before: attention on the CPU as 0 from 2.6 to 2.14. If a release, device or
+build does so again, counts become null with a reason instead of wrong.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from mlcvbench.errors import first_line
 from mlcvbench.measure.tracing import tracing
 
 Product = tuple[str, Callable[[], Any], int]
-"""What is computed in words, the call, and its multiply-adds."""
+"""A description of the product, the call, and its multiply-adds."""
 
 
 @cache
 def miscounted(device: str) -> str | None:
-    """Return why counts on a device type are not to be believed, None when all known products come out right."""
+    """Return why counts on a device type cannot be trusted, None when all known products are counted correctly."""
     import torch
 
     with torch.inference_mode():
@@ -27,7 +27,7 @@ def miscounted(device: str) -> str | None:
             try:
                 with tracing() as trace:
                     call()
-            except Exception as error:  # noqa: BLE001 - whatever a build lacks, its counts are not to be believed
+            except Exception as error:  # noqa: BLE001 - whatever a build lacks, its counts cannot be trusted
                 return f"torch {torch.__version__} cannot be checked on {device}: {name} fails ({first_line(error)})"
             if trace.flops != 2 * wanted or trace.products:
                 return (
@@ -38,7 +38,9 @@ def miscounted(device: str) -> str | None:
 
 
 def products(device: str) -> Iterator[Product]:
-    """Yield a convolution, matrix products and attention in the forms that networks use; no random number is drawn."""
+    """Yield a convolution, matrix products and attention in the forms that networks use, without drawing random
+    numbers.
+    """
     import torch
     from torch import nn
     from torch.nn import functional

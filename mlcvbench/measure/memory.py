@@ -1,4 +1,4 @@
-"""Peak memory of predicting, in a pass of its own: a fresh process, watched from outside every 10 milliseconds."""
+"""Peak memory of predicting, in a separate pass: a fresh process, observed from outside every 10 milliseconds."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ PROBE_SECONDS = 600.0
 def measure(config: RunConfig, weights: Path | None, *, seconds: float = PROBE_SECONDS) -> MemoryInfo:
     """Return the memory of predicting a few batches; `weights` names the fitted state, a folder or a file.
 
-    `host_peak` is the highest resident size over the baseline, taken when data and model were loaded: as seen from
-    outside, or by the kernel's mark since then where that is higher (a peak can be shorter than our sampling).
-    `host_high_water` is that mark, whole process. Never raises for a failing probe: all numbers
-    are None and `reason` says why.
+    `host_peak` is the highest resident size minus the baseline, which is taken once data and model are loaded: as
+    observed from outside, or by the kernel's high-water mark since then where that is higher (a peak can be shorter
+    than the sampling interval). `host_high_water` is that mark of the whole process. A failing probe does not raise:
+    all numbers are None and `reason` says why.
     """
     seen: list[int] = []
     try:

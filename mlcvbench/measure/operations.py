@@ -1,9 +1,9 @@
 """Count the operations of one sample: analytically where the model can, else by tracing its real forward.
 
-The tracer counts 2 FLOPs a multiply-add in convolutions, matrix products, recurrent layers and attention, whatever
-dispatch path they take (`tracing`, `formulas`). It is believed only after it has counted products whose cost is known
-(`known_products`), in every process and on every device it is used on. Operators that are no products are listed in
-`uncounted`, and `coverage` says which share of the work was counted. A product that no formula fits makes the count
+The tracer counts 2 FLOPs per multiply-add in convolutions, matrix products, recurrent layers and attention, whatever
+dispatch path they take (`tracing`, `formulas`). It is trusted only after it has correctly counted products of known
+cost (`known_products`), in every process and on every device. Operators that are not products are listed in
+`uncounted`, and `coverage` gives the counted share of the work. A product without a matching formula makes the count
 null: a count without it would be wrong.
 """
 
@@ -27,15 +27,15 @@ DATA_DEPENDENT_SAMPLES = 32
 
 
 def count(model: Model, batch: Batch, samples: int = 1) -> OperationsInfo:
-    """Count the operations of one sample of `batch`; with `samples` > 1 average over the first so many.
+    """Count the operations of one sample of `batch`; with `samples` > 1 average over the first `samples`.
 
     Pass `DATA_DEPENDENT_SAMPLES` where the cost depends on the input (cascades, proposals); `spread` is then the
-    standard deviation over samples divided by the mean. Never raises for a model that cannot be counted: `method` is
-    None and `reason` says why.
+    standard deviation over samples divided by the mean. A model that cannot be counted does not raise: `method` is None
+    and `reason` says why.
     """
     try:
         return _count(model, batch, samples)
-    except Exception as error:  # noqa: BLE001 - foreign code under a tracer may raise anything; a count costs no run
+    except Exception as error:  # noqa: BLE001 - third-party code under a tracer may raise anything; the run must go on
         return OperationsInfo(reason=f"it does not run while operations are counted ({first_line(error)})")
 
 
@@ -67,7 +67,7 @@ def _count(model: Model, batch: Batch, samples: int) -> OperationsInfo:
 def count_module(module: Any, inputs: Any) -> OperationsInfo:
     """Count one forward of an `nn.Module` on `inputs` (a tensor, a tuple of arguments or a dict of keywords).
 
-    The counts are of the whole batch given, traced in evaluation mode without gradients; the mode is restored.
+    The counts are for the whole batch, traced in evaluation mode without gradients; the mode is restored.
     """
     import torch
 
@@ -99,7 +99,9 @@ def slice_batch(batch: Batch, index: int) -> Batch:
 
 
 def summarise(traces: list[Trace]) -> OperationsInfo:
-    """Return what traces of single samples say: their average, exact where they agree; null where it is no count."""
+    """Return the average of the traces of single samples, exact where they agree; null where they are not valid
+    counts.
+    """
     import torch
 
     if not any(trace.calls for trace in traces):
@@ -124,19 +126,19 @@ def summarise(traces: list[Trace]) -> OperationsInfo:
 
 
 def why_not(traces: Sequence[Trace]) -> str | None:
-    """Return why what was traced is no count: a product without a formula, or a tracer that miscounts."""
+    """Return why traces are not valid counts: a product without a formula, or a tracer that miscounts."""
     from mlcvbench.measure.known_products import miscounted
 
     missing = _mean_calls([trace.products for trace in traces])
     if missing:
         listed = ", ".join(f"{name} ({calls} call{'s' * (calls > 1)})" for name, calls in missing.items())
-        return f"the multiply-adds of {listed} are not known; give them as the model's operations()"
+        return f"the multiply-adds of {listed} are unknown; return them from the model's operations()"
     devices = sorted({device for trace in traces for device in trace.devices})
     return next((reason for device in devices if (reason := miscounted(device))), None)
 
 
 def _mean_calls(counters: list[Counter[str]]) -> dict[str, int]:
-    """Return the calls of each operator a sample, rounded up, by name."""
+    """Return the calls of each operator per sample, rounded up, by name."""
     total: Counter[str] = Counter()
     for counter in counters:
         total.update(counter)

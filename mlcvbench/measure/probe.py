@@ -1,4 +1,4 @@
-"""Start a probe: one fresh process that rebuilds a run's model, measures it and says what it found."""
+"""Start a probe: one fresh process that rebuilds a run's model, measures it and reports the result."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ LOG_TAIL = 300
 
 
 class ProbeFailedError(Exception):
-    """A probe died, hung or answered nonsense; the message becomes the reason in the record."""
+    """A probe died, hung or sent an invalid answer; the message becomes the reason in the record."""
 
 
 class Probe:
     """A running probe process; leaving the `with` block ends it, whatever happened.
 
-    It says `ready` when model and data are loaded, goes on when told to, and says `done` with its answer.
+    It sends `ready` when model and data are loaded, continues on request, and sends `done` with its answer.
     """
 
     def __init__(self, config: RunConfig, weights: Path | None, request: dict[str, Any], seconds: float) -> None:
@@ -60,9 +60,9 @@ class Probe:
     def wait_for(
         self, word: str, *, every: float = POLL_SECONDS, meanwhile: Callable[[], None] | None = None
     ) -> dict[str, Any]:
-        """Wait until the probe says `word` and return all it says with it, calling `meanwhile` every so many seconds.
+        """Wait until the probe sends `word` and return that message, calling `meanwhile` every `every` seconds.
 
-        ProbeFailedError when it says something else, ends or takes too long.
+        ProbeFailedError when it sends something else, ends or takes too long.
         """
         ended = False
         while True:
@@ -81,11 +81,11 @@ class Probe:
             ended = self._child.wait(min(every, left))
 
     def go(self) -> None:
-        """Tell the probe to go on."""
+        """Let the probe continue."""
         self._child.go()
 
     def _why(self) -> str:
-        """Say how the process ended, with the last line it logged, without folders of this machine."""
+        """Return how the process ended, with its last log line, without paths of this machine."""
         from mlcvbench.errors import scrub
 
         code = self._child.ending().code

@@ -1,6 +1,6 @@
 """The child process of a measurement, `-m mlcvbench.measure.probe_child`: it rebuilds a run's model and measures it.
 
-It says `ready` when model and data are loaded, waits for a line on its input, and says `done` with its answer.
+It sends `ready` when model and data are loaded, waits for a line on its input, and sends `done` with its answer.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Watch a forward of torch operators: FLOPs of products, and what else was computed.
+"""Trace the torch operators of a forward pass: FLOPs of products, and what else was computed.
 
-Every operator passes one dispatch mode. Composite ones are taken apart, products are counted by `formulas` or else by
-torch's own (`torch.utils.flop_counter`), the others are listed with an estimate of their work (`uncounted`). Torch's
-fused multi-head fast path, which hides attention, is off meanwhile.
+Every operator passes through one dispatch mode. Composite ones are decomposed, products are counted by `formulas` or
+else by torch's own (`torch.utils.flop_counter`), the others are listed with an estimate of their work (`uncounted`).
+Torch's fused multi-head fast path, which hides attention, is disabled meanwhile.
 
 Torch's `FlopCounterMode` is not used: it follows modules by hooks on gradients, which fail in some networks.
 """
@@ -21,18 +21,18 @@ from mlcvbench.measure.uncounted import NO_ARITHMETIC, work
 COMPLEX_FACTOR = 4
 """Real multiply-adds of a complex one."""
 OURS = ("aten.", "prims.", "torchvision.")
-"""Namespaces of which every product is known by name; what an operator of another does may be one."""
+"""Namespaces in which every product is known by name; an operator of any other may be a product."""
 BOOKKEEPING = ("prim.", "profiler.")
 """Namespaces whose operators compute nothing."""
 
 
 @dataclass
 class Trace:
-    """What was seen while tracing.
+    """The result of tracing.
 
-    `flops`: counted so far, 2 a multiply-add. `uncounted`: calls of operators that compute but were not counted.
-    `products`: those among them that are products, or may be, and have no formula. `work`: about how many operations
-    the others took, None when nothing is known of one of them. `devices`: where was computed.
+    `flops`: counted so far, 2 per multiply-add. `uncounted`: calls of operators that compute but were not counted.
+    `products`: those among them that are products, or may be, and have no formula. `work`: the estimated operations of
+    the others, None when one of them has no estimate. `devices`: the devices used.
     """
 
     flops: int = 0
@@ -44,13 +44,13 @@ class Trace:
 
     @property
     def coverage(self) -> float | None:
-        """Counted FLOPs as a share of those plus the estimated work of the rest, None when that is unknown."""
+        """Counted FLOPs as a fraction of those plus the estimated work of the rest, None when that is unknown."""
         if self.work is None or self.products or not self.flops + self.work:
             return None
         return self.flops / (self.flops + self.work)
 
     def add(self, func: Any, name: str, args: Any, out: Any, flops: int | None) -> None:
-        """Note a call of an operator with its FLOPs, None when no formula counts it."""
+        """Record a call of an operator with its FLOPs, None when no formula counts it."""
         import torch
 
         tensors = [leaf for leaf in torch.utils._pytree.tree_leaves(out) if isinstance(leaf, torch.Tensor)]
@@ -76,7 +76,7 @@ class Trace:
 
 @contextlib.contextmanager
 def tracing() -> Iterator[Trace]:
-    """Trace torch operators in this thread; the yielded `Trace` is right at each moment (layers read it live)."""
+    """Trace torch operators in this thread; the yielded `Trace` is always up to date (layers read it live)."""
     import torch
 
     trace = Trace()
@@ -132,5 +132,5 @@ def _flops(formula: Formula | None, args: Any, out: Any) -> int | None:
         return None
     try:
         return formula(args, out)
-    except Exception:  # noqa: BLE001 - a formula asserts what its author thought of; what it does not fit is listed
+    except Exception:  # noqa: BLE001 - a formula asserts the cases its author considered; others are listed as uncounted
         return None

@@ -1,9 +1,9 @@
-"""What operators without multiply-adds cost, estimated, so that a count can say which share of the work it holds.
+"""Estimated cost of operators without multiply-adds, so that a count can state its share of the work.
 
-One operation an element for functions of single elements and for sums; what takes more has its own estimate below: a
+One operation per element for elementwise functions and sums; costlier operators have their own estimates below: a
 softmax (largest, difference, exponential, sum, quotient), a normalisation (mean, variance, both applied), a pooling
-(its window), an interpolation (a multiply-add a pixel it mixes), a Fourier transform (5 n log2 n). No published count
-rests on these numbers, only `coverage`. An operator that is not known here has no estimate: then there is no share.
+(its window), an interpolation (a multiply-add per mixed pixel), a Fourier transform (5 n log2 n). No published count
+depends on these numbers, only `coverage`, which is null when an operator has no estimate here.
 """
 
 from __future__ import annotations
@@ -70,11 +70,11 @@ PER_ELEMENT: dict[str, int] = {
     **dict.fromkeys(_FIVE.split(), 5),
     **dict.fromkeys(_SEVEN.split(), 7),
 }
-"""Operations an element that is read or written, whichever are more."""
+"""Operations per element read or written, whichever are more."""
 
 
 def work(func: Any, name: str, args: Sequence[Any], out: Any) -> float | None:
-    """Return about how many operations a call took that has no multiply-adds; None when nothing is known of it.
+    """Estimate the operations of a call without multiply-adds; None for an unknown operator.
 
     `name`: such as `relu` for aten's operators and `torchvision.nms` for others.
     """
@@ -122,18 +122,18 @@ def _fourier(args: Sequence[Any], out: Any) -> float:
 
 
 def _sorting(args: Sequence[Any], _: Any) -> float:
-    """Return n log2 n comparisons along the sorted axis, taken as the longest."""
+    """Return n log2 n comparisons along the sorted axis, assumed to be the longest."""
     longest = max(args[0].shape, default=1)
     return _elements(args[0]) * log2(max(int(longest), 2))
 
 
 def _distances(args: Sequence[Any], out: Any) -> float:
-    """Return a difference, its size and a sum for each coordinate of each pair."""
+    """Return a difference, its absolute value and a sum for each coordinate of each pair."""
     return 3.0 * _elements(out) * int(args[0].shape[-1])
 
 
 def _suppression(args: Sequence[Any], _: Any) -> float:
-    """Return the most that suppressing boxes (N, 4) takes: about a dozen operations a pair."""
+    """Return the upper bound for non-maximum suppression of boxes (N, 4): about a dozen operations per pair."""
     count = int(args[0].shape[0])
     return 6.0 * count * count
 

@@ -1,4 +1,4 @@
-"""The conformance kit: what a plugin author runs to know that a model keeps the contract.
+"""The conformance kit: a plugin author runs it to check that a model fulfils the contract.
 
 from mlcvbench.testing import assert_conforms
 

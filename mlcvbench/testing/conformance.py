@@ -1,4 +1,4 @@
-"""Checks that a model keeps the contract, on toy data, each with a line saying what was wrong."""
+"""Checks that a model fulfils the contract, on toy data, each with a line saying what was wrong."""
 
 from __future__ import annotations
 
@@ -51,8 +51,8 @@ def check_model(
 ) -> list[CheckResult]:
     """Return the result of every check of one model for one task kind.
 
-    `params`, `fit`: settings where the defaults are not wanted, or required. `data`: splits to use instead of the
-    kit's toy data. For a task kind that the kit has none for, the beginning of an installed data set is used.
+    `params`, `fit`: settings other than the defaults, or required ones. `data`: splits to use instead of the kit's toy
+    data. For a task kind without toy data, the beginning of an installed data set is used.
     """
     known = registry or get_registry()
     spec = known.model(model, kind).spec if isinstance(model, str) else model
@@ -72,7 +72,7 @@ def check_model(
 
 
 def _skipped(kit: _Checks, after: str) -> list[CheckResult]:
-    """Name the checks that build on a failed one: one cause is one failure."""
+    """Return the checks that depend on a failed one as skipped: one cause is one failure."""
     names = [name for name, _ in kit.behaviour()]
     alone = "costs" if after == "predictions" else ""
     later = [name for name in names[names.index(after) + 1 :] if name != alone]
@@ -84,7 +84,7 @@ class _Checks(UnderTest):
     """The checks of one model; each returns None, or a sentence that says what is wrong."""
 
     def behaviour(self) -> Iterator[tuple[str, Callable[[], CheckResult | str | None]]]:
-        """Yield the checks that need data, in the order in which one builds on another."""
+        """Yield the checks that need data, in order of dependence."""
         yield "fit", self.fits
         yield "predictions", self.predicts
         yield "meaning", self.means_what_it_says
@@ -103,7 +103,7 @@ class _Checks(UnderTest):
             yield "gradients", lambda: check_gradients(self.model, self.batch())  # type: ignore[arg-type]
         yield "costs", self.states_costs
 
-    # What is declared
+    # What the spec declares
 
     def spec_is_sane(self) -> str | None:
         check_spec(self.spec)
@@ -126,7 +126,7 @@ class _Checks(UnderTest):
         found = heavy_imports(self.spec.target.partition(":")[0].partition(".")[0])
         return f"importing the package to read its specs imports {', '.join(found)}." if found else None
 
-    # What it does
+    # What the model does
 
     def fits(self) -> str | None:
         assert self.data is not None
@@ -153,7 +153,7 @@ class _Checks(UnderTest):
     def takes_an_empty_batch(self) -> str | None:
         batch, _ = self.test.read(slice(0, 0))
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", RuntimeWarning)  # numpy's, of a mean over nothing; the columns decide
+            warnings.simplefilter("ignore", RuntimeWarning)  # numpy warns of a mean over nothing
             self.task.check(self.fitted.predict(batch), batch.ids, self.fitted.problem)
         return None
 
@@ -162,12 +162,12 @@ class _Checks(UnderTest):
         for name, odd in odd_pixels(batch).items():
             try:
                 self.task.check(self.fitted.predict(odd), batch.ids, self.fitted.problem)
-            except Exception as error:  # noqa: BLE001 - a stranger's code may raise anything
+            except Exception as error:  # noqa: BLE001 - a plugin's code may raise anything
                 return f"{name}: {said_by(error)}"
         return None
 
     def takes_shape(self, shape: tuple[int, ...]) -> str | None:
-        """Pass when the model works on such a data set, or refuses it with an error of ours."""
+        """Pass when the model works on such a data set, or refuses it with an MlcvbenchError."""
         data = toy_data(self.kind, shape)
         assert data is not None
         try:

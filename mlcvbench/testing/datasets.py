@@ -1,4 +1,4 @@
-"""Checks that a data set loads, names its samples and gives the same bytes twice."""
+"""Checks that a data set loads, has valid ids and gives the same bytes twice."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from mlcvbench.testing.imports import heavy_imports
 from mlcvbench.testing.results import CheckResult, run_check
 
 HALF = 7
-"""Samples a batch in the reading check: a number that divides few lengths."""
+"""Samples per batch in the reading check: a number that divides few lengths."""
 
 
 def check_dataset(spec: DatasetSpec, params: Mapping[str, Any] | None = None) -> list[CheckResult]:
@@ -47,7 +47,7 @@ def _import_cost(spec: DatasetSpec) -> str | None:
 def _load(spec: DatasetSpec, given: Mapping[str, Any], loaded: list[LoadedData]) -> str | None:
     data = load_target(spec.target)(complete(spec.params, given), 0)
     if not isinstance(data, LoadedData):
-        return f"{spec.target} must return a mlcvbench.LoadedData, got {type(data).__name__}."
+        return f"{spec.target} must return an mlcvbench.LoadedData, got {type(data).__name__}."
     loaded.append(data)
     return None
 

@@ -1,4 +1,6 @@
-"""Backpropagation against central differences: (f(theta + h v) - f(theta - h v)) / 2h must be the gradient along v."""
+"""Backpropagation against central differences: (f(theta + h v) - f(theta - h v)) / 2h must equal the gradient along
+v.
+"""
 
 from __future__ import annotations
 
@@ -15,18 +17,18 @@ if TYPE_CHECKING:
 
 NAME = "gradients"
 STEPS = (1e-6, 1e-7, 1e-8)
-"""h, in float64. A kink between the two ends spoils a difference, and less and less often as they come closer."""
+"""h, in float64. A kink between the two ends spoils a difference, the less often the closer they are."""
 TOLERANCE = 1e-4
 ROUNDING = 1e-15
-"""Of f, as a share of its size."""
+"""Relative to the size of f."""
 MOST_PARAMETERS = 20_000_000
 
 
 def check_gradients(model: TorchModel, batch: Batch) -> CheckResult:
     """Compare the gradient of every parameter of the network, in evaluation mode, along one random direction each.
 
-    f is a random weighting of the outputs for one image of noise. Weights are moved a little at random, for at a kink,
-    such as a ReLU at exactly 0, there is no derivative to agree on.
+    f is a random weighting of the outputs for one noise image. Weights are perturbed slightly at random, since at a
+    kink, such as a ReLU at exactly 0, there is no derivative.
     """
     import torch
 
@@ -53,7 +55,7 @@ def check_gradients(model: TorchModel, batch: Batch) -> CheckResult:
 
 
 def _worst(network: nn.Module, noise: torch.Tensor, draw: torch.Generator) -> tuple[float, str]:
-    """Return the largest difference over the parameters, as a share of the gradient, and whose it is."""
+    """Return the largest difference over the parameters, relative to the gradient, and the parameter's name."""
     import torch
 
     outputs = _flat(network(noise))
@@ -85,7 +87,7 @@ def _worst(network: nn.Module, noise: torch.Tensor, draw: torch.Generator) -> tu
 
 
 def _flat(outputs: Any) -> torch.Tensor:
-    """Return all numbers that a network gives, one after another."""
+    """Return all outputs of a network, concatenated."""
     import torch
 
     if isinstance(outputs, torch.Tensor):

@@ -1,4 +1,4 @@
-"""What importing a plugin costs: the heavy libraries that come along when only its specs are read."""
+"""The import cost of a plugin: the heavy libraries that are imported when only its specs are read."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SECONDS = 120.0
 def heavy_imports(module: str, heavy: Sequence[str] = HEAVY) -> list[str]:
     """Return which of the `heavy` modules a fresh interpreter has loaded after importing `module`.
 
-    RuntimeError with the last line of its complaint when the import fails, or when it takes two minutes.
+    RuntimeError with the last line of its output when the import fails, or when it takes two minutes.
     """
     request = {"path": sys.path, "module": module, "heavy": list(heavy)}
     environment = child_environment(threads=1)

@@ -1,4 +1,6 @@
-"""The child process that imports one module, `-m mlcvbench.testing.imports_child`, and says what came along."""
+"""The child process that imports one module, `-m mlcvbench.testing.imports_child`, and reports what else was
+imported.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,7 @@ from mlcvbench.processes.child_setup import serve
 
 
 def find(request: dict[str, Any], channel: Sender) -> None:
-    """Say which heavy modules are there once the module of a request is."""
+    """Report which heavy modules are loaded after importing the module of a request."""
     sys.path[:] = request["path"]
     importlib.import_module(request["module"])
     channel.send({"found": [name for name in request["heavy"] if name in sys.modules]})

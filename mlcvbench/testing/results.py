@@ -12,7 +12,7 @@ from mlcvbench.errors import said_by
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """One check: its name, whether it passed (None: it could not be made), and what was found."""
+    """One check: its name, whether it passed (None: it could not be run), and what was found."""
 
     name: str
     passed: bool | None
@@ -20,15 +20,15 @@ class CheckResult:
 
 
 def run_check(name: str, check: Callable[[], CheckResult | str | None]) -> CheckResult:
-    """Make one check: it passes by returning None, fails by returning a sentence or raising anything.
+    """Run one check: it passes by returning None, fails by returning a sentence or raising anything.
 
-    A check that has something to say in any case returns its result itself.
+    A check with a message in any case returns its own result.
     """
     try:
         problem = check()
         if isinstance(problem, CheckResult):
             return problem
-    except Exception as error:  # noqa: BLE001 - a stranger's code may raise anything
+    except Exception as error:  # noqa: BLE001 - a plugin's code may raise anything
         where = traceback.extract_tb(error.__traceback__)[-1]
         place = f" ({Path(where.filename).name}:{where.lineno})"
         problem = f"{said_by(error)}{place}"

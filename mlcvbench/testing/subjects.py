@@ -1,4 +1,4 @@
-"""What `plugin check` looks at: the models and data sets of a name, of a plugin, or of a plugin's folder."""
+"""The subjects of `plugin check`: the models and data sets of a name, of a plugin, or of a plugin's folder."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Report:
 def check_reference(reference: str, settings: Mapping[str, str]) -> list[Report]:
     """Check what `reference` names: a model, a data set, a plugin, or the folder of a plugin's project.
 
-    `settings`: text by name, used where a model or data set declares it. UnknownNameError for a name nobody has.
+    `settings`: text by name, used where a model or data set declares it. UnknownNameError for an unknown name.
     """
     if not (Path(reference).is_dir() or reference.endswith(PROJECT_FILE)):
         return _check_installed(reference, settings, get_registry())
@@ -61,7 +61,7 @@ def _check_installed(reference: str, settings: Mapping[str, str], registry: Regi
 
     models, datasets = [e for e in registry.models() if named(e)], [e for e in registry.datasets() if named(e)]
     if any(entry.spec.name == reference for entries in (models, datasets) for entry in entries):
-        # A name of its own wins over a plugin that is called the same.
+        # A model or data set takes precedence over a plugin of the same name.
         models = [entry for entry in models if entry.spec.name == reference]
         datasets = [entry for entry in datasets if entry.spec.name == reference]
     broken = _broken({reference}, registry)
@@ -130,7 +130,7 @@ def _typed(
 
 @contextmanager
 def _folder_on_path(folder: Path) -> Iterator[list[EntryPoint]]:
-    """Make a project's packages importable as they lie there; yield its entry points."""
+    """Make a project's packages importable from its folder; yield its entry points."""
     project = folder if folder.name == PROJECT_FILE else folder / PROJECT_FILE
     entry_points = _read_project(project)
     places = [str(place) for place in (project.parent.absolute() / "src", project.parent.absolute()) if place.is_dir()]
@@ -155,6 +155,6 @@ def _read_project(path: Path) -> list[EntryPoint]:
     for key in ("project", "entry-points", GROUP):
         found = found.get(key, {}) if isinstance(found, dict) else {}
     if not isinstance(found, dict) or not isinstance(project, dict) or not found:
-        raise PluginError(f"{path}: has no [project.entry-points.{GROUP}] section, so it is no plugin.")
+        raise PluginError(f"{path}: has no [project.entry-points.{GROUP}] section, so it is not a plugin.")
     name, version = str(project.get("name", path.parent.name)), str(project.get("version", "unknown"))
     return [EntryPoint(str(key), str(value), normalise(name), version) for key, value in found.items()]

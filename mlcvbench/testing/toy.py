@@ -1,4 +1,4 @@
-"""Small made-up data for each task kind: learnable in a moment, the same on every machine."""
+"""Small synthetic data for each task kind: quick to learn, the same on every machine."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SIZES = {"train": 48, "val": 12, "test": 12}
 
 
 def classification(shape: tuple[int, ...] = (28, 28), seed: int = 0) -> LoadedData:
-    """Return images of three textures under noise: uint8 (N, H, W) or (N, H, W, 3), labels 0 to 2 in turn."""
+    """Return images of three noisy textures: uint8 (N, H, W) or (N, H, W, 3), labels 0 to 2 in turn."""
     generator = np.random.default_rng(seed)
     splits: dict[str, Split] = {}
     for name, count in SIZES.items():
@@ -40,7 +40,7 @@ def _texture(label: int, shape: tuple[int, ...], generator: np.random.Generator)
 
 
 TOYS: dict[str, Callable[..., LoadedData]] = {"classification": classification}
-"""Task kind -> maker of toy data, called with the image shape and a seed."""
+"""Task kind -> function that makes toy data from an image shape and a seed."""
 
 
 def toy_data(kind: str, shape: tuple[int, ...] = (28, 28), seed: int = 0) -> LoadedData | None:
@@ -50,7 +50,9 @@ def toy_data(kind: str, shape: tuple[int, ...] = (28, 28), seed: int = 0) -> Loa
 
 
 def installed_data(kind: str, needs: Collection[str], registry: Registry) -> LoadedData | None:
-    """Return the beginning of the first data set of a task kind that loads without settings and has what is needed."""
+    """Return the first samples of the first data set of a task kind that loads without settings and has the needed
+    inputs.
+    """
     for entry in registry.datasets(kind):
         spec = entry.spec
         if set(needs) <= set(spec.provides) and not any(param.required for param in spec.params):
@@ -62,7 +64,7 @@ def installed_data(kind: str, needs: Collection[str], registry: Registry) -> Loa
 
 
 def odd_pixels(batch: Batch) -> dict[str, Batch]:
-    """Return copies of a batch with pixels nobody expects, by what they are: all 0, all 255, 0 or 255 at random."""
+    """Return copies of a batch with extreme pixels, by description: all 0, all 255, 0 or 255 at random."""
     generator = np.random.default_rng(1)
     makers: dict[str, Callable[[Array], Array]] = {
         "black images": np.zeros_like,

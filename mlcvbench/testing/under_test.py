@@ -1,4 +1,4 @@
-"""A model under test: built, fitted on small data and asked for predictions, as a run does it."""
+"""A model under test: built, fitted on small data and made to predict, as in a run."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from mlcvbench.testing.toy import installed_data, toy_data
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """What the caller chose: `model.*` and `fit.*` settings, and data instead of the kit's own."""
+    """The caller's choices: `model.*` and `fit.*` settings, and data instead of the kit's own."""
 
     params: dict[str, Any]
     fit: dict[str, Any]
@@ -70,10 +70,10 @@ class UnderTest:
         return self.model
 
     def build(self, problem: Problem) -> Model:
-        """Return the model for a problem, on the CPU; CheckFailedError when its target gives something else."""
+        """Return the model for a problem, on the CPU; CheckFailedError when its target returns something else."""
         made: object = load_target(self.spec.target)(problem, **complete(self.spec.params, self.params))
         if not isinstance(made, Model):
-            raise CheckFailedError(f"{self.spec.target} must give a mlcvbench.Model, got {type(made).__name__}.")
+            raise CheckFailedError(f"{self.spec.target} must return an mlcvbench.Model, got {type(made).__name__}.")
         made.to(Device())
         return made
 
@@ -106,7 +106,7 @@ class UnderTest:
 
 
 def digest(split: Split | None) -> str:
-    """Return the fingerprint of what a split holds now, past any that it remembers."""
+    """Return the fingerprint of a split's current content, bypassing any cached one."""
     if split is None:
         return ""
     batch, targets = split.read(np.arange(len(split)))
@@ -114,8 +114,8 @@ def digest(split: Split | None) -> str:
 
 
 def disturb_global_randomness(seed: int) -> None:
-    """Put the global generators into a state of their own, so that a fit that draws from them is found out."""
+    """Seed the global generators differently, so that a fit that draws from them is detected."""
     random.seed(seed)
-    np.random.seed(seed)  # noqa: NPY002 - the global generator is what is tested
+    np.random.seed(seed)  # noqa: NPY002 - the global generator is under test
     if "torch" in sys.modules:
         sys.modules["torch"].manual_seed(seed)

@@ -1,10 +1,10 @@
 """Account for layers by one of three conventions.
 
 `standard`: FLOPs = 2 x MACs, nothing for pools; memory of values only (float32, forward). `table`: the rules of the
-lecture tables (layer_tables/README.md): pools cost one operation a window element, memory holds value and gradient of
+lecture tables (layer_tables/README.md): pools cost one operation per window element, memory holds value and gradient of
 activations, and value, gradient and momentum of parameters, and a block of parallel branches is one row that stores its
 joined output only. `notes`: the same as printed there with its errata, rounded as printed: a fully connected layer has
-a bias an input instead of an output; in a block there are no biases, a convolution before another is charged r x c
+one bias per input instead of per output; in a block there are no biases, a convolution before another is charged r x c
 (the outputs of the next in place of its own inputs), and a pool counts twice.
 """
 
@@ -42,14 +42,14 @@ COLUMNS = (
 )
 """Columns of a table as CSV, those of the lecture tables."""
 FIELD_COLUMNS = ("receptive_field", "jump")
-"""What convention `standard` has beside them."""
+"""Further columns of convention `standard`."""
 PRINTED_DIGITS = (0, 1, 1, 1)
 """Decimals of params_k, flops_m, act_mem_mb and param_mem_mb in the notes' rows."""
 PRINTED_TOTAL_DIGITS = (0, 0, 0, 0)
 """The same in their total rows."""
 ALEXNET_TOTAL_DIGITS = (2, 1, 1, 1)
 ALEXNET_FIRST_KERNEL = "11"
-"""AlexNet's total row alone has decimals; its table is known by the 11x11 convolution that it begins with."""
+"""Only AlexNet's total row has decimals; its table is recognised by the 11x11 convolution that it begins with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,7 @@ class Row:
         )
 
     def cells(self, digits: Sequence[int] = (3, 6, 4, 4)) -> list[str]:
-        """Return the cells of `COLUMNS`, the last four with so many decimals."""
+        """Return the cells of `COLUMNS`, the last four with `digits` decimals."""
         text = [self.layer, self.kernels, self.kernel_hw, self.stride, self.padding, self.out_hw, self.out_channels]
         exact = [str(self.activations), str(self.params), str(self.macs)]
         return text + exact + [_rounded(value, places) for value, places in zip(self.units(), digits, strict=True)]
@@ -97,7 +97,7 @@ def account(layers: Sequence[Layer], convention: Convention, batch: int) -> list
 
 
 def printed(rows: Sequence[Row]) -> list[list[str]]:
-    """Return the cells of a table rounded as the notes print them: halves up, the total without decimals but AlexNet's.
+    """Return the cells of a table rounded as in the notes: halves up, the total without decimals except AlexNet's.
 
     `rows`: those of `account` under convention `notes`.
     """
@@ -107,7 +107,7 @@ def printed(rows: Sequence[Row]) -> list[list[str]]:
 
 
 def _standard(layers: Sequence[Layer], batch: int) -> list[Row]:
-    """Name layers as the network does."""
+    """Return the rows of convention `standard`, with the network's own layer names."""
     return [
         _row(layer, layer.name, layer.params, 2 * layer.macs * batch, batch, FLOAT_BYTES, FLOAT_BYTES)
         for layer in layers
@@ -115,7 +115,9 @@ def _standard(layers: Sequence[Layer], batch: int) -> list[Row]:
 
 
 def _lecture(layers: Sequence[Layer], convention: Convention, batch: int) -> list[Row]:
-    """Give layers the lecture's numbers, put blocks into one row, show where maps become a vector."""
+    """Return the rows of the lecture's conventions: numbered layers, one row per block, and where maps become a
+    vector.
+    """
     rows: list[Row] = []
     numbers = _Numbers()
     before: Layer | None = None
@@ -135,9 +137,9 @@ def _lecture(layers: Sequence[Layer], convention: Convention, batch: int) -> lis
 
 
 class _Numbers:
-    """Names as the lecture gives them: layers with weights are counted together, the rest each kind by itself.
+    """Names as in the lecture: layers with weights are numbered together, the others per kind.
 
-    Behind blocks, which have weights of their own, fully connected layers are counted apart.
+    After blocks, which have weights of their own, fully connected layers are numbered separately.
     """
 
     def __init__(self) -> None:
@@ -161,7 +163,7 @@ class _Numbers:
 
 
 def _lecture_row(layer: Layer, name: str, convention: Convention, batch: int) -> Row:
-    """Apply rules 2 to 7: pools count, values have gradients, parameters a gradient and a momentum buffer."""
+    """Apply rules 2 to 7: pools count, values have gradients, parameters have a gradient and a momentum buffer."""
     params = layer.params
     if convention == "notes" and layer.kind == "fc" and params > layer.in_features * layer.channels:
         params += layer.in_features - layer.channels
@@ -205,7 +207,7 @@ def _block_row(block: Block, layers: Sequence[Layer], name: str, convention: Con
 
 
 def _printed_flops(layer: Layer, behind: Layer | None) -> int:
-    """Return what the notes charge a layer of a block with."""
+    """Return the FLOPs that the notes charge for a layer of a block."""
     if layer.kind == "pool":
         return 2 * layer.pool_elements
     return 2 * (layer.macs if behind is None else layer.activations * behind.channels)
@@ -217,7 +219,7 @@ def _pairs(branch: Sequence[Layer]) -> list[tuple[Layer, Layer | None]]:
 
 
 def _branched(values: Sequence[Sequence[str]]) -> str:
-    """Write a setting of each layer of each branch, once where all are alike."""
+    """Return a setting of each layer of each branch as text, once where all are equal."""
     alike = {value for branch in values for value in branch}
     return next(iter(alike)) if len(alike) == 1 else "|".join(">".join(branch) for branch in values)
 
@@ -225,7 +227,7 @@ def _branched(values: Sequence[Sequence[str]]) -> str:
 def _row(
     layer: Layer, name: str, params: int, flops: int, batch: int, activation_cost: int, parameter_cost: int
 ) -> Row:
-    """Lay one layer out; the costs are bytes an activation and a parameter."""
+    """Return the row of one layer; the costs are bytes per activation and per parameter."""
     kernels = {"conv": str(layer.channels), "fc": str(layer.channels), "pool": "1"}.get(layer.kind, "")
     return Row(
         layer=name,
@@ -249,12 +251,12 @@ def _row(
 
 
 def _flattened(before: Layer, layer: Layer) -> bool:
-    """Tell whether maps were laid out as a vector between two layers."""
+    """Return whether maps were flattened to a vector between two layers."""
     return prod(before.size) > 1 and before.activations == layer.in_features and not layer.size
 
 
 def _total(rows: Sequence[Row]) -> Row:
-    """Sum all rows but the input and `flatten`, which store nothing of their own."""
+    """Sum all rows except the input and `flatten`, which store nothing of their own."""
     kept = [row for row in rows if row.layer not in ("input", "flatten")]
     return Row(
         layer="total",
@@ -268,10 +270,10 @@ def _total(rows: Sequence[Row]) -> Row:
 
 
 def _rounded(value: float, places: int) -> str:
-    """Round halves up, as a person does: 182.25 is 182.3."""
+    """Round halves up: 182.25 becomes 182.3."""
     return str(Decimal(value).quantize(Decimal(1).scaleb(-places), rounding=ROUND_HALF_UP))
 
 
 def _sides(sizes: Sequence[int]) -> str:
-    """Write equal sides once, others as `3x5`."""
+    """Return equal sides once, others as `3x5`."""
     return "" if not sizes else str(sizes[0]) if len(set(sizes)) == 1 else "x".join(map(str, sizes))

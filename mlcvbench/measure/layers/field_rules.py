@@ -1,4 +1,4 @@
-"""What each torch operator does to receptive fields, and the dispatch mode that applies it while a network runs."""
+"""Rules for the effect of torch operators on receptive fields, and the dispatch mode that applies them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from mlcvbench.measure.layers.fields import IMAGE_DIMS, Extent, Fields, Seen
 Call = tuple[tuple[Any, ...], dict[str, Any], Any]
 """Arguments, keywords and result of an operator."""
 Rule = Callable[[Fields, Call], Seen | None]
-"""Returns what the result sees, None when that is unknown; asked only when what the inputs see is known."""
+"""Returns what the result sees, None when unknown; called only when what the inputs see is known."""
 
 
 def following(fields: Fields) -> Any:
@@ -27,7 +27,7 @@ def following(fields: Fields) -> Any:
                 return func(*args, **kwargs)
             rule = _rule(func, torch.Tag.pointwise in func.tags)
             if rule is None:
-                with self:  # a composite operator is taken apart
+                with self:  # a composite operator is decomposed
                     parts = func.decompose(*args, **kwargs)
                 if parts is not NotImplemented:
                     return parts
@@ -42,7 +42,7 @@ def following(fields: Fields) -> Any:
 
 def _rule(func: Any, pointwise: bool) -> Rule | None:
     name, _, overload = str(func).removeprefix("aten.").partition(".")
-    if name in RULES and not (name == "conv2d" and overload == "padding"):  # padding="same" is taken apart
+    if name in RULES and not (name == "conv2d" and overload == "padding"):  # padding="same" is decomposed
         return RULES[name]
     return _union if pointwise else None
 
@@ -103,14 +103,16 @@ def _convolution(fields: Fields, call: Call) -> Seen | None:
 
 
 def _pool(fields: Fields, call: Call) -> Seen | None:
-    """Max and average pooling; of a 3-D one, which normalises responses over channels, y and x are the last axes."""
+    """Max and average pooling; in 3-D pooling, used for response normalisation over channels, y and x are the last
+    axes.
+    """
     args, kwargs, _ = call
     _, seen = _first(fields, call)
     kernel = _argument(args, kwargs, 1, "kernel_size", 1)
     stride = _argument(args, kwargs, 2, "stride", None) or kernel
     padding = _argument(args, kwargs, 3, "padding", 0)
     dilation = _argument(args, kwargs, 4, "dilation", 1)
-    dilation = 1 if isinstance(dilation, bool) else dilation  # an average has none, but `ceil_mode` in its place
+    dilation = 1 if isinstance(dilation, bool) else dilation  # an average has `ceil_mode` in its place
     return seen.windows(kernel, stride, padding, dilation)
 
 
@@ -129,7 +131,7 @@ def _adaptive_pool(fields: Fields, call: Call) -> Seen | None:
 
 
 def _reduce(fields: Fields, call: Call) -> Seen | None:
-    """Mean, sum or maximum over some axes: over y and x it sees the whole map."""
+    """Mean, sum or maximum over some axes: over y and x they see the whole map."""
     args, kwargs, _ = call
     tensor, seen = _first(fields, call)
     over = _argument(args, kwargs, 1, "dim", None)
@@ -145,7 +147,7 @@ def _reduce(fields: Fields, call: Call) -> Seen | None:
 
 
 def _view(fields: Fields, call: Call) -> Seen | None:
-    """Keep y and x where they stay what they are, and join them where an image becomes one vector."""
+    """Keep y and x where they are preserved, and join them where an image becomes one vector."""
     tensor, seen = _first(fields, call)
     made = call[2]
     if seen.dims is None:
@@ -238,7 +240,7 @@ def _matrix_product(fields: Fields, call: Call) -> Seen | None:
 
 
 def _normalise(fields: Fields, call: Call) -> Seen | None:
-    """Layer norm over channels is local; where it takes in y and x, every unit sees the whole map."""
+    """Layer norm over channels is local; where it includes y and x, every unit sees the whole map."""
     tensor, seen = _first(fields, call)
     axes = len(call[0][1]) if isinstance(call[0][1], Sequence) else tensor.ndim
     if seen.dims is None or max(seen.dims) < -axes:
@@ -247,7 +249,7 @@ def _normalise(fields: Fields, call: Call) -> Seen | None:
 
 
 def _resize(fields: Fields, call: Call) -> Seen | None:
-    """Begin anew at a resize of the image itself: fields are then in pixels of what the network sees."""
+    """Start again at a resize of the image itself: fields are then in pixels of the network's input."""
     _, seen = _first(fields, call)
     return seen if seen == Seen((Extent(), Extent())) else None
 
@@ -271,7 +273,7 @@ def _is_spatial(seen: Seen, tensor: Any, dim: int) -> bool:
 
 
 def _shifted(extent: Extent, units: int) -> Extent:
-    """Return an extent whose first unit is `units` further on."""
+    """Return an extent whose first unit is shifted by `units`."""
     if extent.jump is None:
         return extent
     return replace(extent, low=extent.low + units * extent.jump, high=extent.high + units * extent.jump)

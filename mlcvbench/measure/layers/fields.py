@@ -1,9 +1,9 @@
 """Follow what each unit of each map sees of the image: its receptive field, r = 1 + sum (k - 1) d prod S, and jump.
 
-`receptive_rules` has a rule an operator, so shortcuts, branches and functions are followed as well as layers. Along an
-axis, unit i of a map depends on the pixels low + i jump to high + i jump; where branches meet, on the union. What has
-no rule (attention, a sorting, a resize in the middle) makes everything behind it unknown: no number is better than a
-wrong one. Padding counts as image, as the formula has it, so a field may be larger than the image.
+`field_rules` has one rule per operator, so shortcuts, branches and functions are followed as well as layers. Along an
+axis, unit i of a map depends on the pixels low + i jump to high + i jump; where branches meet, on the union. An
+operator without a rule (attention, sorting, a resize in the middle) makes everything after it unknown: no number is
+better than a wrong one. Padding counts as image, as in the formula, so a field may be larger than the image.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ IMAGE_DIMS = (-2, -1)
 
 @dataclass(frozen=True, slots=True)
 class Extent:
-    """Pixels low + i jump to high + i jump of one axis; `jump` is None where all units see the same."""
+    """Pixels low + i jump to high + i jump along one axis; `jump` is None where all units see the same."""
 
     low: int = 0
     high: int = 0
@@ -24,18 +24,18 @@ class Extent:
 
     @property
     def field(self) -> int:
-        """Pixels that one unit sees."""
+        """The number of pixels that one unit sees."""
         return self.high - self.low + 1
 
     def windows(self, kernel: int, stride: int, padding: int, dilation: int) -> Extent:
-        """Return what the outputs of a window see."""
+        """Return the extent of the outputs of a window."""
         if self.jump is None:
             return self
         low = self.low - padding * self.jump
         return Extent(low, self.high + ((kernel - 1) * dilation - padding) * self.jump, self.jump * stride)
 
     def joined(self, size: int) -> Extent:
-        """Return what all `size` units see together."""
+        """Return the extent that all `size` units see together."""
         if self.jump is None:
             return self
         return Extent(self.low, self.high + (size - 1) * self.jump, None)
@@ -77,7 +77,7 @@ class Seen:
 
 
 class Fields:
-    """What the tensors of one forward see, by identity."""
+    """What the tensors of one forward pass see, by identity."""
 
     def __init__(self) -> None:
         from torch.utils.weak import WeakTensorKeyDictionary
@@ -85,12 +85,12 @@ class Fields:
         self._seen: Any = WeakTensorKeyDictionary()
 
     def start(self, image: Any) -> None:
-        """Say that `image`, (B, C, H, W), is what fields are measured on."""
+        """Measure fields on `image`, (B, C, H, W)."""
         if image is not None and image.ndim == 4:
             self._seen[image] = Seen((Extent(), Extent()))
 
     def of(self, tensor: Any) -> Seen | None:
-        """Return what a tensor's units see; None when that is unknown or nothing."""
+        """Return what a tensor's units see; None when unknown or nothing."""
         return self._seen.get(tensor) if tensor is not None else None
 
     def follows(self, values: Any) -> list[Any]:
@@ -101,7 +101,7 @@ class Fields:
         return [leaf for leaf in leaves if isinstance(leaf, torch.Tensor) and leaf in self._seen]
 
     def note(self, results: Any, seen: Seen | None) -> None:
-        """Keep what the tensors among `results` see."""
+        """Store what the tensors among `results` see."""
         import torch
 
         for leaf in torch.utils._pytree.tree_leaves(results):
@@ -110,7 +110,7 @@ class Fields:
 
 
 def _pair(value: Any) -> tuple[int, int]:
-    """Return a window setting in y and x: one number, or a list whose last two are meant."""
+    """Return a window setting in y and x, from one number or the last two of a list."""
     if isinstance(value, int):
         return value, value
     values = [int(v) for v in value]

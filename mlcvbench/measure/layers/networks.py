@@ -18,7 +18,7 @@ from mlcvbench.specs import ModelSpec, load_target
 from mlcvbench.specs.values import complete, effective, parse_setting
 
 BARE = "torchvision:"
-"""Of the open-ended models, the one whose networks may be named without it."""
+"""The open-ended model whose networks may be named without its prefix."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,18 +34,18 @@ class HasTrainingForm(Protocol):
     """A model that may train more than it keeps, such as auxiliary classifiers."""
 
     def training_form(self, module: Any) -> AbstractContextManager[Any]:
-        """Lend what is trained; `module` itself when a setting asks for nothing else."""
+        """Return a context with the module as trained; `module` itself unless a setting adds parts."""
 
 
 @contextmanager
 def open_network(
     name: str, image: tuple[int, int, int], classes: int, settings: Mapping[str, str] | None = None
 ) -> Iterator[Network]:
-    """Build the model `name` for images of shape (C, H, W) and lend its network, parts that only training needs too.
+    """Build the model `name` for images of shape (C, H, W) and yield its network, including training-only parts.
 
-    A bare name is a registered model or else torchvision's. `settings`: `model.*` as text; the others are defaults.
-    Images are resized inside the network as in a run. UnknownNameError offers near names; OverrideError for a setting
-    that is wrong or has no effect; RequestError when the model is no torch network.
+    A bare name is a registered model or else one of torchvision. `settings`: `model.*` as text, defaults otherwise.
+    Images are resized inside the network as in a run. UnknownNameError suggests near names; OverrideError for a setting
+    that is wrong or has no effect; RequestError when the model is not a torch network.
     """
     spec = _spec(name)
     channels, height, width = image
@@ -57,7 +57,7 @@ def open_network(
     )
     model = construct(spec, _settings(spec, settings or {}), problem, Device())
     if not isinstance(model, TorchModel):
-        raise RequestError(f"model {spec.name!r} is no torch network, so it has no layers to profile.")
+        raise RequestError(f"model {spec.name!r} is not a torch network, so it has no layers to profile.")
     pixels = np.zeros((1, *shape), dtype=np.uint8)
     inputs = model.preprocess(Batch(ids=np.array(["0"]), inputs=dict.fromkeys(spec.needs, pixels)))
     with _training_form(model):
@@ -65,7 +65,7 @@ def open_network(
 
 
 def _spec(name: str) -> ModelSpec:
-    """Return the spec of a model, of the first kind that has one of this name."""
+    """Return the spec of a model, from the first task kind that has one of this name."""
     registry = get_registry()
     kinds = [kind for entry in registry.models() if entry.spec.name == name for kind in entry.spec.kinds]
     if kinds:
@@ -83,7 +83,7 @@ def _spec(name: str) -> ModelSpec:
 
 
 def _settings(spec: ModelSpec, given: Mapping[str, str]) -> dict[str, Any]:
-    """Return all settings of a model, those in `given` read from their text."""
+    """Return all settings of a model, those in `given` parsed from text."""
     params = {f"model.{param.name}": param for param in spec.params}
     for key in given:
         if f"model.{key}" not in params:
@@ -96,7 +96,7 @@ def _settings(spec: ModelSpec, given: Mapping[str, str]) -> dict[str, Any]:
 
 @contextmanager
 def _training_form(model: TorchModel) -> Iterator[None]:
-    """Let the model be what is trained, whose parameters are those that a paper counts."""
+    """Use the model as trained, whose parameters are those that a paper counts."""
     if not isinstance(model, HasTrainingForm):
         yield
         return
@@ -106,7 +106,7 @@ def _training_form(model: TorchModel) -> Iterator[None]:
 
 
 def run_quietly(network: Network) -> Callable[[], Any]:
-    """Return the forward with warnings of foreign code kept off a command's output."""
+    """Return the forward call with third-party warnings suppressed."""
 
     def forward() -> Any:
         with warnings.catch_warnings():

@@ -1,4 +1,4 @@
-"""The layers of a run's network as its record keeps them: the table of `mlcvbench profile`, short, with true totals."""
+"""The layers of a run's network as stored in its record: a short form of the table of `mlcvbench profile`."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from mlcvbench.measure.layers.conventions import Row
 
 OUTSIDE = "(outside the modules)"
-"""Row of what the totals count beyond the modules' own calls: products in the model's code around its network."""
+"""The row of operations outside the modules' calls: products in the model's code around its network."""
 
 
 def layers_of(model: Model, batch: Batch, operations: OperationsInfo) -> LayersInfo | None:
-    """Return the layers of a torch network for the first sample of `batch`, None for a model that is none.
+    """Return the layers of a torch network for the first sample of `batch`, None for any other model.
 
-    Rows sum to the model's parameters and to the MACs that were traced; where they cannot, there are none and
-    `reason` says why.
+    Rows sum to the model's parameters and to the traced MACs; where they cannot, there are no rows and `reason` says
+    why.
     """
     if not isinstance(model, TorchModel):
         return None
@@ -30,7 +30,7 @@ def layers_of(model: Model, batch: Batch, operations: OperationsInfo) -> LayersI
         return LayersInfo(reason=operations.reason or "its operations are counted by a formula")
     try:
         rows = _tabulated(model, batch)
-    except Exception as error:  # noqa: BLE001 - hooks run foreign code; a table is no reason to lose a run
+    except Exception as error:  # noqa: BLE001 - hooks run third-party code; a missing table must not cost the run
         return LayersInfo(reason=f"its forward does not run under hooks: {first_line(error)}")
     counted = model.parameters()
     return _info(rows, counted.trainable + counted.frozen, operations.macs or 0)
@@ -55,7 +55,7 @@ def _shape(inputs: Any) -> tuple[int, ...]:
 
 
 def _info(rows: Sequence[Row], params: int, macs: int) -> LayersInfo:
-    """Return the columns of some rows, of groups of them where they are too many, with what is left of the totals."""
+    """Return the columns of the rows, grouped where there are too many, with the remainder of the totals."""
     left_params = params - sum(row.params for row in rows)
     left_macs = macs - sum(row.macs for row in rows)
     if left_params < 0 or left_macs < 0:
@@ -81,15 +81,15 @@ def _info(rows: Sequence[Row], params: int, macs: int) -> LayersInfo:
 
 
 def _look(group: Sequence[Row]) -> tuple[str, str, str, str]:
-    """Return type, kernel, stride and output of one layer; of several only the output of the last that has one."""
+    """Return type, kernel, stride and output of one layer; for several layers only the last known output."""
     if len(group) == 1:
         return group[0].type, group[0].kernel_hw, group[0].stride, group[0].shape
     return "", "", "", next((row.shape for row in reversed(group) if row.shape), "")
 
 
 def _grouped(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
-    """Return each row by itself where they fit, else neighbours of one module together: the deepest level that fits."""
-    most = MAX_LAYER_ROWS - 1  # one is kept for what is outside
+    """Return the rows singly where they fit, else grouped by module at the deepest level that fits."""
+    most = MAX_LAYER_ROWS - 1  # one row is reserved for what is outside the modules
     if len(rows) <= most:
         return [(row.layer, [row]) for row in rows]
     for depth in range(max(row.layer.count(".") for row in rows), 0, -1):

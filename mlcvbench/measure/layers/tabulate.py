@@ -1,11 +1,11 @@
-"""Take a network apart: one row a layer, with its shape, parameters and exact multiply-adds, read from a real forward.
+"""Tabulate a network: one row per layer with shape, parameters and exact multiply-adds, from a real forward pass.
 
-Hooks on every module bracket its call while `tracing` counts. What a module computes itself (attention
-written with functions, say) is its own row; what its children compute is theirs. Conventions are applied afterwards,
-in `conventions`.
+Hooks on every module bracket its call while `tracing` counts. What a module computes itself (such as attention written
+with functions) is its own row; what its children compute is theirs. Conventions are applied afterwards, in
+`conventions`.
 
 A block is a module whose children all read its input and whose outputs, joined along the channels, are its own: an
-inception module. Its layers say which branch of it they are, so that a convention may put it into one row.
+inception module. Its layers name their branch, so that a convention can put the block into one row.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ SILENT = (
     "LocalResponseNorm Permute GELUTanh QuickGELU"
 )
 SILENT_TYPES = frozenset(SILENT.split())
-"""Elementwise or shape-only layers: no row unless they hold parameters."""
+"""Elementwise or shape-only layers, which get no row unless they hold parameters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +46,10 @@ class Block:
 class Layer:
     """One called module. Shapes are of one image, without the batch; `macs` are its own, for one image.
 
-    `pool_elements`: window elements a pooling reads for all its outputs. `size`: spatial size or tokens of the output.
-    `field` and `jump`: receptive field and distance of neighbouring units in pixels of the image, y and x; empty where
-    unknown, `jump` also where all units see the same. `block` and `branch`: the block it is part of, and which branch.
+    `pool_elements`: window elements that a pooling layer reads for all its outputs. `size`: spatial size or tokens of
+    the output. `field` and `jump`: receptive field and distance of neighbouring units in pixels of the image, y and x;
+    empty where unknown, `jump` also where all units see the same. `block` and `branch`: the block it is part of, and
+    which branch.
     """
 
     name: str
@@ -72,12 +73,12 @@ class Layer:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Shape of the output of one image, as the network lays it out."""
+        """Shape of the output for one image, in the network's layout."""
         return (*self.size, self.channels) if self.channels_last else (self.channels, *self.size)
 
     @property
     def activations(self) -> int:
-        """Numbers in the output of one image."""
+        """Number of values in the output for one image."""
         return self.channels * prod(self.size)
 
 
@@ -85,13 +86,13 @@ def tabulate(module: Any, forward: Callable[[], Any], image: tuple[int, ...]) ->
     """Run `forward` (one image through `module`) and return its layers in the order in which they finish.
 
     The first is the input, of shape `image` = (C, H, W). Parameters of a module that is never called (such as the
-    projection inside torch's attention) count for the nearest module around it that is; shared ones count once.
+    projection inside torch's attention) count for the nearest enclosing module that is called; shared ones count once.
     """
     return tabulate_traced(module, forward, image)[0]
 
 
 def tabulate_traced(module: Any, forward: Callable[[], Any], image: tuple[int, ...]) -> tuple[list[Layer], Trace]:
-    """Return the layers as `tabulate` does, and what was seen of the whole forward."""
+    """Return the layers as `tabulate` does, and the trace of the whole forward pass."""
     import torch
 
     recorder = _Recorder(module)
@@ -112,10 +113,10 @@ def tabulate_traced(module: Any, forward: Callable[[], Any], image: tuple[int, .
 
 @dataclass(slots=True)
 class _Call:
-    """A module call under way: what it was given, FLOPs at its start and inside its children, and its branches.
+    """A module call in progress: its inputs, FLOPs at its start and inside its children, and its branches.
 
     `first`: how many layers were found before it. `branches`: per child called so far, how many were found after it,
-    its output channels (0 when it read something else than this module's input).
+    its output channels (0 when it read something other than this module's input).
     """
 
     given: Any
@@ -126,7 +127,7 @@ class _Call:
 
 
 class _Recorder:
-    """Collects one entry a module call, with inclusive counts turned into own ones through a stack."""
+    """Collects one entry per module call; a stack turns inclusive counts into exclusive ones."""
 
     def __init__(self, module: Any) -> None:
         self.trace: Trace | None = None
@@ -173,7 +174,7 @@ class _Recorder:
             above.branches.append((len(self._found), layer.channels if fed and layer is not None else 0))
 
     def _mark_block(self, call: _Call, layer: Layer) -> None:
-        """Note on the layers inside a call which branch they are, when it is one of parallel branches."""
+        """Label the layers inside a call with their branch, when it consists of parallel branches."""
         widths = [channels for _, channels in call.branches]
         inside = range(call.first, len(self._found))
         if len(widths) < 2 or not all(widths) or sum(widths) != layer.channels:
@@ -190,7 +191,7 @@ class _Recorder:
             self._found[place] = part, replace(found, block=block, branch=branch)
 
     def layers(self) -> list[Layer]:
-        """Return the rows worth showing, with parameters handed out."""
+        """Return the rows to show, with parameters assigned."""
         owned = self._own_parameters()
         rows = []
         for part, found in self._found:
@@ -199,13 +200,14 @@ class _Recorder:
             leaf = next(part.children(), None) is None
             silent = layer.type in SILENT_TYPES or _same_size_pool(layer)
             if not leaf and not layer.macs:
-                layer = replace(layer, channels=0, size=(), field=(), jump=())  # its output is a child's, a row itself
+                # its output is that of a child, which has its own row
+                layer = replace(layer, channels=0, size=(), field=(), jump=())
             if params or layer.macs or (leaf and not silent):
                 rows.append(replace(layer, params=params))
         return rows
 
     def _own_parameters(self) -> dict[int, int]:
-        """Return the parameters each called module answers for, each tensor once."""
+        """Return the parameters assigned to each called module, each tensor once."""
         called = {id(part) for part, _ in self._found}
         parts = dict(self._module.named_modules())
         owned: dict[int, int] = {}
@@ -225,7 +227,7 @@ class _Recorder:
 
 
 def _describe(part: Any, name: str, given: Any, made: Any) -> Layer | None:
-    """Return the structure of one call, None when it made no tensor with a batch axis."""
+    """Return the structure of one call, None when it returned no tensor with a batch axis."""
     from torch import nn
 
     if made is None or made.ndim < 2:
@@ -267,7 +269,7 @@ def _features(part: Any, given: Any) -> int:
 
 
 def _pool(layer: Layer, part: Any, given: tuple[int, ...]) -> Layer:
-    """Add a pooling's windows; an adaptive one has kernel = stride = in / out where that divides."""
+    """Add the windows of a pooling layer; an adaptive one has kernel = stride = in / out where that divides."""
     axes = len(layer.size)
     if "Adaptive" not in layer.type:
         kernel, stride, padding = (_per_axis(value, axes) for value in (part.kernel_size, part.stride, part.padding))
@@ -284,12 +286,12 @@ def _pool(layer: Layer, part: Any, given: tuple[int, ...]) -> Layer:
 
 
 def _adaptive_elements(given: int, made: int) -> int:
-    """Return the window elements along one axis of an adaptive pooling, which overlap where the sizes do not divide."""
+    """Return the window elements of adaptive pooling along one axis; windows overlap where the sizes do not divide."""
     return sum(-(-(i + 1) * given // made) - i * given // made for i in range(made))
 
 
 def _same_size_pool(layer: Layer) -> bool:
-    """Tell whether a pooling changes nothing, as an adaptive one does on a map of its own size."""
+    """Return whether a pooling layer changes nothing, as an adaptive one on a map of its output size."""
     return layer.kind == "pool" and bool(layer.kernel) and prod(layer.kernel) == 1 and layer.type.startswith("Adaptive")
 
 

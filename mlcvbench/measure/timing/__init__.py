@@ -1,1 +1,1 @@
-"""How long an image takes: in one process, in fresh ones, and how steady the machine was."""
+"""Time per image: in one process, in fresh processes, and the steadiness of the machine."""

@@ -1,6 +1,6 @@
 """The `publish` profile: the same model timed in five fresh processes, one after the other.
 
-Only the spread between processes says what a further process would show; see `summary.prediction_interval`.
+Only the spread between processes predicts another process; see `summary.prediction_interval`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from mlcvbench.measure.timing.one_process import WARM_UP_SECONDS, ProcessTimes, 
 from mlcvbench.plan.config import RunConfig
 
 START_SECONDS = 300.0
-"""What a process may take to import, load and warm up before its own time begins."""
+"""Seconds that a process may take to import, load and warm up before its timing begins."""
 
 
 def time_fresh_processes(config: RunConfig, weights: Path, profile: Profile) -> list[ProcessTimes]:

@@ -1,6 +1,6 @@
-"""Latency of a model: how long each profile times, on which samples, and what of it the record keeps.
+"""Latency of a model: the profiles, the timed samples, and the values that the record keeps.
 
-`timing` does the timing in one process; `publish` has several of them.
+`one_process` does the timing in one process; `publish` uses several.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from mlcvbench.records.schema import LatencyInfo, ThroughputInfo
 from mlcvbench.records.stages import STAGES
 
 ROTATION = 64
-"""Distinct real samples that take turns (all when the split has fewer)."""
+"""Number of distinct real samples that are timed in turn (all when the split has fewer)."""
 MAX_STORED = 100_000
 
 PROFILES: dict[str, Profile] = {
@@ -53,7 +53,7 @@ def profile_named(name: TimeProfile | str) -> Profile:
 
 
 def measure(model: Model, split: Split, profile: Profile, *, clock: Clock = time.perf_counter_ns) -> LatencyResult:
-    """Time `model` on samples of `split` in this process, which the caller has started fresh."""
+    """Time `model` on samples of `split` in this process, which should be fresh."""
     from mlcvbench.measure.timing.throughput import measure_throughput
 
     times = time_process(model, rotation(split), profile, clock=clock)
@@ -62,13 +62,13 @@ def measure(model: Model, split: Split, profile: Profile, *, clock: Clock = time
 
 
 def rotation(split: Split, most: int = ROTATION) -> list[Batch]:
-    """Read `most` samples spread evenly over the split as batches of one: decoded now, so decoding is not timed."""
+    """Read `most` samples spread evenly over the split as batches of one, in advance, so that decoding is not timed."""
     indices = np.unique(np.linspace(0, len(split) - 1, most).round().astype(np.int64))
     return [split.read([int(index)])[0] for index in indices]
 
 
 def synchroniser(model: Model) -> Callable[[], None] | None:
-    """Return what waits for the model's device, None for a CPU, which needs no waiting."""
+    """Return a function that waits for the model's device, None for a CPU, which needs none."""
     if model.device.type != "cuda":
         return None
     import torch
@@ -78,7 +78,7 @@ def synchroniser(model: Model) -> Callable[[], None] | None:
 
 
 def combine(processes: Sequence[ProcessTimes], throughput: ThroughputInfo) -> LatencyResult:
-    """Join the processes' samples into the record's latencies and what is stored beside it."""
+    """Join the processes' samples into the record's latencies and the raw samples stored beside it."""
     latency = {
         name: summarise(
             [times.samples[name] for times in processes],
@@ -106,7 +106,7 @@ def thinned(samples: Array, most: int = MAX_STORED) -> Array:
 
 
 def refused(reason: str) -> LatencyResult:
-    """Return a result without numbers that says why."""
+    """Return a result without numbers, with the reason."""
     latency = {name: LatencyInfo(n=0, processes=0, converged=False, reason=reason) for name in STAGES}
     return LatencyResult(latency, ThroughputInfo(reason=reason), {})
 

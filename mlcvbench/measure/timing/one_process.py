@@ -32,7 +32,7 @@ Clock = Callable[[], int]
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """How long to time: until `count` calls and `seconds` are both reached, at most `cap` seconds, per process."""
+    """How long to time per process: until `count` calls and `seconds` are both reached, at most `cap` seconds."""
 
     count: int
     seconds: float
@@ -42,7 +42,7 @@ class Profile:
 
 @dataclass(frozen=True, slots=True)
 class WarmUp:
-    """How the warm-up went: calls, seconds, and whether consecutive windows agreed before time ran out."""
+    """The outcome of the warm-up: calls, seconds, and whether consecutive windows agreed before time ran out."""
 
     calls: int
     seconds: float
@@ -51,7 +51,7 @@ class WarmUp:
 
 @dataclass(slots=True)
 class ProcessTimes:
-    """What one process measured: stage -> int64 ns, and the facts around it."""
+    """The measurements of one process: stage -> int64 ns, and their circumstances."""
 
     samples: dict[str, Array]
     converged: bool
@@ -100,7 +100,8 @@ def warm_up(
     clock: Clock = time.perf_counter_ns,
     sync: Callable[[], None] | None = None,
 ) -> WarmUp:
-    """Call each distinct shape twice, then on until at least 10 calls are made and windows of 5 move under 5 %.
+    """Call each distinct shape twice, then continue until at least 10 calls are made and windows of 5 differ by under 5
+    %.
 
     Stops after 60 seconds in any case.
     """
@@ -123,7 +124,7 @@ def warm_up(
 
 
 def _settled(durations: Sequence[int]) -> bool:
-    """Tell whether the medians of the last two windows of 5 calls differ by less than 5 %."""
+    """Return whether the medians of the last two windows of 5 calls differ by less than 5 %."""
     last = statistics.median(durations[-WARM_UP_WINDOW:])
     before = statistics.median(durations[-2 * WARM_UP_WINDOW : -WARM_UP_WINDOW])
     return abs(last - before) < WARM_UP_MOVE * before or last == before
@@ -187,7 +188,7 @@ def _host_pass(
 
 
 def ended_by(sync: Callable[[], None] | None, stage: Callable[..., Any]) -> Callable[..., Any]:
-    """Return the stage itself, or on a device the stage and the wait for its end."""
+    """Return the stage itself, or on a device the stage followed by the wait for its end."""
     if sync is None:
         return stage
 
@@ -232,7 +233,7 @@ def _device_pass(
 
 
 def _adopt_device_times(times: ProcessTimes, durations: Array, slow: Array) -> None:
-    """Let the device's clock speak for the forward; keep the host's as `forward_host` and compare the two."""
+    """Use the device's clock for the forward stage; keep the host's as `forward_host` and compare the two."""
     times.samples["forward_host"] = times.samples["forward"]
     times.samples["forward"] = durations
     times.clocks["forward"] = "cuda_event"
@@ -244,7 +245,7 @@ def _adopt_device_times(times: ProcessTimes, durations: Array, slow: Array) -> N
 
 
 def _drop(times: ProcessTimes, names: Sequence[str], slow: Array) -> None:
-    """Drop the samples taken at a throttled clock and count them."""
+    """Drop the samples taken at a throttled clock, and count them."""
     for name in names:
         times.samples[name] = times.samples[name][~slow]
         times.dropped[name] = int(slow.sum())

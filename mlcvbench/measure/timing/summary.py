@@ -1,8 +1,8 @@
-"""From raw durations to what a record prints: percentiles the count supports, and an interval that means something.
+"""From raw durations to a record's values: the percentiles that the count supports, and a valid interval.
 
 A percentile is given only when, with 99 % confidence, at least two samples lie beyond it (Wilks' second order): the
-count then supports the number. Inside one process the spread understates what another process would show 5 to 12
-times, so only medians of several fresh processes give an interval that may be compared.
+count then supports the number. The spread within one process understates that between processes 5 to 12 times, so only
+medians of several fresh processes give an interval that may be compared.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from mlcvbench.records.schema import LatencyInfo
 from mlcvbench.stats.intervals import LEVEL, t_quantile
 
 SUPPORT = {"p50": 11, "p75": 24, "p90": 64, "p95": 130, "p99": 662, "p999": 6636}
-"""Least count of samples for each percentile."""
+"""Least sample count for each percentile."""
 QUANTILES = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99, "p999": 0.999}
-"""What a record keeps."""
+"""The percentiles that a record keeps."""
 NS = 1e-9
 
 
@@ -38,7 +38,9 @@ def least_count(quantile: float, confidence: float = 0.99) -> int:
 
 
 def percentiles(samples: Array) -> tuple[dict[str, float | None], str | None]:
-    """Return the supported percentiles of `samples` (N,) in their unit, None for the others, and why those are None."""
+    """Return the supported percentiles of `samples` (N,) in their unit, None for the others, and the reason for
+    these.
+    """
     count = len(samples)
     values = {
         name: float(np.quantile(samples, quantile)) if count >= SUPPORT[name] else None
@@ -101,8 +103,8 @@ def summarise(
     """Return one stage's record from the durations (int64 ns) of each process that timed it.
 
     With several processes the median is that of the process medians and the interval predicts a further process;
-    with one the interval is the median's own and says `within-process`. A stage whose interval is too wide to say
-    anything (`doubts.is_wide`) has not converged, however long it was timed.
+    with one the interval is that of the median and is marked `within-process`. A stage whose interval is too wide to be
+    useful (`doubts.is_wide`) has not converged, however long it was timed.
     """
     kept = [np.asarray(samples, dtype=np.int64) for samples in processes if len(samples)]
     if not kept:

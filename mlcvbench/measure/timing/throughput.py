@@ -1,4 +1,4 @@
-"""Images a second at the best batch size: whole `predict` calls at growing batch sizes within a time budget."""
+"""Images per second at the best batch size: whole `predict` calls at growing batch sizes within a time budget."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from mlcvbench.records.schema import ThroughputInfo
 SIZES = (1, 8, 64, 256)
 LEAST_CALLS, MOST_CALLS = 3, 1000
 MAX_BATCH_BYTES = 64 * 2**20
-"""Inputs larger than this are not tried: activations are many times as large, and the run would die of them."""
+"""Inputs larger than this are not tried: activations are many times as large, and the run would run out of memory."""
 SECOND = 1_000_000_000
 
 
@@ -29,7 +29,7 @@ def measure_throughput(
     clock: Callable[[], int] = time.perf_counter_ns,
     sync: Callable[[], None] | None = None,
 ) -> ThroughputInfo:
-    """Return images a second by batch size and the best; each size gets an equal share of `seconds`.
+    """Return images per second by batch size and the best; each size gets an equal share of `seconds`.
 
     A size is left out when the split is smaller, when samples differ in size, when its inputs are too large, or when
     three calls would not fit into the whole budget. Out of memory ends the curve.
@@ -89,6 +89,8 @@ def _median_call(
 
 
 def _out_of_memory(error: BaseException) -> bool:
-    """Tell an allocation failure from a fault of the model: torch raises RuntimeError subclasses for both."""
+    """Return whether an error is an allocation failure, not a fault of the model: torch raises RuntimeErrors for
+    both.
+    """
     text = str(error).lower()
     return isinstance(error, MemoryError) or "out of memory" in text or "allocate memory" in text

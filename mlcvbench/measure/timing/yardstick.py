@@ -1,7 +1,7 @@
-"""A fixed matrix product and convolution, run before and after a timing: did the machine change under it?
+"""A fixed matrix product and convolution, run before and after a timing, to detect changes of the machine's speed.
 
-Plain numpy, float32, in the run's own thread setting, so that any method can be measured without importing torch. Its
-time is also the unit in which machines may be compared.
+Plain numpy, float32, with the run's thread setting, so that any method can be measured without importing torch. Its
+time is also a unit for comparing machines.
 """
 
 from __future__ import annotations

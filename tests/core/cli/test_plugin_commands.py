@@ -145,13 +145,13 @@ def test_check_of_a_folder_sees_a_clash_with_a_built_in_name(tmp_path: Path, cap
         (None, "pyproject.toml: no such file; wanted the folder of a plugin's project."),
         (
             "[project]\nname = 'x'\n",
-            "pyproject.toml: has no [project.entry-points.mlcvbench] section, so it is no plugin.",
+            "pyproject.toml: has no [project.entry-points.mlcvbench] section, so it is not a plugin.",
         ),
         ("[project", "pyproject.toml: cannot be read: "),
-        ("project = 5", "pyproject.toml: has no [project.entry-points.mlcvbench] section, so it is no plugin."),
+        ("project = 5", "pyproject.toml: has no [project.entry-points.mlcvbench] section, so it is not a plugin."),
         (
             "[project]\nentry-points = 5",
-            "pyproject.toml: has no [project.entry-points.mlcvbench] section, so it is no plugin.",
+            "pyproject.toml: has no [project.entry-points.mlcvbench] section, so it is not a plugin.",
         ),
     ],
 )

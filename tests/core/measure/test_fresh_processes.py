@@ -110,7 +110,7 @@ def test_a_file_is_refused_for_a_model_that_is_no_network(weights: Path, config:
         build_model(resolve(config), load_data(resolve(config)).problem, file)
 
     assert str(caught.value) == (
-        f"weights={file.name}: wanted a folder, for the state of model 'majority' may be several files; "
+        f"weights={file.name}: wanted a folder, since the state of model 'majority' may be several files; "
         "a single file is for networks."
     )
 

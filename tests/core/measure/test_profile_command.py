@@ -226,7 +226,7 @@ def test_a_bare_name_that_no_method_has_is_torchvisions() -> None:
             ("model=torchvision:vgg61",),
             "unknown torchvision:NAME model 'vgg61'. Did you mean 'vgg19', 'vgg16' or 'vgg13'?",
         ),
-        (("model=knn",), "model 'knn' is no torch network, so it has no layers to profile."),
+        (("model=knn",), "model 'knn' is not a torch network, so it has no layers to profile."),
         (("model=vgg16", "inputs=3x4x4"), "unknown key 'inputs'. Did you mean 'input'?"),
         (
             ("model=vgg16", "input=224"),

@@ -182,7 +182,7 @@ def test_a_warning_of_numpy_about_an_empty_batch_is_no_failure(site: Path, examp
     [
         ("InputSpec((16, 16))", "InputSpec((16, 20))", "wanted image as uint8 (16, 20)"),
         ('LoadedData("stripes"', 'LoadedData("bands"', "the loaded data are named 'bands', the spec 'stripes'"),
-        ('{"label": labels}', '{"label": labels + 1}', "wanted a label from 0 to 1, for the problem names 2 classes"),
+        ('{"label": labels}', '{"label": labels + 1}', "wanted a label from 0 to 1, since the problem names 2 classes"),
     ],
 )
 def test_a_data_set_that_contradicts_itself_fails_its_check(site: Path, name: str, change: str, sentence: str):
@@ -254,7 +254,7 @@ def test_a_target_that_is_no_model_is_found(site: Path):
 
     failed = failures(check_model(spec, "classification"))
 
-    assert failed["spec"].startswith("CheckFailedError: notamodel:make must give a mlcvbench.Model, got dict.")
+    assert failed["spec"].startswith("CheckFailedError: notamodel:make must return an mlcvbench.Model, got dict.")
 
 
 def test_required_parameters_can_be_given(site: Path, example: None):
