@@ -1,1 +1,1 @@
-"""What one learns afterwards: scoring again, comparing, looking at data, explaining, studies."""
+"""Analyses after a run: rescoring, comparing, looking at data, explaining, studies."""

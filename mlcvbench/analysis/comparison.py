@@ -1,7 +1,8 @@
 """Compare two stored runs: paired differences of their metrics over the shared bootstrap resamples.
 
-A difference has the interval of `intervals.difference` and the two-sided p of `intervals.p_value`: one less the level
-at which that interval just reaches zero. Each p is of its metric alone; the primary one was chosen beforehand.
+A difference has the interval of `intervals.difference` and the two-sided p-value of `intervals.p_value`: one minus the
+level at which that interval just reaches zero. The p-values are not corrected for several metrics; the primary metric
+is fixed beforehand.
 """
 
 from __future__ import annotations
@@ -36,8 +37,8 @@ class MetricDifference:
 class Comparison:
     """`gain`: the change of the primary metric, positive when the second run is better, `gain_low` its lower end.
 
-    `metrics`: the primary first. `n` samples in `groups` groups, None where a record does not say. `said`: what must be
-    known of the numbers of the first run, and of the second.
+    `metrics`: the primary first. `n` samples in `groups` groups, None where a record does not state it. `said`: what
+    must be known about the numbers of the first run, and of the second.
     """
 
     first: str
@@ -83,7 +84,7 @@ def compare_runs(first: tuple[Record, Path], second: tuple[Record, Path]) -> Com
 
 
 def _gain(change: MetricDifference) -> tuple[float | None, float | None]:
-    """Return how much better the second run is, and the lower end of that."""
+    """Return by how much the second run is better, and the lower end of its interval."""
     if change.higher_is_better:
         return change.difference, change.low
     return (
@@ -93,7 +94,7 @@ def _gain(change: MetricDifference) -> tuple[float | None, float | None]:
 
 
 def _said(record: Record) -> tuple[str, ...]:
-    """Return what must be known of a record's numbers."""
+    """Return what must be known about a record's numbers."""
     taken_back = record.retraction
     lines = [f"retracted on {taken_back.date}: {taken_back.reason}"] if taken_back else []
     lines += [f"contaminated: {record.contaminated}"] if record.contaminated else []
@@ -118,7 +119,7 @@ def _check_comparable(a: Record, b: Record) -> None:
 
 
 def _data(record: Record) -> str:
-    """Say what a run was scored on, so that two data sets are told apart."""
+    """Describe the data of a run, so that two data sets can be told apart."""
     dataset = record.dataset
     if dataset is None:
         return "nothing"
@@ -132,7 +133,7 @@ def _difference(
     change = None if x is None or y is None else y - x
     low = high = p = None
     if a_replicates is not None and b_replicates is not None and len(a_replicates) == len(b_replicates):
-        groups = a.intervals.get("groups")  # records from before it was kept: taken as many
+        groups = a.intervals.get("groups")  # older records lack it: assume many
         low, high = intervals.difference(change, a_replicates, b_replicates, groups)
         p = intervals.p_value(change, a_replicates, b_replicates, groups)
     return MetricDifference(name, x, y, change, low, high, a.metrics[name].higher_is_better, p)

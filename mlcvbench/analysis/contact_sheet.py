@@ -1,4 +1,4 @@
-"""Contact sheets: many small pictures with captions on one page, legible whatever their size."""
+"""Contact sheets: many small pictures with captions on one page, legible at any picture size."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from mlcvbench.contract import Array, Panel
 from mlcvbench.figures import INK, MUTED, TEXT, Canvas, enlarged, font, line_height, plain, reduced
 
 SMALL, TALL, WIDE = 150, 360, 720
-"""Pixels: pictures lower than `SMALL` are enlarged by a whole factor, those beyond `TALL` or `WIDE` reduced."""
+"""Pixels: pictures lower than `SMALL` are enlarged by an integer factor, those beyond `TALL` or `WIDE` reduced."""
 ENLARGED = 192
-"""Height that enlarged pictures come close to."""
+"""Height that enlarged pictures approach."""
 SHEET = 1600
 """Width of a sheet, unless one picture needs more."""
 NARROWEST = 128
@@ -20,22 +20,22 @@ NARROWEST = 128
 MARGIN, GAP, GROUP_GAP = 16, 6, 22
 CAPTION_LINES = 3
 HEADING = 20
-"""Height of the title's letters."""
+"""Font size of the title."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Cell:
-    """One picture as it stands on the sheet, and the lines of its caption."""
+    """One picture at its size on the sheet, and the lines of its caption."""
 
     picture: Array
     caption: list[str]
 
 
 def draw_sheet(panels: Sequence[Panel], group: int, title: str, lines: Sequence[str]) -> Canvas:
-    """Return the panels in rows below a title and lines of text; `group` consecutive panels are never torn apart.
+    """Return the panels in rows below a title and lines of text; `group` consecutive panels stay together.
 
     Small pictures are enlarged without smoothing, so that their pixels can be counted. A group wider than the sheet
-    goes on in the next row.
+    continues in the next row.
     """
     pictures = [fitted(panel.image) for panel in panels]
     width = max(NARROWEST, *(picture.shape[1] for picture in pictures))
@@ -65,7 +65,7 @@ def draw_sheet(panels: Sequence[Panel], group: int, title: str, lines: Sequence[
 
 
 def fitted(image: Array) -> Array:
-    """Return uint8 (H, W, 3) at a size to look at: tiny ones enlarged by a whole factor, large ones averaged down."""
+    """Return uint8 (H, W, 3) at a viewing size: tiny images enlarged by an integer factor, large ones averaged down."""
     height, width = image.shape[:2]
     if height < SMALL and width <= WIDE:
         return enlarged(image, max(1, min(round(ENLARGED / height), WIDE // width)))
@@ -73,9 +73,9 @@ def fitted(image: Array) -> Array:
 
 
 def wrapped(text: str, size: int, width: int, most: int | None = None) -> list[str]:
-    """Return `text` in lines of at most `width` pixels, broken at spaces or, when a word is longer, inside it.
+    """Return `text` in lines of at most `width` pixels, broken at spaces or inside longer words.
 
-    `size`: of its letters. After `most` lines it ends in an ellipsis. What does not print becomes a space.
+    `size`: the font size. After `most` lines it ends in an ellipsis. Unprintable characters become spaces.
     """
     length, lines = font(size).getlength, [""]
     for word in plain(text).split(" "):
@@ -98,7 +98,7 @@ def wrapped(text: str, size: int, width: int, most: int | None = None) -> list[s
 
 
 def _rows(cells: Sequence[_Cell], group: int, width: int) -> list[list[_Cell]]:
-    """Return the cells in rows of whole groups, as square as the sheet allows."""
+    """Return the cells in rows of whole groups, as close to a square as the sheet allows."""
     groups = [list(cells[first : first + group]) for first in range(0, len(cells), group)]
     whole = (SHEET + GROUP_GAP) // (_end(groups[0], group, width) + GROUP_GAP)
     if whole >= 1:
@@ -110,7 +110,7 @@ def _rows(cells: Sequence[_Cell], group: int, width: int) -> list[list[_Cell]]:
 
 
 def _start(place: int, group: int, width: int) -> int:
-    """Return how far right of the margin the cell at `place` of a row begins."""
+    """Return the distance from the margin at which the cell at `place` of a row begins."""
     return place * (width + GAP) + (place // group) * (GROUP_GAP - GAP)
 
 

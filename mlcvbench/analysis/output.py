@@ -1,4 +1,4 @@
-"""Where a picture that was asked for is written: refused before the work, not after it."""
+"""Checks the output path of a picture before the work, not after it."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ PICTURE = ".png"
 
 
 def refuse_unwritable(path: Path, example: str, *beside: Path) -> None:
-    """Refuse a picture, and the files `beside` it, that cannot be written; `example` is a name that could.
+    """Refuse a picture, and the files `beside` it, that cannot be written; `example` is a valid name for the message.
 
-    RequestError when it is no PNG, StoreError when the folder is missing or closed.
+    RequestError when it is not a PNG, StoreError when the folder is missing or not writable.
     """
     if path.suffix.lower() != PICTURE:
         raise RequestError(f"out={path}: wanted the name of a PNG file, such as {path.stem or example}{PICTURE}.")

@@ -1,4 +1,4 @@
-"""Pictures of a data set with its ground truth: what `mlcvbench data preview` shows, a sheet a task kind."""
+"""Pictures of a data set with its ground truth: what `mlcvbench data preview` shows, one sheet per task kind."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ OUT = Param("out", "str", help="PNG file to write")
 
 @dataclass(frozen=True, slots=True)
 class PreviewRequest:
-    """One sheet that was asked for: of which data, which split, how many samples, and where it is written."""
+    """One requested sheet: its data, split, number of samples, and output path."""
 
     data: DataRequest
     split: str
@@ -40,14 +40,14 @@ class PreviewRequest:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """A sheet that lies at `path`, and what it shows in words."""
+    """A sheet at `path`, and a description of what it shows."""
 
     path: Path
     shows: str
 
 
 def plan_previews(name: str, settings: Sequence[str] = (), registry: Registry | None = None) -> list[PreviewRequest]:
-    """Return the sheets that a name and KEY=VALUE words ask for, one a task kind.
+    """Return the sheets that a name and KEY=VALUE words request, one per task kind.
 
     UnknownNameError offers the nearest names, OverrideError the nearest keys; StoreError when `out` cannot be written.
     """
@@ -57,7 +57,7 @@ def plan_previews(name: str, settings: Sequence[str] = (), registry: Registry | 
 
 
 def write_preview(request: PreviewRequest) -> Written | None:
-    """Draw the sheet and write it, whole or not at all; None when the task kind draws no pictures of its samples.
+    """Draw the sheet and write it atomically; None when the task kind draws no pictures of its samples.
 
     DataError and RequestError say what is wrong with the data or the split, StoreError why the file cannot be written.
     """
@@ -82,7 +82,7 @@ def write_preview(request: PreviewRequest) -> Written | None:
 
 
 def no_pictures(requests: Sequence[PreviewRequest]) -> RequestError:
-    """Return the error of data sets of which no task kind draws pictures."""
+    """Return the error for data sets of which no task kind draws pictures."""
     kinds = " and ".join(sorted({request.data.kind for request in requests}))
     return RequestError(
         f"task kind {kinds} draws no pictures of its samples, so {requests[0].data.spec.name!r} has none."
@@ -90,7 +90,7 @@ def no_pictures(requests: Sequence[PreviewRequest]) -> RequestError:
 
 
 def _outs(name: str, out: str | None, kinds: Sequence[str]) -> list[Path]:
-    """Return the file of each sheet; refuse early what cannot be written, for drawing may take a while."""
+    """Return the file of each sheet; refuse early what cannot be written, since drawing may take a while."""
     stem = "".join(letter if letter.isalnum() or letter in "._-" else "-" for letter in Path(name).stem)
     several = len(kinds) > 1
     if out is None:
@@ -106,7 +106,7 @@ def _outs(name: str, out: str | None, kinds: Sequence[str]) -> list[Path]:
 
 
 def _check_panels(panels: Any, kind: str) -> None:
-    """Refuse what is no list of pictures; PluginError names what was wanted."""
+    """Refuse anything but a list of pictures; PluginError names what was wanted."""
     for panel in panels if isinstance(panels, list) else [panels]:
         image = np.asarray(panel.image) if isinstance(panel, Panel) else None
         if image is None or image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
@@ -115,7 +115,7 @@ def _check_panels(panels: Any, kind: str) -> None:
 
 
 def _shows(request: PreviewRequest, total: int) -> str:
-    """Return which split is shown, how large it is and how much of it was asked for; what a sample is, kinds differ."""
+    """Return which split is shown, its size and the requested count; what a sample is differs between task kinds."""
     samples = f"{total:,} samples" if total > 1 else "one sample"
     return f"split {request.split}, {samples}" + (f", count={request.count}" if request.count < total else "")
 

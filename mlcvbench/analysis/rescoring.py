@@ -28,7 +28,7 @@ from mlcvbench.stats.intervals import METHOD
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One thing that does not come out as the record says. `wanted` is recorded, `got` recomputed."""
+    """One deviation from the record. `wanted` is recorded, `got` recomputed."""
 
     check: str
     file: str
@@ -50,7 +50,7 @@ class Recomputed:
 
 @dataclass(frozen=True, slots=True)
 class EngineValue:
-    """One metric as the record has it and as another engine gives it; None where undefined."""
+    """One metric as recorded and as computed by another engine; None where undefined."""
 
     name: str
     recorded: float | None
@@ -58,17 +58,17 @@ class EngineValue:
 
     @property
     def difference(self) -> float | None:
-        """Engine less record: 0 when both are equal or undefined, None when one alone is undefined."""
+        """Engine minus record: 0 when both are equal or undefined, None when only one is undefined."""
         if self.recorded is None or self.engine is None:
             return 0.0 if self.recorded is self.engine else None
         return self.engine - self.recorded
 
 
 def config_of(record: Record, data: Mapping[str, Any] | None = None) -> RunConfig:
-    """Return the configuration a record was made with; paths, which it does not hold, come from `data`.
+    """Return the configuration of a record; paths, which it does not hold, come from `data`.
 
-    `data`: by name, for any data set, or as DATASET.NAME for one. Of a run that chose its settings it is the plain run
-    that won. RequestError names a path that is missing.
+    `data`: by name, for any data set, or as DATASET.NAME for one. For a run with a search it is the winning plain run.
+    RequestError names a missing path.
     """
     config = RunConfig.from_dict(record.config)
     if record.selection is not None:
@@ -76,12 +76,12 @@ def config_of(record: Record, data: Mapping[str, Any] | None = None) -> RunConfi
     params = _params(config, data)
     unknown = _unknown_path(config, params)
     if unknown is not None:
-        raise RequestError(f"record {record.run_id!r} does not say where its data lie; give data.{unknown}=DIR.")
+        raise RequestError(f"record {record.run_id!r} does not say where its data are; give data.{unknown}=DIR.")
     return replace(config, data_params=params)
 
 
 def unknown_path(record: Record, data: Mapping[str, Any] | None = None) -> str | None:
-    """Return the name of a path of a record's data that neither it nor `data` says, None when all are known."""
+    """Return the name of a path of a record's data that neither it nor `data` gives, None when all are known."""
     config = RunConfig.from_dict(record.config)
     return _unknown_path(config, _params(config, data))
 
@@ -135,7 +135,7 @@ def values_by_engine(
 
 @dataclass(frozen=True, slots=True)
 class _Stored:
-    """What a record was scored from: the predictions in the file `path`, the data, and the scorer."""
+    """The sources of a record's scores: the predictions in the file `path`, the data, and the scorer."""
 
     scorer: Scorer
     test: Split
@@ -178,7 +178,9 @@ def _file_differences(record: Record, path: Path) -> list[Difference]:
 
 
 def _metric_differences(record: Record, metrics: Mapping[str, Any]) -> list[Difference]:
-    """Compare values bit for bit, interval ends but for rounding; ends of another method, which no board shows, not."""
+    """Compare values bit for bit and interval ends up to rounding; skip ends of another method, which no board
+    shows.
+    """
     known = not record.intervals or record.intervals.get("method") == METHOD
     found = []
     for name in sorted(set(metrics) | set(record.metrics)):
@@ -192,7 +194,7 @@ def _metric_differences(record: Record, metrics: Mapping[str, Any]) -> list[Diff
 
 
 def _close(wanted: float | None, got: float | None) -> bool:
-    """Tell whether two interval ends are equal but for the last digits, which exp and log of a machine decide."""
+    """Return whether two interval ends are equal up to the last digits, which depend on a machine's exp and log."""
     return wanted is not None and got is not None and math.isclose(wanted, got, rel_tol=1e-9, abs_tol=1e-12)
 
 

@@ -183,7 +183,7 @@ def _metrics(record: Record, folder: Path, data: Mapping[str, Any] | None, archi
     try:
         unknown = unknown_path(record, data)
         if unknown is not None:
-            note = f"not recomputed: records do not say where data lie; give data.{unknown}=DIR"
+            note = f"not recomputed: records do not say where data are; give data.{unknown}=DIR"
             return [Check("metrics", label, True, note=note)]
         result = recompute(record, folder, data, archive)
     except MlcvbenchError as error:

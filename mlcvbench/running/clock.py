@@ -1,4 +1,4 @@
-"""The time that a run has, and the share of it that one candidate of a search may take."""
+"""The time limit of a run, and the share of it that one candidate of a search may take."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import time
 from mlcvbench.plan.config import RunConfig
 
 BUDGETS = 2.0
-"""Fit budgets that a candidate of a search may take: the loops end before one is over, other fits know of none."""
+"""Fit budgets that a candidate may take: training loops end within one, but other fits ignore the budget."""
 
 
 class RunClock:
-    """The deadline of a run and, while it searches, that of the present candidate; seconds of `time.monotonic`.
+    """The deadline of a run and, during a search, of the current candidate; seconds of `time.monotonic`.
 
-    A candidate may take as long as its fit budget twice over, or its even share of the time that is left, whichever is
-    longer: one that hangs leaves time for the others.
+    A candidate may take twice its fit budget or an equal share of the remaining time, whichever is longer, so that a
+    hanging one leaves time for the others.
     """
 
     def __init__(self, config: RunConfig) -> None:
@@ -26,7 +26,7 @@ class RunClock:
         self._ends = self.deadline
 
     def turn_to(self, trial: int | None, left: int) -> None:
-        """Take in which candidate is being tried, and of how many fits to come it is the first."""
+        """Set the candidate that is being tried, and how many fits are left, including its own."""
         if trial == self._trial:
             return
         now = time.monotonic()
@@ -37,15 +37,15 @@ class RunClock:
             self._ends = min(self.deadline, now + self.share)
 
     def remaining(self) -> float:
-        """Return the seconds that the run, or its present candidate, still has."""
+        """Return the seconds that the run, or its current candidate, has left."""
         return self._ends - time.monotonic()
 
     @property
     def is_over(self) -> bool:
-        """Whether the run has no time left at all."""
+        """Whether the run has no time left."""
         return time.monotonic() >= self.deadline
 
     def spent_on_search(self) -> float:
-        """Return the seconds since the first candidate began, and forget the present one."""
+        """Return the seconds since the first candidate began, and clear the current one."""
         self.turn_to(None, 0)
         return 0.0 if self._began is None else time.monotonic() - self._began

@@ -1,6 +1,6 @@
 """The cost passes of a run: operations, memory, latency and honesty checks, after its predictions are scored.
 
-A pass that fails costs itself: what it would have measured is null with the reason, the traceback is in the run's log.
+A failing pass does not fail the run: its values are null with the reason, and the traceback is in the run's log.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ LATENCY_FILE = "latency.npz"
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What the cost passes work on: the fitted model, and the accuracy pass they must agree with."""
+    """The input of the cost passes: the fitted model, and the accuracy pass they must agree with."""
 
     fitted: Fitted
     task: Task
@@ -36,7 +36,7 @@ class Measured:
 
 
 def measure_costs(draft: Draft, folder: Path, subject: Measured) -> Iterator[Costs]:
-    """Count operations; then, unless `time=off`, measure memory and latency and make the honesty checks.
+    """Count operations; then, unless `time=off`, measure memory and latency and run the honesty checks.
 
     Yields what is known after each pass; the raw latencies, nanoseconds by stage, are written into `folder`.
     """
@@ -79,7 +79,7 @@ def measure_costs(draft: Draft, folder: Path, subject: Measured) -> Iterator[Cos
 
 
 def measured_digest(results: Results) -> str:
-    """Return the sha256 of what was measured of a model: one that predicts the same may be faster."""
+    """Return the sha256 of a model's measured costs: another one with equal predictions may be faster."""
     costs, timing, fit = results.costs, results.costs.timing, results.fit
     parts = {
         "operations": costs.operations,
@@ -94,7 +94,7 @@ def measured_digest(results: Results) -> str:
 
 
 def ended_early(record: Record, stage: str, why: str) -> Record:
-    """Return what was kept of a run whose process ended while it was measured: the rest is null with the reason."""
+    """Return the record of a run whose process ended during measurement: what is missing is null with the reason."""
     from mlcvbench.measure import checks, untimed
 
     reason = _not_measured(why.rstrip("."))

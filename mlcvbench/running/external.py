@@ -1,4 +1,4 @@
-"""Score predictions made elsewhere: a full record without costs, from anybody's file."""
+"""Score predictions made elsewhere: a full record without costs, from a user's file."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ NOT_MEASURED = "only predictions are known"
 def score_file(config: RunConfig, name: str, path: Path, folder: Path, title: str = "") -> Record:
     """Score the predictions in `path` as model `name`, write the artifacts into `folder` and return the record.
 
-    What was predicted belongs to its key. DataError names the file and what is wrong with it; nothing is scored then.
+    The predictions are part of its key. DataError names the file and its fault; then nothing is scored.
     """
-    config = replace(config, model=name, model_params={}, fit={}, time="off", threads=1)  # threads decide nothing here
+    config = replace(config, model=name, model_params={}, fit={}, time="off", threads=1)  # threads decide nothing
     summary = f"predictions read from {path.name}"
     info = ModelInfo(name=name, title=title, plugin=PREDICTIONS, plugin_version="", summary=summary)
     entries = entries_of(config)
@@ -43,7 +43,7 @@ def score_file(config: RunConfig, name: str, path: Path, folder: Path, title: st
             answered = _read(draft, path, folder)
         try:
             stages.finish(draft, folder, answered)
-        except PredictionError as error:  # of a file that somebody wrote, not of a model that failed
+        except PredictionError as error:  # the fault of a file, not of a model
             raise DataError(str(error)) from None
     if state_of(path) != before:
         raise DataError(f"predictions={path}: changed while they were being scored; score them again.")
@@ -51,7 +51,7 @@ def score_file(config: RunConfig, name: str, path: Path, folder: Path, title: st
 
 
 def _read(draft: Draft, path: Path, folder: Path) -> stages.Answered:
-    """Read predictions, decide by which rules they are scored, and write them into `folder` as any run's."""
+    """Read predictions, choose the protocol that scores them, and write them into `folder` like those of a run."""
     config = draft.subject.config
     prepared = prepare(config, draft.subject.entries, fits=False, shown=False)
     task = prepared.resolved.task
@@ -70,7 +70,9 @@ def _read(draft: Draft, path: Path, folder: Path) -> stages.Answered:
 
 
 def _another_protocol(config: RunConfig, wanted: str, scorer: Scorer) -> Notice:
-    """Say that other rules than the benchmark's score predictions, and which of its metrics these do not give."""
+    """Return the notice that another protocol than the benchmark's scores the predictions, and which metrics it
+    lacks.
+    """
     known = iter_names(scorer.metrics)
     lost = [name for name in config.definition.metrics if name not in known]
     without = f", which gives no {' and no '.join(lost)}" if lost else ""
@@ -79,13 +81,13 @@ def _another_protocol(config: RunConfig, wanted: str, scorer: Scorer) -> Notice:
 
 
 def already_stored(record: Record, store: Store) -> str:
-    """Return one line that says that predictions are there already as `record`, and what has replaced them since."""
+    """Return one line saying that the predictions are already stored as `record`, and what has replaced them since."""
     from mlcvbench.plan.same_request import newest_of
 
-    said = f"already stored: the same predictions were handed in on {record.created_utc[:10]} as {record.run_id}."
+    said = f"already stored: the same predictions were submitted on {record.created_utc[:10]} as {record.run_id}."
     if record.retraction is not None:
         return f"{said} It was retracted on {record.retraction.date}: {record.retraction.reason}"
     newest = newest_of(record, [other for other, _ in store.records()[0]])
     if newest.run_id == record.run_id:
         return said
-    return f"{said} {newest.run_id} was handed in later and stands on the board; to rank both, give as= another name."
+    return f"{said} {newest.run_id} was submitted later and is on the board; to rank both, give as= another name."

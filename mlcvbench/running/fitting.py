@@ -47,7 +47,7 @@ class Fitted:
 
 
 def obtain_model(resolved: Resolved, data: LoadedData, report: Progress, live: Model | None) -> Fitted:
-    """Return the model to evaluate, fitted once for any number of runs that share everything but the measuring."""
+    """Return the model to evaluate, fitted once for all runs that differ only in what is measured."""
     if live is not None:
         return Fitted(live, ragged=False, info=FitInfo(), weights=None, weights_info=WeightsInfo(source="live"))
     config, spec = resolved.config, resolved.spec
@@ -75,7 +75,7 @@ def obtain_model(resolved: Resolved, data: LoadedData, report: Progress, live: M
 
 
 def fit_result(fitted: Fitted) -> FitResult:
-    """Return what a record says of a model's fit, and how large the model is."""
+    """Return a record's facts about a model's fit, and its size."""
     return FitResult(fitted.info, fitted.weights_info, ParametersInfo(**asdict(fitted.model.parameters())))
 
 
@@ -116,7 +116,7 @@ def _fit(resolved: Resolved, data: LoadedData, report: Progress, model: Model, c
         progress=lambda done, total: report("fit", done, total),
         memory=psutil.virtual_memory().total // 4 if config.fit_memory_mb is None else config.fit_memory_mb * MIB,
     )
-    fresh_mark = reset_high_water()  # else a search's later fits would be charged with what earlier ones took
+    fresh_mark = reset_high_water()  # else later fits of a search would be charged with the memory of earlier ones
     resident = psutil.Process().memory_info().rss
     start = time.perf_counter()
     outcome = model.fit(parts.train, parts.val, context) or FitReport()

@@ -1,8 +1,8 @@
-"""One run in one fresh child: start it, watch it, and turn whatever happens into a stored record.
+"""One run in one fresh child: start it, watch it, and turn any outcome into a stored record.
 
-The child has its own session (a Ctrl-C never reaches it), a channel of its own (its standard output is the method's),
-a limit in seconds and one in memory. A crash, a hang or an exit without a result costs that run only; while it tries a
-candidate of a search, it costs that candidate only: another child goes on with the others.
+The child has its own session (Ctrl-C never reaches it), its own channel (standard output belongs to the method), a time
+limit and a memory limit. A crash, a hang or an exit without a result fails that run only; during a search it fails only
+the candidate being tried, and another child continues with the others.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ OOM_PHRASES = ("DefaultCPUAllocator", "CUDA out of memory", "Insufficient memory
 
 @dataclass(frozen=True, slots=True)
 class RunOutcome:
-    """What came of a child: its record, or why there is none. `stage` is the last one it named.
+    """The outcome of a child: its record, or why there is none. `stage` is the last one it reported.
 
-    `scored`: what it had come to when it had a score, with the `files` that belong to that.
+    `scored`: the record as of its score, with the `files` that belong to it.
     """
 
     status: Status
@@ -57,14 +57,14 @@ class RunOutcome:
 
     @property
     def kept(self) -> bool:
-        """Whether a score stands though the process ended early. Who has it killed does not want it."""
+        """Whether a score is kept though the process ended early; not when a user killed it."""
         return self.record is None and self.scored is not None and self.status != "killed"
 
 
 def submit_child(config: RunConfig, store: Store, progress: Progress = silent) -> Record:
-    """Carry out one run in a fresh child process, store it and return its record, whatever became of it.
+    """Carry out one run in a fresh child process, store it and return its record, whatever the outcome.
 
-    Raises StoreError when it cannot be stored, and `Interrupted`: then the child is ended and nothing is stored.
+    Raises StoreError when it cannot be stored, and `Interrupted`, after ending the child and without storing anything.
     """
     name = run_name(config.definition.name, config.model, config.seed, run_key(config))
     pending = store.begin(name)
@@ -83,7 +83,7 @@ def submit_child(config: RunConfig, store: Store, progress: Progress = silent) -
 
 
 class _Heard:
-    """What the child has said so far."""
+    """The child's messages so far."""
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
@@ -96,7 +96,7 @@ class _Heard:
         self.left = 0
 
     def take_in(self, messages: Iterable[dict[str, Any]]) -> None:
-        """Take in further messages."""
+        """Process further messages."""
         for message in messages:
             if "stage" in message:
                 self.stage = str(message["stage"])
@@ -112,7 +112,7 @@ class _Heard:
 
 
 def _run_child(config: RunConfig, pending: Pending, log: RunLog, progress: Progress) -> RunOutcome:
-    """Return what came of the run: of its first child, or of the one that was left when candidates had been lost."""
+    """Return the outcome of the run: of its first child, or of the last one after candidates were lost."""
     clock, watch = RunClock(config), Watch()
     while True:
         outcome, trial = _run_one(config, pending, log, progress, clock, watch)
@@ -125,7 +125,7 @@ def _run_child(config: RunConfig, pending: Pending, log: RunLog, progress: Progr
 def _run_one(
     config: RunConfig, pending: Pending, log: RunLog, progress: Progress, clock: RunClock, watch: Watch
 ) -> tuple[RunOutcome, int | None]:
-    """Return what came of one child, and the candidate that it was trying when it ended."""
+    """Return the outcome of one child, and the candidate that it was trying when it ended."""
     folder = str(pending.folder.absolute())
     heard, oom_kills = _Heard(progress), kernel_oom_kills()
     with started(
@@ -174,7 +174,7 @@ def _too_late(config: RunConfig, clock: RunClock) -> RunOutcome:
 
 
 def _outcome(config: RunConfig, heard: _Heard, ending: Ending, log: RunLog, kernel_oom: bool) -> RunOutcome:
-    """Say what came of a child that ended by itself, or by a signal that was not ours."""
+    """Return the outcome of a child that ended by itself, or by a signal from outside."""
     stage = heard.stage
     if heard.record is not None:
         return RunOutcome("ok", stage, record=heard.record, peak_memory=ending.peak_memory)
@@ -209,7 +209,7 @@ def _means_oom(kind: str, message: str) -> bool:
 
 
 def _record_of(config: RunConfig, outcome: RunOutcome) -> Record:
-    """Return the record of an outcome: the child's own where it holds, else one that says why there is none."""
+    """Return the record of an outcome: the child's own if it is valid, else one that says why there is none."""
     if outcome.kept:
         return _kept_record(config, outcome)
     if outcome.record is None:
@@ -257,8 +257,8 @@ def _failed_record(config: RunConfig, outcome: RunOutcome) -> Record:
 
 
 def _keep_only(folder: Path, names: AbstractSet[str]) -> None:
-    """Remove what a run had written that does not belong to it: half an artifact is worth less than none."""
-    for path in sorted(folder.rglob("*"), reverse=True):  # what lies in a folder before the folder
+    """Remove files that do not belong to a run's result: a partial artifact is worse than none."""
+    for path in sorted(folder.rglob("*"), reverse=True):  # the content of a folder before the folder itself
         if path.is_dir() and not path.is_symlink():
             if not any(path.iterdir()):
                 path.rmdir()

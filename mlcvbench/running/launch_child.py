@@ -1,9 +1,9 @@
 """The child process of one run, `-m mlcvbench.running.launch_child`.
 
-It is asked `config`, `folder` and `watch`, what is known of the candidates of its search. It writes the artifacts of
-the run into the folder and says how far it is (`stage`, `done`, `total`), which candidate it is trying (`trial`, null
-when the search is over, and `left`), what it would leave if it ended now, once there is a score (`scored`, `files`),
-and how it ended (`record` or `failed`). Standard output and error belong to the method: nothing is read from them.
+Its request holds `config`, `folder` and `watch`, the known facts about the candidates of its search. It writes the
+run's artifacts into the folder and sends its progress (`stage`, `done`, `total`), the candidate it is trying (`trial`,
+null when the search is over, and `left`), the record to keep if it ended now, once there is a score (`scored`,
+`files`), and its end (`record` or `failed`). Standard output and error belong to the method: nothing is read from them.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ PROGRESS_SECONDS = 0.05
 
 
 class Reports:
-    """What a run, or a fit of a study, says to its parent."""
+    """The messages of a run, or of a fit of a study, to its parent."""
 
     def __init__(self, channel: Sender) -> None:
         self.send = channel.send
@@ -30,7 +30,7 @@ class Reports:
         self._said = 0.0
 
     def progress(self, stage: str, done: int, total: int) -> None:
-        """Say how far a stage is; at most 20 times a second, but each stage's begin and end always."""
+        """Report the progress of a stage, at most 20 times per second but always its beginning and end."""
         now = time.monotonic()
         if stage == self._stage and done < total and now - self._said < PROGRESS_SECONDS:
             return
@@ -38,16 +38,16 @@ class Reports:
         self.send({"stage": stage, "done": done, "total": total})
 
     def trial(self, number: int | None, left: int) -> None:
-        """Say which candidate of a search begins, or None: it is over; and how many fits there are still to come."""
+        """Report which candidate of a search begins, None when it is over, and how many fits are left."""
         self.send({"trial": number, "left": left})
 
     def scored(self, record: dict[str, Any], folder: Path) -> None:
-        """Say what the run has come to so far, and which files belong to it."""
+        """Report the record so far, and which files belong to it."""
         files = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
         self.send({"scored": record, "files": files})
 
     def failed(self, error: BaseException) -> None:
-        """Say that the run ended without a record of its own."""
+        """Report that the run ended without its own record."""
         self.send(
             {
                 "failed": {

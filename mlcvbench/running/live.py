@@ -1,4 +1,4 @@
-"""Wrap what a user holds in hand, an `nn.Module` or a function, as a model the bench can evaluate as it is.
+"""Wrap a user's `nn.Module` or function as a model that the bench can evaluate.
 
 Both are given the inputs of a batch in the order of the data set's `problem.inputs`: one argument for images, two
 (`left`, `right`) for stereo. What they return becomes the columns of the task kind as `Task.from_output` says.
@@ -28,9 +28,9 @@ BYTES = 255.0
 
 @dataclass(slots=True)
 class Asked:
-    """What a model in hand is asked, and how its answers are read: `settings` are those that `reading` declares.
+    """The problem that a live model is given, and how its outputs are interpreted: `settings` are those of `reading`.
 
-    `notices` collects what had to be assumed. `named`: an answer named its columns, so they are what they are called.
+    `notices` collects assumptions. `named`: an output named its columns, which are then taken at their names.
     """
 
     task: Task
@@ -52,7 +52,7 @@ class Asked:
         return self.task.interpret(found.predictions, self.settings, self.problem)
 
     def settle(self, predictions: Predictions, ids: Array) -> Predictions:
-        """Return the answers to a whole split as they are read once all are known; later ones are read like them."""
+        """Return all outputs for a split, interpreted once all are known; later ones are interpreted alike."""
         if self.named:
             return predictions
         guess = self.task.guess(predictions, self.settings)
@@ -133,7 +133,7 @@ class LiveFunction(Model):
 
 
 def wrap(model: Any, asked: Asked, device: Device, name: str | None, preprocess: Preprocess | None) -> Live:
-    """Return `model` as a live model. RequestError when it is nothing that can be called."""
+    """Return `model` as a live model. RequestError when it is not callable."""
     label, title = name_and_title(name or default_name(model), "name")
     wrapped = _wrap(model, asked, preprocess)
     wrapped.to(device)
@@ -186,16 +186,16 @@ def _wrap(model: Any, asked: Asked, preprocess: Preprocess | None) -> Model:
     if callable(model):
         return LiveFunction(asked, model, preprocess)
     raise RequestError(
-        f"model: wanted an nn.Module, a function or a mlcvbench Model, got {type(model).__name__}; "
+        f"model: wanted an nn.Module, a function or an mlcvbench Model, got {type(model).__name__}; "
         "to run a method by name use mlcvbench.run(model=NAME)."
     )
 
 
 def _refuse_without_effect(asked: Asked, preprocess: Preprocess | None) -> None:
-    """Refuse what does nothing to a Model of our own contract, which says itself what it takes and gives."""
+    """Refuse arguments that have no effect on an mlcvbench Model, whose own stages define its inputs and outputs."""
     given = [param.name for param in asked.reading if asked.settings.get(param.name) != param.default]
     for name in [*(["preprocess"] if preprocess is not None else []), *given]:
-        raise RequestError(f"{name}= has no effect on a mlcvbench Model: its own stages say what it takes and gives.")
+        raise RequestError(f"{name}= has no effect on an mlcvbench Model: its stages define its inputs and outputs.")
 
 
 def _stacked(column: Column) -> Column:

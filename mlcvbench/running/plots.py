@@ -1,6 +1,6 @@
 """The pictures of a run: those of its task, the history of its fit, its single calls.
 
-One that cannot be drawn costs itself and a notice, never what it would show.
+A picture that cannot be drawn is left out with a notice; the numbers are kept.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ TRAINING, VALIDATION = BLUE, RED
 MARKED = 40
 """Epochs up to which each is marked with a dot."""
 FEWEST = 8
-"""Calls below which a histogram says nothing."""
+"""Least number of calls for a histogram."""
 BINS = 60
 STYLES = {"p50": (), "p75": DASHED, "p95": DASHDOT, "p99": DOTTED, "p999": DOTTED}
 PANEL, HEIGHT, MARGIN = 396, 330, 8
@@ -42,7 +42,7 @@ Drawer = Callable[[Path], tuple[PlotInfo, ...]]
 
 
 def draw(draft: Draft, folder: Path, *drawers: Drawer) -> tuple[PlotInfo, ...]:
-    """Let each drawer fill the run's folder of pictures and return what was drawn."""
+    """Let each drawing function fill the run's folder of pictures and return what was drawn."""
     plots, failed = folder / FOLDER, dict[str, None]()
     drawn: tuple[PlotInfo, ...] = ()
 
@@ -61,7 +61,7 @@ def draw(draft: Draft, folder: Path, *drawers: Drawer) -> tuple[PlotInfo, ...]:
 
 
 def _tidy(plots: Path, drawn: set[str]) -> None:
-    """Remove what nobody described: a picture half drawn, or the folder when it has none."""
+    """Remove undescribed files, such as a half-drawn picture, and the folder when it is empty."""
     if not drawn:
         remove_tree(plots)
         return
@@ -73,7 +73,7 @@ def _tidy(plots: Path, drawn: set[str]) -> None:
 def of_task(
     task: Task, folder: Path, predictions: Predictions, scored: scoring.Scored, split: Split, problem: Problem
 ) -> tuple[PlotInfo, ...]:
-    """Let the task draw into `folder` and describe what it drew; nothing when no rows were made."""
+    """Let the task draw into `folder` and describe its pictures; nothing without rows."""
     if scored.table is None:
         return ()
     folder.mkdir(exist_ok=True)
@@ -125,7 +125,7 @@ def _draw_panel(canvas: Canvas, area: Box, title: str, columns: Mapping[str, Arr
 
 
 def of_latency(folder: Path, samples: Mapping[str, Array]) -> tuple[PlotInfo, ...]:
-    """Draw the end-to-end samples, nanoseconds int64 (N,), into `folder`; nothing when there are hardly any."""
+    """Draw the end-to-end samples, nanoseconds int64 (N,), into `folder`; nothing when there are too few."""
     calls = np.asarray(samples.get(HEADLINE, ()), np.float64).ravel() / 1e6
     if len(calls) < FEWEST:
         return ()
@@ -138,7 +138,7 @@ def of_latency(folder: Path, samples: Mapping[str, Array]) -> tuple[PlotInfo, ..
     chart = Chart(
         canvas,
         Box(MARGIN, MARGIN, WIDE - MARGIN, HEIGHT - MARGIN),
-        Axis(Scale(low, high, log=True), "milliseconds a call, on a logarithmic scale"),
+        Axis(Scale(low, high, log=True), "milliseconds per call, on a logarithmic scale"),
         Axis(Scale(0, 1.05 * float(counts.max()), whole=True), "calls"),
         f"{len(calls):,} calls, end to end, batch 1",
         keys=[Key(f"{name} {value:.3g} ms", RED, dash=STYLES[name]) for name, value in known.items()],

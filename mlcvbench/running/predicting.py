@@ -26,7 +26,8 @@ def predict(
 ) -> Predictions:
     """Return checked, quantised predictions for the whole split.
 
-    Batches are fixed consecutive blocks; a shard is a run of whole blocks, so any number of shards gives the same bits.
+    Batches are fixed consecutive blocks; a shard is a sequence of whole blocks, so any number of shards gives the same
+    bits.
     """
     parts: list[Predictions] = []
     said = time.monotonic()
@@ -42,7 +43,7 @@ def predict(
 
 
 def checked(raw: Any, batch: Batch, task: Task, problem: Problem) -> Predictions:
-    """Return one batch of predictions checked and quantised."""
+    """Return one batch of predictions, checked and quantised."""
     return task.check(raw, batch.ids, problem)
 
 

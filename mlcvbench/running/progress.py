@@ -1,4 +1,4 @@
-"""Progress of a sweep: one line that is rewritten while a run goes on, and one that stays for each that has ended."""
+"""Progress of a sweep: a status line for the current run, and a permanent line for each finished one."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ UNDER_WAY = ("reading", "progress")
 WORTH_SECONDS = 5.0
 """A run must take so long before it is said what its time went into."""
 SURE_SECONDS = 2.0
-"""A stage must have gone on for so long before it is said how long the rest will take."""
+"""Seconds that a stage must have taken before its remaining time is estimated."""
 
 
 class Reporter:
     """Shows sweep events; call it with each, inside its `with` block. By default on standard error.
 
-    `quiet`: only of runs that fail, with `silent` of nothing.
+    `quiet`: show failed runs only; `silent`: show nothing.
     """
 
     def __init__(
@@ -57,19 +57,19 @@ class Reporter:
 
 
 def session_reporter(quiet: bool | None = None) -> Reporter:
-    """Return what shows the progress of a sweep that Python code has asked for.
+    """Return the reporter of a sweep that was started from Python.
 
-    `quiet` None: shown where a person waits, in a notebook or an interactive interpreter, not in a script. A notebook
-    is no terminal, but rewrites a line as one does; what it writes to standard error looks like a fault there.
+    `quiet` None: shown in a notebook or an interactive interpreter, not in a script. A notebook is not a terminal but
+    can rewrite a line; it shows standard error like a failure, so standard output is used.
     """
-    interactive = hasattr(sys, "ps1")  # IPython's sessions and kernels have it too
+    interactive = hasattr(sys, "ps1")  # IPython sessions and kernels set it too
     hidden = not interactive if quiet is None else quiet
     notebook = interactive and not sys.stderr.isatty()
     return Reporter(quiet=hidden, stream=sys.stdout if notebook else sys.stderr, live=notebook or None, silent=hidden)
 
 
 class _Clock:
-    """What the events say about time: how long the run has taken, its stage will take, and the whole sweep."""
+    """Times from the events: elapsed time of the run, and estimates for its stage and the whole sweep."""
 
     def __init__(self) -> None:
         self._index = -1
@@ -81,7 +81,7 @@ class _Clock:
         self._left = 0
 
     def note(self, event: SweepEvent, now: float) -> None:
-        """Take in an event."""
+        """Process an event."""
         if event.kind in UNDER_WAY:
             if event.index != self._index:
                 self._index, self._stage, self._run_began = event.index, "", now
@@ -89,13 +89,13 @@ class _Clock:
                 self._stage, self._first = event.stage, None
             self._share = event.done / event.steps if event.steps > 1 else 0.0
             if self._first is None and self._share > 0:
-                self._first = (now, self._share)  # what came before may have been imports
+                self._first = (now, self._share)  # the time before may have been spent on imports
             self._left = event.total - event.index - 1
         elif event.kind in {"finished", "failed"} and event.index == self._index:
             self._ended.append(now - self._run_began)
 
     def text(self, now: float) -> str:
-        """Return how long the run has taken, and what is left as far as that can be told."""
+        """Return the elapsed time of the run, and the remaining time as far as it can be estimated."""
         run = now - self._run_began
         said = f", {span_text(run)}"
         begin, before = self._first or (now, 1.0)
@@ -112,7 +112,7 @@ def _stage(event: SweepEvent) -> str:
 
 
 def _head(event: SweepEvent) -> str:
-    """Return what tells a run of a sweep from the others: its place, model, given settings but paths, and seed."""
+    """Return the heading of a run in a sweep: its number, model, given settings except paths, and seed."""
     from mlcvbench.plan.command import given_settings
     from mlcvbench.plan.entries import entries_of
     from mlcvbench.specs.values import text
@@ -126,7 +126,7 @@ def _head(event: SweepEvent) -> str:
 
 
 def _line(event: SweepEvent) -> str | None:
-    """Return the line that an event leaves behind, None when it leaves none."""
+    """Return the permanent line of an event, None when it has none."""
     if event.kind == "held":
         return event.message
     record = event.record
@@ -153,7 +153,7 @@ def _loading(record: Record) -> str:
 
 
 def _doubted(record: Record) -> str:
-    """Say what speaks against the model's honesty or its time, if anything does."""
+    """Return the doubts about the model's honesty or its time, if any."""
     from mlcvbench.records.doubts import doubts
 
     return "".join(f"; {doubt.text}" for doubt in doubts(record) if doubt.about != "fit")
@@ -170,7 +170,7 @@ def _cut_short(record: Record) -> str:
 
 
 def _chosen(record: Record) -> str:
-    """Say what a search chose, if there was one."""
+    """Return what a search chose, if there was one."""
     from mlcvbench.records.display import settings_text
 
     if record.selection is None:
@@ -180,7 +180,7 @@ def _chosen(record: Record) -> str:
 
 
 def _lost(record: Record) -> str:
-    """Say how many candidates of a search failed, if any did."""
+    """Return how many candidates of a search failed, if any did."""
     trials = record.selection.trials if record.selection is not None else ()
     failed = sum(trial.status != "ok" for trial in trials)
-    return f"; {failed} of {len(trials)} candidates failed, as `mlcvbench show` tells" if failed else ""
+    return f"; {failed} of {len(trials)} candidates failed; see `mlcvbench show`" if failed else ""

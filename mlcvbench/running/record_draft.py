@@ -1,7 +1,7 @@
-"""The record in the making: a run that is going on, and the one function that makes a record of what is known of it.
+"""The record draft: a run in progress, and the one function that makes a record from what is known so far.
 
-A stage returns a frozen result; whoever carries out the run puts it into `Results`. So a run that fails says all it
-knows, and a run whose process ends while it is measured leaves the record that was kept before.
+A stage returns a frozen result, which is put into `Results`. So a failing run still records all that is known, and a
+run whose process ends during measurement leaves the record kept before.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ _Made = TypeVar("_Made")
 
 
 def make_record(subject: Subject, results: Results) -> Record:
-    """Return the record of a run as far as it is known, whatever became of it."""
+    """Return the record of a run as far as it is known, whatever its outcome."""
     config, entries, begun, fit = subject.config, subject.entries, results.begun, results.fit
     scores, timing = results.scores, results.costs.timing
     keys = compute_keys(config, results.fingerprint, entries)
@@ -123,7 +123,7 @@ def _model(subject: Subject, results: Results, keys: Keys) -> ModelInfo:
 
 
 def _environment(results: Results) -> EnvironmentInfo:
-    """Return the machine, with what its GPU did while it was timed: clocks, temperature, power, throttling."""
+    """Return the machine, with its GPU's state during timing: clocks, temperature, power, throttling."""
     found, timing = results.begun.environment if results.begun else EnvironmentInfo(), results.costs.timing
     if timing is None or not timing.gpu:
         return found
@@ -131,9 +131,9 @@ def _environment(results: Results) -> EnvironmentInfo:
 
 
 class Draft:
-    """A run that is going on: its subject, its results so far, the stage that runs and how to report progress.
+    """A run in progress: its subject, its results so far, the current stage and how to report progress.
 
-    `keep` is called with the record as it stands once there is a score, and whenever a cost was measured since.
+    `keep` is called with the record so far once there is a score, and again after each measured cost.
     """
 
     def __init__(
@@ -148,7 +148,7 @@ class Draft:
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Name the stage that runs now and keep how long it took."""
+        """Set the current stage, and record how long it took."""
         self._stage = name
         self.report(name, 0, 1)
         start = time.perf_counter()
@@ -158,21 +158,21 @@ class Draft:
         self.report(name, 1, 1)
 
     def report(self, stage: str, done: int, total: int) -> None:
-        """Tell whoever follows the run how far a stage has come."""
+        """Report the progress of a stage."""
         if self._progress is not None:
             self._progress(stage, done, total)
 
     def attempt(self, make: Callable[[], _Made], without: Callable[[str], _Made]) -> _Made:
-        """Return what was made, or what takes its place for the reason why it could not be: a score is kept then."""
+        """Return `make()`, or `without` applied to the reason for its failure, which must not cost the score."""
         try:
             return make()
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - a method may raise anything beside its score
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - a method may raise anything; the score is kept
             if self.subject.isolated:
                 traceback.print_exc(file=sys.stderr)
             return without(first_line(error))
 
     def begin(self, prepared: Prepared) -> None:
-        """Note the data, the protocol and the machine; a model of which only predictions are known ran on none."""
+        """Record the data, the protocol and the machine; a model known by its predictions only has no machine."""
         from mlcvbench.measure.environment import describe
 
         test, known = prepared.test, _shown(self.subject, self.subject.config)
@@ -197,15 +197,15 @@ class Draft:
         )
 
     def refuse_changed(self) -> None:
-        """Refuse to tell what a file decided that has changed since the run began; DataError names its setting."""
+        """Refuse a run during which a file changed that decides its result; DataError names its setting."""
         before = self.results.begun.labels if self.results.begun else ()
         now_known = _shown(self.subject, self.subject.config).labels
         for (key, label), now in zip(before, now_known, strict=True):
             if (key, label) != now:
-                raise DataError(f"{key}={short_digests(label)}: changed while the run was going on; run it again.")
+                raise DataError(f"{key}={short_digests(label)}: changed during the run; run it again.")
 
     def notice(self, notices: Iterable[Notice]) -> None:
-        """Keep what a reader of the numbers must know, each once; RequestError says it instead where `strict` is on."""
+        """Record notices, each once; RequestError with their texts where `strict` is on."""
         config, known = self.subject.config, self.results.notices
         paths = paths_of(config, self.subject.entries)
         provided = self.subject.entries.provided
@@ -216,16 +216,18 @@ class Draft:
             raise RequestError(f"strict=on: {' '.join(notice.text for notice in known)}")
 
     def remark(self, notice: Notice) -> None:
-        """Keep what befell a run after its score: said, and no reason to refuse it."""
+        """Record a notice about what happened after the score, which `strict` does not refuse."""
         self.results.notices[notice] = None
 
     def keep(self) -> None:
-        """Hand on what is known now: should this process end early, that is the record."""
+        """Pass on the record so far, which counts should this process end early."""
         if self._keep is not None:
             self._keep(self.record())
 
     def known_by(self, **content: str) -> None:
-        """Note what a model that no plugin provides is known by: sha256 of its predictions, weights, measured costs."""
+        """Record what identifies a model that no plugin provides: sha256 of its predictions, weights, measured
+        costs.
+        """
         config = self.subject.config
         self.subject = replace(self.subject, config=replace(config, content={**config.content, **content}))
 

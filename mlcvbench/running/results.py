@@ -1,4 +1,4 @@
-"""What the stages of a run find out, a frozen result each, and all of it together."""
+"""The results of the stages of a run, one frozen class each, and all of them together."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ UNKNOWN_FINGERPRINT = "0" * 64
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """Whose record it is. `isolated`: whether it runs in a process of its own, which has a log.
+    """The subject of a record. `isolated`: whether it runs in its own process, with a log.
 
     `model` describes one that no plugin provides: a live one, or one of which only predictions are known. `command`:
-    how that was asked for, where it was not by `mlcvbench run`.
+    the command or call, where it was not `mlcvbench run`.
     """
 
     config: RunConfig
@@ -50,13 +50,13 @@ class Subject:
 
     @property
     def shown(self) -> bool:
-        """Whether a model is here that sees the test split; else only its predictions are known."""
+        """Whether there is a model that sees the test split; else only its predictions are known."""
         return self.model is None or self.model.plugin != PREDICTIONS
 
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """What the first stage found: the data, the metric that ranks, the machine, and what files held by then."""
+    """The result of the first stage: the data, the ranking metric, the machine, and the digests of files."""
 
     dataset: DatasetInfo
     primary_metric: str
@@ -67,7 +67,7 @@ class Begun:
 
 @dataclass(frozen=True, slots=True)
 class FitResult:
-    """What was fitted, at what cost, and how large it is."""
+    """The fitted model's origin, cost and size."""
 
     info: FitInfo
     weights: WeightsInfo
@@ -76,7 +76,7 @@ class FitResult:
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """The metrics, and how their intervals were made once replicates are drawn."""
+    """The metrics, and the method of their intervals once replicates are drawn."""
 
     metrics: Mapping[str, Metric]
     intervals: Mapping[str, Any]
@@ -84,7 +84,7 @@ class Scores:
 
 @dataclass(frozen=True, slots=True)
 class Costs:
-    """What the cost passes found so far; what they could not measure is null with the reason."""
+    """The results of the cost passes so far; what they could not measure is null with the reason."""
 
     operations: OperationsInfo = field(default_factory=OperationsInfo)
     layers: LayersInfo | None = None
@@ -95,7 +95,7 @@ class Costs:
 
 @dataclass(slots=True)
 class Results:
-    """What is known of a run by now, a field per stage; those that it has not come to are empty."""
+    """The results of a run so far, one field per stage; those of later stages are empty."""
 
     status: Status = "ok"
     begun: Begun | None = None

@@ -24,8 +24,8 @@ DISAGREES = "the scorer's own value differs from the reference engine's, so no i
 class Scored:
     """Predictions scored: every unit's rows, the headline values, and the replicates once they are drawn.
 
-    `table`: None when the official engine alone was asked. `disputed`: metrics whose table value is not the reference
-    engine's; the engine's is the headline. `groups`: how many groups the `drawn` replicates resample.
+    `table`: None when only the official engine was run. `disputed`: metrics whose table value differs from the
+    reference engine's, which is the headline. `groups`: how many groups the `drawn` replicates resample.
     """
 
     scorer: Scorer
@@ -38,7 +38,7 @@ class Scored:
     drawn: int = 0
 
     def metrics(self) -> dict[str, Metric]:
-        """Return the record's metrics, with intervals where replicates are drawn and nothing is in dispute."""
+        """Return the record's metrics, with intervals where replicates are drawn and the value is not disputed."""
         reasons = {} if self.table is None else self.scorer.undefined(self.table)
         metrics = {}
         for spec in self.scorer.metrics:
@@ -67,8 +67,8 @@ class Scored:
 def score(scorer: Scorer, predictions: Predictions, split: Split, *, shards: int = 1, with_rows: bool = True) -> Scored:
     """Score predictions for a whole split; any number of shards gives the same bits.
 
-    `with_rows`: whether rows are wanted, as for replicates. Without them an official engine gives the values alone, as
-    rows would be a second scoring; they are still made to say why a value is undefined, and where there is no engine.
+    `with_rows`: whether rows are wanted, as for replicates. Without them an official engine computes only the values,
+    as rows would be a second scoring; rows are still made to explain an undefined value, and where there is no engine.
     """
     targets = split.targets()
     official = scorer.reference(predictions, targets)
@@ -106,7 +106,8 @@ def write_scored(scored: Scored, folder: Path) -> None:
     """Write the rows as parquet and the replicates as npz, each when there are any; equal scores give equal bytes."""
     if scored.table is None:
         return
-    os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")  # uses what is free; arrow's own asks for more
+    # arrow's own allocator reserves more memory than the system's
+    os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
     import pyarrow as pa
     from pyarrow import parquet
 
@@ -135,7 +136,9 @@ def _rows_of(scored: Scored) -> Table:
 
 
 def _arrow(column: Array) -> Any:
-    """Return a flat column of numbers as a pyarrow array; `pa.array` would import pandas, a second in every run."""
+    """Return a flat column of numbers as a pyarrow array; `pa.array` would import pandas, which takes a second per
+    run.
+    """
     import pyarrow as pa
 
     plain = np.ascontiguousarray(column)

@@ -1,6 +1,6 @@
-"""Choosing settings inside a run: fit every candidate, score each on the same samples, keep the best.
+"""Hyper-parameter search inside a run: fit every candidate, score each on the same samples, keep the best.
 
-The test split decides nothing unless the request says `select_on=test`, and then the run is marked contaminated.
+The test split is not used unless the request says `select_on=test`, and then the run is marked contaminated.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from mlcvbench.stats import intervals
 
 OPTIMISTIC = "The winner's value is optimistic: the best of several looks better on the samples that chose it."
 STEPS, FIT_STEPS = 100, 90
-"""Steps of progress that one candidate counts, and its fit."""
+"""Steps of progress per candidate, and those of its fit."""
 
 
 class SelectionError(MlcvbenchError):
@@ -39,7 +39,7 @@ class SelectionError(MlcvbenchError):
 
 @dataclass(frozen=True, slots=True)
 class Selected:
-    """The plain run that won and the data it is to be fitted on; `info` is for the record."""
+    """The winning plain run and the data to fit it on; `info` is for the record."""
 
     resolved: Resolved
     data: LoadedData
@@ -51,8 +51,8 @@ def select(
 ) -> Selected:
     """Try every candidate of the run's search and return the winner. SelectionError when every one fails.
 
-    Fits are kept in the cache as those of any run, and so is what candidates came to until all are through: a search
-    that was interrupted goes on where it was. `watch` is told which candidate is being tried.
+    Fits are cached like those of any run, and the candidates' outcomes are kept until all are done, so that an
+    interrupted search resumes. `watch` is notified which candidate is being tried.
     """
     config, spec, metric = resolved.config, resolved.spec, scorer.primary()
     search, watch = _search_of(config), watch or Watch()
@@ -120,7 +120,7 @@ class TrialSetup:
         return self._value(self._scored(fitted, split, report, with_rows=False), split)
 
     def value_and_interval(self, fitted: Fitted, split: Split, report: Progress) -> tuple[float, intervals.Interval]:
-        """Return the primary metric and its 95 % interval, whose ends are null where there is none."""
+        """Return the primary metric and its 95 % interval, whose ends are None where there is none."""
         scored = self._scored(fitted, split, report, with_rows=True)
         value = self._value(scored, split)
         metric = scoring.with_replicates(scored, split).metrics()[self.scorer.primary().name]
@@ -140,13 +140,13 @@ class TrialSetup:
 
 
 def _try(candidate: Candidate, subject: TrialSetup, split: Split, report: Progress) -> Tried:
-    """Return what came of one candidate; a failure is its result."""
+    """Return the outcome of one candidate, which may be its failure."""
     try:
         fitted = obtain_model(subject.resolved, subject.data, report, None)
         value = subject.value(fitted, split, report)
     except MemoryError as error:
         return _failed(candidate, "oom", error)
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - a plugin may raise anything, or want to leave
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - a plugin may raise anything, even SystemExit
         return _failed(candidate, "error", error)
     trial = TrialInfo(settings=candidate.settings, value=value, seconds=fitted.info.seconds)
     return Tried(trial, fitted.info.train_samples)
@@ -157,7 +157,7 @@ def _failed(candidate: Candidate, status: Literal["error", "oom"], error: BaseEx
 
 
 def reason(error: BaseException) -> str:
-    """Return an error in one line, without the machine's folders; what is no error of ours begins with its type."""
+    """Return an error in one line, without the machine's paths; an error not of mlcvbench begins with its type."""
     said = " ".join(str(error).split())
     return scrub(said if isinstance(error, MlcvbenchError) and said else said_by(error))
 
@@ -178,7 +178,7 @@ def _search_of(config: RunConfig) -> Search:
 
 
 def _part_of(report: Progress, number: int, count: int) -> Progress:
-    """Return a progress of one candidate that moves the whole search on; its fit is most of it."""
+    """Return the progress callback of one candidate, scaled to the whole search; its fit takes the largest part."""
 
     def progress(stage: str, done: int, total: int) -> None:
         share = done / max(total, 1)

@@ -3,7 +3,7 @@
 A run that chooses its settings does so between resolve and fit.
 
 Each stage is one function; accuracy, operations, memory and latency are separate passes. A failing stage ends the run
-with a record that names it, but for the cost passes, which cost themselves; nothing here raises but an interrupt.
+with a record that names it, except for a cost pass, which fails alone. Only an interrupt is raised from here.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Live:
-    """A model that exists already, how a record describes it, and the sha256 of its weights where it has any.
+    """A model object in this process, its description for the record, and the sha256 of its weights if it has any.
 
-    `notices`: what had to be assumed of its answers, known once it has predicted. `call`: how it was asked. `settle`:
-    returns all its answers, with their ids, as they are read once all are known.
+    `notices`: assumptions about its outputs, known once it has predicted. `call`: how it was invoked. `settle`: returns
+    all its outputs, given their ids, as interpreted once all are known.
     """
 
     model: Model
@@ -60,7 +60,7 @@ def execute(
 ) -> Record:
     """Carry out one run, write its artifacts into the empty `folder` and return its record.
 
-    `watch`: what is known of the candidates of its search, and who is told about them. `keep`: see `Draft`.
+    `watch`: the known outcomes of its search's candidates, and the callback for new ones. `keep`: see `Draft`.
     """
     draft = Draft(Subject(config, entries_of(config)), progress, keep)
     try:
@@ -74,9 +74,9 @@ def execute(
 
 
 def evaluate_live(config: RunConfig, folder: Path, live: Live) -> Record:
-    """Carry out one run of a live model in this process; what goes wrong is raised.
+    """Carry out one run of a live model in this process; errors are raised.
 
-    Its key holds what it is known by: weights, predictions, and what was measured of it.
+    Its key covers what identifies it: weights, predictions and measured costs.
     """
     subject = Subject(config, entries_of(config), isolated=False, model=live.info, command=live.call)
     draft = Draft(subject)
@@ -123,10 +123,10 @@ def _run(draft: Draft, folder: Path, live: Live | None = None, watch: Watch | No
 
 
 def _turned(count: int) -> list[Notice]:
-    """Say that test images were shown to the model otherwise than they are stored."""
+    """Return the notice that test images were rotated before the model saw them."""
     if not count:
         return []
-    text = f"{count} test images were turned as their EXIF orientation says; what is known of them must fit that."
+    text = f"{count} test images were rotated by their EXIF orientation; their ground truth must fit that."
     return [Notice("images-turned", text, count)]
 
 
@@ -139,7 +139,9 @@ class Answered:
 
 
 def finish(draft: Draft, folder: Path, answered: Answered, measured: Measured | None = None) -> None:
-    """Score predictions, draw the replicates, measure costs where there is a model, draw; write it into `folder`."""
+    """Score predictions, draw the replicates, measure costs where there is a model, and write all with plots into
+    `folder`.
+    """
     with keeping():
         _finish(draft, folder, answered, measured)
 
@@ -147,7 +149,7 @@ def finish(draft: Draft, folder: Path, answered: Answered, measured: Measured | 
 def _finish(draft: Draft, folder: Path, answered: Answered, measured: Measured | None) -> None:
     scored, results = _score(draft, folder, answered), draft.results
     draft.keep()
-    with readers(0):  # what is timed shares its cores with nobody
+    with readers(0):  # nothing else may use the cores while a model is timed
         for costs in measure_costs(draft, folder, measured) if measured is not None else ():
             results.costs = costs
             draft.keep()
@@ -165,7 +167,7 @@ def _finish(draft: Draft, folder: Path, answered: Answered, measured: Measured |
 
 
 def _score(draft: Draft, folder: Path, answered: Answered) -> scoring.Scored:
-    """Score predictions, say what is odd about them, draw the replicates and write all of it into `folder`."""
+    """Score predictions, record notices about them, draw the replicates and write all of it into `folder`."""
     config, scorer, test = draft.subject.config, answered.prepared.scorer, answered.prepared.test
     with draft.stage("score"):
         scored = scoring.score(scorer, answered.predictions, test, shards=config.shards, with_rows=config.intervals)

@@ -1,8 +1,8 @@
-"""Many runs: skip what is stored, do the rest one after the other through `submit`, and survive all of it.
+"""Many runs: skip stored ones and do the rest one after the other through `submit`, whatever fails.
 
-Runs are serial, because they are timed. A run that another live sweep has claimed is left to it: the others are done
-first, then the claim is waited for, and what the other sweep stored counts here too. A failed run is stored as an
-attempt and never repeated by the same sweep; the same command again retries it.
+Runs are serial, because they are timed. A run claimed by another live sweep is left to it: the others are done first,
+then this sweep waits for the claim and takes over the stored result. A failed run is stored as an attempt and not
+repeated by the same sweep; the same command run again retries it.
 """
 
 from __future__ import annotations
@@ -34,14 +34,15 @@ EventKind = Literal["reading", "skipped", "held", "started", "progress", "finish
 
 
 class Submit(Protocol):
-    """Carries out one run, stores it and returns its record; the seam for other places to run."""
+    """Carries out one run, stores it and returns its record; the extension point for other executors."""
 
     def __call__(self, config: RunConfig, store: Store, progress: Progress) -> Record: ...
 
 
 @dataclass(frozen=True, slots=True)
 class SweepEvent:
-    """Something that happened to run `index` (from 0) of `total`; `reading`: its data are read before any run begins.
+    """Something that happened to run `index` (from 0) of `total`; `reading`: its data are being read, before any run
+    begins.
 
     `stage`, `done`, `steps`: progress of a running one. `record`: what was stored. `message`: one line to show.
     """
@@ -59,10 +60,10 @@ class SweepEvent:
 
 @dataclass(frozen=True, slots=True)
 class SweepResult:
-    """What a sweep has to show.
+    """The result of a sweep.
 
-    `records`: every run that has an end, in the order of the request; of these `skipped` were stored before and
-    `failed` have no result. `interrupted`: the signal that stopped the sweep, with `left` runs undone.
+    `records`: every finished run, in the order of the request; of these `skipped` were stored before and `failed` have
+    no result. `interrupted`: the signal that stopped the sweep, with `left` runs not done.
     """
 
     records: tuple[Record, ...]
@@ -80,7 +81,7 @@ class SweepResult:
 
     @property
     def summary(self) -> str:
-        """The line that an interrupted sweep ends with.
+        """The last line of an interrupted sweep.
 
         >>> SweepResult((), (), (), 2, 3).summary
         '0 finished, 3 left; the same command resumes'
@@ -95,7 +96,7 @@ def run_sweep(
     submit: Submit = submit_child,
     on_event: Callable[[SweepEvent], None] | None = None,
 ) -> SweepResult:
-    """Carry out `configs` in order and return what came of them.
+    """Carry out `configs` in order and return the result.
 
     SIGINT and SIGTERM end the running child and the sweep; a second one kills at once. StoreError when the store
     cannot be written (exit code 1 once runs have begun), DataError when the data of a run cannot be read.
@@ -133,7 +134,7 @@ class _Sweep:
         self._skipped: set[int] = set()
 
     def prepare(self) -> None:
-        """Refuse what can be refused before the first fit: an absent device, an unwritable folder, unreadable data."""
+        """Check before the first fit: the device, the folder, the data."""
         for device in {config.device for config in self._configs}:
             resolve_device(device)
         self._store.ensure_writable()
@@ -144,7 +145,7 @@ class _Sweep:
             self._keys.append(run_key(config))
 
     def carry_out(self) -> None:
-        """Do every run that is not stored; what others have claimed comes last."""
+        """Do every run that is not stored; runs claimed by other sweeps come last."""
         held = {}
         for index in range(len(self._configs)):
             if not self._attempt(index):
@@ -165,9 +166,9 @@ class _Sweep:
         )
 
     def _attempt(self, index: int, attempts: int | None = None) -> bool:
-        """Do or skip one run; False when another sweep is at it.
+        """Do or skip one run; False when another sweep is doing it.
 
-        `attempts`: the failed ones there were when waiting for that sweep began; one more is its result, taken over.
+        `attempts`: the failed attempts before waiting for that sweep; a further one is its result and is taken over.
         """
         if self._skip_stored(index):
             return True
@@ -212,10 +213,10 @@ class _Sweep:
         try:
             record = self._submit(config, self._store, progress)
         except StoreError as error:
-            error.exit_code = 1  # the request was right; it is a run that could not be stored
+            error.exit_code = 1  # the request was valid; it is a run that could not be stored
             raise
         except Interrupted:
-            stored = self._store.find_ok(self._keys[index])  # the interrupt may have waited for its commit
+            stored = self._store.find_ok(self._keys[index])  # the interrupt may have been deferred by its commit
             if stored is not None:
                 self._ended[index] = stored
             raise

@@ -1,8 +1,8 @@
-"""What came of the candidates of a search, kept across the processes that try them.
+"""The outcomes of the candidates of a search, kept across the processes that try them.
 
-A candidate may take its process down: by a crash, for lack of memory, or by never ending. Whoever watches that process
-ends it, if need be, and starts another, which is told which candidates are lost. What the others came to lies in the
-cache as long as the search is not through, so that none is tried twice, nor after an interrupt.
+A candidate may take its process down: by a crash, for lack of memory, or by hanging. The parent then ends the process,
+if necessary, and starts another one with the list of lost candidates. The outcomes of the others stay in the cache
+until the search is done, so that none is tried twice, even after an interrupt.
 """
 
 from __future__ import annotations
@@ -26,23 +26,23 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Tried:
-    """What came of a candidate, and how many samples it learned from."""
+    """The outcome of a candidate, and how many samples it learned from."""
 
     trial: TrialInfo
     train_samples: int | None = None
 
 
 def _unwatched(number: int | None, left: int) -> None:
-    """Tell nobody."""
+    """Ignore the candidate; the default callback."""
 
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """What a run is told by whoever watches its process, and what it tells them about its search.
+    """What the parent tells a run about its search, and the callback to the parent.
 
-    `lost`: by number from 0, the status and the reason of candidates that earlier processes ended with; `spent`: the
-    seconds that these took. `begin` is told which candidate begins and how many fits there are still to come, this one
-    counted, and None when it is over.
+    `lost`: by number from 0, the status and the reason of candidates that ended earlier processes; `spent`: the seconds
+    that these took. `begin` is called with the candidate that begins, None when the search is over, and the number of
+    fits left, including this one.
     """
 
     lost: Mapping[int, tuple[str, str]] = field(default_factory=dict)
@@ -51,23 +51,23 @@ class Watch:
 
     @staticmethod
     def of(plain: Mapping[str, Any], begin: Callable[[int | None, int], None]) -> Watch:
-        """Rebuild what `to_dict` gave, also after a round trip through JSON."""
+        """Rebuild the object from `to_dict`, also after a round trip through JSON."""
         lost = {int(number): (str(status), str(reason)) for number, (status, reason) in plain["lost"].items()}
         return Watch(lost, float(plain["spent"]), begin)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what a run is told, as plain data."""
+        """Return the part for the run as plain data."""
         return {"lost": {str(number): list(lost) for number, lost in self.lost.items()}, "spent": self.spent}
 
 
 class Journal:
-    """What the candidates of one search came to, a small file each. Without a folder nothing is kept."""
+    """The outcomes of the candidates of one search, one small file each. Without a folder nothing is kept."""
 
     def __init__(self, folder: Path | None, watch: Watch) -> None:
         self._folder, self._watch = folder, watch
 
     def known(self, number: int, settings: Mapping[str, Any]) -> Tried | None:
-        """Return what came of a candidate with these settings, None when it is still to be tried."""
+        """Return the outcome of a candidate with these settings, None when it has not been tried."""
         from mlcvbench.records.schema import TrialInfo
 
         if number in self._watch.lost:
@@ -82,7 +82,7 @@ class Journal:
         return None
 
     def keep(self, number: int, tried: Tried) -> None:
-        """Store what came of a candidate, whole or not at all."""
+        """Store the outcome of a candidate atomically."""
         if self._folder is None:
             return
         plain = {"trial": tried.trial.model_dump(mode="json"), "train_samples": tried.train_samples}
@@ -98,9 +98,9 @@ class Journal:
 
 @contextmanager
 def journal_of(resolved: Resolved, fingerprint: str, watch: Watch) -> Iterator[Journal]:
-    """Yield the journal of a run's search, which goes when the search is through and stays when it is interrupted.
+    """Yield the journal of a run's search, which is removed when the search is done and kept when it is interrupted.
 
-    A search that is given more time or memory has another key, so it tries everything again that failed.
+    A search with more time or memory has another key, so it retries everything that failed.
     """
     key = compute_run_key(resolved.config, fingerprint, resolved.entries)
     with cache.interruptible("searches", key) as folder:

@@ -232,7 +232,7 @@ def test_a_setting_of_reading_does_nothing_to_a_model_of_the_contract() -> None:
         score(Constant(None), "digits", values="logits")
 
     assert str(caught.value) == (
-        "values= has no effect on a mlcvbench Model: its own stages say what it takes and gives."
+        "values= has no effect on an mlcvbench Model: its stages define its inputs and outputs."
     )
 
 

@@ -190,7 +190,7 @@ def test_the_command_line_says_it_in_one_line(tmp_path):
     assert "Traceback" not in result.err
     assert "error, select: all 2 candidates failed; the first: the process crashed with SIGSEGV." in result.err
     assert re.search(
-        r": ok in \d+ s; chose model.do=nothing of 2 candidates; 1 of 2 candidates failed, as `mlcvbench show` tells\n",
+        r": ok in \d+ s; chose model.do=nothing of 2 candidates; 1 of 2 candidates failed; see `mlcvbench show`\n",
         partly.err,
     ), partly.err
     assert partly.code == 0

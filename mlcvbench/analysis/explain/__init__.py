@@ -1,1 +1,1 @@
-"""Why a classifier says what it says: deconvnet projections and occlusion maps of a stored run's model."""
+"""Explanations of a classifier's predictions: deconvnet projections and occlusion maps of a stored run's model."""

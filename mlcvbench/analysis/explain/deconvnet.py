@@ -1,10 +1,10 @@
 """Deconvnet (Zeiler and Fergus, ECCV 2014): project one activation of a network back to the pixels.
 
-Everything but that activation is set to zero; it then goes back through the network: a max pool hands it to the place
-its maximum came from (the switch), a ReLU lets its positive part through whatever the forward signal was, a convolution
-becomes its transpose, group by group, and local response normalisation lets it through unchanged (section 2.1 of the
-preprint, arXiv 1311.2901: no contrast normalisation on the way back). All but ReLU and that norm is what a gradient
-does, so the gradient is taken with these two rules changed.
+All other activations are set to zero; the signal then goes back through the network: a max pool passes it to the
+position of the maximum (the switch), a ReLU passes its positive part whatever the forward signal was, a convolution
+becomes its transpose, group by group, and local response normalisation passes it unchanged (section 2.1 of the
+preprint, arXiv 1311.2901: no contrast normalisation on the way back). Apart from ReLU and that norm this is the
+gradient, so the gradient is taken with these two rules changed.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ _LINEAR = """
     View
 """
 LINEAR = frozenset(_LINEAR.split())
-"""Steps of autograd that a deconvnet can take: linear ones, the switches of max pools, its own ReLU and norm."""
+"""Autograd nodes that a deconvnet supports: linear ones, the switches of max pools, its own ReLU and norm."""
 
 
 @dataclass(frozen=True, slots=True)
 class Projection:
-    """What made unit (`row`, `column`) of a channel of a layer fire: `pixels` float32 (C, H, W), signed."""
+    """The projection of unit (`row`, `column`) of a channel of a layer: `pixels` float32 (C, H, W), signed."""
 
     channel: int
     row: int
@@ -47,8 +47,8 @@ class Projection:
 class Maps:
     """The output of one layer: (1, C, H, W).
 
-    `values`: a clone, because a network may go on in the same memory (`x += shortcut`). `made`: the output itself and
-    how often it had been written to, by which a module is known to hand on its last part's output as it is.
+    `values`: a clone, because a network may continue in the same memory (`x += shortcut`). `made`: the output itself
+    and its version counter, which show whether a module returns its last child's output unchanged.
     """
 
     layer: str
@@ -56,7 +56,7 @@ class Maps:
     made: tuple[torch.Tensor, int]
 
     def hands_on(self, other: Maps) -> bool:
-        """Tell whether this is the very output of another layer."""
+        """Return whether this is the unchanged output of another layer."""
         return self.made[0] is other.made[0] and self.made[1] == other.made[1]
 
 
@@ -67,8 +67,8 @@ def project(
 
     `inputs`: float32 (1, C, H, W). `layer`: its name in the module; None means the last whose maps are larger than one
     unit. Returns the layer's name and at most `count` projections, strongest first; channels that do not fire are left
-    out. UnknownNameError when there is no such layer; RequestError when it has no maps, or when a step of the network
-    before it has no deconvolution. The module is left as it was, in evaluation mode.
+    out. UnknownNameError when there is no such layer; RequestError when it has no maps, or when an earlier operation of
+    the network has no deconvolution. The module is left unchanged, in evaluation mode.
     """
     import torch
 
@@ -98,7 +98,7 @@ def _strongest(values: torch.Tensor, image: torch.Tensor, count: int) -> list[Pr
 
 
 def _maps_of(module: nn.Module, image: torch.Tensor, layer: str | None) -> Maps:
-    """Run the network by the deconvnet's rules and return the maps of a layer."""
+    """Run the network under the deconvnet's rules and return the maps of a layer."""
     calls: list[Maps] = []
 
     def keep(name: str) -> Any:
@@ -127,7 +127,7 @@ def _maps_of(module: nn.Module, image: torch.Tensor, layer: str | None) -> Maps:
 
 
 def _last(calls: Sequence[Maps]) -> Maps:
-    """Return the last maps of more than one unit, named by the innermost module that gave them."""
+    """Return the last maps of more than one unit, named by the innermost module that returned them."""
     for last in reversed(calls):
         if last.values.shape[2] * last.values.shape[3] > 1:
             return next(maps for maps in calls if last.hands_on(maps))
@@ -135,7 +135,7 @@ def _last(calls: Sequence[Maps]) -> Maps:
 
 
 def _refuse_others(maps: Maps, image: torch.Tensor) -> None:
-    """Walk back from the maps to the image; RequestError names a step between them that has no deconvolution."""
+    """Walk back from the maps to the image; RequestError names an operation between them that has no deconvolution."""
     parents: dict[Any, list[Any]] = {}
     todo = [maps.values.grad_fn]
     while todo:
@@ -157,7 +157,7 @@ def _refuse_others(maps: Maps, image: torch.Tensor) -> None:
 
 
 def _leading_to(image: torch.Tensor, parents: Mapping[Any, Sequence[Any]]) -> set[Any]:
-    """Return the nodes of a graph of autograd from which a signal reaches the image, its own leaf included."""
+    """Return the nodes of an autograd graph from which a signal reaches the image, including the image's own leaf."""
     children: dict[Any, list[Any]] = {}
     for node, above in parents.items():
         for parent in above:
@@ -173,9 +173,10 @@ def _leading_to(image: torch.Tensor, parents: Mapping[Any, Sequence[Any]]) -> se
 
 @contextmanager
 def deconvolved() -> Iterator[None]:
-    """Within, each ReLU (layer or function) hands back the positive part of what it gets, whatever it saw before.
+    """Within the block, each ReLU (layer or function) passes back the positive part of the signal, whatever its input
+    was.
 
-    Local response normalisation hands back all of it: the divisors, which depend on the signal, are no filters.
+    Local response normalisation passes back all of it: its divisors depend on the signal and are not filters.
     """
     import torch
     from torch.nn import functional

@@ -13,11 +13,11 @@ FALLS, RISES = (178, 24, 43), (33, 102, 172)
 PALE = (110, 240)
 """Grey values of black and white under the colours, so that both show them."""
 STRONGEST = 0.85
-"""Share of colour where the change is largest; the image stays visible under it."""
+"""Opacity of the colour where the change is largest; the image stays visible under it."""
 SPACE, BAR = 8, 10
 """Pixels between a map and its scale, and height of the scale."""
 NARROWEST = 128
-"""Least width of a scale, which has room for its three numbers."""
+"""Least width of a scale, with room for its three numbers."""
 
 
 def projection(pixels: Array) -> Array:
@@ -31,7 +31,7 @@ def projection(pixels: Array) -> Array:
 
 
 def heat(image: Array, drops: Array) -> Array:
-    """Return a map (H, W) of drops over a paled grey image, uint8 (H, W, 3)."""
+    """Return a map (H, W) of drops over a pale grey image, uint8 (H, W, 3)."""
     largest = np.abs(drops).max()
     share = (np.abs(drops) / largest if largest > 0 else np.zeros(drops.shape))[:, :, None] * STRONGEST
     grey = PALE[0] + colored(image).mean(axis=2, keepdims=True) / 255 * (PALE[1] - PALE[0])
@@ -43,10 +43,11 @@ def heat(image: Array, drops: Array) -> Array:
 def with_scale(image: Array, drops: Array) -> Array:
     """Return the map of `heat` at the size of a contact sheet above the scale of its colours, uint8 (H, W, 3).
 
-    The scale is the change of what was watched, from the largest drop in size to as large a rise; 0 alone without any.
+    The scale is the change of the watched probability, symmetric about 0 up to the largest change; only 0 without any.
     """
     foot = SPACE + BAR + line_height(SMALL)
-    picture = reduced(fitted(heat(image, drops)), TALL - foot, WIDE)  # or the sheet would blur the numbers
+    # scaled here, since the sheet's own scaling would blur the numbers
+    picture = reduced(fitted(heat(image, drops)), TALL - foot, WIDE)
     height, width = len(picture), max(picture.shape[1], NARROWEST)
     largest = np.abs(drops).max()
     steps = np.repeat(np.linspace(largest, -largest, width)[None], BAR, axis=0)

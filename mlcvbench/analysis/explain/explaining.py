@@ -1,4 +1,4 @@
-"""Explain samples of a run: predict, project, occlude, and write one picture a sample and the numbers beside them."""
+"""Explain samples of a run: predict, project, occlude, and write one picture per sample and the numbers."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ MODEL_INPUT_CHANNELS = (1, 3)
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """One sample: what it is, what the model says (with which probability), and why."""
+    """One sample: its label, the model's prediction with its probability, and the explanations."""
 
     id: str
     image: Array
@@ -43,17 +43,17 @@ class Explanation:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """A picture that lies at `path`, and the sample it is of."""
+    """A picture at `path`, and its sample."""
 
     path: Path
     sample: Explanation
 
 
 def explain(subject: Subject, request: ExplainRequest) -> Iterator[Written]:
-    """Explain the samples of a request and yield each one as its picture is written; numbers come last.
+    """Explain the samples of a request and yield each one once its picture is written; the numbers are written last.
 
-    RequestError when the model is none that can be explained so, UnknownNameError for a sample or layer that is not
-    there, StoreError when the folder cannot be written.
+    RequestError when the model cannot be explained this way, UnknownNameError for an unknown sample or layer,
+    StoreError when the folder cannot be written.
     """
     places = places_of(request, subject.test)
     folder = request.out or Path(f"explain-{subject.record.run_id}")
@@ -102,7 +102,7 @@ def _project(subject: Subject, request: ExplainRequest, batch: Batch) -> tuple[s
     model = subject.model
     name = subject.record.model.name
     if not isinstance(model, TorchModel):
-        raise RequestError(f"model {name!r} is no torch network, so it has no deconvnet; use show=occlusion.")
+        raise RequestError(f"model {name!r} is not a torch network, so it has no deconvnet; use show=occlusion.")
     inputs = model.preprocess(batch)
     if getattr(inputs, "ndim", 0) != 4 or inputs.shape[1] not in MODEL_INPUT_CHANNELS:
         raise RequestError(f"model {name!r} takes no images (B, C, H, W), so it has no deconvnet; use show=occlusion.")
@@ -133,7 +133,7 @@ def _probabilities(subject: Subject, batch: Batch) -> Array:
     classes = len(subject.data.problem.classes)
     if not isinstance(given, np.ndarray) or given.shape != (len(batch), classes):
         name = subject.record.model.name
-        raise RequestError(f"model {name!r} gives no score a class and image, so there is nothing to explain.")
+        raise RequestError(f"model {name!r} gives no class scores per image, so there is nothing to explain.")
     scores = given.astype(np.float64)
     if "probabilities" in fields:
         return np.asarray(scores)
@@ -142,7 +142,7 @@ def _probabilities(subject: Subject, batch: Batch) -> Array:
 
 
 def draw(subject: Subject, sample: Explanation) -> Canvas:
-    """Return the sheet of a sample: the image, what hiding costs, what made the strongest features fire."""
+    """Return the sheet of a sample: the image, the occlusion map, and projections of the strongest features."""
     classes = subject.data.problem.classes
     sure = sample.probabilities[sample.prediction]
     truth = "Read" if sample.truth is None else f"Is {classes[sample.truth]}, read"
@@ -159,7 +159,7 @@ def draw(subject: Subject, sample: Explanation) -> Canvas:
         panels.append(Panel(drawing.projection(one.pixels), caption))
     if sample.layer is not None:
         lines.append(
-            f"Further pictures: the strongest activations of layer {sample.layer}, one a channel, projected back to "
+            f"Further pictures: the strongest activations of layer {sample.layer}, one per channel, projected back to "
             "the pixels by a deconvnet. Mid grey is 0, brighter more, darker less, each on its own scale."
             if sample.projections
             else f"No unit of layer {sample.layer} fires."
@@ -206,7 +206,7 @@ def numbers(subject: Subject, sample: Explanation) -> dict[str, Any]:
 
 
 def _file_of(sample: str, taken: set[str]) -> str:
-    """Return a name for a sample's picture that no other has, whatever letters are in its id."""
+    """Return a unique file name for a sample's picture, whatever characters are in its id."""
     bare = re.sub(r"\.(png|jpe?g|bmp|tiff?|webp)$", "", sample, flags=re.IGNORECASE)
     stem = re.sub(r"[^A-Za-z0-9._-]", "-", bare).lstrip(".")[:80] or "sample"
     name, number = stem, 1
@@ -225,7 +225,7 @@ def _make(folder: Path) -> None:
 
 
 def _write(path: Path, writer: Callable[[Path], Any]) -> None:
-    """Write a file whole or not at all."""
+    """Write a file atomically."""
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         writer(beside)

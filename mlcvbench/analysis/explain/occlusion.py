@@ -1,4 +1,4 @@
-"""Occlusion maps (Zeiler and Fergus, ECCV 2014, section 4.2): where a grey square over the image costs the class."""
+"""Occlusion maps (Zeiler and Fergus, ECCV 2014, section 4.2): where a grey square lowers the score of a class."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from mlcvbench.contract import Array
 
 @dataclass(frozen=True, slots=True)
 class Occlusion:
-    """The score of an image as it is, and how much of it is lost with a square of `window` pixels over it.
+    """The score of the whole image, and how much of it is lost with a square of `window` pixels over it.
 
-    `drops`: float64 (P, Q), score of the whole image less that with the square at (`tops`[p], `lefts`[q]); negative
+    `drops`: float64 (P, Q), score of the whole image minus that with the square at (`tops`[p], `lefts`[q]); negative
     where hiding something helps.
     """
 

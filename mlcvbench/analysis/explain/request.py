@@ -1,4 +1,4 @@
-"""What `mlcvbench explain` was asked: which samples, which pictures, how finely."""
+"""The request of `mlcvbench explain`: which samples, which pictures, at which step."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ KEYS: dict[str, Param] = {
         Param("class", "str", "prediction", "whose probability occlusion watches", choices=("prediction", "truth")),
         Param("layer", "str", help="layer to project back, as `mlcvbench profile` names it; the last with maps"),
         Param("features", "int", 4, "strongest channels of that layer to project", low=1, high=16),
-        Param("window", "int", help="pixels a side of the grey square; a quarter of the shorter side", low=1),
-        Param("step", "int", help="pixels the square moves by, at most its side; half of it", low=1),
+        Param("window", "int", help="side of the grey square in pixels; a quarter of the image's shorter side", low=1),
+        Param("step", "int", help="pixels by which the square moves, at most its side; half of it", low=1),
         Param("out", "str", help="folder to write; explain-RUN"),
         Param("weights", "path", help="weights of the run, when they are not in the cache"),
     )
@@ -53,7 +53,7 @@ class ExplainRequest:
 
 
 def parse_request(words: Sequence[str]) -> ExplainRequest:
-    """Return what KEY=VALUE words ask for. OverrideError for a key that is unknown, wrong or without effect."""
+    """Return the request of KEY=VALUE words. OverrideError for a key that is unknown, wrong or without effect."""
     asked = read_words(words, KEYS.values(), places=("data", "model"))
     values = asked.values
     _refuse_without_effect(asked.given, values["show"])
@@ -78,7 +78,7 @@ def parse_request(words: Sequence[str]) -> ExplainRequest:
 
 
 def _refuse_without_effect(given: Collection[str], show: str) -> None:
-    """Refuse keys that what is shown, or another key, leaves without effect."""
+    """Refuse keys that have no effect with the chosen pictures or beside another key."""
     inactive = {"occlusion": ("layer", "features"), "deconvnet": ("window", "step", "class"), "both": ()}[show]
     for key in inactive:
         if key in given:
@@ -88,7 +88,7 @@ def _refuse_without_effect(given: Collection[str], show: str) -> None:
 
 
 def places_of(request: ExplainRequest, split: Split) -> list[int]:
-    """Return the places of the samples in the split. UnknownNameError offers near ids."""
+    """Return the indices of the samples in the split. UnknownNameError suggests near ids."""
     if not request.samples:
         return spread(split, request.count)
     places = {str(one): place for place, one in enumerate(split.ids)}

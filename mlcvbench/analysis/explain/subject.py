@@ -1,4 +1,4 @@
-"""The model of a stored run as it was: its data loaded again, its fitted weights from the cache or a file."""
+"""The model of a stored run, rebuilt: its data loaded again, its fitted weights from the cache or a file."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ def open_subject(
     `paths`: `data.*` paths, which a record does not hold; `files`: `model.*` paths likewise, under their whole keys;
     `weights`: its weights file.
 
-    RequestError when the run has no model of this installation, is of another task than classifying images, or when its
-    weights are gone; RecordError when data or weights are not those of the record.
+    RequestError when the run's model is not installed, its task is not image classification, or its weights are gone;
+    RecordError when data or weights are not those of the record.
     """
     config = config_of(record, paths)
     _refuse(record, config)
@@ -56,7 +56,7 @@ def open_subject(
         raise RecordError(f"record {record.run_id!r} was made on other data than {data.name!r} is here.")
     if not data.problem.classes or "image" not in data.problem.inputs:
         raise RequestError(
-            f"run {record.run_id!r} ({config.definition.kind}) classifies no images, so there is nothing to explain."
+            f"run {record.run_id!r} ({config.definition.kind}) has no image classes, so there is nothing to explain."
         )
     state = weights or _cached(record, config, data)
     if record.model.weights.sha256 not in {None, weights_hash(str(state))}:
@@ -69,14 +69,14 @@ def _refuse(record: Record, config: RunConfig) -> None:
         raise RecordError(f"record {record.run_id!r} has status {record.status!r}, so there is nothing to explain.")
     if entries_of(config).provided is None:
         raise RequestError(
-            f"run {record.run_id!r}: no plugin here has its model {config.model!r}, so there is nothing to explain."
+            f"run {record.run_id!r}: no plugin has its model {config.model!r}, so there is nothing to explain."
         )
 
 
 def _cached(record: Record, config: RunConfig, data: LoadedData) -> Path:
-    """Return the folder of the fitted state, by its key or else by its contents; RequestError says how to get it again.
+    """Return the folder of the fitted state, by its key or else by its content; RequestError says how to get it again.
 
-    The key also holds the code, which may have changed since, and the request, in which a search decided.
+    The key also covers the code, which may have changed since, and the request with its search.
     """
     source, digest = record.model.weights.source, record.model.weights.sha256
     if source == "file":

@@ -1,4 +1,4 @@
-"""The pictures of studies: errors against a setting, and errors taken apart into bias and variance."""
+"""The pictures of studies: errors against a setting, and errors decomposed into bias and variance."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ from mlcvbench.figures import (
 from mlcvbench.running.plots import MARKED, TRAINING, VALIDATION
 
 WIDE_RATIO = 20
-"""The largest over the smallest value from which a picture takes a logarithmic scale by itself."""
+"""Ratio of the largest to the smallest value from which the scale is logarithmic by default."""
 TICKS = 12
-"""Values up to which each is a tick."""
+"""The most values of which each gets a tick."""
 WIDTH, MARGIN = 880, 10
 CURVE, AROUND, ROW_HEIGHT = 520, 148, 50
-"""Pixels: height of a curve; of what is around the bars, and of each of them."""
+"""Pixels: height of a curve; height around the bars, and of each bar."""
 
 
 def draw(study: Study, measured: StudyNumbers) -> bytes:
@@ -86,7 +86,7 @@ def _draw_curve(study: Study, measured: StudyNumbers, errors: Sequence[Errors]) 
 
 
 def _paper(height: int, keys: Sequence[Key]) -> tuple[Canvas, Box]:
-    """Return a canvas with its keys at the lower edge, and the part above them."""
+    """Return a canvas with its keys at the lower edge, and the area above them."""
     rows = rows_of(keys, WIDTH - 2 * MARGIN)
     canvas = Canvas(WIDTH, height)
     bottom = height - MARGIN - rows_height(rows)
@@ -95,7 +95,7 @@ def _paper(height: int, keys: Sequence[Key]) -> tuple[Canvas, Box]:
 
 
 def axis_of(study: Study) -> str:
-    """Return the scale of a curve: `linear`, `log`, `inverse` or `names`; `auto` looks at the values."""
+    """Return the scale of a curve: `linear`, `log`, `inverse` or `names`; `auto` decides by the values."""
     asked: str = study.own["axis"]
     if asked != "auto":
         return asked
@@ -113,7 +113,7 @@ def _position(study: Study, axis: str, index: int) -> float:
 
 
 def _level(axis: str, places: Sequence[float], labels: Sequence[str], width: int) -> Axis:
-    """Return the level scale; of few values, or of names, each is a tick, written upwards where they touch."""
+    """Return the horizontal scale; few values, or names, each get a tick, written upwards where they would touch."""
     scale = Scale.around(np.array(places), log=axis in {"log", "inverse"})
     if axis != "names" and len(places) > TICKS:
         return Axis(scale)

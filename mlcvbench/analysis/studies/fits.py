@@ -1,4 +1,4 @@
-"""The fits of a study and what they score: on the samples they learned from, and on validation samples."""
+"""The fits of a study and their scores on the training and the validation samples."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from mlcvbench.running.selection import TrialSetup, reason
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """What came of one fit: the primary metric on its training samples and on the validation samples, or what failed.
+    """The outcome of one fit: the primary metric on its training samples and on the validation samples, or the failure.
 
     `low`, `high`: the 95 % interval of `validation`.
     """
@@ -43,7 +43,7 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Axis:
-    """What the numbers are: the metric, and which validation samples, in words."""
+    """What is measured: the metric, and a description of the validation samples."""
 
     metric: str
     unit: str
@@ -53,7 +53,7 @@ class Axis:
 
 
 class Resampled(SubSplit):
-    """Samples drawn with replacement; the repeats of a sample have ids of their own, for ids are unique."""
+    """Samples drawn with replacement; repeats of a sample get their own ids, since ids are unique."""
 
     def __init__(self, parent: Split, indices: Array, name: str) -> None:
         super().__init__(parent, indices, name)
@@ -70,7 +70,7 @@ class Resampled(SubSplit):
 
 
 def bootstrap(split: Split, seed: int) -> Split:
-    """Return as many groups of a split as it has, drawn with replacement; a group is drawn whole."""
+    """Return a bootstrap sample of a split: as many groups as it has, drawn with replacement and as a whole."""
     _, groups = np.unique(split.groups, return_inverse=True)
     count = int(groups.max()) + 1
     drawn = np.random.default_rng([seed, count]).integers(0, count, count)
@@ -81,7 +81,7 @@ def bootstrap(split: Split, seed: int) -> Split:
 
 
 class Fits:
-    """Carries out jobs one after the other; data are loaded once for all that share them."""
+    """Carries out jobs one after the other; data are loaded once for all jobs that share them."""
 
     def __init__(self, share: float | None) -> None:
         self._share = share
@@ -95,10 +95,10 @@ class Fits:
         return Axis(metric.name, metric.unit, metric.higher_is_better, found.described, len(found.split))
 
     def point(self, job: Job, report: Progress) -> Point:
-        """Fit and score one job; whatever goes wrong is its message."""
+        """Fit and score one job; any failure becomes its message."""
         try:
             return self._measure(job, report)
-        except Exception as error:  # noqa: BLE001 - a plugin may raise anything; the study shows what is left
+        except Exception as error:  # noqa: BLE001 - a plugin may raise anything; the study goes on with the other fits
             return Point(job.place, message=reason(error))
 
     def _measure(self, job: Job, report: Progress) -> Point:

@@ -1,6 +1,6 @@
-"""What a study is asked: the KEY=VALUE words of `mlcvbench study`, checked before anything starts.
+"""The request of a study: the KEY=VALUE words of `mlcvbench study`, checked before anything starts.
 
-They are those of `mlcvbench run`, less what only a whole run needs, and a few of the study's own.
+They are those of `mlcvbench run`, without those that only a whole run needs, and a few of its own.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ AXIS = Param("axis", "str", "auto", "scale of the picture; inverse draws against
 REPEATS = Param("repeats", "int", 10, "fits of each configuration", low=2, high=1000)
 BY = Param("by", "str", "bootstrap", "what changes between repeats", choices=("bootstrap", "seed"))
 SHARE = Param("share", "float", None, f"part of train held out without val ({DEFAULT_SHARE})", low=0.05, high=0.5)
-OUT = Param("out", "str", None, "PNG to write; the CSV of the same name lies beside it")
+OUT = Param("out", "str", None, "PNG to write; the CSV of the same name is written beside it")
 OWN: dict[str, tuple[Param, ...]] = {"capacity": (AXIS, SHARE, OUT), "bias-variance": (REPEATS, BY, SHARE, OUT)}
 WHOLE_RUN_KEYS = ("weights", "limit", "shards", "intervals", "time", "memory", *SEARCH_KEYS)
-"""Keys of a run that a study has no use for."""
+"""Keys of a run that a study does not use."""
 MAX_FITS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One fit: the run it is of, and how its training data are drawn: `sample` None = as they are, else by that seed.
+    """One fit: its run, and the seed `sample` that resamples its training data, None = all of them, as they are.
 
     `place`: the index of the value or configuration that its numbers belong to.
     """
@@ -54,7 +54,7 @@ class Job:
 
     @staticmethod
     def from_dict(data: dict[str, Any]) -> Job:
-        """Rebuild what `to_dict` gave."""
+        """Rebuild the object from `to_dict`."""
         return Job(RunConfig.from_dict(data["config"]), data["place"], data["sample"])
 
 
@@ -62,7 +62,7 @@ class Job:
 class Study:
     """A whole study: `labels` name its places (values of the setting, or configurations), `jobs` are its fits.
 
-    `setting`, `values`: what a capacity curve is drawn against. `own`: the words of the study itself.
+    `setting`, `values`: what a capacity curve is drawn against. `own`: the study's own keys.
     """
 
     kind: Kind
@@ -75,12 +75,12 @@ class Study:
 
 
 def plan_study(kind: Kind, words: Sequence[str], registry: Registry | None = None) -> Study:
-    """Return the study that KEY=VALUE words ask for; the errors are those of `mlcvbench run`, and exit 2."""
+    """Return the study that KEY=VALUE words request; the errors are those of `mlcvbench run`, with exit code 2."""
     pairs = dict(parse_pairs(words, bare="task"))
     own = take(pairs, OWN[kind])
     for key in pairs:
         if key in WHOLE_RUN_KEYS:
-            raise OverrideError(f"key {key!r} has no effect on a study: it is no whole run.")
+            raise OverrideError(f"key {key!r} has no effect on a study, which is not a whole run.")
         others = [param.name for name, params in OWN.items() if name != kind for param in params]
         if key in others:
             other = next(name for name in OWN if name != kind)
@@ -127,9 +127,9 @@ def _capacity(configs: Sequence[RunConfig], own: dict[str, Any]) -> Study:
 
 
 def _bias_variance(configs: Sequence[RunConfig], own: dict[str, Any]) -> Study:
-    """Return repeated fits of each configuration; the seed of the request is where the seeds of the repeats begin."""
+    """Return repeated fits of each configuration; the seeds of the repeats count up from the requested one."""
     if len({config.seed for config in configs}) > 1:
-        raise RequestError("seed: wanted one value; the repeats of the study have seeds of their own.")
+        raise RequestError("seed: wanted one value; the repeats of the study have their own seeds.")
     varied = _varied(configs)
     jobs = []
     for place, config in enumerate(configs):
@@ -169,7 +169,7 @@ def _key(value: Any) -> str:
 
 
 def _check_alike(configs: Sequence[RunConfig]) -> None:
-    """Refuse run keys with several values, which no picture has a place for, and models without a fit."""
+    """Refuse run keys with several values, which the pictures cannot show, and models without a fit."""
     from mlcvbench.contract import Model
     from mlcvbench.plan.entries import entries_of
     from mlcvbench.specs import load_target
@@ -192,7 +192,7 @@ def _check_axis(axis: str, setting: str, values: Sequence[Any]) -> None:
 
 
 def _out(given: str | None, name: str) -> Path:
-    """Return the PNG to write; refuse early what cannot be written, for the fits may take long."""
+    """Return the PNG to write; refuse early what cannot be written, since the fits may take long."""
     path = Path(given).expanduser() if given else Path(f"{name}{PICTURE}")
     refuse_unwritable(path, "curve", path.with_suffix(".csv"))
     return path

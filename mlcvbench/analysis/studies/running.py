@@ -1,4 +1,4 @@
-"""Carries out a study in a process of its own, as runs are: a fit that crashes or hangs costs itself, not the study."""
+"""Carries out a study in a child process, like a run: a fit that crashes or hangs fails alone, not the study."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from mlcvbench.processes.child import POLL_SECONDS, Child, last_line, started
 from mlcvbench.processes.environment import child_environment
 
 START_SECONDS = 60.0
-"""Granted beyond a fit's limit until the first one begins: the process starts and reads its data."""
+"""Extra seconds until the first fit begins, in which the process starts and reads its data."""
 
 FitsDone = Callable[[int, int, str], None]
-"""Told how many fits are done, of how many, and what the present one does."""
+"""Called with the number of fits done, their total, and the stage of the current one."""
 
 
 class StudyError(MlcvbenchError):
@@ -29,7 +29,7 @@ class StudyError(MlcvbenchError):
 
 @dataclass(frozen=True, slots=True)
 class StudyNumbers:
-    """The numbers of a study: a point a job, in their order."""
+    """The numbers of a study: one point per job, in order."""
 
     axis: Axis
     points: tuple[Point, ...]
@@ -58,14 +58,14 @@ def measure(study: Study, progress: FitsDone) -> StudyNumbers:
                 points.append(Point(study.jobs[len(points)].place, message=message["ended"]))
             progress(len(points), len(study.jobs), str(message.get("stage", "")))
         if axis is None:
-            break  # it did not even get to the data; another child would not either
+            break  # it did not even reach the data; another child would not either
     if axis is None or all(point.validation is None for point in points):
         raise StudyError(f"all {len(points)} fits failed; the first: {points[0].message}")
     return StudyNumbers(axis, tuple(points))
 
 
 def _talk(jobs: Sequence[Job], share: float | None) -> Iterator[dict[str, Any]]:
-    """Yield what a fresh child says about the jobs, and at last `ended` with the reason when it did not finish."""
+    """Yield the messages of a fresh child about the jobs, and finally `ended` with the reason if it did not finish."""
     config = jobs[0].config
     request = {"jobs": [job.to_dict() for job in jobs], "share": share}
     environment = child_environment(config.threads, config.device, traces=True)
@@ -84,12 +84,12 @@ def _talk(jobs: Sequence[Job], share: float | None) -> Iterator[dict[str, Any]]:
             yield {
                 "ended": f"it took longer than its limit of {config.seconds:g} s; give it more with timeout=SECONDS."
             }
-        elif answered < len(jobs):  # whatever its exit code says: a method may leave with 0
+        elif answered < len(jobs):  # whatever its exit code: a method may exit with 0
             yield {"ended": _why(child.ending().code, last_line(log))}
 
 
 def _messages(child: Child, limit: float) -> Iterator[dict[str, Any]]:
-    """Yield what a child says until it ends; TimeoutError when a fit takes more than `limit` seconds."""
+    """Yield a child's messages until it ends; TimeoutError when a fit takes more than `limit` seconds."""
     ends = time.monotonic() + limit + START_SECONDS
     ended = False
     while not ended:

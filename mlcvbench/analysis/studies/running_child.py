@@ -1,7 +1,7 @@
 """The child process in which a study fits, `-m mlcvbench.analysis.studies.running_child`.
 
-It is asked `jobs` and `share`, and says what is measured (`axis`), which job has begun (`begun`), how far it is
-(`stage`, `done`, `total`) and what came of it (`point`); `refused` when there is nothing to measure.
+Its request holds `jobs` and `share`; it sends what is measured (`axis`), which job has begun (`begun`), its progress
+(`stage`, `done`, `total`) and its outcome (`point`); `refused` when there is nothing to measure.
 """
 
 from __future__ import annotations

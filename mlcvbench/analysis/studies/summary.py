@@ -1,4 +1,4 @@
-"""The numbers of a study as people read them: errors in percent where a metric is a share of what is right."""
+"""The numbers of a study for display: errors in percent where a metric is a fraction of correct answers."""
 
 from __future__ import annotations
 
@@ -29,22 +29,24 @@ class Errors:
 
     @property
     def bias(self) -> float:
-        """The mean error on the samples it learned from: what more capacity would lower."""
+        """The mean training error, which more capacity would lower."""
         return fmean(self.train)
 
     @property
     def gap(self) -> float:
-        """How much larger the mean error on the validation samples is: what more data would lower."""
+        """The mean validation error minus the mean training error, which more data would lower."""
         return fmean(self.validation) - fmean(self.train)
 
     @property
     def error(self) -> float:
-        """The mean error on the validation samples."""
+        """The mean validation error."""
         return fmean(self.validation)
 
     @property
     def interval(self) -> tuple[float, float] | None:
-        """The mean ends of the fits' intervals: they share the validation samples, so more of them do not narrow it."""
+        """The mean ends of the fits' intervals: all fits share the validation samples, so more fits do not narrow
+        it.
+        """
         return (fmean(low for low, _ in self.ends), fmean(high for _, high in self.ends)) if self.ends else None
 
     @property
@@ -54,7 +56,7 @@ class Errors:
 
 
 def error_of(value: float, axis: Axis) -> float:
-    """Return a metric as an error: a share of what is right becomes a percentage of what is wrong.
+    """Return a metric as an error: a fraction of correct answers becomes a percentage of wrong ones.
 
     >>> error_of(0.96, Axis("top1", "fraction", True, "val", 200))
     4.0
@@ -67,7 +69,7 @@ def error_of(value: float, axis: Axis) -> float:
 
 
 def error_title(axis: Axis) -> str:
-    """Return what the numbers are, for a head or an axis.
+    """Return the name of the numbers, for a heading or an axis.
 
     >>> error_title(Axis("top1", "fraction", True, "val", 200))
     'error (1 - top1), %'
@@ -108,7 +110,7 @@ def best_place(errors: Sequence[Errors], *, lower_is_better: bool) -> int:
 
 
 def to_csv(study: Study, measured: StudyNumbers) -> str:
-    """Return a row a fit: its place, seeds, the metric on both sides as it was measured, and what failed."""
+    """Return one row per fit: its place, seeds, the measured metric on both splits, and what failed."""
     first = study.setting or "configuration"
     metric = measured.axis.metric
     validation = [f"validation_{metric}", "validation_low", "validation_high"]
@@ -159,12 +161,12 @@ error, ± where it is symmetric."""
 
 
 def lower_is_better(axis: Axis) -> bool:
-    """Tell whether the number drawn is the better the lower it is."""
+    """Return whether lower values of the drawn number are better."""
     return axis.unit == "fraction" or not axis.higher_is_better
 
 
 def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Return rows with the first column to the left, numbers to the right, and what is said at the end."""
+    """Return rows with the first column left-aligned, numbers right-aligned, and remarks at the end."""
     inner = range(len(rows[0]) - 1)
     widths = [max(len(row[column]) for row in rows) for column in inner]
     return [

@@ -423,5 +423,5 @@ def test_a_path_may_be_given_for_one_data_set_alone(tmp_path: Path) -> None:
     every = config_of(record, data_settings({"data.root": "/anywhere"}))
 
     assert (found.data_params["root"], every.data_params["root"]) == ("/here", "/anywhere")
-    with pytest.raises(RequestError, match=r"does not say where its data lie; give data\.root=DIR\.$"):
+    with pytest.raises(RequestError, match=r"does not say where its data are; give data\.root=DIR\.$"):
         config_of(record, data_settings({"idx.data.root": "/there"}))

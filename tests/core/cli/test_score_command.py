@@ -149,7 +149,7 @@ def test_identical_predictions_are_one_record_and_said_so(tmp_path: Path, truth)
 
     record, _ = stored(tmp_path)
     assert outcome.stderr == (
-        f"already stored: the same predictions were handed in on {record.created_utc[:10]} as {record.run_id}.\n"
+        f"already stored: the same predictions were submitted on {record.created_utc[:10]} as {record.run_id}.\n"
     )
 
 
@@ -165,8 +165,8 @@ def test_predictions_that_a_later_hand_in_has_replaced_say_so(tmp_path: Path, tr
 
     (second,) = (record for record, _ in Store(tmp_path / "runs").records()[0] if record.run_id != first.run_id)
     assert outcome.stderr == (
-        f"already stored: the same predictions were handed in on {first.created_utc[:10]} as {first.run_id}. "
-        f"{second.run_id} was handed in later and stands on the board; to rank both, give as= another name.\n"
+        f"already stored: the same predictions were submitted on {first.created_utc[:10]} as {first.run_id}. "
+        f"{second.run_id} was submitted later and is on the board; to rank both, give as= another name.\n"
     )
 
 

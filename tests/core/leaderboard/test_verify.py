@@ -152,7 +152,7 @@ def test_a_run_on_data_that_lie_somewhere_else_is_noted_until_it_is_said_where(t
 
     assert (unsaid.errors, unsaid.recomputed) == ([], ())
     assert next(line for line in lines(unsaid) if "metrics" in line).endswith(
-        "/record.json: not recomputed: records do not say where data lie; give data.root=DIR"
+        "/record.json: not recomputed: records do not say where data are; give data.root=DIR"
     )
     assert (said.errors, len(said.recomputed)) == ([], 1)
 

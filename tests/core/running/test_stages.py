@@ -58,9 +58,7 @@ def test_images_that_exif_turns_are_counted(tmp_path: Path) -> None:
     record = run(tmp_path / "run", "task=classification", "data=image-folder", f"data.root={tmp_path / 'set'}")
 
     (notice,) = (notice for notice in record.notices if notice.code == "images-turned")
-    assert (
-        notice.text == "3 test images were turned as their EXIF orientation says; what is known of them must fit that."
-    )
+    assert notice.text == "3 test images were rotated by their EXIF orientation; their ground truth must fit that."
     assert notice.count == 3
 
 
@@ -81,7 +79,7 @@ def test_test_images_that_are_training_images_too_are_counted(tmp_path: Path, li
     assert notice.count == (2 if limit is None else 1)
     assert notice.text == (
         f"{notice.count} of {limit or 4} test files are in another split too, such as 'b/000.png' (train: a/003.png); "
-        "the score on them says nothing of unseen images."
+        "the score on them says nothing about unseen images."
     )
 
 

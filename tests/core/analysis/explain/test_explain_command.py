@@ -145,7 +145,7 @@ def test_a_wrong_request_is_one_line_and_leaves_nothing(words, message, run, pla
 def test_a_method_without_a_network_has_no_deconvnet(neighbours, place, capsys):
     assert main(["explain", str(neighbours[1])]) == 2
     assert capsys.readouterr().err == (
-        "mlcvbench: error: model 'knn' is no torch network, so it has no deconvnet; use show=occlusion.\n"
+        "mlcvbench: error: model 'knn' is not a torch network, so it has no deconvnet; use show=occlusion.\n"
     )
     assert list(place.iterdir()) == []
 
@@ -185,7 +185,7 @@ def test_a_failed_run_and_one_of_outside_predictions_have_nothing_to_explain(run
         ({"status": "error"}, "record {id!r} has status 'error', so there is nothing to explain."),
         (
             {"config": {**record.config, "model": "theirs"}},
-            "run {id!r}: no plugin here has its model 'theirs', so there is nothing to explain.",
+            "run {id!r}: no plugin has its model 'theirs', so there is nothing to explain.",
         ),
     ):
         copy = place / "copy"
@@ -200,7 +200,7 @@ def test_a_run_of_another_task_kind_is_refused(tmp_path, place, capsys):
     _, folder = stored_run(tmp_path / "other", "task=motorcycle", "model=constant_depth")
 
     assert main(["explain", str(folder), "show=occlusion"]) == 2
-    assert capsys.readouterr().err.endswith("(depth) classifies no images, so there is nothing to explain.\n")
+    assert capsys.readouterr().err.endswith("(depth) has no image classes, so there is nothing to explain.\n")
 
 
 def test_colour_images_are_explained_too(tmp_path, place):

@@ -67,11 +67,15 @@ def test_a_job_survives_its_way_to_another_process():
         ),
         ("capacity", "model=knn,mlp knn.k=1,3", "a capacity curve is of one model; got knn, mlp."),
         ("capacity", "model.k=1,3", "a study needs model=NAME."),
-        ("capacity", "model=knn model.k=1,3 limit=9", "key 'limit' has no effect on a study: it is no whole run."),
+        (
+            "capacity",
+            "model=knn model.k=1,3 limit=9",
+            "key 'limit' has no effect on a study, which is not a whole run.",
+        ),
         (
             "capacity",
             "model=knn model.k=1,3 select=grid",
-            "key 'select' has no effect on a study: it is no whole run.",
+            "key 'select' has no effect on a study, which is not a whole run.",
         ),
         (
             "capacity",
@@ -88,7 +92,7 @@ def test_a_job_survives_its_way_to_another_process():
         (
             "bias-variance",
             "model=knn seed=0,1",
-            "seed: wanted one value; the repeats of the study have seeds of their own.",
+            "seed: wanted one value; the repeats of the study have their own seeds.",
         ),
         ("capacity", "model=knn model.k=1,3 axs=log", "unknown key 'axs'. Did you mean 'axis' or 'task'?"),
         ("capacity", "model=knn model.kk=1,3", "key 'model.kk' has no effect: model 'knn' declares no such setting."),
