@@ -1,4 +1,4 @@
-"""The command line: a table of commands, each imported only when it is called, and the one place errors are caught."""
+"""The command line: a table of commands, each imported only when called, and the one place where errors are caught."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "profile": ("mlcvbench.cli.profile:profile", "Show a network layer by layer: shapes, parameters, operations."),
     "study": ("mlcvbench.cli.study:study", "Draw error against a setting, or bias and variance."),
     "show": ("mlcvbench.cli.show:show", "Show a stored run."),
-    "explain": ("mlcvbench.cli.explain:explain", "Draw why a stored run's classifier says what it says."),
-    "rescore": ("mlcvbench.cli.rescore:rescore", "Compute a run's metrics again from its stored predictions."),
+    "explain": ("mlcvbench.cli.explain:explain", "Explain the predictions of a stored run's classifier."),
+    "rescore": ("mlcvbench.cli.rescore:rescore", "Recompute a run's metrics from its stored predictions."),
     "compare": ("mlcvbench.cli.compare:compare", "Compare two runs, sample by sample."),
-    "leaderboard": ("mlcvbench.cli.leaderboard:leaderboard", "Build, verify or publish leaderboards, take a run back."),
+    "leaderboard": ("mlcvbench.cli.leaderboard:leaderboard", "Build, verify or publish leaderboards, retract a run."),
     "plugin": ("mlcvbench.cli.plugin:plugin", "Start, check and diagnose plugins."),
 }
-"""Command -> (where its click command is, its help line). Help is printed from here, so that it imports nothing."""
+"""Command -> (location of its click command, help line). Help is printed from here without importing anything."""
 
 HELP = """Usage: mlcvbench COMMAND [ARGS]...
 
-  One bench for all of computer vision.
+  One benchmark suite for all of computer vision.
 
 Commands:
 {commands}
@@ -43,16 +43,16 @@ Start with: mlcvbench run task=classification
 """
 INTERRUPTED, READER_GONE = 130, 141
 COMPLETE = "_MLCVBENCH_COMPLETE"
-"""Variable with which a shell asks for its completion script, and then what could follow."""
+"""Environment variable with which a shell requests its completion script, and then completions."""
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
 def main(args: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit code: 0 all right, 1 something failed, 2 a wrong request.
+    """Run one command and return its exit code: 0 success, 1 something failed, 2 a wrong request.
 
-    130 after Ctrl-C and 141 when the reader of our output has gone.
+    130 after Ctrl-C and 141 when the reader of the output is gone.
     """
-    if args is None:  # this is the program, not a call of another one
+    if args is None:  # run as a program, not called from Python
         with take_stdout() as results, redirect_stdout(results):
             return _complete(asked) if (asked := os.environ.get(COMPLETE)) else _answer(sys.argv[1:])
     # Not `list(...)`: once cli/list.py is imported, that name means the module here.
@@ -60,7 +60,7 @@ def main(args: Sequence[str] | None = None) -> int:
 
 
 def _complete(asked: str) -> int:
-    """Answer a shell that completes a line; nothing else is said, since somebody is typing there."""
+    """Answer a shell that completes a line; print nothing else, since a user is typing there."""
     from mlcvbench.cli.completion import answer
 
     return answer(asked)
@@ -69,7 +69,7 @@ def _complete(asked: str) -> int:
 def _answer(words: list[str]) -> int:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
-            # A terminal that cannot show a letter gets a question mark, not a traceback.
+            # A terminal that cannot show a character gets a question mark, not a traceback.
             stream.reconfigure(errors="replace")
     try:
         code = _dispatch(words)
@@ -85,7 +85,7 @@ def _answer(words: list[str]) -> int:
         code = _fail(str(error), error.exit_code)
     except OSError as error:
         code = _fail(_describe(error), 1)
-    except Exception as error:  # noqa: BLE001 - the last resort: even a bug of ours is one line for a user
+    except Exception as error:  # noqa: BLE001 - the last resort: even a bug of mlcvbench is one line for a user
         code = _fail(f"this is a bug in mlcvbench: {said_by(error)}", 1)
         _explain()
     if code not in (INTERRUPTED, READER_GONE):
@@ -121,9 +121,9 @@ def _dispatch(words: list[str]) -> int:
 
 
 def _plain_list(words: Sequence[str]) -> tuple[str | None, bool] | None:
-    """Return section and `--json` of a simple `list`; None when click has to explain or to complain.
+    """Return section and `--json` of a simple `list`; None when click must print help or an error.
 
-    Importing click costs more than all the rest of a listing.
+    Importing click takes longer than the rest of a listing.
     """
     names = [word for word in words if word != "--json"]
     if len(names) > 1 or any(name.startswith("-") for name in names):
@@ -132,7 +132,7 @@ def _plain_list(words: Sequence[str]) -> tuple[str | None, bool] | None:
 
 
 def _run_click(name: str, words: list[str]) -> int:
-    """Call a command; click's own complaints come out in the form of ours."""
+    """Call a command; click's own errors are printed in the form of mlcvbench's."""
     from importlib import import_module
 
     import click
@@ -140,7 +140,7 @@ def _run_click(name: str, words: list[str]) -> int:
     module, _, attribute = COMMANDS[name][0].partition(":")
     command: click.Command = getattr(import_module(module), attribute)
     try:
-        # Not `command.main(...)`: it would handle interrupts and broken pipes its own way before we see them.
+        # Not `command.main(...)`: it would handle interrupts and broken pipes itself.
         with command.make_context(f"mlcvbench {name}", words) as context:
             result = command.invoke(context)
     except click.exceptions.Exit as stop:
@@ -163,7 +163,7 @@ def _run_click(name: str, words: list[str]) -> int:
 
 
 def _is_key(option: str) -> bool:
-    """Return whether an unknown option is a setting in the form of other programs: `--model`, `--fit.lr`."""
+    """Return whether an unknown option is a setting in the style of other programs: `--model`, `--fit.lr`."""
     from mlcvbench.plan.vocabulary import REQUEST_KEYS, RUN_KEYS
 
     name = option.lstrip("-")
@@ -198,7 +198,7 @@ def _describe(error: OSError) -> str:
 
 
 def _explain() -> None:
-    """Print the traceback of a bug when `MLCVBENCH_TRACEBACK` is set, else say how to see it."""
+    """Print the traceback of a bug when `MLCVBENCH_TRACEBACK` is set, else how to get it."""
     if os.environ.get("MLCVBENCH_TRACEBACK"):
         import traceback
 
@@ -208,7 +208,7 @@ def _explain() -> None:
 
 
 def _settle_errors() -> None:
-    """Point a stderr that cannot be written at nothing: the interpreter's flush at exit would make our code 120."""
+    """Redirect an unwritable stderr to nothing: the interpreter's flush at exit would change the exit code to 120."""
     if sys.stderr is None:
         return
     try:
@@ -219,7 +219,7 @@ def _settle_errors() -> None:
 
 
 def _drop_output() -> None:
-    """Point stdout at nothing, so that the interpreter's own flush at exit cannot fail again."""
+    """Redirect stdout to nothing, so that the interpreter's flush at exit cannot fail again."""
     if sys.stdout is not None:
         try:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,4 +1,4 @@
-"""What every command of the command line has in common."""
+"""What all commands of the command line share."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from mlcvbench.specs import Param
 from mlcvbench.specs.values import text, wanted
 
 Rows = list[tuple[str, str]]
-"""Keys as they are written, and what each means."""
+"""Rows of keys as written, with their meaning."""
 
 
 class Command(click.Command):
-    """A command whose standard output holds what it emits, and nothing that a plugin prints.
+    """A command whose standard output holds only what it emits, and nothing that a plugin prints.
 
-    `keys`: gives the rows that its help has under `Keys`.
+    `keys`: returns the rows of its help under `Keys`.
     """
 
     def __init__(self, *args: Any, keys: Callable[[], Rows] | None = None, **settings: Any) -> None:
@@ -31,7 +31,7 @@ class Command(click.Command):
             return super().invoke(ctx)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write what the keys mean, then the options."""
+        """Write the meaning of the keys, then the options."""
         if self._keys is not None:
             with formatter.section("Keys"):
                 formatter.write_dl(self._keys())
@@ -39,7 +39,7 @@ class Command(click.Command):
 
 
 def run_rows() -> Rows:
-    """Return the keys of `mlcvbench run`, from the tables that the request itself is read with."""
+    """Return the keys of `mlcvbench run`, from the tables with which requests are parsed."""
     from mlcvbench.plan.search import SEARCH_KEYS
     from mlcvbench.plan.vocabulary import REQUEST_KEYS, RUN_KEYS
 
@@ -54,7 +54,7 @@ def run_rows() -> Rows:
 
 
 def score_rows(inactive: Collection[str]) -> Rows:
-    """Return the keys of `mlcvbench score`, without a run's `inactive` ones; those of reading are a kind's own."""
+    """Return the keys of `mlcvbench score`, without the `inactive` ones of a run; each kind has its own for reading."""
     from mlcvbench.plan.vocabulary import REQUEST_KEYS, RUN_KEYS
 
     return [
@@ -69,7 +69,7 @@ def score_rows(inactive: Collection[str]) -> Rows:
 
 
 def param_rows(params: Iterable[Param]) -> Rows:
-    """Return what each key means, what it accepts and what it is when it is not given."""
+    """Return the meaning, the accepted values and the default of each key."""
     rows = []
     for param in params:
         accepts = "" if param.type in {"str", "path"} and not param.choices else f": {wanted(param)}"

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 WIDTH = 80
 NAME = 17
 LEAST_P = 1e-4
-"""A p below this is printed so: it comes of 1,000 resamples and a t distribution."""
+"""A p-value below this is printed as such: it comes from 1,000 resamples and a t distribution."""
 
 BY = Param("by", "str", "point", "what --fail-below is compared with", choices=("point", "low"))
 
@@ -40,10 +40,10 @@ BY = Param("by", "str", "point", "what --fail-below is compared with", choices=(
 def compare(first: str, second: str, settings: tuple[str, ...], fail_below: float | None, as_json: bool) -> None:
     """Compare two stored runs, SECOND minus FIRST, with paired 95 % bootstrap intervals and p-values.
 
-    Both runs drew the same resamples, so a difference is the difference of their replicates. p is two-sided: one less
-    the level at which the interval just reaches zero. The primary metric stands first.
+    Both runs drew the same resamples, so a difference is the difference of their replicates. p is two-sided: one minus
+    the level at which the interval just reaches zero. The primary metric comes first.
 
-    SETTINGS: by=point|low, what --fail-below looks at: the gain itself (the default), or the lower end of its interval.
+    SETTINGS: by=point|low, what --fail-below compares: the gain itself (the default), or the lower end of its interval.
     """
     from mlcvbench.analysis.comparison import compare_runs
     from mlcvbench.cli.runs import open_run
@@ -93,7 +93,7 @@ def as_dict(result: Comparison) -> dict[str, Any]:
 
 
 def as_text(result: Comparison) -> str:
-    """Return a comparison as lines of at most 80 columns; a long name stands on a line of its own."""
+    """Return a comparison as lines of at most 80 columns; a long name gets its own line."""
     groups = "" if result.groups in (None, result.n) else f" in {result.groups:,} groups"
     lines = [f"first   {result.first}", f"second  {result.second}", f"n       {result.n:,}{groups}", ""]
     lines.append(f"{'metric':<{NAME}}{'first':>9}{'second':>9}{'difference':>11}  {'95 % interval':<21}{'p':>8}")

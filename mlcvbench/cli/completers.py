@@ -1,4 +1,4 @@
-"""What a shell completes for the arguments of each command; all is imported when a shell asks."""
+"""Completion of each command's arguments; imported only when a shell asks."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Completer = Callable[[click.Context, click.Parameter, str], "list[CompletionItem
 
 
 def _completer(offers: Callable[[click.Context, str, tuple[str, ...]], Iterable[Offer]]) -> Completer:
-    """Return what click asks: `offers` of the context, the word that is typed and the ones before it."""
+    """Return click's completion callback: `offers` gets the context, the typed word and the ones before it."""
 
     def complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem[Any]]:
         from click.shell_completion import CompletionItem
@@ -41,7 +41,7 @@ def settings_of(keys: Callable[[], Mapping[str, Param]]) -> Completer:
 
 
 def names_of(*words: str) -> Completer:
-    """Return the completer of a word that is one of these."""
+    """Return the completer of a word from a fixed list."""
 
     def offers(_: click.Context, word: str, __: tuple[str, ...]) -> Iterable[Offer]:
         from mlcvbench.cli.completing import Offer
@@ -59,7 +59,7 @@ def _run(_: click.Context, word: str, before: tuple[str, ...]) -> Iterable[Offer
 
 
 def score(inactive: Collection[str]) -> Completer:
-    """Return the completer of the settings of `score`; `inactive` are keys of a run that decide nothing there."""
+    """Return the completer of the settings of `score`; `inactive` are keys of a run without effect there."""
 
     def offers(_: click.Context, word: str, before: tuple[str, ...]) -> Iterable[Offer]:
         from mlcvbench.cli.completing import BENCHMARK_KEYS, Asked, complete_setting
@@ -95,7 +95,7 @@ def study(kind: str) -> Completer:
 
 
 def data_settings_of(keys: Callable[[], Mapping[str, Param]]) -> Completer:
-    """Return the completer of the settings behind the name of a data set or a definition."""
+    """Return the completer of the settings after the name of a data set or a definition."""
 
     def offers(ctx: click.Context, word: str, before: tuple[str, ...]) -> Iterable[Offer]:
         from mlcvbench.cli.completing import Asked, complete_setting
@@ -143,7 +143,7 @@ def paths(**helps: str) -> Callable[[], Mapping[str, Param]]:
 
 
 def words(**choices: tuple[str, ...]) -> Callable[[], Mapping[str, Param]]:
-    """Return keys whose values are a few words, or any text where there are none."""
+    """Return keys with their possible values; any text where there are none."""
 
     def keys() -> Mapping[str, Param]:
         from mlcvbench.specs import Param

@@ -1,6 +1,6 @@
-"""What could follow on the command line: keys, their values and names, from the same tables a request is read with.
+"""Completions of the command line: keys, values and names, from the tables with which requests are parsed.
 
-Nothing heavy is imported and nothing is refused: a shell asks while somebody types.
+Nothing heavy is imported and nothing is refused: a shell asks while a user types.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ BENCHMARK_KEYS = {**REQUEST_KEYS, **{name: key.param for name, key in RUN_KEYS.i
 
 
 class Offer(NamedTuple):
-    """A whole word that could stand here; `file`: a path, of which `word` is what is typed so far."""
+    """A complete word that fits here; `file`: a path, of which `word` is the part typed so far."""
 
     word: str
     help: str = ""
@@ -29,7 +29,7 @@ class Offer(NamedTuple):
 
 
 class Asked:
-    """The words before the one that is typed: what they say of benchmark, models and data, as far as they do."""
+    """The words before the typed one, and the benchmark, models and data they name so far."""
 
     def __init__(self, words: Sequence[str], registry: Registry | None = None) -> None:
         self.given = {key: value for key, equals, value in (word.partition("=") for word in words) if equals}
@@ -37,7 +37,7 @@ class Asked:
 
     @cached_property
     def definition(self) -> Definition | None:
-        """What `task=` names; None when it names nothing yet."""
+        """The definition of `task=`; None when it names none yet."""
         from mlcvbench.plan.definition_files import SUFFIXES, definition_files
         from mlcvbench.plan.definitions import read_definition
 
@@ -58,19 +58,19 @@ class Asked:
         return self.definition.kind if self.definition else None
 
     def models(self) -> list[ModelSpec]:
-        """Return the models that are asked for: those of `model=`, or the starters of the benchmark."""
+        """Return the requested models: those of `model=`, or the starter models of the benchmark."""
         named = self.given.get("model")
         names = named.split(",") if named else list(self.definition.models if self.definition else ())
         return [spec for name in names for spec in self._model(name)]
 
     def dataset(self) -> DatasetSpec | None:
-        """Return the data set that is asked for."""
+        """Return the requested data set."""
         name = self.given.get("data") or (self.definition.dataset if self.definition else "")
         found = [entry.spec for entry in self.registry.datasets(self.kind) if entry.spec.name == name]
         return found[0] if found else None
 
     def settings(self) -> dict[str, Param]:
-        """Return what models and data set declare, with their places."""
+        """Return the settings that models and data set declare, with their places."""
         models, dataset = self.models(), self.dataset()
         found = {
             f"{place}.{param.name}": param for model in models for place in PLACES for param in model.declared(place)
@@ -91,9 +91,9 @@ class Asked:
 def complete_setting(
     word: str, asked: Asked, keys: Mapping[str, Param], declared: Mapping[str, Param] | None = None
 ) -> list[Offer]:
-    """Return what a word `KEY=VALUE` could become: `keys` are the command's, `declared` those of models and data.
+    """Return the completions of a word `KEY=VALUE`: `keys` are the command's, `declared` those of models and data.
 
-    Of declared keys only the place is offered until it is typed: a fit has dozens.
+    For declared keys only the place is offered until it is typed: a fit has dozens.
     """
     key, equals, value = word.partition("=")
     known = {**keys, **(declared or {})}
@@ -135,7 +135,7 @@ def run_ids(folder: Path) -> list[Offer]:
 
 
 def _values(key: str, value: str, known: Mapping[str, Param], asked: Asked) -> list[Offer]:
-    """Return what a value could become; of a list, its last part."""
+    """Return the completions of a value, or of the last item of a list."""
     param = known.get(key)
     if param is None:
         return []
@@ -169,7 +169,7 @@ def _tasks(asked: Asked, _: str) -> list[Offer]:
 
 
 def _models(asked: Asked, typed: str) -> list[Offer]:
-    """Return models; those of a hub once its colon is typed, as far as its names are remembered."""
+    """Return models; those of a hub once its colon is typed, as far as its names are cached."""
     from mlcvbench.registry.open_names import remembered_names
 
     entries = asked.registry.models(asked.kind)

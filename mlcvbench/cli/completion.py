@@ -1,7 +1,7 @@
 """Shell completion: `_MLCVBENCH_COMPLETE=bash_source mlcvbench` prints the script, which then asks here at every Tab.
 
-Click does the talking with the shells. What is its own here: words `KEY=VALUE` are completed as a whole, though bash
-takes them apart at `=` and `:`, and no space follows a key.
+Click provides the shell protocols. Changed here: words `KEY=VALUE` are completed as a whole, though bash splits them at
+`=` and `:`, and no space follows a key.
 """
 
 from __future__ import annotations
@@ -87,12 +87,12 @@ complete --no-files --command %(prog_name)s --arguments "(%(complete_func)s)"
 
 
 class Bash(BashComplete):
-    """Bash, told the line as it was typed: its own words break at `=` and `:`, and it replaces what follows them."""
+    """Bash, which passes the typed line: its own words break at `=` and `:`, and it replaces what follows them."""
 
     source_template = BASH
 
     def get_completion_args(self) -> tuple[list[str], str]:
-        """Return the words before the one that is typed, and that one."""
+        """Return the words before the typed one, and the typed one."""
         line = os.environ["COMP_LINE"]
         words = split_arg_string(line)
         typed = words.pop() if words and not line[-1].isspace() else ""
@@ -100,24 +100,24 @@ class Bash(BashComplete):
         return words[1:], typed
 
     def format_completion(self, item: CompletionItem[Any]) -> str:
-        """Return a line of the answer: the part of the word that bash asks for."""
+        """Return a line of the answer: the part of the word that bash replaces."""
         return f"{item.type},{item.value[self._kept :]}"
 
 
 class Zsh(ZshComplete):
-    """Zsh, without a space after a key, and with paths behind one."""
+    """Zsh, without a space after a key, and with paths as values."""
 
     source_template = ZSH
 
 
 class Fish(FishComplete):
-    """Fish, with commas inside words and paths behind a key."""
+    """Fish, with commas inside words and paths as values."""
 
     source_template = FISH
 
 
 class Commands(click.Group):
-    """The program with its commands, none of which is imported before it is asked for."""
+    """The program with its commands, each imported only when needed."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names of the commands."""
@@ -132,12 +132,12 @@ class Commands(click.Group):
         return command
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem[str]]:
-        """Return the commands that begin so."""
+        """Return the commands with this prefix."""
         return [CompletionItem(name, help=line) for name, (_, line) in COMMANDS.items() if name.startswith(incomplete)]
 
 
 def answer(instruction: str) -> int:
-    """Print the script of a shell (`bash_source`) or what could follow (`bash_complete`); return the exit code."""
+    """Print the script of a shell (`bash_source`) or completions (`bash_complete`); return the exit code."""
     shell, _, what = instruction.partition("_")
     shells: dict[str, type[ShellComplete]] = {"bash": Bash, "zsh": Zsh, "fish": Fish}
     if shell not in shells or what not in {"source", "complete"}:
@@ -150,6 +150,6 @@ def answer(instruction: str) -> int:
         return 0
     try:
         emit(talk.complete())
-    except Exception:  # noqa: BLE001 - while somebody types, nothing at all is better than a complaint
+    except Exception:  # noqa: BLE001 - while a user types, no completion is better than an error
         return 1
     return 0

@@ -46,7 +46,7 @@ def data() -> None:
 def preview(name: str, settings: tuple[str, ...]) -> None:
     """Draw samples of NAME, a data set or a definition, with their ground truth as a contact sheet (PNG).
 
-    A data set that several task kinds have gives one sheet a kind.
+    A data set of several task kinds gives one sheet per kind.
 
     \b
     KEYs:
@@ -56,7 +56,7 @@ def preview(name: str, settings: tuple[str, ...]) -> None:
       out=FILE           the PNG to write; preview-NAME.png by default
       data.NAME=VALUE    settings of the data set, as `mlcvbench info` lists them
       data.seed=0        other rendered scenes, other splits
-    """  # noqa: D301 - backslash-b is click's mark of lines that stay as they are
+    """  # noqa: D301 - backslash-b keeps click from rewrapping the lines
     from mlcvbench.analysis.preview import no_pictures, plan_previews, write_preview
 
     requests = plan_previews(name, settings)
@@ -73,18 +73,18 @@ def preview(name: str, settings: tuple[str, ...]) -> None:
     "settings", nargs=-1, metavar="[KEY=VALUE]...", shell_complete=completers.data_settings_of(_shared_keys)
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@click.option("--quiet", is_flag=True, help="Say nothing about progress.")
+@click.option("--quiet", is_flag=True, help="Show no progress.")
 def check(name: str, settings: tuple[str, ...], as_json: bool, quiet: bool) -> None:
     """Read every sample of NAME, a data set or a definition, and list all that cannot be read.
 
-    Exit code 1 when there are any; data.skip=broken leaves them out of a run, which then says so.
+    Exit code 1 when there are any; data.skip=broken leaves them out of a run, with a notice.
 
     \b
     KEYs:
       task=KIND          one of the kinds that have a data set of that name
       data.NAME=VALUE    settings of the data set, as `mlcvbench info` lists them
       data.seed=0        other rendered scenes, other splits
-    """  # noqa: D301 - backslash-b is click's mark of lines that stay as they are
+    """  # noqa: D301 - backslash-b keeps click from rewrapping the lines
     import json
 
     from mlcvbench.errors import CheckFailedError
@@ -107,7 +107,7 @@ def check(name: str, settings: tuple[str, ...], as_json: bool, quiet: bool) -> N
 
 
 def _read_all(request: DataRequest, quiet: bool) -> tuple[LoadedData, list[Broken]]:
-    """Return the data that are asked for, and which of their samples cannot be read."""
+    """Return the requested data, and which of their samples cannot be read."""
     from mlcvbench.loading.broken import find_broken
     from mlcvbench.loading.data import load_all
     from mlcvbench.plan.data_requests import guarded

@@ -1,4 +1,4 @@
-"""`mlcvbench explain RUN`: pictures of why a stored run's classifier says what it says."""
+"""`mlcvbench explain RUN`: pictures that explain the predictions of a stored run's classifier."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mlcvbench.processes.stdout import emit
 @click.argument("run", shell_complete=run_id)
 @click.argument("settings", nargs=-1, metavar="[KEY=VALUE]...")
 def explain(run: str, settings: tuple[str, ...]) -> None:
-    """Draw why the classifier of RUN says what it says of some samples: one PNG a sample, and the numbers as JSON.
+    """Explain what the classifier of RUN predicts for some samples: one PNG per sample, and the numbers as JSON.
 
     Occlusion maps (any classifier of images): a grey square hides a part, and the fall of the class's probability is
     drawn. Deconvnet (networks of convolutions, ReLU, pools, batch norm and linear layers): the strongest activations
@@ -32,7 +32,7 @@ def explain(run: str, settings: tuple[str, ...]) -> None:
       weights=PATH          weights of the run, when they are not in the cache
       data.NAME=PATH        paths of the data, which a record does not hold
       model.NAME=PATH       files that the model's settings name, likewise
-    """  # noqa: D301 - backslash-b is click's mark of lines that stay as they are
+    """  # noqa: D301 - backslash-b keeps click from rewrapping the lines
     from mlcvbench.analysis.explain import explaining
     from mlcvbench.analysis.explain.request import parse_request
     from mlcvbench.analysis.explain.subject import open_subject

@@ -1,4 +1,4 @@
-"""`mlcvbench info NAME`: what a model, a data set, a task or a definition is, and the settings it takes."""
+"""`mlcvbench info NAME`: a model, a data set, a task or a definition, and the settings it takes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ WIDTH = 80
 
 
 class Card(NamedTuple):
-    """One thing that was asked for: `what` it is, its spec, who provides it and how it was named."""
+    """One found item: `what` it is, its spec, its origin and how it was named."""
 
     what: str
     spec: Any
@@ -49,7 +49,7 @@ def info(name: str, as_json: bool) -> None:
 
 
 def find(name: str, registry: Registry) -> list[Card]:
-    """Return everything of that name, or the definition in a YAML file: a model and a data set may share a name."""
+    """Return everything of that name, or the definition in a YAML file; a model and a data set may share a name."""
     from mlcvbench.plan.definition_files import SUFFIXES, definition_names
     from mlcvbench.plan.definitions import load_definition
 

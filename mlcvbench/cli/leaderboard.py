@@ -1,4 +1,4 @@
-"""`mlcvbench leaderboard build|verify|publish|retract`: boards from runs, and the proof that they can be recomputed."""
+"""`mlcvbench leaderboard build|verify|publish|retract`: boards from runs, and checks that they can be recomputed."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ RUNS = Param("runs", "str", "runs", "the folder of runs")
 OUT = Param("out", "str", "board", "the folder of boards")
 WITH_SITE = Param("site", "bool", True, "whether pages are built")
 ARCHIVE = Param("archive", "str", None, "where `publish` put large predictions")
-REASON = Param("reason", "str", None, "why the run is taken back, in one line")
-UNDO = Param("undo", "bool", False, "take the retraction back")
+REASON = Param("reason", "str", None, "why the run is retracted, in one line")
+UNDO = Param("undo", "bool", False, "undo the retraction")
 RUNS_AND_OUT = paths(runs=RUNS.help, out=OUT.help)
 ARCHIVE_PATH = paths(archive=ARCHIVE.help)
 
 
 @click.group("leaderboard")
 def leaderboard() -> None:
-    """Build, verify or publish leaderboards, or take a run back."""
+    """Build, verify or publish leaderboards, or retract a run."""
 
 
 @leaderboard.command("build", cls=Command, short_help="Build the boards of a folder of runs.")
@@ -46,7 +46,7 @@ def build(settings: tuple[str, ...], as_json: bool) -> None:
     out = Path(given["out"])
     gc.disable()
     built = build_boards(Path(given["runs"]), out, site=site)
-    gc.freeze()  # the process ends soon, and one more walk over 10,000 records would cost 0.4 s
+    gc.freeze()  # the process ends soon, and one more scan of 10,000 records would take 0.4 s
     gc.enable()
     if as_json:
         emit(json.dumps({"boards": [to_json(b) for b in built.boards], "problems": list(built.problems)}, indent=2))
@@ -70,7 +70,7 @@ def verify(settings: tuple[str, ...], as_json: bool) -> None:
 
     SETTINGS: runs=DIR (default runs), out=DIR (default board: its tables are compared where they exist), archive=DIR
     (where `publish` put large predictions), and data.NAME=VALUE for paths, which a record does not hold, or
-    DATASET.data.NAME=VALUE where data sets lie in several places. Any error: exit 1. What was found is kept in
+    DATASET.data.NAME=VALUE where data sets are in several places. Any error: exit 1. The findings are kept in
     runs/verified.json, from which `leaderboard build` takes the trust column.
     """
     from mlcvbench.cli.runs import data_settings
@@ -93,11 +93,11 @@ def verify(settings: tuple[str, ...], as_json: bool) -> None:
 @leaderboard.command("publish", cls=Command, short_help="Copy, build and verify what goes into git.")
 @click.argument("settings", nargs=-1, shell_complete=settings_of(RUNS_AND_OUT))
 def publish_runs(settings: tuple[str, ...]) -> None:
-    """Copy sound runs into a folder for git, with what recomputes them, and build and verify its boards.
+    """Copy valid runs into a folder for git, with what is needed to recompute them, and build and verify its boards.
 
     SETTINGS: runs=DIR (default runs), out=DIR (default board) and data.NAME=VALUE for paths, which a record does not
-    hold, or DATASET.data.NAME=VALUE where data sets lie in several places. Records are copied byte for byte;
-    predictions over 200 kB go to out/archive, a folder per sha256. Newer runs replace older ones of the same request.
+    hold, or DATASET.data.NAME=VALUE where data sets are in several places. Records are copied byte for byte;
+    predictions over 200 kB go to out/archive, one folder per sha256. Newer runs replace older ones of the same request.
     """
     from mlcvbench.cli.runs import data_settings
     from mlcvbench.leaderboard.publish import publish
@@ -112,15 +112,15 @@ def publish_runs(settings: tuple[str, ...]) -> None:
     emit(f"{len(done.runs)} run{'s' * (len(done.runs) != 1)} published{replaced}{archived}{left}\n{done.summary}")
 
 
-@leaderboard.command("retract", cls=Command, short_help="Take a run back, with a reason.")
+@leaderboard.command("retract", cls=Command, short_help="Retract a run, with a reason.")
 @click.argument("run", shell_complete=run_id)
 @click.argument("settings", nargs=-1, shell_complete=settings_of(words(reason=(), undo=("on",))))
 def retract_run(run: str, settings: tuple[str, ...]) -> None:
-    """Take RUN back: boards show it below the table, with the date and the reason, and rank it no more.
+    """Retract RUN: boards show it below the table, with the date and the reason, and no longer rank it.
 
-    SETTINGS: reason=TEXT, why, in one line; or undo=on, which takes the retraction back. Nothing is deleted: the run
-    keeps its predictions, and `leaderboard publish` carries a retraction over and never undoes one. RUN is a run's
-    folder, or its id (or the unique start of it) in runs/.
+    SETTINGS: reason=TEXT, why, in one line; or undo=on, which undoes the retraction. Nothing is deleted: the run keeps
+    its predictions, and `leaderboard publish` copies a retraction and never undoes one. RUN is a run's folder, or its
+    id (or the unique start of it) in runs/.
     """
     from mlcvbench.cli.runs import open_run
     from mlcvbench.errors import OverrideError
@@ -130,7 +130,7 @@ def retract_run(run: str, settings: tuple[str, ...]) -> None:
     given = read_words(settings, (REASON, UNDO)).values
     undo = given["undo"]
     if undo == (given["reason"] is not None):
-        raise OverrideError("leaderboard retract needs either reason=TEXT, why the run is taken back, or undo=on.")
+        raise OverrideError("leaderboard retract needs either reason=TEXT, why the run is retracted, or undo=on.")
     record, folder = open_run(run)
     if undo:
         restore(record, folder)

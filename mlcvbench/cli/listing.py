@@ -1,4 +1,6 @@
-"""What is installed, as plain text of at most 80 columns or as JSON. Imports no click: `list` must start at once."""
+"""What is installed, as plain text of at most 80 columns or as JSON. Does not import click: `list` must start at
+once.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,7 @@ SECTIONS = ("tasks", "models", "datasets", "plugins")
 
 
 def list_text(what: str | None, as_json: bool) -> str:
-    """Return the listing of one section, or of all. UnknownNameError for a section that there is not."""
+    """Return the listing of one section, or of all. UnknownNameError for an unknown section."""
     if what and what not in SECTIONS:
         raise UnknownNameError("section", what, SECTIONS)
     registry = get_registry()
@@ -27,7 +29,7 @@ def list_text(what: str | None, as_json: bool) -> str:
 
 
 def terminal_width(most: int = 80) -> int:
-    """Return the columns of the terminal, `COLUMNS` first as everywhere, at most 80.
+    """Return the width of the terminal, or `COLUMNS` if set, at most 80.
 
     >>> terminal_width(0)
     0
@@ -42,7 +44,7 @@ def terminal_width(most: int = 80) -> int:
 
 
 def columns(rows: Sequence[tuple[str, str]], width: int, most: int = 24) -> list[str]:
-    """Return rows of a name and a text, the text wrapped beside the names; a long name gets a line of its own."""
+    """Return rows of a name and a text, the text wrapped beside the names; a long name gets its own line."""
     from textwrap import wrap
 
     edge = min(max((len(name) for name, _ in rows), default=0), most) + 4
@@ -72,7 +74,7 @@ def _print_tasks(registry: Registry, width: int) -> str:
 
 
 def _print_specs(title: str, entries: Iterable[Entry[Any]], width: int) -> str:
-    """Return one block a task kind; a name of several kinds stands in each."""
+    """Return one block per task kind; a name of several kinds is listed in each."""
     listed = list(entries)
     kinds = sorted({kind for entry in listed for kind in entry.spec.kinds})
     blocks = [
@@ -96,7 +98,7 @@ def _section(title: str, rows: Sequence[tuple[str, str]], width: int) -> str:
 
 
 def shown(name: str) -> str:
-    """Return a model's name as a person writes it: `timm:` takes a name behind the colon.
+    """Return a model's name as a user writes it: `timm:` takes a name after the colon.
 
     >>> shown("timm:")
     'timm:NAME'

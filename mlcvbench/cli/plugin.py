@@ -40,7 +40,7 @@ def new(name: str, into: str) -> None:
 
 
 def _taken(name: str) -> Iterator[str]:
-    """Warn of an installed model or plugin of the new name: the later one would be set aside."""
+    """Warn of an installed model or plugin of the new name: the later one would be quarantined."""
     from mlcvbench.cli.scaffold import short_name
     from mlcvbench.registry import get_registry
 
@@ -59,7 +59,7 @@ def _taken(name: str) -> Iterator[str]:
 def check(reference: str, settings: tuple[str, ...], as_json: bool) -> None:
     """Run the conformance kit on a model, a data set, all that a plugin declares, or a plugin's folder.
 
-    A folder is read as it lies there, installed or not. KEY is model.NAME, fit.NAME or data.NAME. Exit code 1
+    A folder is read as it is, installed or not. KEY is model.NAME, fit.NAME or data.NAME. Exit code 1
     when a check fails.
     """
     from mlcvbench.plan.words import read_words
@@ -85,9 +85,9 @@ def _lines(report: Report) -> Iterator[str]:
         yield f"  {_MARKS[result.passed]:<8}{result.name}{detail}"
 
 
-@plugin.command("doctor", cls=Command, short_help="Say which plugins cannot be used, and why.")
+@plugin.command("doctor", cls=Command, short_help="Show which plugins cannot be used, and why.")
 def doctor() -> None:
-    """Say which plugins are installed, which cannot be used and why, and whether what they point to can be imported.
+    """Show which plugins are installed, which cannot be used and why, and whether their targets can be imported.
 
     Exit code 1 when something cannot be used.
     """
@@ -115,7 +115,7 @@ def doctor() -> None:
 
 
 def _broken_parts(name: str, registry: Registry) -> Iterator[str]:
-    """Yield a line for each target that cannot be imported and each definition that cannot be read."""
+    """Yield one line per target that cannot be imported and per definition that cannot be read."""
     from mlcvbench.plan.definitions import definition_files, read_definition
     from mlcvbench.specs import load_target
 
@@ -128,7 +128,7 @@ def _broken_parts(name: str, registry: Registry) -> Iterator[str]:
         except MlcvbenchError as error:
             failed.add(target)
             yield str(error)
-        except Exception as error:  # noqa: BLE001 - a stranger's module may raise anything
+        except Exception as error:  # noqa: BLE001 - a plugin's module may raise anything
             failed.add(target)
             yield f"{target}: importing it raised {said_by(error)}"
     tasks = [e.spec for e in registry.tasks() if e.origin.plugin == name]

@@ -30,7 +30,7 @@ KEYS = {
 }
 MAX_SIDE = 8192
 WIDTHS = (8, 12, 6, 5, 6, 7, 6, 6, 6)
-"""Columns of the standard table behind the layer's name, which has the rest of 80."""
+"""Columns of the standard table after the layer's name, which has the rest of 80."""
 LINE = 80
 LECTURE_UNITS = ("par K", "FLOPs M", "act MiB", "par MiB")
 
@@ -38,18 +38,17 @@ LECTURE_UNITS = ("par K", "FLOPs M", "act MiB", "par MiB")
 @click.command("profile", cls=Command)
 @click.argument("settings", nargs=-1, metavar="model=NAME [KEY=VALUE]...")
 @click.option(
-    "--json", "as_json", is_flag=True, help="Print exact numbers of one image as JSON, of the batch as batch_*."
+    "--json", "as_json", is_flag=True, help="Print exact numbers for one image as JSON, for the batch as batch_*."
 )
-@click.option("--csv", "as_csv", is_flag=True, help="Print CSV: macs of one image, FLOPs and memory of the batch.")
+@click.option("--csv", "as_csv", is_flag=True, help="Print CSV: MACs for one image, FLOPs and memory for the batch.")
 def profile(settings: tuple[str, ...], as_json: bool, as_csv: bool) -> None:
     """Print a network's layers: structure, receptive field, activations, parameters, FLOPs and memory.
 
     KEYs: input=3x224x224 batch=128 classes=1000 convention=standard|table|notes, and
     the model.* settings of `mlcvbench info NAME`, such as model.variant=2012.
 
-    The network is the one that a run builds for images of size `input`: one made for
-    another size resizes them first (set model.size). With model.auxiliary=true
-    the classifiers that only training needs are counted too.
+    The network is the one that a run builds for images of size `input`: one made for another size resizes them first
+    (set model.size). With model.auxiliary=true the classifiers that only training needs are counted too.
     """
     request = _request(settings)
     rows, operations = _rows(request)
@@ -64,7 +63,7 @@ def profile(settings: tuple[str, ...], as_json: bool, as_csv: bool) -> None:
 
 
 def _request(settings: Sequence[str]) -> dict[str, Any]:
-    """Read and check the keys. OverrideError says what is wrong with which."""
+    """Parse and check the keys. OverrideError names a wrong one."""
     from mlcvbench.plan.words import read_words
 
     asked = read_words(settings, KEYS.values(), places=("model",), bare="model")
@@ -74,7 +73,7 @@ def _request(settings: Sequence[str]) -> dict[str, Any]:
 
 
 def _sides(text: str) -> tuple[int, int, int]:
-    """Read `3x224x224`."""
+    """Parse a size such as `3x224x224`."""
     match = re.fullmatch(r"(\d{1,4})x(\d{1,5})x(\d{1,5})", text)
     sides = tuple(int(side) for side in match.groups()) if match else ()
     if len(sides) != 3 or not all(1 <= side <= MAX_SIDE for side in sides):
@@ -104,7 +103,7 @@ def _rows(request: dict[str, Any]) -> tuple[list[Row], OperationsInfo]:
 
 
 def _document(request: dict[str, Any], rows: Sequence[Row], operations: OperationsInfo) -> dict[str, Any]:
-    """Return the table as plain data: everything of one image, but for the keys that begin with `batch_`."""
+    """Return the table as plain data: everything for one image, except the keys that begin with `batch_`."""
     *layers, total = (_row_document(row, request["batch"]) for row in rows)
     if operations.macs is None:
         total |= dict.fromkeys(("macs", "flops", "batch_flops"))
@@ -144,7 +143,7 @@ def _print_csv(request: dict[str, Any], rows: Sequence[Row]) -> None:
 
 
 def _standard_lines(request: dict[str, Any], rows: Sequence[Row], operations: OperationsInfo) -> list[str]:
-    """Lay the table out in 80 columns, with rounded numbers."""
+    """Format the table in 80 columns, with rounded numbers."""
     from mlcvbench.records.units import count
 
     lines = [_standard_line("layer", "k/s/p", "output", "field", "jump", "activ", "params", "FLOPs", "act.B", "par.B")]
@@ -159,34 +158,34 @@ def _standard_lines(request: dict[str, Any], rows: Sequence[Row], operations: Op
 
 
 def _title(row: Row) -> str:
-    """Return a layer's name, with its type where the name is numbers alone, as in a sequence."""
+    """Return a layer's name, with its type where the name is only numbers, as in an `nn.Sequential`."""
     return f"{row.layer} {row.type}" if row.type and row.layer.replace(".", "").isdigit() else row.layer
 
 
 def _standard_line(name: str, *cells: str) -> str:
-    """Lay one line out; a wide cell takes its room from the name."""
+    """Format one line; a wide cell takes room from the name."""
     rest = "".join(f" {cell:>{width - 1}}" for cell, width in zip(cells, WIDTHS, strict=True))
     room = LINE - len(rest)
     return f"{_short(name, room):{room}}{rest}"
 
 
 def _footer(request: dict[str, Any], rows: Sequence[Row], operations: OperationsInfo) -> list[str]:
-    """Say what the numbers mean, and the exact totals."""
+    """Return the meaning of the numbers, and the exact totals."""
     total = rows[-1]
     sides = "x".join(map(str, request["input"]))
     macs = "-" if operations.macs is None else f"{total.macs:,}"
     return [
         f"{_named(request)}, input {sides}:",
-        f"{total.params:,} parameters, {macs} MACs an image.",
+        f"{total.params:,} parameters, {macs} MACs per image.",
         *_not_counted(operations),
         f"FLOPs = 2 MACs, bytes of float32 values; for a minibatch of {request['batch']}.",
-        "field: pixels a side that one output value depends on, padding included;",
+        "field: side in pixels of what an output value depends on, with padding;",
         "jump: pixels between neighbours. Blank where undefined.",
     ]
 
 
 def _not_counted(operations: OperationsInfo) -> list[str]:
-    """Say why there is no count, or which operators were not counted, in lines of 80 columns."""
+    """Return why there is no count, or which operators were not counted, in lines of 80 columns."""
     import textwrap
 
     from mlcvbench.records.display import uncounted_text
@@ -202,13 +201,13 @@ def _named(request: dict[str, Any]) -> str:
 
 
 def _lecture_lines(request: dict[str, Any], rows: Sequence[Row]) -> list[str]:
-    """Lay the lecture's table out: thousands of parameters, millions of FLOPs, MiB."""
+    """Format the lecture's table: thousands of parameters, millions of FLOPs, MiB."""
     from mlcvbench.measure.layers.conventions import PRINTED_DIGITS, printed
 
     rounded = printed(rows) if request["convention"] == "notes" else [row.cells(PRINTED_DIGITS) for row in rows]
     lines = [_lecture_line("layer", "kern", "k", "s", "p", "out", "chan", "activ.", *LECTURE_UNITS)]
     for row, cells in zip(rows, rounded, strict=True):
-        if "|" in row.kernels:  # a block: what its branches are has a line of its own
+        if "|" in row.kernels:  # a block: its branches get their own line
             lines.append(_lecture_line(row.layer, "", "", row.stride, "", *cells[5:8], *cells[10:]))
             lines.append(f"   {row.kernels}   k {row.kernel_hw}   p {row.padding}")
         else:
@@ -218,7 +217,7 @@ def _lecture_lines(request: dict[str, Any], rows: Sequence[Row]) -> list[str]:
         "",
         f"{_named(request)}, minibatch of {request['batch']}, float32:",
         "activations with gradient, parameters with gradient and momentum;",
-        "pools count one operation a window element.",
+        "pools count one operation per window element.",
     ]
 
 

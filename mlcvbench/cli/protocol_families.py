@@ -1,4 +1,4 @@
-"""The protocols of a task kind in short: ids that have the same metrics together, each metric explained once."""
+"""A summary of a task kind's protocols: ids with the same metrics together, each metric explained once."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Family(NamedTuple):
-    """Protocols that have the same metrics, the primary one first, and what is said of all of them."""
+    """Protocols that have the same metrics, the primary one first, and their common description."""
 
     ids: tuple[str, ...]
     about: str
@@ -32,7 +32,7 @@ def protocol_families(kind: str) -> list[Family]:
 
 
 def about_protocol(kind: str, protocol: str) -> str:
-    """Return what the task kind says of a protocol; nothing of one that it does not know or cannot be asked for."""
+    """Return the task kind's description of a protocol; empty where there is none."""
     from mlcvbench.loading.tasks import task_of_kind
 
     try:
@@ -42,7 +42,7 @@ def about_protocol(kind: str, protocol: str) -> str:
 
 
 def described(kind: str, width: int) -> list[str]:
-    """Return a paragraph a family: its ids, what it compares, and its metrics unless an earlier one explains them."""
+    """Return one paragraph per family: its ids, what it compares, and its metrics unless explained earlier."""
     try:
         families = protocol_families(kind)
     except PluginError as error:

@@ -84,7 +84,7 @@ def _compare_engine(record: Record, folder: Path, engine: str, data: dict[str, s
 
 
 def _print_table(values: Sequence[EngineValue], engine: str) -> None:
-    """Print a line a metric, at most 80 columns: record, engine, and engine less record."""
+    """Print one line per metric, at most 80 columns: record, engine, and engine minus record."""
     emit(f"{'metric':<20} {'record':<22} {engine:<22} difference")
     for value in values:
         gap = value.difference

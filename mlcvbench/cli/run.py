@@ -28,15 +28,15 @@ WIDTH = 80
 
 @click.command("run", cls=Command, keys=run_rows)
 @click.argument("settings", nargs=-1, required=True, metavar="KEY=VALUE...", shell_complete=run_setting)
-@click.option("--dry-run", is_flag=True, help="Print the resolved runs and start nothing.")
+@click.option("--dry-run", is_flag=True, help="Print the resolved runs without starting them.")
 @click.option("--json", "as_json", is_flag=True, help="Print the records as JSON instead of the leaderboard.")
-@click.option("--quiet", is_flag=True, help="Say nothing about progress.")
+@click.option("--quiet", is_flag=True, help="Show no progress.")
 def run(settings: tuple[str, ...], dry_run: bool, as_json: bool, quiet: bool) -> None:
     """Fit, score, time and count methods on a task, then print the leaderboard.
 
     Commas sweep, brackets protect them: task=digits model=knn,small_cnn seed=0,1,2 knn.k=5 model.hidden=[64,64].
-    With select=grid|random such lists of model.* and fit.* are one run's search instead, with random also ranges:
-    log(a,b) uniform(a,b) int(a,b). What is stored with status ok under the same key is not run again.
+    With select=grid|random such lists of model.* and fit.* form one run's search instead, with random also ranges:
+    log(a,b) uniform(a,b) int(a,b). A run stored with status ok under the same key is not repeated.
     """
     from mlcvbench.plan.planning import plan
 
@@ -58,10 +58,10 @@ def run(settings: tuple[str, ...], dry_run: bool, as_json: bool, quiet: bool) ->
         try:
             _show(result, store)
         except StoreError as error:
-            error.exit_code = 1  # the request was right; its boards could not be stored
+            error.exit_code = 1  # the request was valid; its boards could not be stored
             raise
     if result.interrupted is not None:
-        click.echo(result.summary, err=True)  # at once: whoever presses Ctrl-C does not wait for a board
+        click.echo(result.summary, err=True)  # exit at once: after Ctrl-C nobody waits for a board
     sys.exit(result.exit_code)
 
 
@@ -80,7 +80,7 @@ def _plan_text(request: Plan, as_json: bool) -> str:
 
 
 def _show(result: SweepResult, store: Store) -> None:
-    """Print the boards of this request's definitions, what failed, and where everything lies."""
+    """Print the boards of this request's definitions, what failed, and where everything is stored."""
     from mlcvbench.leaderboard.build import build_boards
     from mlcvbench.leaderboard.tables.terminal import render_terminal
 
@@ -99,7 +99,7 @@ def _show(result: SweepResult, store: Store) -> None:
 
 
 def _show_notices(records: Sequence[Record]) -> None:
-    """Print what records that stand on no board say about themselves, a sentence once, with the models it is about."""
+    """Print the notices of records without a board, each sentence once, with the models it concerns."""
     import textwrap
 
     said: dict[str, list[str]] = {}
@@ -114,7 +114,7 @@ def _show_notices(records: Sequence[Record]) -> None:
 
 
 def _partial(record: Record) -> str:
-    """Return what a run on the first samples came to: no board shows it."""
+    """Return the score of a run on the first samples, which no board shows."""
     from mlcvbench.records.display import metric_value
 
     primary = record.primary_metric or ""
@@ -129,12 +129,12 @@ def _run_ids(board: Board) -> set[str]:
 
 
 def _ranked(boards: Sequence[Board]) -> set[str]:
-    """Return the runs that boards rank; what is to be said of those stands below their tables."""
+    """Return the runs that boards rank; their notes are below the tables."""
     return {entry.record.run_id for board in boards for row in board.rows for entry in row.runs}
 
 
 def _shown(path: Path) -> str:
-    """Return a path relative to the working folder when it lies below it."""
+    """Return a path relative to the working folder when it is below it."""
     try:
         return str(path.relative_to(Path.cwd()))
     except ValueError:

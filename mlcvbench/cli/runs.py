@@ -1,4 +1,4 @@
-"""What the commands on stored runs share: find a run by folder or name, read `data.*` settings."""
+"""Shared by the commands on stored runs: find a run by folder or name, read `data.*` settings."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 DEFAULT_RUNS = Path("runs")
 SHOWN = 5
-"""Runs that a message lists."""
+"""The most runs that a message lists."""
 
 
 def open_run(reference: str) -> tuple[Record, Path]:

@@ -12,7 +12,7 @@ INACTIVE = (
     *("model", "seed", "device", "threads", "precision", "weights"),
     *("batch", "shards", "time", "timeout", "memory"),
 )
-"""Keys of a run that decide nothing when the predictions are there."""
+"""Keys of a run that have no effect when the predictions are given."""
 
 
 @click.command("score", cls=Command, keys=lambda: score_rows(INACTIVE))
@@ -38,12 +38,12 @@ def score(settings: tuple[str, ...], as_json: bool) -> None:
     path, called = pairs.pop("predictions", None), pairs.pop("as", None)
     for key in pairs:
         if key in INACTIVE or key in SEARCH_KEYS:
-            raise OverrideError(f"key {key!r} has no effect on score: the predictions are there already.")
+            raise OverrideError(f"key {key!r} has no effect on score: the predictions are given.")
     request = plan([f"{key}={value}" for key, value in pairs.items()], outside=called or "predictions", reads=True)
     if not path:
         raise OverrideError("score needs predictions=FILE, the predictions to score.")
     if not called:
-        raise OverrideError("score needs as=NAME, what the method is called.")
+        raise OverrideError("score needs as=NAME, the name of the method.")
     name, title = name_and_title(called, "as")
     if not Path(path).exists():
         raise DataError(f"predictions={path}: no such file or folder.")

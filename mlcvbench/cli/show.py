@@ -1,4 +1,4 @@
-"""`mlcvbench show RUN`: one stored run, for a person."""
+"""`mlcvbench show RUN`: one stored run, for reading."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`mlcvbench study`: how the errors of a method move with a setting, and with its training data."""
+"""`mlcvbench study`: how the errors of a method depend on a setting, and on its training data."""
 
 from __future__ import annotations
 
@@ -28,35 +28,35 @@ def study() -> None:
 @click.argument(
     "settings", nargs=-1, required=True, metavar="KEY=VALUE...", shell_complete=completers.study("capacity")
 )
-@click.option("--quiet", is_flag=True, help="Say nothing about progress.")
+@click.option("--quiet", is_flag=True, help="Show no progress.")
 def capacity(settings: tuple[str, ...], quiet: bool) -> None:
     """Draw training and validation error of one model against one setting.
 
-    The setting is the one that is given several values: task=digits model=knn model.k=1,3,5,9,15,25.
+    The setting is the one with several values: task=digits model=knn model.k=1,3,5,9,15,25.
     A large training error is underfitting; a large gap between the two is overfitting.
 
     \b
     KEYs are those of `mlcvbench run` (task data model seed device threads
     batch, model.*, fit.*, data.*), and
       axis=auto     linear, log, inverse (against 1/value) or names
-      share=0.2     part of train that validates where there is no such split
+      share=0.2     part of train to validate on where there is no such split
       timeout=S     seconds a fit may take
-      out=FILE      the PNG to write; the CSV lies beside it
+      out=FILE      the PNG to write; the CSV is written beside it
 
-    Several seeds are drawn as a band. The test split has no part in it. Fits run in a process of their own.
-    """  # noqa: D301 - backslash-b is click's mark of lines that stay as they are
+    Several seeds are drawn as a band. The test split is not used. Fits run in their own process.
+    """  # noqa: D301 - backslash-b keeps click from rewrapping the lines
     _carry_out("capacity", settings, quiet)
 
 
-@study.command("bias-variance", cls=Command, short_help="Fit again and again on resampled training data.")
+@study.command("bias-variance", cls=Command, short_help="Fit repeatedly on resampled training data.")
 @click.argument(
     "settings", nargs=-1, required=True, metavar="KEY=VALUE...", shell_complete=completers.study("bias-variance")
 )
-@click.option("--quiet", is_flag=True, help="Say nothing about progress.")
+@click.option("--quiet", is_flag=True, help="Show no progress.")
 def bias_variance(settings: tuple[str, ...], quiet: bool) -> None:
-    """Fit again and again on resampled training data, and take the error apart.
+    """Fit repeatedly on resampled training data, and decompose the error.
 
-    Bias is read off the training error; variance off the gap to the validation error and its spread over the fits.
+    Bias shows in the training error, variance in the gap to the validation error and in its spread over the fits.
     Models and settings may have several values, each combination is a row: model=knn,mlp knn.k=1,25.
 
     \b
@@ -65,12 +65,12 @@ def bias_variance(settings: tuple[str, ...], quiet: bool) -> None:
       repeats=10    fits of each combination
       by=bootstrap  what changes: training samples drawn with replacement;
                     by=seed: the seed alone
-      share=0.2     part of train that validates where there is no such split
+      share=0.2     part of train to validate on where there is no such split
       timeout=S     seconds a fit may take
-      out=FILE      the PNG to write; the CSV lies beside it
+      out=FILE      the PNG to write; the CSV is written beside it
 
-    The test split has no part in it. Fits run in a process of their own.
-    """  # noqa: D301 - backslash-b is click's mark of lines that stay as they are
+    The test split is not used. Fits run in their own process.
+    """  # noqa: D301 - backslash-b keeps click from rewrapping the lines
     _carry_out("bias-variance", settings, quiet)
 
 
@@ -90,7 +90,7 @@ def _carry_out(kind: Kind, settings: tuple[str, ...], quiet: bool) -> None:
 
 
 def _shown_on(line: StatusLine) -> Callable[[int, int, str], None]:
-    """Return what shows a study's progress on a line: which fit, what it does, how long all took and will take."""
+    """Return the progress callback of a study: current fit, its stage, elapsed and remaining time."""
     began = time.monotonic()
 
     def report(done: int, total: int, stage: str) -> None:
@@ -105,7 +105,7 @@ def _shown_on(line: StatusLine) -> Callable[[int, int, str], None]:
 
 
 def _write(path: Path, data: bytes) -> None:
-    """Write a file, whole or not at all; StoreError says why not."""
+    """Write a file atomically; StoreError says why not."""
     from mlcvbench.errors import StoreError
 
     beside = path.with_name(f".{path.name}.{os.getpid()}")

@@ -51,7 +51,7 @@ def write_plugin(name: str, parent: Path) -> Path:
 
 
 def short_name(name: str) -> str:
-    """Return the name of the method in a new plugin's name.
+    """Return the name of the method from a new plugin's name.
 
     >>> short_name("mlcvbench-my-method")
     'my_method'

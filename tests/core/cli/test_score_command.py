@@ -24,7 +24,7 @@ from mlcvbench.running import scoring
 from mlcvbench_classification.task import ClassificationTask
 
 MISSPELT = "unknown key 'prediction'. Did you mean 'predictions', 'precision' or 'refit'?"
-NO_NAME = "score needs as=NAME, what the method is called."
+NO_NAME = "score needs as=NAME, the name of the method."
 NO_TITLE = "as='a\\tb': wanted a line of printable text, at most 200 characters."
 
 
@@ -92,7 +92,7 @@ def test_labels_in_any_order_are_matched_by_id(tmp_path: Path, truth) -> None:
         *(
             (
                 ["task=digits", "predictions=none.npz", "as=a", word],
-                f"key {word.partition('=')[0]!r} has no effect on score: the predictions are there already.",
+                f"key {word.partition('=')[0]!r} has no effect on score: the predictions are given.",
             )
             for word in ("seed=1", "threads=2", "batch=8", "device=cuda", "timeout=9", "select=grid")
         ),
@@ -134,7 +134,7 @@ def test_a_second_hand_in_is_a_record_of_its_own_and_stands_on_the_board(tmp_pat
     (board,) = boards_of(Store(tmp_path / "runs").records()[0])
     assert [row.record.run_id for row in board.rows] == [records[1].run_id]
     assert [(item.state, item.reason) for item in board.unranked] == [
-        ("replaced", f"replaced by {records[1].run_id}: it was handed in later")
+        ("replaced", f"replaced by {records[1].run_id}: it was submitted later")
     ]
 
 
