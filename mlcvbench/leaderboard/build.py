@@ -21,7 +21,7 @@ MARKER = Path("assets", "board.js")
 
 @dataclass(frozen=True, slots=True)
 class Built:
-    """What a build made: boards, the files written below `out`, and the runs that could not be read, a line each."""
+    """The result of a build: boards, the files written below `out`, and one line per run that could not be read."""
 
     boards: tuple[Board, ...]
     files: tuple[Path, ...]
@@ -31,7 +31,7 @@ class Built:
 def build_boards(runs: Path, out: Path, *, site: bool = True) -> Built:
     """Write board.md, .csv, .json and .tex of each board into `out`, and unless `site` is false, pictures and pages.
 
-    StoreError when `runs` is no folder, holds no run, or `out` cannot be written or lies among the runs.
+    StoreError when `runs` is not a folder or holds no run, or when `out` cannot be written or is among the runs.
     """
     refuse_inside(out, runs)
     with _collector_off():
@@ -46,7 +46,7 @@ def build_boards(runs: Path, out: Path, *, site: bool = True) -> Built:
 
 
 def refuse_inside(out: Path, runs: Path) -> None:
-    """Refuse a folder for boards whose files would be taken for runs; below `_NAME` they are not. StoreError."""
+    """StoreError for a board folder whose files would be taken for runs; those below `_NAME` are not."""
     below = out.resolve().parts[len(runs.resolve().parts) :] if out.resolve().is_relative_to(runs.resolve()) else None
     if below is not None and not (below and below[0].startswith(("_", "."))):
         raise StoreError(
@@ -57,7 +57,7 @@ def refuse_inside(out: Path, runs: Path) -> None:
 
 @contextmanager
 def _collector_off() -> Iterator[None]:
-    """Switch the cycle collector off: walking 10,000 records, which hold no cycles, over and over takes seconds."""
+    """Disable the cycle collector: scanning 10,000 records, which hold no cycles, again and again takes seconds."""
     was_on = gc.isenabled()
     gc.disable()
     try:
@@ -68,7 +68,7 @@ def _collector_off() -> Iterator[None]:
 
 
 def read_boards(runs: Path) -> tuple[list[Board], list[str]]:
-    """Return the boards of a runs folder, and a line for each run that cannot be read."""
+    """Return the boards of a runs folder, and one line per run that cannot be read."""
     from mlcvbench.records.store import Store
 
     if not runs.is_dir():
@@ -79,7 +79,7 @@ def read_boards(runs: Path) -> tuple[list[Board], list[str]]:
     problems = [f"{problem.path.name}: {problem.message}" for problem in found]
     if not pairs:
         damaged = f"; {len(problems)} cannot be read" if problems else ""
-        raise StoreError(f"{str(runs)!r} holds no run that can be read{damaged}; give runs=DIR or run something first.")
+        raise StoreError(f"{str(runs)!r} holds no readable run{damaged}; give runs=DIR or run something first.")
     report = read_report(runs)
     return boards_of(pairs, recomputed=report.recomputed, refuted=report.refuted), problems
 
@@ -116,7 +116,7 @@ def picture_in(out: Path, board: Board) -> str | None:
 
 
 def _replace_site(boards: list[Board], out: Path) -> list[Path]:
-    """Build the site beside the old one and swap them; refuse to remove a folder that is not a site of ours."""
+    """Build the site beside the old one and swap them; refuse to remove a folder that is not a board site."""
     from mlcvbench.leaderboard.site.site import write_site
 
     final, fresh, old = out / SITE, out / f".{SITE}-{os.getpid()}", out / f".{SITE}-old-{os.getpid()}"

@@ -1,4 +1,4 @@
-"""Places of this machine in what is to be published: the last look, after settings of type path were shown by name."""
+"""Paths of this machine in what is to be published: the final check, after path settings were shown by name."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from mlcvbench.records.schema import Record
 _PATH = re.compile(r"(?<![\w.~$@/-])/[^\s\"'\[\](){}<>,;:=|]+")
 _EVERYWHERE = ("/dev/", "/proc/", "/sys/")
 _SETTINGS = ("config", "command", "model", "selection", "dataset")
-"""Parts of a record in which no path of a machine has any business, wherever it points."""
+"""Parts of a record that must hold no path of a machine at all."""
 
 
 def place_in(record: Record, folder: Path, names: Iterable[str], known: Iterable[str | Path]) -> tuple[str, str] | None:
-    """Return the file of a run that holds a place of this machine, and that place; None when none does.
+    """Return the file of a run that holds a path of this machine, and that path; None when none does.
 
-    Of settings every absolute path that exists here counts; of everything else, in the files `names`, the home folder,
-    the working folder and the `known` ones do.
+    In settings every absolute path that exists here counts; elsewhere, in the files `names`, the home folder, the
+    working folder and the `known` paths.
     """
     plain = record.model_dump(mode="json")
     for part in _SETTINGS:
@@ -44,8 +44,8 @@ def paths_among(data: Mapping[str, Any] | None) -> list[str]:
 
 
 def _telling(places: Iterable[str | Path]) -> Iterator[str]:
-    """Yield the places that say something of a machine: a home, or a folder that is not one of every machine's."""
-    for place in {os.path.abspath(place) for place in places}:  # noqa: PTH100 - links stay as they are written
+    """Yield the paths that reveal something about a machine: a home, or a folder that is not on every machine."""
+    for place in {os.path.abspath(place) for place in places}:  # noqa: PTH100 - links are kept as written
         if len(Path(place).parts) > 2 or place == str(Path.home()):
             yield place
 

@@ -1,8 +1,8 @@
-"""`leaderboard publish`: copy what is worth keeping of sound runs into a folder for git, build its boards, verify them.
+"""`leaderboard publish`: copy the essential files of valid runs into a folder for git, build and verify its boards.
 
-Kept of a run: its record, byte for byte, its predictions and replicates, and the pictures of the first seed of a row.
-The rows, raw latencies and log stay behind; their sha256 is in the record. Predictions over a limit go to an archive, a
-folder named by their sha256, which need not be in git.
+Copied of a run: its record, byte for byte, its predictions and replicates, and the pictures of the first seed of a row.
+The rows, raw latencies and log are not copied; their sha256 is in the record. Predictions over a limit go to an
+archive, a folder named by their sha256, which need not be in git.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from mlcvbench.storage.durable import remove_tree, storing
 
 RECORDS, ARCHIVE = "records", "archive"
 MOST_BYTES = 200_000
-"""Of predictions that are copied beside their record."""
+"""The most bytes of predictions that are copied beside their record."""
 _KEPT = ("predictions.", "replicates.", "plots/")
 
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """What was published: the ids of the runs, those of older runs they replace, and how many were archived.
+    """The result of publishing: the ids of the runs, those of older runs they replace, and how many were archived.
 
     `left_out`: how many runs no board ranks, such as partial ones.
     """
@@ -48,9 +48,10 @@ def publish(runs: Path, out: Path, data: Mapping[str, Any] | None = None) -> Pub
     """Publish every run of `runs` that a board ranks into `out`, beside what `out` already holds.
 
     `data`: `data.*` paths, which records do not hold. CheckFailedError, and nothing is published, when a run of `runs`
-    does not come out as recorded, or holds a path of this machine. An older run of the same request in `out` is
-    removed; a retracted one stays so, and one that was published and is retracted in `runs` is retracted in `out` too.
-    What was recomputed when it was published stays so, though the archive with its predictions may be elsewhere now.
+    cannot be reproduced as recorded, or holds a path of this machine. An older run of the same request in `out` is
+    removed; a retracted one stays retracted, and one that was published and is retracted in `runs` is retracted in
+    `out` too. A run that was recomputed when published keeps that status, though the archive with its predictions may
+    be elsewhere now.
     """
     refuse_inside(out, runs)
     checked = verify_runs(runs, None, data)
@@ -59,7 +60,7 @@ def publish(runs: Path, out: Path, data: Mapping[str, Any] | None = None) -> Pub
     pairs, _ = Store(runs).records()
     rows = [row for board in boards_of(pairs) for row in board.rows] if pairs else []
     ranked = {entry.record.run_id for row in rows for entry in row.runs}
-    shown = {row.record.run_id for row in rows}  # other seeds draw much the same pictures
+    shown = {row.record.run_id for row in rows}  # other seeds give nearly the same pictures
     records, archive = out / RECORDS, out / ARCHIVE
     _refuse_places([pair for pair in pairs if pair[0].run_id in ranked], [runs, *paths_among(data)])
     with storing(out):
@@ -84,7 +85,7 @@ def publish(runs: Path, out: Path, data: Mapping[str, Any] | None = None) -> Pub
 
 
 def _refuse_places(pairs: Iterable[tuple[Record, Path]], known: Sequence[str | Path]) -> None:
-    """Refuse to publish where this machine keeps its files."""
+    """Refuse to publish paths of this machine."""
     for record, folder in pairs:
         names = [RECORD_FILE, *(name for name in record.artifacts if name.startswith(_KEPT))]
         found = place_in(record, folder, names, known)
@@ -97,7 +98,7 @@ def _refuse_places(pairs: Iterable[tuple[Record, Path]], known: Sequence[str | P
 
 
 def _copy(record: Record, folder: Path, records: Path, archive: Path, *, pictures: bool) -> bool:
-    """Copy what is kept of a run, the record last; return whether its predictions went to the archive."""
+    """Copy the published files of a run, the record last; return whether its predictions went to the archive."""
     final, partial = records / record.run_id, records / f".{record.run_id}"
     remove_tree(partial)
     partial.mkdir()

@@ -1,7 +1,7 @@
-"""`leaderboard retract`: take a run back, and undo that. Nothing is deleted: a retracted run is a row with a reason.
+"""`leaderboard retract`: retract a run, and undo that. Nothing is deleted: a retracted run is a row with a reason.
 
-Only the record's field `retraction` changes, so that undoing it gives the record of before, to the byte. Its
-predictions stay, and `leaderboard verify` still checks them.
+Only the record's field `retraction` changes, so that undoing it restores the record byte for byte. Its predictions are
+kept, and `leaderboard verify` still checks them.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ LONGEST_REASON = 300
 
 
 def retract(record: Record, folder: Path, reason: str) -> Retraction:
-    """Mark a stored run as retracted today, for one line of reason. RequestError when it cannot be."""
+    """Mark a stored run as retracted today, with a one-line reason. RequestError when it cannot be."""
     reason = reason.strip()
     if not reason or not reason.isprintable() or len(reason) > LONGEST_REASON:
         raise RequestError(f"reason={reason[:80]!r}: wanted one line of text, at most {LONGEST_REASON} characters.")

@@ -1,7 +1,7 @@
-"""What `leaderboard verify` found, kept as `verified.json` beside the runs, and read by `leaderboard build`.
+"""The findings of `leaderboard verify`, kept as `verified.json` beside the runs and read by `leaderboard build`.
 
-A verdict counts only for the very bytes of the record it was made on (their sha256 is in the report): a record that is
-changed afterwards loses its verdict. Records themselves stay as they were committed.
+A verdict counts only for the exact bytes of its record (their sha256 is in the report): a record that is changed
+afterwards loses its verdict. Records themselves stay as committed.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from mlcvbench.storage.durable import replace_text
 REPORT_FILE = "verified.json"
 REPORT_SCHEMA = 1
 RECOMPUTED, CHECKED, FAILED = "recomputed", "checked", "failed"
-"""Verdicts; `checked`: nothing is wrong, but the predictions were not there to recompute from."""
+"""Verdicts; `checked`: nothing is wrong, but there were no predictions to recompute from."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
-"""`leaderboard verify`: every run checked from its bytes up, and the built tables compared with what they should be.
+"""`leaderboard verify`: every run checked from its bytes up, and the built tables compared with their records.
 
 Checks by id: `record` (readable, schema), `artifact` (sha256), `metrics` (recomputed bit for bit from the stored
-predictions), `table` (a built file equals what its records give). Each says the file, what was got and wanted.
+predictions), `table` (a built file equals what its records give). Each states the file, what was got and wanted.
 """
 
 from __future__ import annotations
@@ -34,7 +34,9 @@ stays in the record."""
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One check: its id, the file, what was got and wanted. `note`: why it could not be made, which is no failure."""
+    """One check: its id, the file, what was got and wanted. `note`: why it could not be made, which is not a
+    failure.
+    """
 
     id: str
     file: str
@@ -90,10 +92,10 @@ def verify_runs(
 ) -> Verified:
     """Check every run in `runs`, write the verdicts beside them and compare the tables in `out` where there are any.
 
-    `data`: `data.*` paths of data sets, which records do not hold; `archive`: where large predictions lie, a folder per
-    sha256. `keep`: a run that was recomputed earlier, whose record is the same to the byte and whose predictions are
-    not here, stays recomputed; for the folder's owner, since another reader has no reason to believe its report.
-    StoreError when `runs` is no folder or holds no run.
+    `data`: `data.*` paths of data sets, which records do not hold; `archive`: where large predictions are, one folder
+    per sha256. `keep`: a run that was recomputed earlier, whose record is unchanged and whose predictions are not here,
+    keeps that status; for the folder's owner, since nobody else can trust its report. StoreError when `runs` is not a
+    folder or holds no run.
     """
     from mlcvbench.errors import StoreError
     from mlcvbench.records.store import Store
@@ -109,7 +111,7 @@ def verify_runs(
         raise StoreError(f"{str(runs)!r} holds no run; give runs=DIR or run something first.")
     checks = [Check("record", problem.path.name, False, problem.message, "a readable record") for problem in problems]
     verdicts: dict[str, dict[str, str]] = {}
-    with rechecked():  # data are read, not believed to be as they were
+    with rechecked():  # data are read again, not taken from the cache
         for record, folder in pairs:
             found = [Check("record", record.run_id, True), *_artifacts(record, folder)]
             found += _metrics(record, folder, data, archive) if record.status == "ok" else []
@@ -121,7 +123,7 @@ def verify_runs(
     earlier = tuple(run for run in unsure if keep and run in built_with.recomputed)
     for run in earlier:
         verdicts[run]["verdict"] = RECOMPUTED
-    if pairs:  # else it is some other folder, which is none of ours to write into
+    if pairs:  # else it is a foreign folder, into which nothing is written
         with storing(runs):
             write_report(runs, verdicts)
     checks += _tables(pairs, (built_with, read_report(runs)), out) if out is not None else []
@@ -129,7 +131,7 @@ def verify_runs(
 
 
 def lines(result: Verified) -> list[str]:
-    """Return what people want to read: every failed check, equal notes as one line, and the summary."""
+    """Return the report as lines: every failed check, equal notes as one line, and the summary."""
     notes: dict[tuple[str, str], list[str]] = {}
     for check in result.checks:
         if check.passed and check.note:
@@ -198,7 +200,7 @@ def _metrics(record: Record, folder: Path, data: Mapping[str, Any] | None, archi
 def _tables(pairs: Sequence[tuple[Record, Path]], reports: tuple[Verdicts, Verdicts], out: Path) -> list[Check]:
     """Compare the tables in `out` with those the records give; a table that was never built is not checked.
 
-    A table may show the trust of after this verification, of before it, or of before any.
+    A table may show the trust after this verification, before it, or before any.
     """
     checks = []
     never, before, after = (_contents(pairs, report, out) for report in (Verdicts(), *reports))
@@ -208,7 +210,7 @@ def _tables(pairs: Sequence[tuple[Record, Path]], reports: tuple[Verdicts, Verdi
             found = path.read_text(encoding="utf-8", errors="replace")
             same = found in (never.get(name), before.get(name), after.get(name))
             stale = same and found != after.get(name)
-            note = "shows the trust of before a verification; build again" if stale else ""
+            note = "shows the trust before a verification; build again" if stale else ""
             checks.append(Check("table", name, same, "another text", "what the records give; build again", note))
     return checks
 

@@ -23,9 +23,9 @@ def pixels(value: float) -> dict[str, object]:
 def marked(tmp_path_factory: pytest.TempPathFactory) -> str:
     """The address of a site with a board of each sort: `digits`, `scores` and `pixels`."""
     root = tmp_path_factory.mktemp("marked")
-    lopsided = {"top1": Metric(value=1.0, low=0.7151, high=1.0)}
+    asymmetric = {"top1": Metric(value=1.0, low=0.7151, high=1.0)}
     records = [
-        make_record("knn", 1.0, metrics=lopsided, checks=REPLAYED, p50=1e-3),
+        make_record("knn", 1.0, metrics=asymmetric, checks=REPLAYED, p50=1e-3),
         make_record("small_cnn", 0.95, notices=(NOTICE,), p50=2e-3),
         make_record("mlp", 0.90, p50=0.3e-3),
         make_record("scored", 0.85, **SCORES_ONLY),

@@ -18,11 +18,11 @@ from mlcvbench.leaderboard.standing.rows import BoardRow
 from mlcvbench.leaderboard.tables.wording import metric_title
 
 WIDTH, HEIGHT = 518.0, 245.0
-"""Of the picture, points of 1/72 inch; all that follows is in points, too."""
+"""Size of the picture in points of 1/72 inch, the unit of all that follows."""
 FONT_SIZE, TICK, MARGIN, LINE = 9, 3, 8, 13
 LABELS = 8
 CROWD = 30
-"""Of more points only those of the front have their intervals drawn."""
+"""With more points, only those of the front have their intervals drawn."""
 ERROR_TICKS = (0.0, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999, 0.9995, 0.9998, 0.9999)
 ACCENT, CLOUD, INK, GRID = "#2b59c3", "#8a94a0", "#16202e", "#e3e6ea"
 MOST_TICKS = 6
@@ -53,7 +53,7 @@ def scatter_svg(board: Board) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class _Paper:
-    """Where things are drawn: between which ends, on which scales, and what these are called."""
+    """The drawing area: its ends, its scales and their titles."""
 
     metric: str
     height: Callable[[float], float]
@@ -62,10 +62,10 @@ class _Paper:
     y_ticks: Sequence[Tick]
     titles: tuple[str, str]
     box: Box
-    """Left, top, right and bottom end, from the upper left corner."""
+    """Left, top, right and bottom edge, from the upper left corner."""
 
     def place(self, row: BoardRow) -> Point:
-        """Return where a row is drawn."""
+        """Return the position of a row."""
         return self.across(row.costs["p50"].value or 0.0), self.along(row.metrics[self.metric].value or 0.0)
 
     def across(self, seconds: float) -> float:
@@ -83,7 +83,7 @@ def _share(scale: Scale, value: float) -> float:
 
 
 def _paper(board: Board, rows: list[BoardRow]) -> _Paper:
-    """Return scales that hold all points with their intervals, and the room between their numbers."""
+    """Return scales that hold all points with their intervals, and margins for their numbers."""
     height, spec = _height(board, rows), board.metrics[board.primary]
     shown = [row.metrics[board.primary] for row in rows]
     scores = [end for one in shown for end in (one.value or 0.0, one.low, one.high) if end is not None]
@@ -109,7 +109,7 @@ def _paper(board: Board, rows: list[BoardRow]) -> _Paper:
 
 
 def _height(board: Board, rows: list[BoardRow]) -> Callable[[float], float]:
-    """Return where a score is drawn: as it is, in percent, or on the log of the error (see `chart_scale`)."""
+    """Return the transform of a score for drawing: none, percent, or the log of the error (see `chart_scale`)."""
     spec = board.metrics[board.primary]
     if chart_scale(board, rows) == "error":
         least = 0.5 / max(1, board.dataset.n if board.dataset else 1)
@@ -119,7 +119,7 @@ def _height(board: Board, rows: list[BoardRow]) -> Callable[[float], float]:
 
 
 def _scales(paper: _Paper) -> list[str]:
-    """Return the grid, the ends of the scales, their numbers and their titles."""
+    """Return the grid, the axes, their numbers and their titles."""
     left, top, right, bottom = paper.box
     lines, texts = [], []
     for value, text in paper.x.ticks(MOST_TICKS):
@@ -156,9 +156,9 @@ def _whiskers(paper: _Paper, rows: list[BoardRow]) -> list[str]:
 
 
 def _names(paper: _Paper, front: list[BoardRow], diamonds: list[Point], dots: list[Point]) -> list[str]:
-    """Name points of the front where there is room."""
+    """Label points of the front where there is room."""
     left, top, right, bottom = paper.box
-    points, others = ([(x, HEIGHT - y) for x, y in part] for part in (diamonds, dots))  # heights, as names are placed
+    points, others = ([(x, HEIGHT - y) for x, y in part] for part in (diamonds, dots))  # y upwards, as there
     found = place_names(short_names(front), points, others, (left, HEIGHT - bottom, right, HEIGHT - top), LABELS)
     ends = {"left": "start", "right": "end"}
     return [

@@ -1,4 +1,4 @@
-"""What the templates show: plain values, already worded and rounded, in the order of the page."""
+"""The contexts of the templates: plain values, already formatted and rounded, in the order of the page."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ AXES = {
     "fit_s": ("time of the fit, s", 1.0),
 }
 MACHINE_AXES = ("p50", "peak_bytes", "energy", "fit_s")
-"""Costs that depend on the machine and are never compared between two."""
+"""Costs that depend on the machine and are never compared across machines."""
 ERROR_SCALE_FROM = 0.9
-"""A board of fractions whose best row reaches this shows the log of the error, or its leaders lie on one line."""
+"""A board of fractions whose best row reaches this shows the log of the error; else its leaders would coincide."""
 
 
 def index(boards: Sequence[Board]) -> dict[str, Any]:
@@ -123,7 +123,7 @@ def board(board: Board, rows: Sequence[BoardRow], *, with_picture: bool) -> dict
 
 
 def chart(board: Board, rows: Sequence[BoardRow]) -> dict[str, Any]:
-    """Return what the scatter needs beyond the table's own cells; `ends` are in the order of the table's rows.
+    """Return the data of the scatter beyond the table's own cells; `ends` are in the order of the table's rows.
 
     Each of `ends` is [score low, score high, p50 low, p50 high], null where there is no interval.
     """
@@ -159,7 +159,7 @@ def _ends(row: BoardRow, primary: str) -> list[float | None]:
 
 
 def _rounded(value: float | None) -> float | None:
-    """Return a value with seven digits, enough for a page; the CSV and JSON files have all of them."""
+    """Return a value with seven digits, enough for a page; the CSV and JSON files have all digits."""
     return None if value is None else float(f"{value:.7g}")
 
 
@@ -171,7 +171,7 @@ def chart_scale(board: Board, rows: Sequence[BoardRow]) -> str:
 
 
 def _axes(rows: Sequence[BoardRow]) -> list[tuple[str, str, str]]:
-    """Return (key, title, label) of the costs that some row has."""
+    """Return (key, title, label) of the costs that at least one row has."""
     titles = {
         "p50": "p50",
         "macs": "MACs",
@@ -231,7 +231,7 @@ def _cell(row: BoardRow, column: BoardColumn) -> dict[str, Any]:
 
 
 def _number(value: float | None) -> str | None:
-    """Return a number as an attribute holds it."""
+    """Return a number as text for an attribute."""
     return None if value is None else f"{value:.7g}"
 
 
@@ -248,9 +248,9 @@ def _timing_note(rows: Sequence[BoardRow]) -> str:
         if (latency := entry.record.latency.get(HEADLINE)) is not None
     }
     if "prediction-95" not in kinds:
-        return "Its interval is within one process, which understates what a further process would show."
+        return "Its interval is within one process, which understates the spread between processes."
     if kinds == {"prediction-95"}:
-        return "Its interval is where the median of a further process falls, 95 %."
+        return "Its 95 % interval is a prediction for the median of a further process."
     return "Some intervals are between processes, others within one process, which understates the spread."
 
 
@@ -259,7 +259,7 @@ def _href(entry: StoredRun) -> str:
 
 
 def copy_pictures(entry: StoredRun, place: Path) -> list[dict[str, Any]]:
-    """Copy the PNG pictures a record lists, with their sizes; what is missing, odd or too large is left out."""
+    """Copy the PNG pictures a record lists, with their sizes; missing, invalid or too large ones are skipped."""
     found = []
     for plot in entry.record.plots:
         name = plot.file.removeprefix("plots/")

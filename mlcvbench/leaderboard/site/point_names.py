@@ -1,4 +1,4 @@
-"""Names beside the points of a scatter: short ones, and only where there is room. `scatter.js` does so in a page."""
+"""Labels beside the points of a scatter: short, and only where there is room. `scatter.js` does the same in a page."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from mlcvbench.leaderboard.standing.rows import BoardRow
 from mlcvbench.leaderboard.tables.terminal import plain
 
 LONGEST = (30, 16)
-"""Letters of a name, and of one that found no room so."""
+"""The most letters of a name, and of one that finds no room at that length."""
 HEIGHT = 9.0
 LETTER = 5.4
-"""Points of a letter at this height, about; the viewer's font is not known."""
+"""Approximate width of a letter in points; the viewer's font is unknown."""
 RADIUS = 4.0
 MOST_COVERED = 2
 Side = Literal["left", "right"]
@@ -29,12 +29,12 @@ PLACES: tuple[tuple[float, float, Side], ...] = (
     (4, -12, "left"),
     (-4, -12, "right"),
 )
-"""Where a name begins (`left`) or ends, to the right of its point and above it."""
+"""Positions where a name begins (`left`) or ends, relative to its point: to the right, and above."""
 
 
 @dataclass(frozen=True, slots=True)
 class PointName:
-    """A name with its place beside the point number `index`: shift in points, which side of it is there, its area."""
+    """A name placed beside point number `index`: shift in points, the side that is anchored there, its area."""
 
     index: int
     text: str
@@ -44,7 +44,7 @@ class PointName:
 
 
 def short_names(front: Sequence[BoardRow]) -> list[str]:
-    """Return what tells the points of a front apart: model, settings, or both, whichever is needed."""
+    """Return names that distinguish the points of a front: model, settings, or both, as needed."""
     counts = Counter(row.model for row in front)
     names = []
     for row in front:
@@ -86,7 +86,7 @@ def _placed(
     others: Sequence[Point],
     box: Box,
 ) -> PointName | None:
-    """Return the name at the best of its places, None when none has room."""
+    """Return the name at its best position, None when none has room."""
     x, y = points[name.index]
     solid = [*taken, *(_around(point) for index, point in enumerate(points) if index != name.index)]
     found: list[tuple[int, PointName]] = []

@@ -1,4 +1,4 @@
-"""What the page of one run shows: its numbers and rank, what went wrong, its pictures, where and how it was made."""
+"""The context of a run's page: its numbers and rank, its errors, its pictures, where and how it was made."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def _headline(board: Board, row: BoardRow) -> dict[str, Any]:
 
 def _standing(board: Board, row: BoardRow) -> str:
     if row.rank_low is None or row.rank_high is None:
-        return "Without replicates nothing says which rows it beats."
+        return "Without replicates it is unknown which rows it beats."
     beaten_by, beats = row.rank_low - 1, len(board.rows) - row.rank_high
     return f"{_rows(beaten_by)} surely beat{'s' if beaten_by < 2 else ''} it; it surely beats {_rows(beats).lower()}."
 
@@ -103,7 +103,7 @@ def _rows(count: int) -> str:
 
 
 def _link(reference: str) -> str:
-    """Return the reference when it is a plain web address, else nothing."""
+    """Return the reference when it is a plain web address, else an empty text."""
     plain = reference.startswith(("https://", "http://")) and not any(c in reference for c in " \"'<>`\\")
     return reference if plain and reference.isprintable() else ""
 
@@ -170,7 +170,7 @@ def _stage(name: str, latency: LatencyInfo) -> dict[str, Any]:
 
 
 def _layers(record: Record) -> dict[str, Any] | None:
-    """Return the network's layers with their totals, None for a method that is no network."""
+    """Return the network's layers with their totals, None for a method that is not a network."""
     layers = record.layers
     if layers is None or not layers.name:
         return None

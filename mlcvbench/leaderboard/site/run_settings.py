@@ -1,4 +1,4 @@
-"""The settings of a run as its page lists them: those that had an effect, written as the command line takes them."""
+"""The settings of a run for its page: the active ones, written as the command line takes them."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from mlcvbench.specs.values import effective, text
 def settings_of(record: Record) -> dict[str, str]:
     """Return the settings of a record's model and fit, among them those that a search chose, and its seed.
 
-    Those that do nothing beside the others, as `fit.momentum` beside adam, are left out; all stand there when the
-    model is not installed, since its spec alone tells which they are.
+    Inactive ones, such as `fit.momentum` beside adam, are left out; all are listed when the model is not installed,
+    since only its spec tells which are inactive.
     """
     fit = record.selection.fit if record.selection else record.config.get("fit")
     spec = _spec_of(record)
@@ -29,7 +29,7 @@ def settings_of(record: Record) -> dict[str, str]:
 
 
 def _spec_of(record: Record) -> ModelSpec | None:
-    """Return the spec that answers the model's name; whether a library has such a network is not asked."""
+    """Return the spec that matches the model's name, without checking that a library has such a network."""
     name = record.model.name
     specs = [entry.spec for entry in get_registry().models(record.task.kind)]
     return next((s for s in specs if name == s.name or (s.name.endswith(":") and name.startswith(s.name))), None)

@@ -1,4 +1,4 @@
-"""The static site: one folder that works from file://, loads nothing and runs no code but ours."""
+"""The static site: one folder that works from file://, loads nothing from the network and runs only its own scripts."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ HERE = Path(__file__).parent
 VENDORED = ("d3-7.9.2.min.js", "plot-0.6.17.umd.min.js")
 OWN = ("scatter.js", "board.js", "board.css", "icon.svg")
 MOST_ROWS = 2_000
-"""Rows of one page; a board with more is split by hardware, and the CSV file always holds all."""
+"""The most rows of one page; a larger board is split by hardware, and the CSV file always holds all rows."""
 CSP = (
     "default-src 'none'; script-src 'self' file:; style-src 'self' file: 'unsafe-inline'; "
     "img-src 'self' file: data:; base-uri 'none'; form-action 'none'"
@@ -43,7 +43,7 @@ class Page:
 
 
 def write_site(boards: Sequence[Board], folder: Path, tables: Path) -> None:
-    """Write the site of some boards into the new folder `folder`; their table files and pictures lie in `tables`."""
+    """Write the site of some boards into the new folder `folder`; their table files and pictures are in `tables`."""
     environment = make_environment()
     for part in ("assets", "data", "runs"):
         (folder / part).mkdir(parents=True)
@@ -71,7 +71,7 @@ def make_environment() -> Environment:
 
 
 def breakable(config: str) -> Markup:
-    """Return a configuration's name as HTML: a setting stays on one line where it fits, and phones leave out `fit.`.
+    """Return a configuration's name as HTML: a setting stays on one line where it fits, and phones hide `fit.`.
 
     >>> print(breakable("fit.lr=0.1, k=3"))
     <span class="set"><span class="place">fit.</span>lr=<wbr>0.1,</span> <span class="set">k=<wbr>3</span>
@@ -98,7 +98,7 @@ def json_for_page(data: Any) -> Markup:
 def split_pages(board: Board) -> list[Page]:
     """Return the pages of a board: one, or one per hardware when it has more rows than a page shows.
 
-    Rows that ran on none, whose predictions were made elsewhere, stand on the first.
+    Rows without hardware, whose predictions were made elsewhere, are on the first.
     """
     if len(board.rows) <= MOST_ROWS:
         return [Page(f"{board.slug}.html", "", board.rows)]
@@ -113,7 +113,7 @@ def split_pages(board: Board) -> list[Page]:
 
 
 def _clean(value: Any) -> Any:
-    """Take control and direction characters out of text; line ends stay, for tracebacks."""
+    """Remove control and direction characters from text; line ends are kept, for tracebacks."""
     if isinstance(value, str) and not isinstance(value, Markup):
         return "\n".join(plain(line) for line in value.split("\n"))
     return value

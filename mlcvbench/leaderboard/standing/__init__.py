@@ -1,1 +1,1 @@
-"""Who stands where: which records count, the rows they make, their order and what is shown and not ranked."""
+"""Standings: which records count, their rows, the order, and what is shown but not ranked."""

@@ -43,13 +43,13 @@ class Board:
 
     @property
     def hardware(self) -> list[tuple[str, str]]:
-        """(env_class, label) of the rows that ran on some, the one with most rows first."""
+        """(env_class, label) of the rows with hardware, the one with most rows first."""
         counts = Counter((row.env_class, row.hardware) for row in self.rows if row.env_class)
         return sorted(counts, key=lambda pair: (-counts[pair], pair))
 
     @property
     def timed(self) -> list[BoardRow]:
-        """The timed rows of the most common hardware: what the scatter as a picture shows."""
+        """The timed rows of the most common hardware, which the picture of the scatter shows."""
         machine = next((key for key, _ in self.hardware), "")
         return [row for row in self.rows if row.env_class == machine and row.costs["p50"].value is not None]
 
@@ -69,7 +69,7 @@ def boards_of(
     """Return the boards of some records, sorted by slug.
 
     `recomputed`: ids of the runs whose metrics were recomputed from their predictions and agreed; `refuted`: ids of
-    those that did not, with the reason: they are never ranked.
+    those that did not agree, with the reason; they are never ranked.
     """
     entries = [
         StoredRun(_trusted(record, recomputed), folder)
@@ -97,10 +97,10 @@ def _key(record: Record) -> tuple[str, str, str]:
 
 
 def _place_unfinished(groups: dict[tuple[str, str, str], list[StoredRun]]) -> None:
-    """Show runs that were cut short on their definition's largest board.
+    """Move runs that failed before reading data to their definition's largest board.
 
-    A failed run stands only beside whole ones on its own data: where no other run has those, or none were read, it
-    says nothing of the methods on a board. Where the definition has no board yet, it is all there is to show.
+    A failed run is shown only beside complete ones on its own data: where no other run has them, or none were read, it
+    says nothing about the methods on a board. Where the definition has no board yet, it is all there is to show.
     """
     whole = {key: sum(_is_whole(entry) for entry in group) for key, group in groups.items()}
     for key in [key for key, count in whole.items() if not count]:
@@ -118,12 +118,12 @@ def _is_whole(entry: StoredRun) -> bool:
 
 
 def _could_not_work(record: Record) -> bool:
-    """Tell whether a run was refused: for what was asked, or where, and not for what its method did."""
+    """Return whether a run was refused because of its request or machine, not because of its method."""
     return record.error is not None and record.error.type in REFUSALS
 
 
 def _slugs(groups: dict[tuple[str, str, str], list[StoredRun]]) -> dict[tuple[str, str, str], str]:
-    """Name each board: the definition where its own data were used, else with the data set and a hash."""
+    """Name each board: by its definition where that one's data were used, else with the data set and a hash."""
     names = {key: key[0] if _own_data(group) else _long_name(key, group) for key, group in groups.items()}
     counts = Counter(names.values())
     return {key: name if counts[name] == 1 else _long_name(key, groups[key]) for key, name in names.items()}
@@ -135,14 +135,14 @@ def _own_data(group: Sequence[StoredRun]) -> bool:
 
 
 def _other_data(record: Record) -> bool:
-    """Tell whether a request changed which data it runs on; a path says only where they lie."""
+    """Return whether a request changed its data; a path says only where they are stored."""
     given = [str(key) for key in record.config.get("given") or ()]
     names = [key.removeprefix("data.") for key in given if key.startswith("data.")]
     return any(not _is_path(record, name) for name in names)
 
 
 def _is_path(record: Record, name: str) -> bool:
-    """Tell whether a data setting is a path: by its type, and by its value where the data set is not installed.
+    """Return whether a data setting is a path: by its type, or by its value where the data set is not installed.
 
     A record holds no path of the machine it was made on, so there it is null.
     """
@@ -153,7 +153,7 @@ def _is_path(record: Record, name: str) -> bool:
 
 @lru_cache(maxsize=64)
 def _types_of(registry: Registry, dataset: str, kind: str) -> dict[str, str]:
-    """Return the type of each setting of an installed data set, nothing for another."""
+    """Return the type of each setting of a data set, empty when it is not installed."""
     specs = [entry.spec for entry in registry.datasets(kind) if entry.spec.name == dataset]
     return {param.name: param.type for spec in specs for param in spec.params}
 
@@ -207,7 +207,7 @@ def _state(record: Record, older: Collection[str]) -> str:
 
 
 def _reference(group: Sequence[StoredRun]) -> Record:
-    """Return a record that speaks for the board: whole and ok, of the usual n and primary metric."""
+    """Return a representative record of the board: complete and ok, with the usual n and primary metric."""
     records = [entry.record for entry in group]
     whole = [record for record in records if record.status == "ok" and not record.partial] or records
     counts = Counter(_shape(record) for record in whole)

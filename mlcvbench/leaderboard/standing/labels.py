@@ -1,4 +1,4 @@
-"""What a configuration is called: as few settings as tell it from the other rows of its model on a board."""
+"""Names of configurations: the fewest settings that distinguish the rows of a model on a board."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from mlcvbench.records.schema import Record
 from mlcvbench.specs.values import shown
 
 FEW_VARIED = 2
-"""A model that varies no more settings than this is named by all of them, its defaults too."""
+"""A model that varies at most this many settings is named by all of them, defaults included."""
 SPACE_SHOWN = 5
-"""Values of a searched setting that a configuration's name lists; of longer lists the first two and the last."""
+"""The most values of a searched setting in a configuration's name; of longer lists the first two and the last."""
 
 Settings = dict[str, Any]
 
@@ -21,8 +21,8 @@ Settings = dict[str, Any]
 def config_labels(records: Iterable[Record]) -> Callable[[Record], str]:
     """Return a function that names the configuration of each of these records.
 
-    A name holds the settings that the request gave, in its order, and those that the model varies where they are few.
-    Where that gives two configurations of a model one name, it also holds the settings in which they differ.
+    A name holds the settings given in the request, in its order, and those that the model varies where they are few.
+    Where two configurations of a model would share a name, it also holds the settings in which they differ.
     """
     by_model: dict[str, list[Record]] = defaultdict(list)
     for record in records:
@@ -32,7 +32,7 @@ def config_labels(records: Iterable[Record]) -> Callable[[Record], str]:
 
 
 def short_config(config: str) -> str:
-    """Return a configuration's name without the places of its settings, for where there is little room.
+    """Return a configuration's name without the places of its settings, where room is scarce.
 
     >>> short_config("fit.optimizer=adam, fit.lr=0.003")
     'optimizer=adam, lr=0.003'
@@ -41,7 +41,7 @@ def short_config(config: str) -> str:
 
 
 def settings_of(record: Record) -> Settings:
-    """Return the settings that tell one configuration of a model from another."""
+    """Return the settings that distinguish one configuration of a model from another."""
     config = record.config
     settings = {**record.model.params, **{f"fit.{name}": value for name, value in (config.get("fit") or {}).items()}}
     for name in ("precision", "shards", "batch_size", "threads", "time"):
@@ -68,7 +68,7 @@ def _named(records: Sequence[Record]) -> list[tuple[Record, str]]:
 
 
 def _tell_apart(settings: Sequence[Mapping[str, str]], shown: Sequence[set[str]], order: Mapping[str, int]) -> bool:
-    """Add to `shown` what tells configurations of one name apart; return whether anything was added."""
+    """Add to `shown` the settings that distinguish configurations of one name; return whether any was added."""
     alike: dict[str, list[int]] = defaultdict(list)
     for index, (own, wanted) in enumerate(zip(settings, shown, strict=True)):
         alike[_label(own, wanted, order)].append(index)
@@ -82,7 +82,7 @@ def _tell_apart(settings: Sequence[Mapping[str, str]], shown: Sequence[set[str]]
 
 
 def _differing(settings: Sequence[Mapping[str, str]]) -> set[str]:
-    """Return the names of settings that do not have the same value everywhere."""
+    """Return the names of settings whose values differ."""
     first = settings[0]
     return {name for own in settings for name in {*own, *first} if own.get(name) != first.get(name)}
 
@@ -93,7 +93,7 @@ def _given(record: Record) -> set[str]:
 
 
 def _order(records: Sequence[Record]) -> dict[str, int]:
-    """Return the place of each given setting: in the order of the requests, that of the longest first."""
+    """Return the position of each given setting: in the order of the requests, the longest first."""
     requests = {tuple(_short(str(key), r.model.name) for key in r.config.get("given") or ()) for r in records}
     names = dict.fromkeys(name for given in sorted(requests, key=lambda given: (-len(given), given)) for name in given)
     return {name: place for place, name in enumerate(names)}
@@ -110,7 +110,7 @@ def _short(key: str, model: str) -> str:
 
 
 def _searched(search: Mapping[str, Any] | None) -> Settings:
-    """Return what a run was to choose among, in place of what it chose: seeds of one row may choose differently."""
+    """Return the searched values instead of the chosen one: seeds of one row may choose differently."""
     if not search:
         return {}
     shown = {}

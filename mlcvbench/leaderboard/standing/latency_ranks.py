@@ -1,8 +1,8 @@
-"""Which rows are surely faster: the ranks a row's latency can have, from the medians of its processes.
+"""Latency ranks: the ranks that a row's latency can have, from the medians of its processes.
 
-Only rows timed in several processes (`time=publish`) take part, and only against rows of the same hardware: within one
-process the spread is understated many times. All pairs are tested together by Welch's t on log medians, with
-Bonferroni's correction (Welch 1947).
+Only rows timed in several processes (`time=publish`) take part, and only against rows of the same hardware: the spread
+within one process is far too small. All pairs are tested together by Welch's t-test on log medians, with Bonferroni
+correction (Welch 1947).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from mlcvbench.stats.intervals import LEVEL, t_quantile
 
 NAME = "latency_rank"
 FEWEST = 3
-"""Processes from which a spread can be estimated."""
+"""Least number of processes for estimating a spread."""
 NOT_TIMED_SO = "only rows timed with time=publish, in several processes, are ranked by latency"
 
 
@@ -45,7 +45,7 @@ def log_medians(row: BoardRow) -> list[float]:
 
 
 def rank_ranges(samples: Sequence[Sequence[float]]) -> list[tuple[int, int]]:
-    """Return lowest and highest possible rank of each sample, 1 = smallest, with probability `LEVEL` all together.
+    """Return lowest and highest possible rank of each sample, 1 = smallest, at simultaneous level `LEVEL`.
 
     >>> rank_ranges([[1.0, 1.1, 0.9], [1.05, 0.95, 1.0], [9.0, 9.1, 9.05]])
     [(1, 2), (1, 2), (3, 3)]

@@ -1,4 +1,4 @@
-"""Who is better than whom: rank intervals, tie bands and the Pareto front of a board's rows."""
+"""Ranking: rank intervals, tie bands and the Pareto front of a board's rows."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from mlcvbench.stats.bootstrap import REPLICATES_FILE, Floats
 from mlcvbench.stats.ranks import rank_intervals
 
 SAME_SPEED = 1.2
-"""Times within this factor of the fastest count as alike: seeds of one row differ by up to 7 % when it is quiet."""
+"""Times within this factor of the fastest count as equal: seeds of one row differ by up to 7 % on a quiet machine."""
 
 
 def rank(rows: Sequence[BoardRow], primary: str, higher_is_better: bool) -> tuple[list[BoardRow], str]:
-    """Return the rows in board order with their rank intervals, bands and front marks, and how ranks were tested.
+    """Return the rows in board order with rank intervals, bands and front marks, and how ranks were tested.
 
-    Order: bands first; within a band the faster row first, by score where times are alike; rows without replicates
-    stand by their score and have no rank interval.
+    Order: by band; within a band the faster row first, by score where times are equal; rows without replicates are
+    placed by their score and have no rank interval.
     """
     measured = [_measured(row, primary) for row in rows]
     rows, samples = [row for row, _ in measured], [sample for _, sample in measured]
@@ -84,15 +84,13 @@ def _measured(row: BoardRow, primary: str) -> tuple[BoardRow, Floats | None]:
         metrics = {name: _interval(row, name, values) for name, values in known.items()}
         row = replace(row, metrics={**row.metrics, **metrics})
     sample = samples.get(primary)
-    if (
-        sample is None or not np.isfinite(sample).any()
-    ):  # one sample cannot be resampled: nothing is known of its spread
+    if sample is None or not np.isfinite(sample).any():  # one sample cannot be resampled: its spread is unknown
         return row, None
     return row, sample
 
 
 def _interval(row: BoardRow, name: str, samples: Floats) -> Cell:
-    """Return the mean over seeds with its interval, without one when the records do not say what was resampled."""
+    """Return the mean over seeds with its interval, without one when the records do not state what was resampled."""
     value, records = row.metrics[name].value, [entry.record for entry in row.runs]
     seeds = [known for record in records if (known := record.metrics[name].value) is not None]
     groups = records[0].intervals.get("groups")
@@ -103,9 +101,9 @@ def _interval(row: BoardRow, name: str, samples: Floats) -> Cell:
 
 
 def in_order(rows: Sequence[BoardRow], primary: str, higher_is_better: bool) -> list[BoardRow]:
-    """Return rows by band, the faster first inside one, those of about one speed by score.
+    """Return rows by band, within a band the faster first, rows of about equal speed by score.
 
-    A row without band stands after the last band that beats it.
+    A row without a band is placed after the last band that beats it.
     """
     sign = -1.0 if higher_is_better else 1.0
 
@@ -128,7 +126,7 @@ def in_order(rows: Sequence[BoardRow], primary: str, higher_is_better: bool) -> 
 
 
 def _speeds(rows: Sequence[BoardRow]) -> dict[str, float]:
-    """Return for each row the fastest time of its band and hardware that is about its own; infinity without a time."""
+    """Return for each row the fastest about equal time of its band and hardware; infinity without a time."""
     speeds: dict[str, float] = {}
     fastest: dict[tuple[int | None, str], float] = {}
     for row in sorted(rows, key=_time):

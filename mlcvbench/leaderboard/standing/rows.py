@@ -19,7 +19,7 @@ TRUST_ORDER: tuple[Trust, ...] = ("reported", "recomputed", "rerun")
 
 @dataclass(frozen=True, slots=True)
 class StoredRun:
-    """A record and the folder it lies in."""
+    """A record and its folder."""
 
     record: Record
     folder: Path
@@ -40,9 +40,9 @@ class BoardRow:
     """One line of a board. `runs` are its records by seed; `costs` are in SI units; a smaller `band` is better.
 
     `rank_low`, `rank_high`, `band` are null for a row without replicates. `front`: on the Pareto front of score and
-    p50 among the rows of its hardware; `near_front`: off it, but its score interval reaches it. `flags`: what speaks
-    against its numbers (`records.doubts`), in words that rows share; `notices`: what its records say of themselves.
-    `hardware` and `env_class` are empty where the predictions were made elsewhere.
+    p50 among the rows of its hardware; `near_front`: off it, but its score interval reaches it. `flags`: doubts about
+    its numbers (`records.doubts`), in words that rows share; `notices`: those of its records. `hardware` and
+    `env_class` are empty where the predictions were made elsewhere.
     """
 
     key: str
@@ -90,7 +90,7 @@ class Unranked:
 
 
 def hardware_label(environment: EnvironmentInfo) -> str:
-    """Return what a reader calls the machine: the accelerator or the processor, threads and precision."""
+    """Return the displayed name of the machine: the accelerator or the processor, threads and precision."""
     chip = environment.gpu if environment.device.startswith("cuda") and environment.gpu else environment.cpu
     parts = [chip or "unknown hardware"]
     if environment.threads:
@@ -171,7 +171,7 @@ def _costs(records: Sequence[Record]) -> dict[str, Cell]:
 
 
 def _fit_seconds(record: Record) -> float | None:
-    """Return what it cost to get the model: its fit, and the fits of all candidates where a search chose it."""
+    """Return the seconds to obtain the model: its fit, and the fits of all candidates where a search chose it."""
     selection = record.selection
     if selection is None or record.fit.seconds is None:
         return record.fit.seconds
@@ -206,5 +206,5 @@ def _latency(stages: Sequence[LatencyInfo | None], percentile: str) -> Cell:
 
 
 def finite(value: float | None) -> bool:
-    """Tell whether there is a number that can be ranked."""
+    """Return whether a value is a number that can be ranked."""
     return value is not None and math.isfinite(value)

@@ -1,6 +1,6 @@
-"""Which runs a later run of the same request replaces: code or libraries changed, or an attempt failed before.
+"""Which runs are replaced by a later run of the same request: code or libraries changed, or an attempt failed.
 
-Predictions made elsewhere are known by their name: what is handed in later under it replaces what was before.
+Predictions made elsewhere are identified by their name: a later submission replaces an earlier one.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from mlcvbench.records.schema import PREDICTIONS, Record
 
 
 def drop_failed_attempts(entries: Iterable[StoredRun]) -> list[StoredRun]:
-    """Leave out failed attempts at a request that was carried out since, or under the same key at any time."""
+    """Drop failed attempts at a request that succeeded later, or under the same key at any time."""
     kept = list(entries)
     done = {entry.record.run_key for entry in kept if entry.record.status == "ok"}
     failed = [entry.record for entry in kept if entry.record.status != "ok"]
@@ -33,9 +33,9 @@ def drop_failed_attempts(entries: Iterable[StoredRun]) -> list[StoredRun]:
 
 
 def replaced(records: Iterable[Record]) -> dict[str, str]:
-    """Return run id -> reason of every ok run that a newer one of the same request on the same hardware replaces.
+    """Return run id -> reason for every ok run that a newer one of the same request on the same hardware replaces.
 
-    A retracted run replaces none, nor does one that was evaluated inside another process.
+    Retracted runs, and runs evaluated inside another process, replace none.
     """
     groups: dict[tuple[str, str], list[Record]] = defaultdict(list)
     for record in records:
@@ -56,6 +56,6 @@ def _replaced_within(records: list[Record]) -> dict[str, str]:
         *older, newest = sorted(runs, key=age)
         for record in older:
             handed_in = newest.model.plugin == PREDICTIONS
-            why = "it was handed in later" if handed_in else "its code, data or libraries are newer"
+            why = "it was submitted later" if handed_in else "its code, data or libraries are newer"
             reasons[record.run_id] = f"replaced by {newest.run_id}: {why}"
     return reasons

@@ -1,1 +1,1 @@
-"""Boards as tables: what a column shows, numbers in words, files and the terminal."""
+"""Boards as tables: columns, formatting, files and the terminal."""

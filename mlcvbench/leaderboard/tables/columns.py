@@ -16,10 +16,10 @@ LEVELS: tuple[Level, ...] = ("main", "cost", "all")
 
 @dataclass(frozen=True, slots=True)
 class BoardColumn:
-    """A numeric column: `title` for people, `unit` of the stored value (SI), `better` the good way round.
+    """A numeric column: display `title`, `unit` of the stored value (SI), `better` the better direction.
 
-    `level`: shown always, from `+ cost` on, or with `all`. `show` formats a value for people, `spread` its interval,
-    empty where that is not printed.
+    `level`: shown always, from `+ cost` on, or with `all`. `show` formats a value, `spread` its interval, empty where
+    it is not printed.
     """
 
     key: str
@@ -60,7 +60,7 @@ def columns_of(board: Board) -> list[BoardColumn]:
 
 
 def used(columns: Iterable[BoardColumn], board: Board) -> list[BoardColumn]:
-    """Return the columns that have something to say: the score, and what some row has a value of."""
+    """Return the columns with content: the score, and those in which some row has a value."""
     return [
         column
         for column in columns

@@ -1,4 +1,4 @@
-"""A board as files: CSV (every column), JSON (promised stable), Markdown and LaTeX. Strangers' text is defused."""
+"""A board as files: CSV (every column), JSON (stable keys), Markdown and LaTeX. Untrusted text is escaped."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def table_files(board: Board, picture: str | None = None) -> dict[str, str]:
 
 
 def to_csv(board: Board) -> str:
-    """Return every ranked row with every column; units stand in the header, interval ends apart."""
+    """Return every ranked row with every column; units are in the header, interval ends in their own columns."""
     columns = columns_of(board)
     header = ["model", "config", "family", "rank_low", "rank_high", "band"]
     for column in columns:
@@ -74,7 +74,7 @@ def to_csv(board: Board) -> str:
 
 
 def csv_text(text: str) -> str:
-    """Return text that no spreadsheet takes for a formula (OWASP ASVS 1.2.10).
+    """Return text that no spreadsheet interprets as a formula (OWASP ASVS 1.2.10).
 
     >>> csv_text("=1+1"), csv_text("knn")
     ("'=1+1", 'knn')
@@ -83,7 +83,7 @@ def csv_text(text: str) -> str:
 
 
 def to_json(board: Board) -> dict[str, Any]:
-    """Return the board as plain data; the keys are promised stable within `schema_version`."""
+    """Return the board as plain data; the keys are stable within a `schema_version`."""
     columns = columns_of(board)
     return {
         "schema_version": BOARD_SCHEMA,
@@ -158,7 +158,7 @@ def _row_json(row: BoardRow, columns: list[BoardColumn]) -> dict[str, Any]:
 
 
 PAGE_ROWS, LATEX_NAME = 40, 40
-"""Rows of a LaTeX table on one page, letters of a name on one line."""
+"""The most rows of a LaTeX table on one page, and letters of a name on one line."""
 PRINTED_COSTS = ("p50", "macs", "params", "peak_bytes", "fit_s")
 
 
@@ -192,7 +192,10 @@ def _markdown_table(board: Board) -> list[str]:
         shown = " | ".join(shown_cell(row, column) for column in columns)
         marks = " ".join(filter(None, (md_text(row.name), "◆" if row.front else "", notes.mark(row, FLAG))))
         lines.append(f"| {rank_text(row)} | {marks} | {shown} | {row.trust} |")
-    lines += ["", "± is half the 95 % interval, [ ] its ends where it is lopsided. Rank: all the ranks a row can have,"]
+    lines += [
+        "",
+        "± is half the 95 % interval, [ ] its ends where it is asymmetric. Rank: all the ranks a row can have,",
+    ]
     lines += ["all pairs tested together. Rows that share first place are not separated."]
     if any(row.front for row in board.rows):
         lines += ["◆: on the Pareto front of score and p50."]
@@ -201,7 +204,7 @@ def _markdown_table(board: Board) -> list[str]:
 
 
 def _table_columns(board: Board) -> list[BoardColumn]:
-    """Return the columns of the tables for print: the score, and the costs that some row has."""
+    """Return the columns of the Markdown and LaTeX tables: the score, and the costs that some row has."""
     return used([c for c in columns_of(board) if c.key == board.primary or c.key in PRINTED_COSTS], board)
 
 
@@ -222,7 +225,7 @@ def shown_cell(row: BoardRow, column: BoardColumn) -> str:
 
 
 def md_text(text: str) -> str:
-    r"""Return text as Markdown shows it literally, on one line.
+    r"""Return text escaped for Markdown, on one line.
 
     >>> md_text("a|b <img> [x](y)")
     'a\\|b &lt;img> \\[x\\](y)'
@@ -231,14 +234,14 @@ def md_text(text: str) -> str:
 
 
 def md_code(text: str) -> str:
-    """Return text fit for a Markdown code span inside a table."""
+    """Return text escaped for a Markdown code span inside a table."""
     return plain(text).replace("`", "'").replace("|", "\\|")
 
 
 def to_latex(board: Board) -> str:
     """Return the ranked rows as a LaTeX table: booktabs, and longtable where it is longer than a page.
 
-    Names that are longer than a line allows are broken in a column of fixed width.
+    Names longer than a line are broken in a column of fixed width.
     """
     columns, notes = _table_columns(board), notes_of(board.rows)
     long = len(board.rows) > PAGE_ROWS
@@ -264,7 +267,7 @@ def to_latex(board: Board) -> str:
 
 
 def _latex_notes(notes: Notes) -> list[str]:
-    """Return the notes as a paragraph below a table; nothing where there are none."""
+    """Return the notes as a paragraph below a table; empty where there are none."""
     said = [f"All rows: {tex_text(shortened(text)).removesuffix('.')}." for text in notes.shared]
     for number, text in enumerate(notes.numbered, start=1):
         said.append(f"$^{{{number}}}${tex_text(shortened(text)).removesuffix('.')}.")
@@ -272,7 +275,7 @@ def _latex_notes(notes: Notes) -> list[str]:
 
 
 def tex_text(text: str) -> str:
-    r"""Return text as LaTeX shows it literally.
+    r"""Return text escaped for LaTeX.
 
     >>> print(tex_text("small_cnn 5%"))
     small\_cnn 5\%

@@ -1,4 +1,4 @@
-"""What is said of the rows of a board below it: flags and notices, each sentence once, and which rows it is about."""
+"""Notes below a board: flags and notices, each sentence once, with the rows it concerns."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ class Notes:
     marks: dict[str, tuple[int, ...]]
 
     def mark(self, row: BoardRow, sign: str) -> str:
-        """Return what stands behind a row's name, such as `!1,3`; empty where nothing is to be said of it alone."""
+        """Return the mark after a row's name, such as `!1,3`; empty where no note concerns it in particular."""
         numbers = self.marks.get(row.key, ())
         return f"{sign}{','.join(map(str, numbers))}" if numbers else ""
 
     def lines(self, sign: str) -> list[str]:
-        """Return a line per sentence, as they stand below a table."""
+        """Return one line per sentence, as printed below a table."""
         return [
             *(f"All rows: {text}" for text in self.shared),
             *(f"{sign}{number} {text}" for number, text in enumerate(self.numbered, start=1)),
@@ -33,7 +33,7 @@ class Notes:
 
 
 def notes_of(rows: Sequence[BoardRow]) -> Notes:
-    """Return what is to be said of some rows; one that holds for all of several rows marks none of them."""
+    """Return the notes of some rows; a note that holds for all of several rows marks none of them."""
     texts = [said_of(row) for row in rows]
     every = [text for text in texts[0] if len(rows) > 1 and all(text in own for own in texts)] if texts else []
     numbers: dict[str, int] = {}

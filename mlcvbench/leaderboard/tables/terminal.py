@@ -32,7 +32,7 @@ FLAG = "!"
 def render_terminal(board: Board, width: int = 80) -> str:
     """Return the board as plain text no wider than `width` columns: ranked rows, then what is not ranked and why.
 
-    A row of dots parts the tie bands; `!1` behind a name refers to a note below the table.
+    A row of dots separates the tie bands; `!1` after a name refers to a note below the table.
     """
     unit = board.metrics[board.primary].unit if board.primary else ""
     costs = [name for name in COSTS if any(row.costs[name].value is not None for row in board.rows)]
@@ -53,7 +53,7 @@ def render_terminal(board: Board, width: int = 80) -> str:
 def _table(board: Board, header: list[str], cells: list[list[str]], notes: Notes, width: int) -> list[str]:
     """Return the rows under their header.
 
-    Where names need more room, settings go without `fit.`, and costs that all rows share without a column.
+    Where names need more room, settings drop `fit.`, and costs that all rows share lose their column.
     """
     names = [(f"{plain(row.model)} {notes.mark(row, FLAG)}".strip(), plain(row.config)) for row in board.rows]
     widths = _widths(header, cells, names, width)
@@ -80,7 +80,7 @@ def _table(board: Board, header: list[str], cells: list[list[str]], notes: Notes
 
 
 def plain(text: str) -> str:
-    r"""Return text without control characters, so that no message of a stranger drives the terminal.
+    r"""Return text without control characters, so that untrusted text cannot control the terminal.
 
     >>> plain("a\x1b[2Jb")
     'a?[2Jb'
@@ -116,8 +116,8 @@ def _longest(names: list[tuple[str, str]]) -> int:
 def _widths(header: list[str], cells: list[list[str]], names: list[tuple[str, str]], width: int) -> list[int]:
     """Return the widths of as many columns as fit.
 
-    Settings give way first, for they have lines of their own, then costs from the right, then the names of models, and
-    last the time.
+    Settings give way first, since they can move to their own lines, then costs from the right, then the names of
+    models, and last the time.
     """
     widths = [max(len(line[column]) for line in [header, *cells]) for column in range(len(header))]
     longest = max(len(header[1]), _longest(names))
@@ -137,9 +137,10 @@ def _widths(header: list[str], cells: list[list[str]], names: list[tuple[str, st
 
 
 def _name_lines(model: str, config: str, width: int, room: int) -> list[str]:
-    """Return model and configuration as a line of at most `width` and, where that does not do, more of at most `room`.
+    """Return model and configuration as a line of at most `width` columns and, if needed, further ones of at most
+    `room`.
 
-    Every setting keeps its value, whatever is cut.
+    Every setting keeps its value, whatever else is cut.
 
     >>> _name_lines("nearest_prototype", "prototypes=16, shrink=0.5", 20, 60)
     ['nearest_prototype', '  prototypes=16, shrink=0.5']
@@ -157,7 +158,7 @@ def _name_lines(model: str, config: str, width: int, room: int) -> list[str]:
 
 
 def _shortened(text: str, width: int) -> str:
-    """Return text no longer than `width`, its middle left out; the end says more than the beginning.
+    """Return text no longer than `width`, with the middle cut out; the end is more informative than the beginning.
 
     >>> _shortened("prototypes=16", 10)
     'prot…es=16'
@@ -181,7 +182,7 @@ def _wrapped(text: str, width: int) -> list[str]:
 
 
 def _notes(notes: Notes, width: int) -> list[str]:
-    """Return the notes below the table, what holds for all rows first."""
+    """Return the notes below the table, those that hold for all rows first."""
     said = notes.lines(FLAG)
     hidden = len(said) - NOTES_SHOWN
     lines = [""] if said else []
@@ -191,8 +192,8 @@ def _notes(notes: Notes, width: int) -> list[str]:
 
 
 def _legend(board: Board, *, missing: bool) -> str:
-    """Return how to read the table; `missing`: some number is not there."""
-    ranks = "±, [ ]: 95 %; rank: all the ranks a row can have; dots part the tie bands"
+    """Return how to read the table; `missing`: some number is missing."""
+    ranks = "±, [ ]: 95 %; rank: all the ranks a row can have; dots separate tie bands"
     last = " -: not measured." if missing else ""
     if all(row.costs["p50"].value is None for row in board.rows):
         return f"{ranks}.{last}"

@@ -1,4 +1,4 @@
-"""Numbers and sentences as people read them: percent, milliseconds, SI prefixes, one sentence that answers."""
+"""Numbers and sentences for display: percent, milliseconds, SI prefixes, and the sentence that sums up a board."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from mlcvbench.records.units import count, interval_text, significant
 DASH = "-"
 SCORE_DIGITS = 4
 SAME_ARMS = 0.05
-"""Ends of a time's interval whose distances from it differ by no more than this share of it are about as far."""
+"""A time's interval counts as symmetric when the distances of its ends differ by at most this share of the time."""
 UNIT_TITLES = {"fraction": "%", "nat": "nat", "px": "px", "m": "m", "1": ""}
 
 
 def score(value: float, unit: str) -> str:
-    """Return a metric value as shown: fractions in percent with two decimals, anything else with four digits.
+    """Return a metric value for display: fractions in percent with two decimals, anything else with four digits.
 
     >>> score(0.98534, "fraction"), score(0.0512345, "nat")
     ('98.53', '0.05123')
@@ -27,11 +27,11 @@ def score(value: float, unit: str) -> str:
 
 
 def spread(cell: Cell, unit: str) -> str:
-    """Return the 95 % interval as it is printed after its value: `±0.87`, or both ends where it is lopsided.
+    """Return the 95 % interval as it is printed after its value: `±0.87`, or both ends where it is asymmetric.
 
-    `±` is half the interval, and stands only where it gives both ends to the last digit that the value is printed with.
-    Of a time (unit `s`, printed in ms) it is the farther end in whole percent, and stands for ends that are about as
-    far and tell enough (`doubts.is_wide`). Empty where there is no interval.
+    `±` is half the interval, used only where it gives both ends to the last printed digit of the value. For a time
+    (unit `s`, printed in ms) it is the farther end in whole percent, used for nearly symmetric intervals that are not
+    too wide (`doubts.is_wide`). Empty where there is no interval.
 
     >>> spread(Cell(0.5, 0.48, 0.52), "fraction"), spread(Cell(1.0, 0.7151, 1.0), "fraction")
     ('±2.00', '[71.51, 100.00]')
@@ -62,7 +62,7 @@ def metric_title(name: str, unit: str) -> str:
 
 
 def cost(name: str, value: float) -> str:
-    """Return a cost as shown; see `COST_TITLES` for its unit."""
+    """Return a cost for display; see `COST_TITLES` for its unit."""
     if name in ("p50", "p99"):
         return significant(value * 1e3)
     if name in ("macs", "flops", "params"):
@@ -91,14 +91,14 @@ COST_TITLES = {
 
 
 def rank_text(row: BoardRow) -> str:
-    """Return a rank interval: `1`, `2-4`, or a dash for a row that has none."""
+    """Return a rank interval: `1`, `2-4`, or a dash for a row without one."""
     if row.rank_low is None:
         return DASH
     return str(row.rank_low) if row.rank_low == row.rank_high else f"{row.rank_low}-{row.rank_high}"
 
 
 def unranked_score(board: Board, item: Unranked) -> str:
-    """Return the score of a run that is not ranked as the board's column shows one; empty where it has none."""
+    """Return the score of an unranked run in the format of the board's column; empty where it has none."""
     metric = item.entry.record.metrics.get(board.primary)
     if metric is None or metric.value is None or board.primary not in board.metrics:
         return ""
@@ -106,14 +106,14 @@ def unranked_score(board: Board, item: Unranked) -> str:
 
 
 def answer(board: Board) -> str:
-    """Return the sentence that answers: who is first, how many share it, and which of them is fastest."""
+    """Return the sentence that sums up a board: who is first, how many share it, and which of them is fastest."""
     rows = board.rows
     if not rows:
         return "No run can be ranked yet."
     unit = board.metrics[board.primary].unit
     leaders = [row for row in rows if row.band == 0]
     if not leaders:
-        return f"{rows[0].name} has the best {board.primary}; without intervals nothing says by how much."
+        return f"{rows[0].name} has the best {board.primary}; without intervals the margin is unknown."
     what = "model" if len({row.model for row in rows}) == len(rows) else "row"
     total = f"{len(rows)} {what}{'s' if len(rows) > 1 else ''}"
     if len(leaders) == 1:
@@ -140,4 +140,4 @@ def _figures(board: Board, row: BoardRow, unit: str) -> str:
     cell, fast = row.metrics[board.primary], row.costs["p50"].value
     value = f"{score(cell.value or 0.0, unit)} {spread(cell, unit)}".strip()
     said = f"{board.primary} {value}{' %' if unit == 'fraction' else ''}"
-    return f"{said}, {cost('p50', fast)} ms an image" if fast is not None else said
+    return f"{said}, {cost('p50', fast)} ms per image" if fast is not None else said

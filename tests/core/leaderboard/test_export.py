@@ -87,7 +87,7 @@ def test_the_markdown_is_a_page_of_its_own(tmp_path):
 
     text = export.to_markdown(board, "digits.svg")
 
-    assert text.startswith("# Digits, 8 x 8\n\nsmall_cnn is first of 1 model: top1 95.00 ±1.00 %, 1.50 ms an image.\n")
+    assert text.startswith("# Digits, 8 x 8\n\nsmall_cnn is first of 1 model: top1 95.00 ±1.00 %, 1.50 ms per image.\n")
     assert "![top1 against the time of one image](digits.svg)" in text
     assert "| 1 | small_cnn ◆ | 95.00 ±1.00 | 1.50 ±6% | 1.23 M | 61.8 k | 12.3 | 1.25 | reported |" in text
     assert "| bad | 0 | - | timeout in fit: ran past 60 s |" in text

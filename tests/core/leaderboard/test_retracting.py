@@ -79,7 +79,7 @@ def test_what_cannot_be_retracted_is_refused_and_changes_nothing(run: Path, caps
     before = (run / "record.json").read_bytes()
     failed = write_run(run.parent, failed_record())
 
-    needs = "mlcvbench: error: leaderboard retract needs either reason=TEXT, why the run is taken back, or undo=on.\n"
+    needs = "mlcvbench: error: leaderboard retract needs either reason=TEXT, why the run is retracted, or undo=on.\n"
     assert refusal(capsys, run) == needs
     assert refusal(capsys, run, "reason=x", "undo=on") == needs
     assert refusal(capsys, run, "undo=on") == (

@@ -112,7 +112,7 @@ def test_the_newest_hand_in_of_a_name_stands_however_it_was_read_and_wherever_it
     board = board_of(old, new)
 
     assert [row.record.run_id for row in board.rows] == [new.run_id]
-    assert [item.reason for item in board.unranked] == [f"replaced by {new.run_id}: it was handed in later"]
+    assert [item.reason for item in board.unranked] == [f"replaced by {new.run_id}: it was submitted later"]
 
 
 def test_a_run_that_was_taken_back_replaces_none() -> None:

@@ -20,7 +20,7 @@ rank model         top1 %   p50 ms   MACs params peak MB fit s
    3 majority 10.12 ±1.00        - 1.23 M 61.8 k    12.3  1.25
 
 2 of 3 rows share first place (their rank intervals reach 1). The fastest of
-them is knn k=1: top1 98.50 ±1.00 %, 1.00 ms an image.
+them is knn k=1: top1 98.50 ±1.00 %, 1.00 ms per image.
 ±, [ ]: 95 %; rank: all the ranks a row can have; dots part the tie bands, the
 faster first inside one. p50: end to end, batch 1, within one process, Test CPU
 9000, 1 thread. -: not measured.

@@ -182,7 +182,7 @@ def test_tables_built_before_or_after_the_verification_both_pass(runs: Path, tmp
 
     assert before.errors == after.errors == []
     assert [check.note for check in before.checks if check.note] == [
-        "shows the trust of before a verification; build again"
+        "shows the trust before a verification; build again"
     ] * 3
     assert not [check for check in after.checks if check.note]
 

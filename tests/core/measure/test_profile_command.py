@@ -103,7 +103,7 @@ def test_attention_is_counted_and_the_rest_listed() -> None:
     lines = output("model=torchvision:vit_b_16", "batch=1").splitlines()
     document = json.loads(output("model=torchvision:vit_b_16", "--json"))
 
-    assert "86,567,656 parameters, 17,563,828,224 MACs an image." in lines
+    assert "86,567,656 parameters, 17,563,828,224 MACs per image." in lines
     at = next(place for place, line in enumerate(lines) if line.startswith("Not counted: about 0.11 % of the work: "))
     assert " ".join(lines[at : at + 2]).endswith(
         "aten.add 25 calls, aten.div 1 call, aten.gelu 12 calls, aten.native_layer_norm 25 calls, aten.sub 1 call."
@@ -129,7 +129,7 @@ def test_a_product_that_nobody_can_count_leaves_no_total(monkeypatch: pytest.Mon
 
     reason = "the multiply-adds of aten.addmm (3 calls) are not known; give them as the model's operations()"
     assert next(line for line in lines if line.startswith("total")).split()[3:4] == ["-"]
-    assert "62,378,344 parameters, - MACs an image." in lines
+    assert "62,378,344 parameters, - MACs per image." in lines
     assert f"MACs: {reason}." in " ".join(lines)
     assert (document["operations"]["macs"], document["operations"]["reason"]) == (None, reason)
     assert document["rows"][-1]["macs"] is None
@@ -147,7 +147,7 @@ def test_settings_of_a_method_change_its_table() -> None:
     usual = json.loads(output("model=resnet50", "model.width=0.25", "--json"))
 
     assert "alexnet model.variant=2012, input 3x224x224:" in lines
-    assert "60,965,224 parameters, 724,406,816 MACs an image." in lines
+    assert "60,965,224 parameters, 724,406,816 MACs per image." in lines
     assert total["settings"] == {"stride": "1x1", "width": "0.25"}
     assert total["rows"][-1]["params"] == usual["rows"][-1]["params"]
     assert total["rows"][-1]["macs"] < usual["rows"][-1]["macs"]

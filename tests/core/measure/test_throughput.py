@@ -6,7 +6,7 @@ from mlcvbench.measure.timing.throughput import measure_throughput
 
 
 class PerImage(TimedModel):
-    """Takes 1 ms a call and 0.1 ms an image; beyond `most` images it fails as `error`."""
+    """Takes 1 ms a call and 0.1 ms per image; beyond `most` images it fails as `error`."""
 
     def __init__(self, clock: FakeClock, most: int = 10**6, error: BaseException | None = None) -> None:
         super().__init__(clock)

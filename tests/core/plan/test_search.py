@@ -261,5 +261,5 @@ def test_a_dry_run_shows_the_space_the_fits_and_their_limits(tmp_path: Path, cap
 def test_searches_have_no_place_among_predictions_made_elsewhere(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     assert main(["score", "task=digits", f"predictions={tmp_path}", "as=mine", "trials=3"]) == 2
     assert capsys.readouterr().err == (
-        "mlcvbench: error: key 'trials' has no effect on score: the predictions are there already.\n"
+        "mlcvbench: error: key 'trials' has no effect on score: the predictions are given.\n"
     )

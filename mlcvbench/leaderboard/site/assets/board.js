@@ -43,7 +43,7 @@
     return /^[0-9.]+$/.test(text) ? Number(text) : text;
   }
 
-  // a name as texts and numbers, so that k=3 stands before k=15 and lr=0.003 before lr=0.03
+  // a name as texts and numbers, so that k=3 sorts before k=15 and lr=0.003 before lr=0.03
   function naturalParts(name) {
     const parts = name.toLowerCase().match(/\d+(?:\.\d+)?(?:e[+-]?\d+)?|[^\d]+/g) ?? [];
     return parts.map((part) => (/^\d/.test(part) ? Number(part) : part));
@@ -127,7 +127,7 @@
     body.replaceChildren(fragment);
   }
 
-  // ---- groups: models in the order of their first row, each under a line of its own
+  // ---- groups: models in the order of their first row, each under its own heading
   function byModel(items) {
     const groups = new Map();
     for (const item of items) {
@@ -199,7 +199,7 @@
   }
 
   // ---- Pareto front on point values: less cost, better score; `near` reach it with their interval
-  // Times of several machines are not compared: there the marks are those of each machine's own front, without line.
+  // Times of different machines are not compared: then each machine has its own front, without a line.
   const axisNow = () => data.axes.find(({ key }) => key === state.x);
   function frontOf(items) {
     const axis = axisNow();

@@ -6,8 +6,8 @@ const drawScatter = (() => {
   const MARGIN = { left: 50, right: 20, top: 26, bottom: 40 };
   const FONT = "12px system-ui, sans-serif";
   const LINE = 14;
-  const LETTERS = [30, 16]; // of a name beside a point, of one that found no room
-  const CROWD = 30; // of more points only the front and the one pointed at have their intervals drawn
+  const LETTERS = [30, 16]; // the most of a name beside a point, and of one that found no room
+  const CROWD = 30; // with more points, only the front and the hovered one have their intervals drawn
   const PLACES = [[5, -6, "start"], [-5, -6, "end"], [10, 7, "start"], [-10, 7, "end"], [5, 20, "start"], [-5, 20, "end"]];
   const pen = document.createElement("canvas").getContext("2d");
   pen.font = FONT;
@@ -110,7 +110,7 @@ const drawScatter = (() => {
     return items.map((item) => ({ item, text: nameOf(item, best) }));
   }
 
-  // what tells an item from the others: its model, its settings, or both
+  // what distinguishes an item from the others: its model, its settings, or both
   function nameOf(item, others) {
     const config = item.config.replaceAll(/(^|, )fit\./g, "$1");
     const same = others.filter(({ model }) => model === item.model).length;
@@ -118,8 +118,8 @@ const drawScatter = (() => {
     return same === 1 ? item.model : `${item.model} ${config}`.trim();
   }
 
-  // Each name stands at the first of six places around its point where it covers no other name and no point of the
-  // front, and few others; where there is none, it is cut, and then left to the pointer.
+  // Each name is put at the first of six places around its point where it covers no other name and no point of the
+  // front, and few others; where there is none, it is cut, and then shown on hover only.
   function placed(names, most, dots, diamonds, spot, box) {
     const found = [];
     for (const { item, text } of names) {
@@ -154,8 +154,8 @@ const drawScatter = (() => {
   const covers = (area, dot, r) =>
     dot.x + r > area.left && dot.x - r < area.right && dot.y + r > area.top && dot.y - r < area.bottom;
 
-  // ---- scales. Logs are taken here and the scales stay linear: the library leaves out labels of its log scales.
-  // A cost of 0 has no log; it stands half a power of ten below the least.
+  // ---- scales. Logs are taken here and the scales stay linear: the library omits labels of its log scales.
+  // A cost of 0 has no log; it is put half a decade below the least.
   function costScale(axis, costs) {
     const values = costs.map((cost) => cost * axis.factor);
     if (!axis.log) return { of: (cost) => cost * axis.factor };
@@ -171,7 +171,7 @@ const drawScatter = (() => {
     return { of: (cost) => (cost > 0 ? Math.log10(cost * axis.factor) : none), ticks };
   }
 
-  // the span of some numbers with a little room
+  // the range of some numbers with a small margin
   function domain(values) {
     const known = values.filter((value) => value !== null && Number.isFinite(value));
     if (!known.length) return [0, 1];
