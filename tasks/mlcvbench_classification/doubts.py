@@ -1,4 +1,4 @@
-"""What about predictions and labels is legal but surely not meant, found in a few passes over them."""
+"""What in predictions and labels is valid but probably not intended, found in a few passes over them."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ SUPERSEDED = (
 
 
 def read_scores(scores: Array, subject: str) -> tuple[str, list[Notice]]:
-    """Return whether scores that nobody named are read as `logits` or `probabilities`, and what to say of that.
+    """Return whether unnamed scores are read as `logits` or `probabilities`, and the notices about it.
 
-    `subject` begins the sentence: `the scores of p.csv`. Nothing is said where it could not be otherwise.
+    `subject` begins the sentence: `the scores of p.csv`. There is no notice where the reading is unambiguous.
     """
     like = likeness(scores)
     read_as = "probabilities" if like.probable else "logits"
@@ -29,7 +29,7 @@ def read_scores(scores: Array, subject: str) -> tuple[str, list[Notice]]:
     sums = f"{like.off} of {like.rows} rows sum to other than 1 (from {like.low:.4g} to {like.high:.4g})"
     if like.probable:
         text = (
-            f"{subject} were read as probabilities, rounded when they were printed: {sums}; each row was scaled to sum "
+            f"{subject} were read as probabilities that were rounded for printing: {sums}; each row was scaled to sum "
             "to 1. Say values=probabilities, or values=logits."
         )
         return read_as, [Notice("probabilities-assumed", text, like.off)]
@@ -41,7 +41,7 @@ def read_scores(scores: Array, subject: str) -> tuple[str, list[Notice]]:
 
 
 def misread_scores(predictions: Predictions) -> list[Notice]:
-    """Say whether a model's `scores`, which are read as logits, look like probabilities."""
+    """Return notices where a model's `scores`, which are read as logits, look like probabilities."""
     if "scores" not in predictions:
         return []
     like = likeness(predictions["scores"])
@@ -55,7 +55,7 @@ def misread_scores(predictions: Predictions) -> list[Notice]:
 
 
 def find_doubts(predictions: Predictions, labels: Array, classes: Sequence[str], protocol: str) -> list[Notice]:
-    """Return what is odd about predictions (checked) of samples with these labels (N,)."""
+    """Return notices about checked predictions of samples with these labels (N,)."""
     notices = [Notice("protocol-superseded", SUPERSEDED)] if protocol == FIRST_PROTOCOL else []
     notices += _odd_labels(labels, classes)
     if "labels" in predictions:
@@ -66,7 +66,7 @@ def find_doubts(predictions: Predictions, labels: Array, classes: Sequence[str],
         predicted = scores.argmax(axis=1)
     count = len(predicted)
     if count > 1 and (predicted == predicted[0]).all() and (labels != labels[0]).any():
-        text = f"all {count} samples were predicted to be {classes[int(predicted[0])]!r}, whatever they show."
+        text = f"all {count} samples were predicted to be {classes[int(predicted[0])]!r}."
         notices.append(Notice("one-class-predicted", text, count))
     return notices
 
@@ -76,7 +76,7 @@ def _odd_labels(labels: Array, classes: Sequence[str]) -> list[Notice]:
         return []
     counts = np.bincount(labels, minlength=len(classes))
     if np.count_nonzero(counts) == 1:
-        text = f"all {len(labels)} samples have the label {classes[int(labels[0])]!r}, so most metrics say little."
+        text = f"all {len(labels)} samples have the label {classes[int(labels[0])]!r}, so most metrics mean little."
         return [Notice("labels-all-one-class", text, len(labels))]
     missing = [classes[label] for label in np.flatnonzero(counts == 0).tolist()]
     if not missing:
@@ -86,7 +86,7 @@ def _odd_labels(labels: Array, classes: Sequence[str]) -> list[Notice]:
 
 
 def _odd_scores(scores: Array) -> list[Notice]:
-    """Say whether scores (N, C) take one value, or are decisions written as 0 and 1, or -1 and 1."""
+    """Return notices where scores (N, C) take one value, or are decisions written as 0 and 1, or -1 and 1."""
     if len(scores) < 2 or scores.shape[1] < 2:
         return []
     low, high = scores.min(), scores.max()
@@ -95,7 +95,7 @@ def _odd_scores(scores: Array) -> list[Notice]:
         return [Notice("scores-all-equal", text, len(scores))]
     if low in (0, -1) and high == 1 and ((scores == low) | (scores == high)).all():
         text = (
-            f"scores take two values only, {low:g} and {high:g}, as decisions do: top5, nll and ece say nothing then. "
+            f"scores take two values only, {low:g} and {high:g}, as decisions do: top5, nll and ece then mean nothing. "
             "Give the scores before they were decided, or labels."
         )
         return [Notice("scores-of-two-values", text, len(scores))]

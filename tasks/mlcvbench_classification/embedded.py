@@ -1,4 +1,4 @@
-"""Data sets that come with packages we depend on: real images, no download."""
+"""Data sets that ship with required packages: real images, no download."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from mlcvbench_classification.splitting import stratified_test, train_and_val
 
 DIGIT_NAMES = tuple("0123456789")
 DIGITS_SCALE = 15
-"""The 17 grey levels 0..16 become 0..240: a multiple keeps every ratio of distances, and the golden figures of k-NN."""
+"""The 17 grey levels 0..16 become 0..240: a multiple keeps all ratios of distances, and so published k-NN results."""
 
 
 def load_digits(params: Mapping[str, Any], data_seed: int) -> LoadedData:  # noqa: ARG001 - a loader's signature
@@ -42,7 +42,7 @@ def load_mnist5k(params: Mapping[str, Any], data_seed: int) -> LoadedData:  # no
 
 
 def _block(name: str, images: Array, labels: Array, index: Array) -> Split:
-    """Return the samples at `index`, named by their place in the file."""
+    """Return the samples at `index`, named by their position in the file."""
     ids = np.array([f"{i:04d}" for i in index])
     return ArraySplit(name, {"image": images[index]}, {"label": labels[index]}, ids)
 
@@ -56,7 +56,7 @@ def _loaded(name: str, splits: dict[str, Split]) -> LoadedData:
 def _read_csv(package: str, inner: str, side: int) -> tuple[Array, Array]:
     """Return images uint8 (N, side, side) and labels int64 (N,) of a gzipped table of pixels and a last label column.
 
-    The table is read beside the package, without importing it: that would cost every run seconds.
+    The file is read without importing the package, which would cost every run seconds.
     """
     spec = importlib.util.find_spec(package)
     if spec is None or not spec.submodule_search_locations:

@@ -30,9 +30,9 @@ def read_predictions(path: Path, split: Split, problem: Problem, settings: Mappi
     - `.csv`: header `id,<class name>...` in any order, or `id,label` with class names (or numbers, when no class is
       named by a number).
 
-    `settings`: `values` says that scores are `logits` or `probabilities` (module `values` has the rule when nobody
-    does); `classes` and `class_file` the order of the classes (module `class_order`). OverrideError for one without
-    effect. Predictions of samples that `limit=` or `data.skip=` left out are passed over.
+    `settings`: `values` says that scores are `logits` or `probabilities` (module `values` has the rule otherwise);
+    `classes` and `class_file` the order of the classes (module `class_order`). OverrideError for one without effect.
+    Predictions of samples left out by `limit=` or `data.skip=` are ignored.
     """
     if path.is_dir():
         raise no_file(path, "a .npz or .csv file of class scores or labels")
@@ -52,7 +52,7 @@ def read_predictions(path: Path, split: Split, problem: Problem, settings: Mappi
 
 
 def _checked(field: str, values: Array, ids: Array, problem: Problem, task: Task) -> Predictions:
-    """Return checked predictions: scores a block at a time in their place, for each sample is judged by itself."""
+    """Return checked predictions: scores block by block and in place, since samples are checked independently."""
     if field != "scores":
         return task.check({field: values}, ids, problem)
     for rows in blocks_of(values):
@@ -61,7 +61,9 @@ def _checked(field: str, values: Array, ids: Array, problem: Problem, task: Task
 
 
 def _read_as(path: Path, field: str, values: Array, said: str | None) -> tuple[str, str, list[Notice]]:
-    """Return the field that a file's values are checked as, what they were read as, and what had to be assumed."""
+    """Return the field as which a file's values are checked, a description of the reading, and notices of
+    assumptions.
+    """
     if field == "labels":
         if said is not None:
             raise OverrideError(f"values={said} has no effect: {path.name} holds labels, not scores.")

@@ -1,4 +1,4 @@
-"""A split of image files that stay on disk, read when they are needed."""
+"""A split of image files that stay on disk and are read on demand."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _SIZE = struct.Struct("<II")
 
 
 class Decoding(NamedTuple):
-    """How files become arrays. `leniently`: those that cannot be read will be left out, so that they stop nothing."""
+    """How files become arrays. `leniently`: unreadable files will be left out later and raise no error here."""
 
     color: Color
     size: tuple[int, int] | None
@@ -35,7 +35,7 @@ class Decoding(NamedTuple):
 
 
 class FileSplit(Split):
-    """Images that stay on disk: only the samples asked for are decoded."""
+    """Images that stay on disk: only the requested samples are decoded."""
 
     threaded = True
 
@@ -80,7 +80,9 @@ class FileSplit(Split):
 
 
 def _sizes(files: Sequence[Path], leniently: bool) -> set[tuple[int, int]]:
-    """Return the sizes that images have, (height, width), remembered; DataError names one that cannot be read."""
+    """Return the distinct image sizes, (height, width), from the cache where known; DataError names an unreadable
+    file.
+    """
 
     def look(path: Path) -> bytes:
         try:

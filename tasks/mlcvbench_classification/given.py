@@ -1,4 +1,4 @@
-"""What a file of predictions is asked for, and what it holds."""
+"""What a file of predictions must fit, and what it holds."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from mlcvbench.contract import Array, Notice
 
 
 class Wanted(NamedTuple):
-    """What a file must fit: the classes, the samples of the split and those left out, and how it is read.
+    """What a file must fit: the classes, the samples of the split and those left out, and the reading settings.
 
-    `beyond` samples lie after the last one, `unread` ones anywhere.
+    `beyond` samples come after the last one, `unread` ones anywhere.
     """
 
     classes: tuple[str, ...]
@@ -27,7 +27,7 @@ class Wanted(NamedTuple):
 
     @property
     def most(self) -> int:
-        """The most rows that a file may have whose rows are named."""
+        """The most rows that a file with named rows may have."""
         return self.in_order + self.unread
 
 
@@ -35,7 +35,7 @@ class Given(NamedTuple):
     """What a file holds: a column `scores` or `probabilities` float32 (M, C), or `labels` int64 (M,).
 
     Columns and labels are those of the data set already. `ids` name the rows, None when they are in the order of the
-    split; `places` say where each row stands; `notices` what had to be assumed.
+    split; `places` locate each row for messages; `notices` state assumptions.
     """
 
     field: str

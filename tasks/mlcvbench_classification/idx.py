@@ -23,15 +23,15 @@ from mlcvbench.limits import MAX_ARRAY_BYTES, MAX_IDX_DIMENSIONS
 UINT8 = 0x08
 GZIP_MAGIC = b"\x1f\x8b"
 MOST_DEFLATE_GAIN = 1032
-"""No deflate stream unpacks to more than this many times its size, so a header that claims more is lying."""
+"""No deflate stream expands by more than this factor, so a header that claims more is wrong."""
 CHUNK_BYTES = 1 << 20
 
 
 def read_idx(path: Path, dimensions: int) -> Array:
     """Return the uint8 array of an IDX file, plain or gzipped, with the given number of dimensions.
 
-    DataError names the file and says what is wrong: missing, no IDX file, another type or dimension count, an empty
-    or absurd size, too few bytes or too many, a damaged gzip stream.
+    DataError names the file and says what is wrong: missing, not an IDX file, another type or dimension count, an empty
+    or absurd size, too few or too many bytes, a damaged gzip stream.
     """
     try:
         with path.open("rb") as raw:
@@ -53,7 +53,7 @@ def read_idx(path: Path, dimensions: int) -> Array:
 
 
 def _read_array(stream: IO[bytes], path: Path, dimensions: int, *, most: int, exact: bool) -> Array:
-    """Read header and data; `most` bounds the bytes the file can hold, `exact` says that it holds just so many."""
+    """Read header and data; `most` bounds the bytes of the file, `exact` says that it has exactly that many."""
     shape, header_bytes = _read_header(stream, path, dimensions)
     wanted = math.prod(shape)
     held = most - header_bytes

@@ -26,7 +26,7 @@ FASHION_NAMES = (
     "Ankle boot",
 )
 VAL_SHARE = 12
-"""One training sample in twelve validates: 5,000 of 60,000."""
+"""One training sample in twelve is for validation: 5,000 of 60,000."""
 
 
 def load_idx(params: Mapping[str, Any], data_seed: int) -> LoadedData:  # noqa: ARG001 - a loader's signature

@@ -1,4 +1,4 @@
-"""Image files in one folder a class, or in any folders with a list of labels."""
+"""Image files in one folder per class, or in any folders with a list of labels."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from mlcvbench_classification.splitting import stratified_test, train_and_val
 
 TEST_SHARE = 5
 VAL_SHARE = 10
-"""One image in five tests when the folder does not say which; one training image in ten validates."""
+"""Without a given split one image in five is for testing; one training image in ten is for validation."""
 
 
 def load_image_folder(
@@ -32,7 +32,7 @@ def load_image_folder(
 
     Either `root/train/CLASS/FILE` and `root/test/CLASS/FILE` (`root/val` is validation, or the test set when there is
     no `root/test`, as in ImageNet), or `root/CLASS/FILE`: then `data_seed` draws a fifth of each class for the test.
-    With `labels`, a file, the images that it names are the test set, wherever below `root` they lie.
+    With `labels`, a file, the images that it names are the test set, wherever they are below `root`.
     Classes are named by their folders, or by the labels, in alphabetical order unless the file `classes` lists them.
     Folders of training images are not listed when `splits` has test alone.
     """
@@ -81,7 +81,7 @@ def _labelled(
     data_seed: int,
     wanted: Collection[str],
 ) -> tuple[tuple[str, ...], dict[str, Split], list[Notice]]:
-    """Return classes and splits where a file labels the test images; `train/` may hold class folders all the same."""
+    """Return classes and splits where a file labels the test images; `train/` may still hold class folders."""
     train = root / "train"
     splits: dict[str, Split] = {}
     trained = any(entry.is_dir() for entry in scanned(train)) if train.is_dir() else False
@@ -94,7 +94,7 @@ def _labelled(
 
 
 def _listed_classes(file: str | None) -> tuple[str, ...] | None:
-    """Return the class names that a file lists, one a line, None without a file."""
+    """Return the class names that a file lists, one per line, None without a file."""
     if file is None:
         return None
     names: dict[str, None] = {}
@@ -108,12 +108,12 @@ def _listed_classes(file: str | None) -> tuple[str, ...] | None:
 
 
 def _odd_order(classes: Sequence[str]) -> list[Notice]:
-    """Say that classes named by numbers have the order of text, where that is another one."""
+    """Return the notice that classes named by numbers are sorted as text, where that order differs."""
     if not are_numbers(classes) or sorted(classes, key=int) == list(classes):
         return []
     text = (
         f"the classes have the order of their names as text, {shown(classes)}, as in torchvision's ImageFolder, not "
-        "that of the numbers; data.classes=FILE says another order, one class per line."
+        "that of the numbers; data.classes=FILE sets another order, one class per line."
     )
     return [Notice("class-order-as-text", text, len(classes))]
 
@@ -157,7 +157,7 @@ def _drawn(samples: Split, seed: int) -> dict[str, Split]:
 
 
 def _shuffled_train_and_val(train: Split, seed: int) -> dict[str, Split]:
-    """Shuffle, since files come sorted by class, and split."""
+    """Shuffle, since files are sorted by class, and split."""
     order = np.random.Generator(np.random.PCG64(seed)).permutation(len(train))
     return train_and_val(train.take(order, "train"), len(train) // VAL_SHARE)
 
@@ -192,9 +192,9 @@ def _read_folder(root: Path, folder: Path, classes: Sequence[str], name: str, de
 
 
 def _entries(root: Path, folder: Path) -> list[os.DirEntry[str]]:
-    """Return what lies in a folder, sorted by name; links must stay inside `root`, and names must be text.
+    """Return the entries of a folder, sorted by name; links must stay inside `root`, and names must be text.
 
-    Below a folder that lies inside, only links can lead out.
+    Below a folder inside `root`, only links can lead out.
     """
     found, inside = scanned(folder), root.resolve()
     if folder != root:

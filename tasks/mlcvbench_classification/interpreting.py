@@ -1,4 +1,4 @@
-"""What a live model gave, under the settings with which files are read: one rule for both doors."""
+"""Interprets a live model's output by the settings for reading files, so that both follow one rule."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from mlcvbench_classification.class_order import said_order
 def interpreted(predictions: Any, settings: Mapping[str, Any], classes: Sequence[str]) -> Any:
     """Return predictions, not checked yet, with their scores named and their columns in the order of the data set.
 
-    OverrideError for `values=` about labels, or about probabilities that are named as such.
+    OverrideError for `values=` with labels, or with probabilities that are named as such.
     """
     if not isinstance(predictions, dict):
         return predictions
@@ -32,7 +32,7 @@ def interpreted(predictions: Any, settings: Mapping[str, Any], classes: Sequence
 
 
 def _in_order(column: Array, labels: Array, columns: Array) -> Array:
-    """Return scores (B, C) with the columns of the data set, or labels (B,) as its labels; other shapes as they are."""
+    """Return scores (B, C) with the columns of the data set, or labels (B,) as its labels; other shapes unchanged."""
     if column.ndim == 2 and column.shape[1] == len(columns):
         return column[:, columns]
     if column.ndim == 1 and column.dtype.kind in "iu" and len(column):

@@ -1,4 +1,4 @@
-"""Images in any folders, with a file that says the class of each: `id,label` lines, or `id label`."""
+"""Images in any folders, with a file of their classes: lines `id,label` or `id label`."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from mlcvbench_classification.class_order import are_numbers, is_number, shown
 from mlcvbench_classification.file_split import ENDINGS
 
 HEADERS = ({"id", "image", "file", "filename", "file_name", "name", "path"}, {"label", "class", "class_name", "target"})
-"""What a first line may call its two columns, in any case."""
+"""Accepted names of the two columns in a header, in any case."""
 
 
 class Labelled(NamedTuple):
-    """Image files with their ids, their labels int64 (N,), the classes, and what had to be assumed."""
+    """Image files with their ids, their labels int64 (N,), the classes, and notices of assumptions."""
 
     files: list[Path]
     ids: list[str]
@@ -41,7 +41,7 @@ def read_labelled(root: Path, file: Path, listed: Sequence[str] | None, train: P
 
     A label is a class name; where no class is named by a number, a whole number counts `listed` from 0. Without
     `listed`, the classes are the labels in the file, sorted as numbers where all are, else as text. DataError names the
-    line of an image that is not there, or not the only one of its name, and of a label that is no class.
+    line of an image that is missing or ambiguous, and of a label that is not a class.
     """
     lines = list(_lines(file))
     if not lines:
@@ -59,8 +59,8 @@ def read_labelled(root: Path, file: Path, listed: Sequence[str] | None, train: P
 
 
 def refuse_strange(root: Path, inside: Path, path: Path) -> None:
-    """Refuse a name that is no text, and a link that leads nowhere or out of `root`, resolved `inside`: DataError."""
-    if not path.name.isprintable():  # nor are the stand-ins for bytes that are no text
+    """DataError for a name that is not text, and for a link that leads nowhere or out of `root`, resolved `inside`."""
+    if not path.name.isprintable():  # nor are the surrogates for undecodable bytes
         raise DataError(f"{path.parent}: file name {path.name!a} is not plain text; rename it.")
     try:
         outside = not path.resolve(strict=True).is_relative_to(inside)
@@ -82,7 +82,7 @@ def _lines(file: Path) -> Iterator[_Line]:
 
 
 def _rows(file: Path) -> Iterator[tuple[int, list[str]]]:
-    """Yield the cells of each line, parted by commas when the first line has one, else by its last blanks."""
+    """Yield the cells of each line, split at commas when the first line has one, else at the last blanks."""
     first = next(numbered_lines(file), None)
     if first is not None and "," in first.text:
         yield from read_rows(file)
@@ -105,19 +105,21 @@ def _labels(file: Path, lines: Sequence[_Line], classes: Sequence[str]) -> tuple
             raise DataError(f"{file}, line {number}: unknown class {name[:100]!r}.{near}")
     if not counted:
         return labels, ()
-    text = f"the labels of {file.name} are numbers and count the classes from 0: {shown(classes)}; give names instead."
+    text = f"the labels of {file.name} are numbers and count classes from 0: {shown(classes)}; give names instead."
     return labels, (Notice("class-order-assumed", text, counted),)
 
 
 class _Files:
-    """The image files below a folder, listed once when one is not found by its path."""
+    """The image files below a folder, listed only once an image is not found by its path."""
 
     def __init__(self, root: Path, but: Path | None) -> None:
         self._root, self._inside, self._but = root, root.resolve(), but
         self._by_name: dict[str, list[Path]] | None = None
 
     def find(self, name: str, where: str) -> Path:
-        """Return the file of this path below the folder, else the only one of this name; DataError begins `where`."""
+        """Return the file of this path below the folder, else the only one of this name; DataError begins with
+        `where`.
+        """
         path = self._root / name
         there = path.suffix.lower() in ENDINGS and path.is_file()
         found = [path] if there else self._named(Path(name).name)
@@ -130,7 +132,7 @@ class _Files:
         return found[0]
 
     def _named(self, name: str) -> list[Path]:
-        """Return the images of a name, which may lack its ending."""
+        """Return the images of a name, which may lack its suffix."""
         if self._by_name is None:
             self._by_name = {}
             for _, found in files_below(self._root, ENDINGS):

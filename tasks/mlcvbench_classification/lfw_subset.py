@@ -1,8 +1,8 @@
 """The LFW subset that scikit-image ships: 100 faces and 100 pieces of background, 25 x 25 grey pixels. Real images.
 
 The faces were drawn from Labeled Faces in the Wild, the rest cut from the backgrounds of the same photographs and
-resized; many of these show the black border that aligning a photograph leaves, so they are easy to tell. A hundred and
-fifty train, as in scikit-image's example of Haar features and boosting.
+resized; many of these show the black border left by aligning the photograph, so they are easy to tell apart. 150 images
+train, as in scikit-image's example of Haar features and boosting.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from mlcvbench_classification.splitting import train_and_val
 CLASSES = ("non-face", "face")
 EACH, SIDE = 100, 25
 TRAINING = 75
-"""Of each class the first so many train, in the order of the file; the last 25 test."""
+"""Training images per class, the first in file order; the last 25 of each class test."""
 VALIDATION = 30
 
 
 def load_lfw_subset(params: Mapping[str, Any], data_seed: int) -> LoadedData:  # noqa: ARG001 - a loader's signature
     """Return uint8 (25, 25) with labels 0 non-face and 1 face: 120 train, 30 val, 50 test, half of each class.
 
-    The file holds grey levels 0..1 as float64, interpolated when the pieces were resized; they are rounded to the
-    nearest of 256 levels. The split is fixed, so `data_seed` does not change it: the first 75 of each class in file
-    order, face and non-face in turn, of which the last 30 validate; the last 25 of each class test.
+    The file holds grey levels 0..1 as float64, interpolated by resizing; they are rounded to the nearest of 256 levels.
+    The split is fixed, so `data_seed` does not change it: the first 75 of each class in file order, face and non-face
+    in turn, of which the last 30 validate; the last 25 of each class test.
     """
     grey = _read()
     images = np.round(grey * 255).astype(np.uint8)
@@ -47,7 +47,7 @@ def load_lfw_subset(params: Mapping[str, Any], data_seed: int) -> LoadedData:  #
 
 
 def _read() -> Array:
-    """Return float64 (200, 25, 25) in 0..1, faces first; read beside scikit-image, without importing it."""
+    """Return float64 (200, 25, 25) in 0..1, faces first; read from scikit-image's folder without importing it."""
     spec = importlib.util.find_spec("skimage")
     if spec is None or not spec.submodule_search_locations:
         raise DataError("package 'skimage', which carries the data, is not installed. Run: pip install scikit-image")

@@ -39,7 +39,7 @@ def read_npz(path: Path, wanted: Wanted) -> Given:
         labels, notices = _labels(path, values, names, wanted)
         return Given(field, labels, ids, places, notices)
     order = names or assumed_order(path, wanted.classes, "columns")
-    with np.errstate(over="ignore"):  # beyond float32 becomes infinite, which is refused by name
+    with np.errstate(over="ignore"):  # beyond float32 becomes infinite, which the check refuses
         scores = values.astype(np.float32, copy=False)
     return Given(field, with_columns(scores, order.columns), ids, places, order.notices)
 
@@ -55,23 +55,23 @@ def _rows(path: Path, file: NpzReader, field: str, wanted: Wanted) -> tuple[list
 
 
 def _class_names(path: Path, file: NpzReader, wanted: Wanted) -> Order | None:
-    """Return the order of the classes that the file or the request says, None when neither does."""
+    """Return the order of the classes given by the file or the request, None when neither gives one."""
     said = said_order(wanted.settings, wanted.classes)
     if "classes" not in file.headers:
         return said
     _check_header(path, file, "classes", (len(wanted.classes),), "USiu")
     order = complete_order(_texts(file.read("classes")), wanted.classes, f"{path}, array 'classes'")
     if said is not None and (order.labels != said.labels).any():
-        raise OverrideError(f"{path.name} names its classes in another order than the request does; leave that out.")
+        raise OverrideError(f"{path.name} names its classes in another order than the request; omit that one.")
     return order
 
 
 def _labels(path: Path, values: Array, names: Order | None, wanted: Wanted) -> tuple[Array, tuple[Notice, ...]]:
-    """Return labels int64 (N,): class names as they are, numbers as places in the order of the classes."""
+    """Return labels int64 (N,): class names directly, numbers as indices into the order of the classes."""
     if values.dtype.kind not in "US":
         order = names or assumed_order(path, wanted.classes, "labels")
         labels = values.astype(np.int64)
-        outside = (labels < 0) | (labels >= len(wanted.classes))  # refused by name when they are checked
+        outside = (labels < 0) | (labels >= len(wanted.classes))  # refused when they are checked
         return np.where(outside, labels, order.labels[np.where(outside, 0, labels)]), order.notices
     refuse_said(wanted.settings, f"the labels of {path.name} are names")
     known = {name: label for label, name in enumerate(wanted.classes)}

@@ -1,4 +1,4 @@
-"""Samples of a classification data set with the name of their class, for contact sheets."""
+"""Samples of a classification data set with their class names, for contact sheets."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from mlcvbench.contract import Panel, Problem, Split, spread
 
 
 def preview(split: Split, problem: Problem, count: int) -> list[Panel]:
-    """Return one panel a sample: the first input that is a picture, captioned with class and id."""
+    """Return one panel per sample: the first input that is a picture, captioned with class and id."""
     panels = []
     for place in spread(split, count):
         batch, targets = split.read([place])

@@ -1,4 +1,4 @@
-"""Pictures of a classification record: confusions, confident mistakes, calibration, and F1 of each class.
+"""Pictures of a classification record: confusions, confident errors, calibration, and F1 of each class.
 
 Equal results give equal bytes.
 """
@@ -42,15 +42,15 @@ from mlcvbench.figures import (
 from mlcvbench_classification.scoring import ECE_BINS, class_f1, confidence_bins, confusion_matrix
 
 MATRIX_CLASSES = 60
-"""More classes than this make an unreadable matrix; then the most frequent confusions are listed."""
+"""With more classes a matrix is unreadable; then the most frequent confusions are listed."""
 NUMBERED_CLASSES = 20
 CELL, LEAST_SIDE, MOST_SIDE, LEAST_CELL = 46, 220, 480, 14
-"""Pixels of a cell of a matrix where neither the matrix becomes too small or large by it, nor the cell."""
+"""Pixels of a matrix cell: the target size of the matrix, and the bounds of a cell."""
 LISTED = 20
 MISTAKES = 24
 MISTAKES_A_ROW = 8
 TILE, MARGIN = 136, 10
-"""Pixels of a mistaken image, and around a picture."""
+"""Pixels of a misclassified image, and around a picture."""
 
 
 def draw(folder: Path, split: Split, problem: Problem, table: Table) -> list[Plot]:
@@ -68,7 +68,7 @@ Maker = Callable[[], tuple[Canvas, str]]
 
 
 def _pictures(split: Split, classes: Sequence[str], table: Table) -> list[tuple[str, str, Maker]]:
-    """Return file, title and maker of each picture that makes sense for these rows."""
+    """Return file, title and drawing function of each picture that makes sense for these rows."""
     if not len(table):
         return []
     matrix = confusion_matrix(table, len(classes))
@@ -133,7 +133,7 @@ def draw_confused_pairs(matrix: Array, classes: Sequence[str]) -> tuple[Canvas, 
 
 
 def draw_class_f1(matrix: Array, classes: Sequence[str]) -> tuple[Canvas, str]:
-    """Draw the F1 of each class as bars; of many classes, the worst."""
+    """Draw the F1 of each class as bars; for many classes, the worst ones."""
     f1 = class_f1(np.diag(matrix), matrix.sum(axis=0) + matrix.sum(axis=1))  # (C,), NaN = does not occur
     order = np.flatnonzero(~np.isnan(f1))
     what = "classes in order"
@@ -145,7 +145,7 @@ def draw_class_f1(matrix: Array, classes: Sequence[str]) -> tuple[Canvas, str]:
 
 
 def draw_mistakes(split: Split, classes: Sequence[str], table: Table) -> tuple[Canvas, str]:
-    """Draw the wrongly classified images of highest confidence (in order of the split when there is none)."""
+    """Draw the misclassified images of highest confidence (in order of the split without confidences)."""
     wrong = np.flatnonzero(table["label"] != table["prediction"])
     known = not np.isnan(table["confidence"]).any()
     chosen = wrong[np.argsort(-table["confidence"][wrong], kind="stable")] if known else wrong
@@ -158,11 +158,11 @@ def draw_mistakes(split: Split, classes: Sequence[str], table: Table) -> tuple[C
         tiles.append(Tile(fitted(colored(np.asarray(image)), TILE, TILE), [f"is {label}", f"read as {got}", *sure]))
     rows = [tiles[first : first + MISTAKES_A_ROW] for first in range(0, len(tiles), MISTAKES_A_ROW)]
     canvas = draw_tiles(rows, side=TILE, size=TINY)
-    return canvas, f"{len(chosen)} of {len(wrong)} wrongly classified images, with label, prediction and confidence."
+    return canvas, f"{len(chosen)} of {len(wrong)} misclassified images, with label, prediction and confidence."
 
 
 def draw_reliability(table: Table) -> tuple[Canvas, str]:
-    """Draw the share of right predictions against the mean confidence in each of 15 bins, and how many there are."""
+    """Draw the share of correct predictions against the mean confidence in each of 15 bins, and the bin counts."""
     confidence, right = table["confidence"], table["label"] == table["prediction"]
     bins = np.minimum(confidence_bins(confidence), ECE_BINS - 1)  # shown with the last bin: exactly 1
     counts = np.bincount(bins, minlength=ECE_BINS)

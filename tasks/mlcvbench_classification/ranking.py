@@ -1,6 +1,6 @@
 """One pass over class scores: prediction, rank of the label, confidence and loss of every sample.
 
-Rows are worked through in blocks that fit the cache, so memory beyond the scores is constant.
+Rows are processed in blocks that fit the cache, so memory beyond the scores is constant.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ sums of them with whole weights exact: in any order, with any number of threads,
 
 
 TINY = np.finfo(np.float32).tiny
-"""The smallest normal float32, 1.18e-38: a smaller probability counts as it, so that a loss stays finite (87.34)."""
+"""The smallest normal float32, 1.18e-38: smaller probabilities are raised to it, so that a loss is finite (87.34)."""
 
 
 class Ranking(NamedTuple):
@@ -42,10 +42,10 @@ def label_rank(scores: Array, labels: Array) -> Array:
 
 
 def rank_labels(scores: Array, labels: Array) -> Ranking:
-    """Return what the metrics need of finite float32 scores (N, C) and labels (N,) in 0..C-1.
+    """Return what the metrics need from finite float32 scores (N, C) and labels (N,) in 0..C-1.
 
-    The prediction is the highest score, at ties the lowest class index; the rank counts higher scores, and equal ones
-    of lower classes; the confidence is the softmax of the prediction; the loss is -log softmax of the label.
+    The prediction is the class of the highest score, at ties the lowest index; the rank counts higher scores, and equal
+    ones of lower classes; the confidence is the softmax of the prediction; the loss is -log softmax of the label.
 
     >>> rank_labels(np.array([[0.0, 0.0]], np.float32), np.array([1]))
     Ranking(prediction=array([0]), rank=array([1]), confidence=array([0.5]), loss=array([0.69314718]))
@@ -53,7 +53,7 @@ def rank_labels(scores: Array, labels: Array) -> Ranking:
     count, classes = scores.shape
     rows = min(count, max(1, BLOCK_SCORES // max(classes, 1)))
     shifted = np.empty((rows, classes), dtype=np.float32)
-    flags = np.zeros((rows, -(-classes // 8) * 8), dtype=bool)  # padded: counted eight at a time
+    flags = np.zeros((rows, -(-classes // 8) * 8), dtype=bool)  # padded, since flags are counted eight at a time
     prediction, rank = np.empty(count, dtype=np.int64), np.empty(count, dtype=np.int64)
     total, gap = np.empty(count, dtype=np.float64), np.empty(count, dtype=np.float64)
     top = np.empty(count, dtype=np.float64)
@@ -72,10 +72,10 @@ def rank_labels(scores: Array, labels: Array) -> Ranking:
 
 
 def rank_probabilities(probabilities: Array, labels: Array) -> Ranking:
-    """Return what the metrics need of float32 probabilities (N, C), whose rows sum to 1, and labels (N,) in 0..C-1.
+    """Return what the metrics need from float32 probabilities (N, C), whose rows sum to 1, and labels (N,) in 0..C-1.
 
-    As `rank_labels`, but the confidence is the highest probability as it stands, and the loss is -log of the label's,
-    which counts as 1.18e-38 when it is less.
+    Like `rank_labels`, but the confidence is the highest probability itself, and the loss is -log of the label's, which
+    counts as at least 1.18e-38.
 
     >>> ranking = rank_probabilities(np.array([[0.5, 0.5], [1.0, 0.0]], np.float32), np.array([1, 1]))
     >>> ranking.rank.tolist(), ranking.confidence.tolist(), ranking.loss.round(2).tolist()
@@ -113,7 +113,7 @@ def _count_ahead(scores: Array, of_label: Array, labels: Array, flags: Array) ->
 
 def _sum_exp(scores: Array, highest: Array, shifted: Array) -> Array:
     """Return the sum of exp(score - highest) of each row (B,), at least 1."""
-    with np.errstate(over="ignore"):  # a gap beyond float32 is -inf, and its exponential 0
+    with np.errstate(over="ignore"):  # a gap beyond float32 becomes -inf, and its exponential 0
         np.subtract(scores, highest[:, None], out=shifted)
     np.exp(shifted, out=shifted)
     sums: Array = np.add.reduce(shifted, axis=1)

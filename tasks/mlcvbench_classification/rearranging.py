@@ -1,4 +1,4 @@
-"""Rows and columns of class scores brought into the order of a data set, without a second copy of them in memory."""
+"""Reorders rows and columns of class scores to those of a data set, without a second copy in memory."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ import numpy as np
 from mlcvbench.contract import Array
 
 BLOCK = 1 << 20
-"""Values worked on at a time."""
+"""Values processed at a time."""
 _STRIP = 16
-"""Columns moved at a time: 64 bytes of float32, a line of the cache."""
+"""Columns moved at a time: 64 bytes of float32, one cache line."""
 
 
 def blocks_of(values: Array) -> Iterator[slice]:
-    """Yield the rows of values (N, C), some at a time."""
+    """Yield the rows of values (N, C) in blocks."""
     rows = max(1, BLOCK // max(values.shape[1], 1))
     return (slice(start, start + rows) for start in range(0, len(values), rows))
 
 
 def with_columns(values: Array, columns: Array) -> Array:
-    """Return the `columns` of values (N, C), each of them once; the array that is given is used again."""
+    """Return the distinct `columns` of values (N, C); the given array is overwritten."""
     if not _as_they_are(columns, values.shape[1]):
         for rows in blocks_of(values):
             values[rows] = values[rows][:, columns]
@@ -29,7 +29,7 @@ def with_columns(values: Array, columns: Array) -> Array:
 
 
 def with_rows(values: Array, rows: Array) -> Array:
-    """Return the `rows` of values (N, ...), none of them twice; the array that is given is used again if all are.
+    """Return the distinct `rows` of values (N, ...); the given array is overwritten when all are taken.
 
     >>> with_rows(np.array([[1, 2], [3, 4]]), np.array([1, 0])).tolist()
     [[3, 4], [1, 2]]

@@ -1,7 +1,7 @@
 """The scorer of classification: accuracy by rank and by class, negative log-likelihood and calibration error.
 
-`scores` are any finite real numbers, larger for likelier classes, and are read as logits: `nll` and `ece` take their
-softmax. `probabilities` are taken as they are.
+`scores` are any finite real numbers, larger for likelier classes, and are interpreted as logits: `nll` and `ece` take
+their softmax. `probabilities` are used unchanged.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ METRICS = (
     MetricSpec(
         "nll",
         f"mean of -log probability of the label; a given probability is at least {TINY:.3g}, so at most "
-        f"{-np.log(TINY):.2f} a sample",
+        f"{-np.log(TINY):.2f} per sample",
         "nat",
         False,
         TOLERANCE,
@@ -55,7 +55,7 @@ NO_SCORES = "the predictions are labels without scores"
 
 
 class ClassificationScorer(VectorizedScorer):
-    """Protocol `top1/single-crop@2`: one prediction an image as it is given, over the data set's class list.
+    """Protocol `top1/single-crop@2`: one prediction per image as it is given, over the data set's class list.
 
     - `top1`, `top5`: rank of the label by `#(s > s_y) + #(j < y and s_j == s_y)`.
     - `macro_f1`: scikit-learn's `f1_score(average="macro", zero_division=0)`; a class that occurs neither among the
@@ -105,7 +105,7 @@ class ClassificationScorer(VectorizedScorer):
             found = by_class(weights)
             overall, gaps = over_bins(weights)
             total = found.labelled.sum(axis=1)
-            with np.errstate(invalid="ignore", divide="ignore"):  # no weight at all: 0 / 0 is NaN, undefined
+            with np.errstate(invalid="ignore", divide="ignore"):  # without weight 0 / 0 is NaN, undefined
                 many = {
                     "top1": found.hits.sum(axis=1) / total,
                     "top5": overall[:, 0] / total,
@@ -132,7 +132,7 @@ class ClassificationScorer(VectorizedScorer):
         return reasons
 
     def _over_bins(self, table: Table) -> SumsByBin:
-        """Return what sums being in the top 5, losses, and by bin of the confidence: right - confidence."""
+        """Return the function that sums top-5 hits, losses, and correct - confidence per confidence bin."""
         right, known = table["label"] == table["prediction"], not np.isnan(table["loss"]).any()
         loss, gap, bin_of = (np.zeros(len(table)), np.zeros(len(table)), np.zeros(len(table), dtype=np.int64))
         if known:
@@ -166,7 +166,7 @@ def class_f1(true_positives: Array, occurrences: Array) -> Array:
 
 
 class _ByClass(NamedTuple):
-    """Weights of each class under each row of weights (R, C): right predictions, labels and predictions."""
+    """Weights of each class under each row of weights (R, C): correct predictions, labels and predictions."""
 
     hits: Array
     labelled: Array
@@ -178,7 +178,7 @@ class _ByClass(NamedTuple):
 
 
 def _by_class(table: Table, classes: int) -> Callable[[Array], _ByClass]:
-    """Return what gives the weights by class under any weights (R, U) of the units."""
+    """Return the function that gives weights per class under any weights (R, U) of the units."""
     labels, predicted, unit = table["label"], table["prediction"], table["unit"]
     right, wrong = np.flatnonzero(labels == predicted), np.flatnonzero(labels != predicted)
     hit = SumsByClass(labels[right], unit[right], classes)
@@ -208,7 +208,7 @@ def _weighted_f1(found: _ByClass) -> Array:
 
 
 def _balanced_accuracy(found: _ByClass) -> Array:
-    """Return the mean share found (R,) over the classes with weight among the labels, NaN when there is none."""
+    """Return the mean recall (R,) over the classes with weight among the labels, NaN when there is none."""
     with np.errstate(invalid="ignore"):
         recall = found.hits / found.labelled
         mean: Array = np.nansum(recall, axis=1) / np.count_nonzero(found.labelled > 0, axis=1)
@@ -219,7 +219,7 @@ class FirstScorer(ClassificationScorer):
     """Protocol `top1/single-crop@1`, kept for what was published under it.
 
     Probabilities become logarithms, whose softmax in float32 loses the last bit, so that round ones may fall into the
-    bin below; a confidence of exactly 1 has a bin of its own, as in torchmetrics' `MulticlassCalibrationError`.
+    bin below; a confidence of exactly 1 has its own bin, as in torchmetrics' `MulticlassCalibrationError`.
     """
 
     protocol_id = FIRST_PROTOCOL
@@ -235,8 +235,8 @@ class FirstScorer(ClassificationScorer):
 SCORERS: Mapping[str, type[ClassificationScorer]] = {PROTOCOL: ClassificationScorer, FIRST_PROTOCOL: FirstScorer}
 """The scorer of each protocol id."""
 ABOUT: Mapping[str, str] = {
-    PROTOCOL: "One prediction an image as it is given; means over the images, and over classes where it says so.",
+    PROTOCOL: "One prediction per image as it is given; means over the images, and over classes where stated.",
     FIRST_PROTOCOL: "As above, kept for what was published under it: probabilities go through a logarithm and a "
-    "softmax, and a confidence of exactly 1 has a bin of its own.",
+    "softmax, and a confidence of exactly 1 has its own bin.",
 }
-"""What `mlcvbench info classification` says of each protocol."""
+"""Descriptions of the protocols for `mlcvbench info classification`."""

@@ -1,8 +1,8 @@
-"""Splits: which samples train, which choose, which test.
+"""Splits: which samples are for training, validation and test.
 
 Validation samples are always the last block of the training samples, so that a method without a validation set, whose
-training and validation samples are joined again, sees the training set in its published order. (The neighbours that
-k-nearest neighbours keeps among equally distant ones depend on that order.)
+training and validation samples are joined again, sees the training set in its published order. (Among equally distant
+neighbours, k-nearest neighbours depends on that order.)
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from mlcvbench.contract import Array, Split
 
 
 def stratified_test(labels: Array, count: int, seed: int) -> tuple[Array, Array]:
-    """Return shuffled indices (train, test): `count` test samples, as many of each class as its share asks for.
+    """Return shuffled indices (train, test): `count` test samples, stratified by class.
 
     Args:
         labels: integer labels (N,).
@@ -39,7 +39,7 @@ def stratified_test(labels: Array, count: int, seed: int) -> tuple[Array, Array]
 def train_and_val(samples: Split, val_count: int) -> dict[str, Split]:
     """Return the splits `train` and `val` of a training set: its last `val_count` samples are `val`.
 
-    A set too small to give samples away stays whole.
+    A set that is too small is not split.
     """
     cut = len(samples) - val_count
     if val_count <= 0 or cut <= 0:

@@ -1,6 +1,6 @@
-"""Sums over the samples of a table under many weightings; what is the same for all of them is worked out once.
+"""Sums over the samples of a table under many weightings; what is common to all of them is computed once.
 
-Samples are sorted by class and by bin, so that each sum is one of neighbours: 1,000 resamples of 500,000 samples take
+Samples are sorted by class and by bin, so that each sum is over neighbours: 1,000 resamples of 500,000 samples take
 2 ms each, where a matrix product over indicator columns takes 25. Confidences and losses are whole multiples of small
 steps (module `ranking`), so sums under whole weights are exact: the same bits in any order, in any number of parts.
 """
@@ -12,9 +12,9 @@ import numpy as np
 from mlcvbench.contract import Array
 
 _BLOCK = 4096
-"""Samples of a matrix product; with the weights of some rows they stay in the cache."""
+"""Samples per matrix product; with the weights of some rows they fit in the cache."""
 _SAFE = 1 << 24
-"""So many weights of one byte can be summed in 32 bits."""
+"""The most one-byte weights that can be summed in 32 bits."""
 
 
 class SumsByClass:
@@ -30,14 +30,14 @@ class SumsByClass:
         sums = np.zeros((len(weights), self._classes))
         if len(self._unit):
             narrow = weights.dtype == np.uint8 and len(self._unit) <= _SAFE
-            wide = np.uint32 if narrow else np.float64  # half the time
+            wide = np.uint32 if narrow else np.float64  # takes half the time
             chosen = weights.take(self._unit, axis=1)
             sums[:, self._present] = np.add.reduceat(chosen, self._starts, axis=1, dtype=wide)
         return sums
 
 
 class SumsByBin:
-    """Sums of weighted numbers of the samples: of some over all samples, of one over those of each bin."""
+    """Weighted sums of per-sample numbers: some over all samples, one over the samples of each bin."""
 
     def __init__(self, overall: Array, binned: Array, bin_of: Array, unit: Array, bins: int) -> None:
         """Keep the numbers `overall` (N, K) and `binned` (N,) of samples in the bins `bin_of` (N,)."""

@@ -35,16 +35,16 @@ CONTENTS = {
     "probabilities": "probabilities",
     "labels": "labels without scores",
 }
-"""The forms of predictions by the name of their column, and what a record calls them."""
+"""The forms of predictions by the name of their column, and their names in a record."""
 
 
 class ClassificationTask(Task):
-    """One label an image.
+    """One label per image.
 
     Predictions, one of
 
-    - `scores` float32 (B, C), finite, larger for likelier classes, read as logits;
-    - `probabilities` float32 (B, C), rows that sum to 1, taken as they are;
+    - `scores` float32 (B, C), finite, larger for likelier classes, interpreted as logits;
+    - `probabilities` float32 (B, C), rows that sum to 1, used unchanged;
     - `labels`, integers (B,) in 0..C-1, of a method without scores: metrics that need scores are then undefined.
     """
 
@@ -153,7 +153,7 @@ class ClassificationTask(Task):
 
 
 def _copy_of_sound(predictions: Predictions, shape: tuple[int, int]) -> Array | None:
-    """Return a copy of scores that are as they should be, else None; a third of the full check's time a batch."""
+    """Return a copy of valid scores, else None; takes a third of the time of the full check."""
     value = predictions.get("scores") if isinstance(predictions, dict) else None
     if type(value) is not np.ndarray or value.dtype != np.float32 or value.shape != shape:
         return None

@@ -1,4 +1,4 @@
-"""Two rings: points in a plane that no line parts, as images of one row, whose two pixels are x and y."""
+"""Two rings: points in a plane that are not linearly separable, as images of one row whose two pixels are x and y."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from mlcvbench.contract import Array, ArraySplit, InputSpec, LoadedData, Problem
 
 CLASSES = ("inner", "outer")
 RADII = np.array([0.4, 0.8])
-"""In half widths of the square."""
+"""Radii in half widths of the square."""
 SIZES = {"train": 400, "val": 100, "test": 400}
 
 
 def load_two_rings(params: Mapping[str, Any], data_seed: int) -> LoadedData:
-    """Return points uint8 (N, 1, 2), the middle at 127.5, half of them of each ring.
+    """Return points uint8 (N, 1, 2), centred at 127.5, half of them from each ring.
 
-    `width`: of the rings, in half widths of the square. Nothing but + - * / and roots is computed, so that the points
-    are the same on every machine.
+    `width`: of the rings, in half widths of the square. Only + - * / and square roots are used, so that the points are
+    the same on every machine.
     """
     generator = np.random.default_rng(data_seed)
     splits: dict[str, Split] = {}
@@ -35,7 +35,7 @@ def load_two_rings(params: Mapping[str, Any], data_seed: int) -> LoadedData:
 
 
 def _directions(count: int, generator: np.random.Generator) -> Array:
-    """Return vectors of length 1 in all directions alike, float64 (count, 2)."""
+    """Return unit vectors of uniform direction, float64 (count, 2)."""
     found = np.zeros((0, 2))
     while len(found) < count:
         drawn = 2 * generator.random((2 * count, 2)) - 1

@@ -1,15 +1,15 @@
 """Logits or probabilities: what class scores are, one rule for files, functions, networks and plugins.
 
-`scores` are logits unless somebody says that they are probabilities. Those of a file, or of a function that gives a
-bare array, are read as probabilities when they look like it; those that a model calls `scores` are then a mistake that
-is said. They look like it when
+`scores` are logits unless they are stated to be probabilities. Those of a file, or of a function that returns a bare
+array, are read as probabilities when they look like it; those that a model calls `scores` then give a notice. They look
+like probabilities when
 
-- all values lie in [0, 1], but for an error of 1e-6, and
-- each row sums to 1, but for 0.005 (half precision), or for what rounding to the printed decimals can make: half a unit
-  of the last of d decimals a class, C / 2 * 10**-d, when every value has at most d <= 5 decimals; 0.5 at most.
+- all values lie in [0, 1], up to an error of 1e-6, and
+- each row sums to 1 up to 0.005 (half precision), or up to the error of rounding to the printed decimals: half a unit
+  of the last of d decimals per class, C / 2 * 10**-d, when every value has at most d <= 5 decimals; at most 0.5.
 
-Rows of probabilities that do not sum to 1 within 1e-6 are scaled so that they do; others are kept to the bit, for at
-round numbers the last bit decides about the bin of the calibration error.
+Rows of probabilities that do not sum to 1 within 1e-6 are scaled to do so; others are kept bit for bit, since at round
+numbers the last bit decides the bin of the calibration error.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ MOST_DECIMALS = 5
 
 
 class Likeness(NamedTuple):
-    """How much rows of scores look like probabilities.
+    """How closely rows of scores resemble probabilities.
 
     `bounded`: all values lie in [0, 1]. `off`: how many of the `rows` have a sum further from 1 than 0.005. `fit`: how
     many sum to 1 within what is allowed. `low`, `high`: the least and the largest sum.
@@ -46,17 +46,17 @@ class Likeness(NamedTuple):
 
     @property
     def probable(self) -> bool:
-        """They are read as probabilities unless somebody says otherwise."""
+        """Whether they are read as probabilities by default."""
         return self.bounded and self.fit == self.rows > 0
 
     @property
     def clear(self) -> bool:
-        """Nothing had to be allowed for."""
+        """Whether they are probabilities without any tolerance."""
         return self.probable and not self.off
 
 
 def likeness(scores: Array) -> Likeness:
-    """Return how much finite scores (N, C) look like probabilities; reading stops at the first value outside [0, 1].
+    """Return how closely finite scores (N, C) resemble probabilities; stops at the first value outside [0, 1].
 
     >>> likeness(np.array([[0.4, 0.6], [0.33, 0.67]])).clear
     True
@@ -74,7 +74,7 @@ def likeness(scores: Array) -> Likeness:
 
 
 def sum_slack(values: Array) -> float:
-    """Return how far from 1 rows of such values may sum.
+    """Return the tolerance for the row sums of such values.
 
     >>> round(sum_slack(np.array([[0.33, 0.33, 0.33]])), 5), sum_slack(np.array([[1 / 3, 1 / 3, 1 / 3]]))
     (0.015, 0.005)
@@ -88,7 +88,9 @@ def sum_slack(values: Array) -> float:
 
 
 def checked_probabilities(values: Array, ids: Array) -> Array:
-    """Return probabilities float32 (N, C) whose rows sum to 1; PredictionError names a sample whose values are none."""
+    """Return probabilities float32 (N, C) whose rows sum to 1; PredictionError names a sample whose values are not
+    probabilities.
+    """
     values = np.asarray(values, dtype=np.float32)
     outside = np.flatnonzero(~_bounded(values).all(axis=1))
     if len(outside):

@@ -43,7 +43,7 @@ def read_predictions(path: Path, split: Split, problem: Problem, settings: Mappi
     known = {*ids, *split.beyond.tolist(), *split.unread.tolist()}
     strange = next((name for name in files if name not in known), None)
     if strange is not None:
-        raise DataError(f"{files[strange]}: is a prediction of no sample in split {split.name!r}.")
+        raise DataError(f"{files[strange]}: is a prediction for no sample of split {split.name!r}.")
     field = field_of(problem.extra)
     unit = _Unit(
         settings.get("scale"), float(problem.extra.get("scale", KITTI_SCALE)) if field == "depth" else KITTI_SCALE

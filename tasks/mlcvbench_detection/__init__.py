@@ -13,13 +13,13 @@ def mlcvbench_tasks() -> list[TaskSpec]:
         TaskSpec(
             name="detection",
             target="mlcvbench_detection.task:DetectionTask",
-            summary="Find the objects of an image: boxes, classes, scores, and masks where they are asked for.",
+            summary="Find the objects of an image: boxes, classes, scores, and masks on request.",
             default="scenes",
             package="mlcvbench_detection",
             reads=(
-                (".json", "COCO's results, a list of {image_id, category_id, score, bbox or segmentation}; .gz, .zip"),
+                (".json", "COCO results, a list of {image_id, category_id, score, bbox or segmentation}; .gz, .zip"),
                 ("comp4_det_test_CLASS.txt", "a folder of VOC's development kit: image score xmin ymin xmax ymax"),
-                ("IMAGE.txt", "a folder of YOLO's: class cx cy w h confidence, shares of the image"),
+                ("IMAGE.txt", "a folder of YOLO's: class cx cy w h confidence, relative to the image"),
             ),
         )
     ]
@@ -41,7 +41,7 @@ def mlcvbench_datasets() -> list[DatasetSpec]:
                 Param("train", "int", default=240, low=0, high=20_000, help="scenes to train on"),
                 Param("val", "int", default=60, low=0, high=20_000, help="scenes to choose on"),
                 Param("test", "int", default=150, low=1, high=20_000, help="scenes to test on"),
-                Param("masks", "bool", default=False, help="give the masks too, for instance segmentation"),
+                Param("masks", "bool", default=False, help="provide masks too, for instance segmentation"),
             ),
             reference="mlcvbench_scenes, the renderer of this bench",
         ),

@@ -1,4 +1,6 @@
-"""What is odd about boxes: corners or shares in place of [x, y, width, height] in pixels, and boxes outside images."""
+"""Notices about boxes: corners or relative values in place of [x, y, width, height] in pixels, and boxes outside
+images.
+"""
 
 from __future__ import annotations
 
@@ -9,20 +11,20 @@ from mlcvbench_detection.geometry.ragged import Ragged
 from mlcvbench_detection.wording import counted
 
 SHARES = 1.5
-"""Boxes of which no number is larger are no boxes in pixels."""
+"""Boxes without a larger number are not in pixels."""
 TOLERATED = 0.01
-"""Share of the image by which a box may reach beyond it; a pixel is always tolerated."""
+"""Fraction of the image by which a box may reach beyond it; one pixel is always tolerated."""
 MANY = 0.1
-"""Share of boxes that may reach beyond their image before it is said."""
+"""Fraction of boxes that may reach beyond their image without a notice."""
 HARDLY = 0.001
-"""Share of boxes that may be no corners though the others are."""
+"""Fraction of boxes that may not look like corners though the others do."""
 
 
 def box_notices(what: str, boxes: Ragged, sizes: Array) -> list[Notice]:
-    """Return what must be said of boxes: at most that they are shares, or corners, or lie outside.
+    """Return at most one notice about boxes: that they are relative, or corners, or outside.
 
-    `what`: how one is called, such as `box`. `boxes`: xywh float64; `sizes` (U, 2): height and width of each image, 0
-    where unknown, and then its boxes are passed over.
+    `what`: the name of one, such as `box`. `boxes`: xywh float64; `sizes` (U, 2): height and width of each image, 0
+    where unknown, whose boxes are skipped.
     """
     known = sizes.all(axis=1)
     if not known.all():
@@ -33,7 +35,7 @@ def box_notices(what: str, boxes: Ragged, sizes: Array) -> list[Notice]:
 
 
 class _InImages:
-    """Boxes by column, with the size of their image: a pass over a column of its own is several times quicker."""
+    """Boxes by column, with the size of their image: a pass over a contiguous column is several times faster."""
 
     def __init__(self, what: str, boxes: Ragged, sizes: Array) -> None:
         self.what, self.boxes, self.sizes, self.units = what, boxes.values, sizes, boxes.units
@@ -68,14 +70,14 @@ class _InImages:
         return [Notice("boxes-outside", f"{lead}: are they in pixels of the original image?", lost or count)]
 
     def _beyond(self, right: Array, bottom: Array) -> Array:
-        """Return which boxes reach beyond their image by more than is tolerated, bool (N,)."""
+        """Return which boxes reach beyond their image by more than the tolerance, bool (N,)."""
         slack_x, slack_y = (np.maximum(1.0, TOLERATED * side) for side in (self.wide, self.high))
         beyond: Array = (right > self.wide + slack_x) | (bottom > self.high + slack_y)
         beyond |= (self.x < -slack_x) | (self.y < -slack_y)
         return beyond
 
     def _are_corners(self) -> bool:
-        """Return whether all, or all but hardly any, make sense as x1, y1, x2, y2."""
+        """Return whether (nearly) all boxes are valid as x1, y1, x2, y2."""
         wrong = (self.w < self.x) | (self.h < self.y)
         if wrong.sum() > HARDLY * len(wrong):
             return False

@@ -1,4 +1,4 @@
-"""Detections that lie on objects of other classes: class ids off by one, or of another list."""
+"""Detections that overlap objects of other classes: class ids off by one, or from another list."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from mlcvbench_detection.geometry.boxes import pairwise_iou
 from mlcvbench_detection.geometry.ragged import expand, ragged
 
 LOOKED_AT = 2000
-"""Detections, those with the highest scores, whose classes are held against those of the objects they overlap."""
+"""Number of highest-scoring detections whose classes are compared with those of the objects they overlap."""
 OVERLAP = 0.5
 FEWEST, MOSTLY, HARDLY = 6, 0.8, 0.1
-"""So many must overlap an object; this share makes a rule, and this one no agreement."""
+"""Least number that overlap an object; the fraction that makes a rule; the fraction below which classes disagree."""
 
 
 def class_notices(predictions: Predictions, targets: Targets) -> list[Notice]:
-    """Say that the classes of the best detections are not those of the objects that they overlap."""
+    """Return a notice when the classes of the best detections are not those of the objects that they overlap."""
     if "xywh" not in predictions:
         return []
     found, true = _overlapping(predictions, targets)
@@ -38,9 +38,9 @@ def class_notices(predictions: Predictions, targets: Targets) -> list[Notice]:
 
 
 def _overlapping(predictions: Predictions, targets: Targets) -> tuple[Array, Array]:
-    """Return the classes of the best detections that overlap an object, and of the object: int64 (n,) each.
+    """Return the classes of the best detections that overlap an object, and those of the objects: int64 (n,) each.
 
-    Of several objects one of the same class is taken, else the one that is overlapped most.
+    Among several objects one of the same class is taken, else the one with the largest overlap.
     """
     scores, annotated = ragged(predictions, "scores"), ragged(targets, "xywh")
     total = len(scores.values)

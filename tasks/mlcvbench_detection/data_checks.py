@@ -1,4 +1,4 @@
-"""What a data set of the task must keep, whoever wrote it."""
+"""Checks of the task's data sets, whoever wrote them."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ DTYPES = {"crowd": "bool", "difficult": "bool", "annotation": "int64", "area": "
 
 
 def check_data(data: LoadedData) -> None:
-    """Refuse annotations of another type, of unequal number, or that are no boxes and classes of their image.
+    """Refuse annotations of another dtype, of unequal number, or with invalid boxes or classes.
 
-    `xywh` float64 (n, 4), `labels` int64 (n,) and `size` int64 (2,) an image; when they are given `area` float64,
+    `xywh` float64 (n, 4), `labels` int64 (n,) and `size` int64 (2,) per image; if given also `area` float64,
     `crowd` and `difficult` bool, `annotation` int64 (n,), and `masks`. DataError names the split, the sample, what was
     wanted and what was got.
     """

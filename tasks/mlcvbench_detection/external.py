@@ -23,7 +23,7 @@ _WANTED = "COCO's results as a .json file, or a folder of comp4_det_test_CLASS.t
 def read_external(path: Path, split: Split, problem: Problem) -> External:
     """Return the predictions for a split, ordered by image, and what was guessed; DataError says what is wrong.
 
-    Of a split that was cut they are read for the whole of it: those of its other images are no mistake.
+    For a split that was cut they are read for the whole split: those of its other images are not an error.
     """
     whole, places = whole_of(split)
     external = _read(path, whole, problem)

@@ -1,4 +1,4 @@
-"""What about detections and annotations is legal but surely not meant, from a few passes over their columns."""
+"""What in detections and annotations is valid but probably not intended, from a few passes over their columns."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from mlcvbench_detection.truth import STAND_INS, truth_of
 from mlcvbench_detection.wording import counted, listed
 
 FEW_SCORES = 10
-"""Fewer detections may well share their scores."""
+"""Fewer detections may share their scores by chance."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Scene:
-    """The columns of a whole split, looked at once. `ignored` bool (M,): annotations that are not to be found."""
+    """The columns of a whole split. `ignored` bool (M,): annotations that do not have to be found."""
 
     predictions: Predictions
     targets: Targets
@@ -40,7 +40,7 @@ class _Scene:
 
 
 def notices(predictions: Predictions, split: Split, problem: Problem, protocol: str) -> list[Notice]:
-    """Return what must be said of detections and annotations under a protocol."""
+    """Return notices about detections and annotations under a protocol."""
     targets = split.targets()
     flag = "difficult" if parse_coco(protocol) is None and protocol not in LVIS_PROTOCOLS else "crowd"
     ignored = truth_of(targets, "ignore" if protocol in LVIS_PROTOCOLS else flag).values
@@ -51,7 +51,7 @@ def notices(predictions: Predictions, split: Split, problem: Problem, protocol: 
 
 
 def _replaced(scene: _Scene) -> Iterator[Notice]:
-    """Say which columns a protocol needs and the data have not, and what was taken."""
+    """Return which columns a protocol needs and the data lack, and the replacement."""
     if not scene.voc and "area" not in scene.targets:
         text = "the data have no areas of objects: width x height of the box is taken, without a pixel added."
         yield Notice("areas-of-boxes", text, len(scene.wanted.values))
@@ -61,7 +61,7 @@ def _replaced(scene: _Scene) -> Iterator[Notice]:
     if count and flag not in scene.targets and other in scene.targets and not scene.federated:
         names = {"crowd": "crowd", "difficult": "difficult object"}
         which = f"a {names[flag]}" if count == 1 else f"{names[flag]}s"
-        text = f"{counted(count, names[other], ('counts', 'count'))} as {which}: neither to be found nor missed."
+        text = f"{counted(count, names[other], ('counts', 'count'))} as {which}: neither found nor missed."
         yield Notice(f"{other}-as-{flag}", text, count)
     total = len(ragged(scene.predictions, "scores").values)
     if total and "xywh" not in scene.predictions and not scores_masks(scene.protocol):
@@ -70,7 +70,7 @@ def _replaced(scene: _Scene) -> Iterator[Notice]:
 
 
 def _void(scene: _Scene) -> Iterator[Notice]:
-    """Say that an annotation with id 0 cannot be found."""
+    """Return the notice that an annotation with id 0 cannot be found."""
     if scene.voc or "annotation" not in scene.targets:
         return
     void = (ragged(scene.targets, "annotation").values == 0) & ~scene.ignored
@@ -93,7 +93,7 @@ def _boxes(scene: _Scene) -> Iterator[Notice]:
 
 
 def _over_limit(scene: _Scene) -> Iterator[Notice]:
-    """Say how many detections a protocol does not look at."""
+    """Return how many detections are over the limit of a protocol."""
     scores, labels = ragged(scene.predictions, "scores"), ragged(scene.predictions, "labels")
     total = len(scores.values)
     if scene.federated:
@@ -135,7 +135,7 @@ def _crowded(column: Ragged, labels: Array, most: int) -> tuple[Array, Array]:
 
 
 def _images(scene: _Scene) -> Iterator[Notice]:
-    """Say that most images with objects have no detection."""
+    """Return the notice that most images with objects have no detection."""
     wanted = np.bincount(scene.wanted.units[~scene.ignored], minlength=len(scene.wanted))
     annotated, without = wanted > 0, ragged(scene.predictions, "scores").counts == 0
     images, silent = int(annotated.sum()), int((annotated & without).sum())
@@ -149,7 +149,7 @@ def _images(scene: _Scene) -> Iterator[Notice]:
 
 
 def _scores(scene: _Scene) -> Iterator[Notice]:
-    """Say that scores hardly rank detections."""
+    """Return the notice that scores hardly rank detections."""
     scores = ragged(scene.predictions, "scores").values
     if len(scores) < FEW_SCORES:
         return
@@ -163,7 +163,7 @@ def _scores(scene: _Scene) -> Iterator[Notice]:
 
 
 def _repeated(scene: _Scene) -> Iterator[Notice]:
-    """Say that detections are there twice. Rows are told apart by a hash of 64 bits."""
+    """Return the notice that detections occur twice. Rows are compared by a 64-bit hash."""
     if "xywh" not in scene.predictions:
         return
     scores = ragged(scene.predictions, "scores")
@@ -184,8 +184,8 @@ def _repeated(scene: _Scene) -> Iterator[Notice]:
 
 
 def _unannotated(scene: _Scene) -> Iterator[Notice]:
-    """Say that false detections of classes without an annotation lower nothing."""
-    if scene.federated:  # classes that were not looked for count nowhere on purpose
+    """Return the notice that detections of classes without an annotation have no effect."""
+    if scene.federated:  # classes that were not annotated are ignored by design
         return
     classes = len(scene.problem.classes)
     wanted = np.bincount(scene.wanted.values[~scene.ignored], minlength=classes)
@@ -196,6 +196,6 @@ def _unannotated(scene: _Scene) -> Iterator[Notice]:
         names = listed([scene.problem.classes[label] for label in absent.tolist()])
         text = (
             f"{counted(count, 'detection', ('is', 'are'))} of {counted(len(absent), 'class')} without an annotation to "
-            f"find ({names}): such a class has no average precision, so they count nowhere."
+            f"find ({names}): such a class has no average precision, so they are ignored."
         )
         yield Notice("unannotated-classes", text, count)

@@ -1,13 +1,13 @@
-"""What a detector returns, how it is checked, and the form in which it is stored and scored.
+"""The output of a detector, its checks, and the form in which it is stored and scored.
 
 A model returns, for each image of a batch, `boxes` (n, 4) as [x1, y1, x2, y2] in pixels of the original image
 (continuous: a box's width is x2 - x1), `scores` (n,), `labels` (n,) and, for instance segmentation, `masks`: bool
-(n, height, width), or n COCO objects {"size": [height, width], "counts": ...}. Each is a list with one entry an image.
-With `masks` the boxes may be left out.
+(n, height, width), or n COCO objects {"size": [height, width], "counts": ...}. Each is a list with one entry per image.
+With `masks` the boxes may be omitted.
 
 Boxes and scores are rounded to float32, then kept as float64 [x, y, width, height] and scores, which hold float32
-exactly and are what COCO's files hold. So predictions read from a file keep the numbers that its author published: a
-box of 32 x 32 pixels at x = 10.1 has corners in float32 that are 31.999998 apart, which is another area range.
+exactly and match COCO's files. So predictions read from a file keep their published numbers: a box of 32 x 32 pixels at
+x = 10.1 has float32 corners that are 31.999998 apart, which is another area range.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from mlcvbench_detection.geometry.ragged import Labels, Ragged, pick, starts_of
 from mlcvbench_detection.geometry.rle import BadMask, Masks, encode_dense
 
 FARTHEST = 1e7
-"""No coordinate is larger; beyond, float64 areas lose whole pixels."""
+"""The largest allowed coordinate; beyond, float64 areas lose whole pixels."""
 
 
 class RaggedMasks:
@@ -47,7 +47,7 @@ class RaggedMasks:
 
 
 def check_predictions(predictions: Predictions, ids: Array, problem: Problem) -> Predictions:
-    """Return the columns `xywh`, `scores`, `labels` and `masks` (as far as given) of a batch, checked.
+    """Return the checked columns `xywh`, `scores`, `labels` and, if given, `masks` of a batch.
 
     PredictionError names the field, the sample, what was wanted and what was got.
     """
@@ -76,7 +76,7 @@ def check_predictions(predictions: Predictions, ids: Array, problem: Problem) ->
 
 
 def join_predictions(parts: Sequence[Predictions]) -> Predictions:
-    """Join checked batches; PredictionError when some have masks or boxes and others have not."""
+    """Join checked batches; PredictionError when some have masks or boxes and others do not."""
     fields = {frozenset(part) for part in parts}
     if len(fields) > 1:
         named = sorted(", ".join(sorted(names)) for names in fields)
@@ -117,12 +117,12 @@ def _column(predictions: Predictions, name: str, ids: Array, shape: tuple[int, .
     if isinstance(column, Ragged):
         values, starts = column.values, column.starts
         if values.shape[1:] != shape or values.dtype.kind not in kinds:
-            raise PredictionError(f"field {name!r}: wanted {wanted} an image, got {values.dtype} {values.shape}.")
+            raise PredictionError(f"field {name!r}: wanted {wanted} per image, got {values.dtype} {values.shape}.")
     else:
         parts = [_part(part, name, str(ids[row]), shape, kinds, wanted) for row, part in enumerate(column)]
         values = np.concatenate(parts) if parts else np.zeros((0, *shape))
         starts = starts_of(np.array([len(part) for part in parts], dtype=np.int64))
-    with np.errstate(over="ignore"):  # beyond float32 becomes infinite, which is refused by name
+    with np.errstate(over="ignore"):  # beyond float32 becomes infinite, which the check refuses
         values = values.astype(dtype)
     bad = ~np.isfinite(values) if values.dtype.kind == "f" else np.zeros(0, dtype=bool)
     if bad.any():
@@ -200,7 +200,7 @@ def _masks(column: Any, ids: Array) -> RaggedMasks:
 
 def _check_length(column: Any, name: str, ids: Array) -> None:
     if not isinstance(column, Ragged | RaggedMasks | list | tuple):
-        raise PredictionError(f"field {name!r}: wanted a list with one entry an image, got {type(column).__name__}.")
+        raise PredictionError(f"field {name!r}: wanted a list with one entry per image, got {type(column).__name__}.")
     if len(column) != len(ids):
         raise PredictionError(f"field {name!r}: wanted {len(ids)} samples, got {len(column)}.")
 

@@ -7,18 +7,18 @@ from typing import NamedTuple
 
 BOXES, MASKS = "bbox", "segm"
 FEWEST = 100
-"""COCO's own limit of detections of a class in an image; a protocol may have a higher one, not a lower one."""
+"""COCO's default limit of detections per class and image; a protocol may have a higher one, not a lower one."""
 LIMITS = (FEWEST, 300, 1000)
-"""The limits that are listed; any whole number between `FEWEST` and 9999 is understood."""
+"""The listed limits; any integer between `FEWEST` and 9999 is accepted."""
 LVIS_LIMIT = 300
-"""LVIS' limit of detections of all classes together in an image."""
+"""LVIS' limit of detections per image, over all classes."""
 _COCO = re.compile(r"coco/(bbox|segm)/maxdet([1-9]\d{2,3})@(\d)")
 _VERSIONS = {BOXES: 1, MASKS: 2}
-"""Version 1 of masks took the areas of boxes for small, medium and large where results had boxes too."""
+"""Version 1 for masks used the areas of boxes for small, medium and large where results had boxes too."""
 
 
 class CocoRules(NamedTuple):
-    """What an id of COCO's family says: boxes or masks, and how many detections of a class in an image count."""
+    """The rules of an id of COCO's family: boxes or masks, and how many detections per class and image count."""
 
     kind: str
     most: int
@@ -83,7 +83,7 @@ _VOC_WORDS = (
 
 
 def about(protocol: str) -> str:
-    """Return in a few sentences what a protocol compares and how it averages; later ones refer to the first."""
+    """Describe what a protocol compares and how it averages; later ones refer to the first."""
     rules = parse_coco(protocol)
     if rules is None:
         if protocol in LVIS_PROTOCOLS:
@@ -94,5 +94,5 @@ def about(protocol: str) -> str:
     if protocol == first:
         return _COCO_WORDS
     masks = "" if rules.kind == BOXES else ", with the IoU and the areas of masks, whatever boxes the results hold"
-    more = "" if rules.most == FEWEST else f", all at {rules.most} detections (any number up to 9999 may stand there)"
+    more = "" if rules.most == FEWEST else f", all at {rules.most} detections (any number up to 9999 is accepted)"
     return f"As {first}{masks}{more}."

@@ -1,4 +1,4 @@
-"""What a protocol needs of the data, and what data a protocol does not hold for."""
+"""What a protocol needs from the data, and which data it does not apply to."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from mlcvbench_detection.protocols import LVIS_PROTOCOLS, scores_masks
 
 
 def refuse_protocol(data: LoadedData, protocol: str, known: Sequence[str]) -> None:
-    """Refuse a protocol that compares with what the data have not, or that does not hold for them.
+    """Refuse a protocol that needs what the data lack, or that does not apply to them.
 
-    DataError names what is missing and those of the `known` protocols that can be had.
+    DataError names what is missing and the applicable ones of the `known` protocols.
     """
     targets = data.splits["test"].targets()
     problem = _problem(targets, protocol)
@@ -25,12 +25,12 @@ def refuse_protocol(data: LoadedData, protocol: str, known: Sequence[str]) -> No
 
 
 def is_federated(targets: Targets) -> bool:
-    """Return whether the data say which classes were looked for in each image."""
+    """Return whether the data say which classes were annotated in each image."""
     return "negative" in targets
 
 
 def _problem(targets: Targets, protocol: str) -> str | None:
-    """Return why a protocol and data do not go together, None when they do."""
+    """Return why a protocol does not fit the data, None when it does."""
     federated = protocol in LVIS_PROTOCOLS
     if federated and not is_federated(targets):
         return f"has no {' and '.join(FEDERATED)}, which protocol {protocol!r} needs"

@@ -1,4 +1,4 @@
-"""Rendered scenes: five kinds of solids with boxes and masks, of which everything is known."""
+"""Rendered scenes: five kinds of solids with exact boxes and masks."""
 
 from __future__ import annotations
 
@@ -19,19 +19,20 @@ from mlcvbench_scenes.dataset import LeftFrames, SceneSettings, left_frames
 from mlcvbench_scenes.scene import FIRST_SOLID
 
 SOLIDS = CLASSES[FIRST_SOLID:]
-"""The classes; ground and wall are no objects."""
+"""The classes; ground and wall are not objects."""
 SLIVER_AREA = 1 / 400
-"""Share of the image's pixels (41 of 128 x 128) below which what shows of a solid is no object to be found."""
+"""Fraction of the image's pixels (41 of 128 x 128) below which a visible solid does not have to be found."""
 SLIVER_VISIBLE = 0.2
-"""Share of a solid in view below which it is no object to be found."""
+"""Visible fraction of a solid below which it does not have to be found."""
 
 
 def load_scenes(params: Mapping[str, Any], data_seed: int) -> LoadedData:
     """Return rendered scenes with the splits train, val and test; `data_seed` says which scenes.
 
     Inputs `image` uint8 (H, W, 3). Targets are those of a COCO file (`DetectionSplit`), and `occluded` and `truncated`,
-    bool: another solid hides part of it; the image's border cuts it off. Solids of which less than `SLIVER_VISIBLE` or
-    less than `SLIVER_AREA` of the image shows are crowds, which the scorers ignore: neither found nor missed.
+    bool: another solid hides part of it; the image's border cuts it off. Solids with a visible fraction below
+    `SLIVER_VISIBLE`, or that cover less than `SLIVER_AREA` of the image, are crowds, which the scorers ignore: neither
+    found nor missed.
     """
     settings = SceneSettings.of(params, data_seed)
     masks = bool(params.get("masks"))

@@ -1,4 +1,4 @@
-"""Images with annotated objects: annotations in memory, pictures read from disk when a model asks for them."""
+"""Images with annotated objects: annotations in memory, pictures read from disk on demand."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from mlcvbench_detection.predictions import RaggedMasks
 class DetectionSplit(Split):
     """U images and their annotated objects.
 
-    Targets: `xywh` float64 (n, 4), `labels` int64 (n,) an image (`Ragged`), `size` int64 (U, 2) height and width, 0
+    Targets: `xywh` float64 (n, 4), `labels` int64 (n,) per image (`Ragged`), `size` int64 (U, 2) height and width, 0
     where unknown; COCO adds `area` float64, `crowd` bool, `annotation` int64 (its id) and, when asked for, `masks`
-    (`RaggedMasks`); VOC adds `difficult` bool. A federated set adds `ignore` bool, and of each image the classes that
-    are known not to be in it and those not annotated in full, `negative` and `unchecked` int64.
+    (`RaggedMasks`); VOC adds `difficult` bool. A federated set adds `ignore` bool, and per image the classes known to
+    be absent and those not annotated exhaustively, `negative` and `unchecked` int64.
 
     `files`: the picture of each image relative to `folder`; without `folder` only stored predictions can be scored.
-    The fingerprint is that of ids, classes and annotations, so that results scored without pictures join the same
-    board; a picture is held against the size its annotation states when it is read.
+    The fingerprint covers ids, classes and annotations, so that results scored without pictures join the same board; a
+    picture is checked against its annotated size when it is read.
     """
 
     threaded = True
@@ -92,7 +92,7 @@ class DetectionSplit(Split):
         return self._digest
 
     def content(self) -> str:
-        """Return the digest of the pictures; one that is missing is named by the run that wants to read it."""
+        """Return the digest of the pictures; a missing one is reported by the run that reads it."""
         if self._folder is None:
             return ""
         return file_hash(
@@ -104,7 +104,7 @@ class DetectionSplit(Split):
 
 
 def whole_of(split: Split) -> tuple[Split, Array | None]:
-    """Return the split that another was cut from, and the places of the samples that are left; None for all."""
+    """Return the split that another was cut from, and the indices of the remaining samples; None for all."""
     places = None
     while isinstance(split, SubSplit):
         places = split.indices if places is None else split.indices[places]
@@ -118,7 +118,7 @@ def has_pictures(split: Split) -> bool:
 
 
 def files_of(split: Split) -> Sequence[str]:
-    """Return the name of the file of each image, "" where unknown; nothing for data that are no files."""
+    """Return the file name of each image, "" where unknown; empty for data without files."""
     return split.files if isinstance(split, DetectionSplit) else ()
 
 

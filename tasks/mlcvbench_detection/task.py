@@ -93,7 +93,7 @@ class DetectionTask(Task):
         if any(set(one) != names for one in output):
             return None
         columns = {name: [one[name] for one in output] for name in sorted(names)}
-        return External(columns, "a dict an image")
+        return External(columns, "a dict per image")
 
     def merge(self, parts: Sequence[Predictions]) -> Predictions:
         return join_predictions(parts)

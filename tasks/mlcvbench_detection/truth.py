@@ -1,7 +1,7 @@
-"""The columns of annotations that protocols compare with, made from others where a format has none of its own.
+"""The annotation columns that protocols compare with, derived from others where a format lacks them.
 
 So COCO's protocols work on VOC's data and VOC's on COCO's. An area is width x height of the box, which for VOC is
-(xmax - xmin) x (ymax - ymin). What VOC calls difficult and COCO a crowd stand for each other: neither is to be found.
+(xmax - xmin) x (ymax - ymin). VOC's difficult objects and COCO's crowds stand for each other: neither has to be found.
 Annotations count from 1.
 """
 
@@ -13,11 +13,11 @@ from mlcvbench.contract import Array, Targets
 from mlcvbench_detection.geometry.ragged import Ragged, ragged
 
 STAND_INS = {"crowd": "difficult", "difficult": "crowd"}
-"""Flags of annotations that are not to be found, and the one that is taken where it is missing."""
+"""Flags of annotations that do not have to be found, and the flag that replaces each where it is missing."""
 
 
 def truth_of(targets: Targets, name: str) -> Ragged:
-    """Return the column `area` float64, `crowd`, `difficult`, `ignore` bool or `annotation` int64, given or made."""
+    """Return the column `area` float64, `crowd`, `difficult`, `ignore` bool or `annotation` int64, given or derived."""
     if name in targets:
         return ragged(targets, name)
     boxes = ragged(targets, "xywh")

@@ -1,4 +1,4 @@
-"""Counts in sentences for people."""
+"""Counts and lists in sentences."""
 
 from __future__ import annotations
 

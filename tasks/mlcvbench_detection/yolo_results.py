@@ -1,6 +1,6 @@
 """Detections as YOLO programs save them: a folder with `IMAGE.txt` for each image, a line per detection.
 
-A line is `class cx cy w h confidence`: the index of the class, and the box's middle, width and height as shares of the
+A line is `class cx cy w h confidence`: the index of the class, and the box's centre, width and height relative to the
 image.
 """
 
@@ -23,7 +23,7 @@ from mlcvbench_detection.wording import counted
 
 _FORM = "'class cx cy w h confidence'"
 _MOST = 1.5
-"""No share is larger: boxes may reach a little beyond their image, pixels are more than that."""
+"""The largest relative value: boxes may reach slightly beyond their image, pixel values are larger."""
 
 
 def is_yolo_folder(folder: Path) -> bool:
@@ -35,7 +35,7 @@ def read_yolo_results(folder: Path, images: Images, sizes: Array, problem: Probl
     """Return the detections of a folder, ordered by image, and what was assumed.
 
     Files are named like the images' files; an image without one has no detection. Class k is the k-th of the data set,
-    which for COCO is that of the k-th lowest category id. DataError names the file, the line and the field.
+    for COCO that of the k-th lowest category id. DataError names the file, the line and the field.
     """
     place = _places(images)
     units, labels, numbers = array("q"), array("q"), array("d")
@@ -46,7 +46,7 @@ def read_yolo_results(folder: Path, images: Images, sizes: Array, problem: Probl
             raise DataError(f"{path}: no image of the {len(images.ids)} of the set is called {path.stem[:80]!r}.")
         height, width = sizes[unit].tolist()
         if not height or not width:
-            raise DataError(f"{path}: the size of image {path.stem[:80]!r} is unknown, and boxes are shares of it.")
+            raise DataError(f"{path}: the size of image {path.stem[:80]!r} is unknown, and boxes are relative to it.")
         for line in numbered_lines(path):
             label, values = _parse(f"{path}, line {line.number}", line.text, problem.classes)
             units.append(unit)
@@ -62,7 +62,7 @@ def _is_result(path: Path) -> bool:
 
 
 def _places(images: Images) -> Mapping[str, int]:
-    """Return the place of each image by the name of its file without ending; by its id where the file is unknown."""
+    """Return the index of each image by its file name without suffix; by its id where the file is unknown."""
     names = [
         stem_of(file) if file else str(name)
         for name, file in zip(images.ids, images.files or [""] * len(images.ids), strict=True)
@@ -70,7 +70,7 @@ def _places(images: Images) -> Mapping[str, int]:
     place: dict[str, int] = {}
     for unit, name in enumerate(names):
         if name in place:
-            raise DataError(f"two images of the set are called {name[:80]!r}: files cannot be named after them.")
+            raise DataError(f"two images of the set are named {name[:80]!r}: files cannot be named after them.")
         place[name] = unit
     return place
 
@@ -88,7 +88,7 @@ def _parse(where: str, text: str, classes: tuple[str, ...]) -> tuple[int, list[f
             raise DataError(f"{where}, {field}: wanted a number, got {cell[:80]!r}.")
         least = {"cx": -_MOST, "cy": -_MOST, "w": 0.0, "h": 0.0}.get(field)
         if least is not None and not least <= value <= _MOST:
-            raise DataError(f"{where}, {field}: wanted a share of the image from 0 to 1, got {cell[:80]}.")
+            raise DataError(f"{where}, {field}: wanted a fraction of the image from 0 to 1, got {cell[:80]}.")
     label, cx, cy, width, height, confidence = (value or 0.0 for value in values)
     if label != int(label) or not 0 <= label < len(classes):
         raise DataError(f"{where}, class: wanted a class of the set, 0 to {len(classes) - 1}, got {cells[0][:80]}.")
@@ -109,7 +109,7 @@ def _columns(unit: Array, label: Array, numbers: Array, sizes: Array, problem: P
 
 
 def _assumed(files: list[Path], images: Images, problem: Problem) -> tuple[Notice, ...]:
-    """Say how classes were taken, and how many images have no file."""
+    """Return the notices on the order of classes and on images without a file."""
     first = ", ".join(f"{place} {name!r}" for place, name in enumerate(problem.classes[:3]))
     more = " ..." if len(problem.classes) > 3 else ""
     notices = [

@@ -23,7 +23,7 @@ def mlcvbench_tasks() -> list[TaskSpec]:
                     "folder of images",
                     "label images (PNG, TIFF, BMP, GIF) named like the labels: class numbers, a palette, or colours",
                 ),
-                ("folder of arrays", "`.npy`, or `.npz` with one array: whole numbers (H, W), named like the labels"),
+                ("folder of arrays", "`.npy`, or `.npz` with one array: integers (H, W), named like the labels"),
             ),
             reading=(
                 Param(
@@ -53,7 +53,7 @@ def mlcvbench_datasets() -> list[DatasetSpec]:
                 Param("train", "int", default=240, low=0, high=20_000, help="scenes to train on"),
                 Param("val", "int", default=60, low=0, high=20_000, help="scenes to choose on"),
                 Param("test", "int", default=150, low=1, high=20_000, help="scenes to test on"),
-                Param("border", "int", default=0, low=0, high=16, help="pixels so near to another label do not count"),
+                Param("border", "int", default=0, low=0, high=16, help="pixels this near to another label are ignored"),
             ),
             reference="mlcvbench_scenes, the renderer of this bench",
         ),
@@ -86,7 +86,7 @@ def mlcvbench_datasets() -> list[DatasetSpec]:
             summary="Images in images/ and label images in labels/ by equal names, also below train/, val/ and test/.",
             params=(
                 Param("root", "path", required=True, help="folder that holds images/ and labels/"),
-                Param("classes", "path", help="text file, one class name a line; default: classes.txt below root"),
+                Param("classes", "path", help="text file, one class name per line; default: classes.txt below root"),
                 Param("ignore", "int", default=255, low=-1, high=65535, help="value that is not scored; -1 = none"),
                 Param("label_map", "path", help="CSV of value,class or r,g,b,class; default: label_map.csv below root"),
                 SKIP,

@@ -1,7 +1,7 @@
 """People before a depth camera, with the body part of every pixel, after Shotton et al. (CVPR 2011).
 
-As there, the person is cut out before anything else is done, and what is asked is the part of each pixel of the
-person: the definition's protocol, `class-accuracy/...`, ranks by the paper's average per-class accuracy.
+As there, the person is segmented beforehand, and the task is to label each pixel of the person: the definition's
+protocol, `class-accuracy/...`, ranks by the paper's average per-class accuracy.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ SIZE = (96, 96)
 
 
 def load_bodies(params: Mapping[str, Any], data_seed: int) -> LoadedData:
-    """Return people with the splits train, val and test; no build and no pose is in two samples.
+    """Return people with the splits train, val and test; no body shape and no pose occurs twice.
 
     Inputs `depth` float32 (H, W) in metres, 0 = no measurement; targets `label_map` uint8 (H, W), left and right being
-    the person's own. A pixel without a measurement is not scored (255), for nothing is known there.
+    the person's own. A pixel without a measurement is not scored (255), since nothing is known there.
 
     - `background=removed`: only the person is measured, everything else is 0; the classes are the 11 parts.
     - `background=kept`: ground and wall are measured too, and `background` is a class, the first one.

@@ -1,10 +1,10 @@
 """Boundary F: how well the outlines of the classes fit, after Csurka et al., BMVC 2013 (the BF score).
 
 The boundary of a class is the set of its pixels that have a 4-neighbour of another class; edges of the image and of
-ignored regions are no boundary. A boundary pixel is matched when a boundary pixel of the same class in the other map
+ignored regions are not boundary. A boundary pixel is matched when a boundary pixel of the same class in the other map
 lies within `tolerance` x the image diagonal (Euclidean distance between pixel centres). Precision is the matched share
-of the predicted boundary, recall that of the labelled one; F is their harmonic mean, for one class in one image.
-A class with a boundary in one of the maps only has F = 0; one with a boundary in neither has none.
+of the predicted boundary, recall that of the labelled one; F is their harmonic mean, for one class in one image. A
+class with a boundary in only one of the maps has F = 0; one with a boundary in neither has no F.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 from mlcvbench.contract import Array
 
 _EPSILON = 1e-4
-"""OpenCV's exact distances are square roots in float32; whole pixels must not fail by rounding."""
+"""OpenCV's exact distances are square roots in float32; whole pixels must not be missed by rounding."""
 
 
 def boundary_pixels(label_map: Array, classes: int) -> Array:
@@ -65,7 +65,7 @@ def boundary_scores(label: Array, prediction: Array, classes: int, tolerance: fl
 
 
 def _window(mask: Array) -> tuple[slice, slice]:
-    """Return the smallest window that holds every set pixel; distances between set pixels are the same in it."""
+    """Return the smallest window that contains every set pixel; distances inside it are the same."""
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     return slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
 

@@ -1,4 +1,4 @@
-"""What the values and the colours of label files mean: the class of each, or that it is not scored."""
+"""The meaning of values and colours in label files: a class, or not scored."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ _LISTED = 5
 
 @dataclass(frozen=True, slots=True)
 class Palette:
-    """The colours (r, g, b) that values have `where`; a file that gives them others is refused with `advice`."""
+    """The colours (r, g, b) of values in the file `where`; a file with different ones is refused with `advice`."""
 
     colors: Sequence[Sequence[int]]
     where: str
     advice: str
 
     def refuse_other(self, path: Path, values: Array, colors: Array) -> None:
-        """DataError when a value of the file at `path` has another colour than here."""
+        """DataError when a value of the file at `path` has a different colour."""
         shared = min(len(colors), len(self.colors))
         known = np.array(self.colors[:shared], dtype=np.uint8)
         differs = (colors[:shared] != known).any(axis=1)
@@ -54,8 +54,8 @@ class Coding:
     `table` int32 (65536,): for each value 0..C-1, the ignored value, or -1 for unknown; None where only colours have a
     meaning, and a grey level v is the colour (v, v, v). `colors`: the class of each colour. `by_color`: files with a
     palette are read by their colours, else by their values, whose colours must be those of `palette` if there is one.
-    `explicit`: somebody's table says it. `key`: the setting that names such a table. `no_values`: why files of values
-    are refused.
+    `explicit`: from a user's table. `key`: the setting that names such a table. `no_values`: why files of values are
+    refused.
     """
 
     table: Array | None
@@ -69,7 +69,7 @@ class Coding:
 
     @staticmethod
     def plain(count: int, ignore: int | None) -> Coding:
-        """Values are class indices as they are; `ignore` (in the files) is not scored."""
+        """Values are class indices; the value `ignore` (in the files) is not scored."""
         table = np.full(VALUES, UNKNOWN, dtype=np.int32)
         table[:count] = np.arange(count)
         if ignore is not None:
@@ -78,9 +78,9 @@ class Coding:
 
     @staticmethod
     def mapped(values: Mapping[int, int | None], count: int, colors: Mapping[int, int | None] | None = None) -> Coding:
-        """Values, and colours 0xRRGGBB, have the class that is said, None = not scored; every other one is an error.
+        """Values and colours 0xRRGGBB have the given class, None = not scored; any other one is an error.
 
-        Where colours have classes and no value has one, the values mean nothing.
+        Where only colours have classes, values have no meaning.
         """
         table = np.full(VALUES, UNKNOWN, dtype=np.int32)
         for value, index in values.items():
@@ -95,14 +95,14 @@ class Coding:
         return self.table is not None and np.array_equal(self.table[: self.count], np.arange(self.count))
 
     def original(self, path: Path) -> Original | None:
-        """Return the file itself where its values are its label map as it would be stored, None where they are not."""
+        """Return the file itself where its values are the label map as stored, else None."""
         bits = raster_bits(path) if self._by_value and path.suffix.lower() == PICTURE else None
         wide = map_dtype(self.count).itemsize > 1
         return original_picture(path) if bits == 8 or (bits and wide) else None
 
     @property
     def _by_value(self) -> bool:
-        """Whether values mean themselves, in files with a palette too."""
+        """Whether values are used, even in files with a palette."""
         if self.table is None or self.no_values or self.by_color:
             return False
         return bool((self._unchanged(self.table) | self._bad(self.table, ignored=False)).all())
@@ -110,7 +110,7 @@ class Coding:
     def decode(self, path: Path, *, ignored: bool) -> Array:
         """Return the label map of a file, uint8 or uint16 (H, W); `ignored`: whether ignored pixels are allowed.
 
-        DataError names the file and the first value or colour that means nothing.
+        DataError names the file and the first value or colour without a meaning.
         """
         if path.suffix.lower() in ARRAY_SUFFIXES:
             return self._decode_values(path, read_label_array(path), None, ignored)
@@ -190,7 +190,7 @@ class Coding:
         return Coding(table if "values" in data else None, count, colors, by_color=bool(colors))
 
     def digest(self) -> bytes:
-        """Return bytes that tell any two meanings apart."""
+        """Return bytes that identify the meaning."""
         values = b"" if self.table is None else self.table.astype("<i4").tobytes()
         return values + np.array(sorted(self.colors.classes.items()), dtype="<i8").tobytes()
 

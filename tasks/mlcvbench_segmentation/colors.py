@@ -1,4 +1,4 @@
-"""Colours that stand for classes: a table of them, and the class of each pixel of a picture in these colours."""
+"""Colours that stand for classes: a table of them, and the class of each pixel of a picture."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MAX_COLORS = (1 << 16) - 2
 
 
 class ColorClasses:
-    """The class (or the ignored value) of each colour 0xRRGGBB; it is true when it knows any."""
+    """The class (or the ignored value) of each colour 0xRRGGBB; falsy when empty."""
 
     def __init__(self, classes: Mapping[int, int] | None = None) -> None:
         self.classes = dict(classes or {})
@@ -33,7 +33,7 @@ class ColorClasses:
 
     @cached_property
     def _rows(self) -> Array:
-        """The place of each of the 2^24 colours in the table, from 1; only pages that hold a colour take memory."""
+        """The row of each of the 2^24 colours in the table, from 1; only pages that hold a colour take memory."""
         rows = np.zeros(1 << 24, dtype=np.uint16)
         rows[list(self.classes)] = np.arange(1, len(self.classes) + 1)
         return rows

@@ -1,4 +1,4 @@
-"""Counting the pixels of one image: which class of the labels meets which class of the prediction."""
+"""Counts the pixels of one image: the joint histogram of label and prediction."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _BYTE = np.uint64(8)
 _WITHOUT_TOP = np.uint64((1 << 56) - 1)
 IGNORE = 255
 IGNORE_WIDE = 65535
-"""What an ignored pixel holds in 8-bit and in 16-bit label maps."""
+"""The value of an ignored pixel in 8-bit and in 16-bit label maps."""
 
 
 def ignore_value(classes: int) -> int:
@@ -24,7 +24,7 @@ def ignore_value(classes: int) -> int:
 
 
 def map_dtype(classes: int) -> np.dtype[np.unsignedinteger]:
-    """Return the storage type of label maps of so many classes."""
+    """Return the storage dtype of label maps for this number of classes."""
     return np.dtype(np.uint8 if classes <= IGNORE else np.uint16)
 
 
@@ -54,7 +54,7 @@ def joint_histogram(label: Array, prediction: Array, classes: int) -> Array:
 def _histogram_by_words(label: Array, prediction: Array, classes: int) -> Array:
     """Return float32 (256, C) counts; words of eight pixels in which both images are constant are counted at once.
 
-    Real label maps are mostly such words, and counting one cell again and again is the slow case of a histogram.
+    Real label maps consist mostly of such words, and repeated counts of one cell are the slow case of a histogram.
     """
     words = label.view(np.uint64), prediction.view(np.uint64)
     changes = words[0] >> _BYTE  # a word is constant when it equals itself moved by one byte

@@ -1,4 +1,4 @@
-"""What a data set of the task must keep, whoever wrote it."""
+"""Checks of the task's data sets, whoever wrote them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mlcvbench_segmentation.scoring import parse_protocol
 
 
 def check_data(data: LoadedData) -> None:
-    """Refuse label maps of another type or size than their input, or with values that are no class.
+    """Refuse label maps of another type or size than their input, or with values that are not classes.
 
     `label_map`: uint8 (uint16 for more than 255 classes) (H, W), 0..C-1, or 255 (65535) where nothing is scored.
     DataError names the split, the sample, what was wanted and what was got.
@@ -30,9 +30,9 @@ def check_data(data: LoadedData) -> None:
 
 
 def refuse_ignored(data: LoadedData, protocol: str) -> None:
-    """Refuse a protocol under which every pixel is scored for labels that leave some out; DataError names the first.
+    """Refuse a protocol that scores every pixel for labels with ignored pixels; DataError names the first.
 
-    All labels of the test split are read for it, and only for such a protocol.
+    This reads all labels of the test split, only for such a protocol.
     """
     if parse_protocol(protocol).ignore is not None:
         return

@@ -21,8 +21,8 @@ def read_predictions(path: Path, split: Split, problem: Problem, settings: Mappi
 
     A file is named like its sample (`labels/a/b.png` -> `a/b.png`): an image of one channel of 8 or 16 bits, of a
     palette or of colours, or an array of whole numbers where there are no images; what they mean: `prediction_coding`.
-    DataError names the file: a sample without prediction and what lies there instead, a prediction of no sample; when
-    it is read, wrong sizes, values and colours that are no class.
+    DataError names the file: a missing prediction and what is there instead, or a prediction for no sample; on reading,
+    wrong sizes, and values and colours that are not classes.
     """
     wanted = f"{WANTED} or arrays ({', '.join(ARRAY_SUFFIXES)})"
     if not path.is_dir():
@@ -32,7 +32,7 @@ def read_predictions(path: Path, split: Split, problem: Problem, settings: Mappi
         raise missing_files(path, ids, files, wanted, LOSSY)
     strange = sorted(set(files) - {*ids, *split.beyond.tolist(), *split.unread.tolist()})
     if strange:
-        raise DataError(f"{files[strange[0]]}: is a prediction of no sample in split {split.name!r}.")
+        raise DataError(f"{files[strange[0]]}: is a prediction for no sample of split {split.name!r}.")
     coding = prediction_coding(problem, settings)
     maps: Any = file_column(
         [files[name] for name in ids], lambda file: coding.decode(file, ignored=False), coding.original

@@ -19,7 +19,7 @@ IMAGE_SUFFIXES = (".jpg", ".jpeg", ".webp", ".ppm", *LABEL_SUFFIXES)
 SPLITS = ("train", "val", "test")
 WANTED = f"label images ({', '.join(LABEL_SUFFIXES)})"
 LOSSY = dict.fromkeys((".jpg", ".jpeg"), "JPEG changes labels") | {".webp": "WebP may change labels"}
-"""Why some endings are no label images."""
+"""Why some suffixes are not label images."""
 
 
 def load_label_folder(
@@ -37,7 +37,7 @@ def load_label_folder(
         raise DataError(f"data.root={root}: no such folder.")
     named = Path(params.get("classes") or root / "classes.txt")
     if not named.is_file():
-        raise no_file(named, "the names of the classes, one a line; data.classes=FILE names another file")
+        raise no_file(named, "the names of the classes, one per line; data.classes=FILE names another file")
     classes = read_classes(named)
     ignore = params.get("ignore", 255)
     coding = _coding(root, params.get("label_map"), classes, None if ignore < 0 else ignore)
@@ -50,7 +50,9 @@ def load_label_folder(
 
 
 def label_data(name: str, classes: tuple[str, ...], coding: Coding, splits: Mapping[str, LabelSplit]) -> LoadedData:
-    """Return the data: images of any size; `extra` tells readers of predictions what labels hold, and their colours."""
+    """Return the data: images of any size; `extra` describes the label values and colours for readers of
+    predictions.
+    """
     extra = {"coding": coding.plain_data(), "palette": splits["test"].palette}
     problem = Problem("segmentation", classes, {"image": InputSpec((None, None, 3))}, extra)
     return LoadedData(name, "1", problem, dict[str, Split](splits))
@@ -63,7 +65,7 @@ def _coding(root: Path, given: str | None, classes: tuple[str, ...], ignore: int
     if ignore is not None and ignore < len(classes):
         raise DataError(
             f"data.ignore={ignore} is also the value of class {classes[ignore]!r}; "
-            "say what the values mean with data.label_map=FILE, or set data.ignore=-1."
+            "give the meaning of the values with data.label_map=FILE, or set data.ignore=-1."
         )
     return Coding.plain(len(classes), ignore)
 

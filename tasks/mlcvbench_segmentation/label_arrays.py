@@ -1,4 +1,4 @@
-"""Label maps as arrays in files: `.npy`, or `.npz` with a single array, whole numbers (H, W)."""
+"""Label maps as arrays in files: `.npy`, or `.npz` with a single array, integers (H, W)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _MOST = (1 << 16) - 1
 def read_label_array(path: Path) -> Array:
     """Return the values of a file as uint8 or uint16 (H, W).
 
-    DataError names the file: damaged, several arrays, no whole numbers, another shape, values that no label has.
+    DataError names the file: damaged, several arrays, not integers, another shape, values out of range.
     """
     if path.suffix.lower() == ".npy":
         array = open_npy(path)

@@ -1,4 +1,4 @@
-"""Class lists, and tables that say which value or colour of a label file is which class."""
+"""Class lists, and tables that give the class of each value or colour in label files."""
 
 from __future__ import annotations
 
@@ -29,20 +29,20 @@ _COLUMNS = {
     "color": "color",
     "colour": "color",
 }
-"""What a header may call the columns."""
+"""Accepted column names of a header."""
 _WITHOUT_HEADER: dict[int, tuple[str, ...]] = {2: ("value", "class"), 4: ("r", "g", "b", "class")}
 _HEX = re.compile(r"#[0-9a-fA-F]{6}")
 
 
 def read_classes(path: Path) -> tuple[str, ...]:
-    """Return the class names of a text file, one a line, blank lines left out. DataError names file and line."""
+    """Return the class names of a text file, one per line without blank lines. DataError names file and line."""
     names: list[str] = []
     for number, line in read_lines(path):
         if line in names or line == IGNORED:
             raise DataError(f"{path}, line {number}: class name {line!r} is given twice or means 'not scored'.")
         names.append(line)
     if not 2 <= len(names) < VALUES:
-        raise DataError(f"{path}: wanted 2 class names or more, one a line, got {len(names)}.")
+        raise DataError(f"{path}: wanted 2 class names or more, one per line, got {len(names)}.")
     return tuple(names)
 
 
@@ -81,7 +81,7 @@ def read_label_map(path: Path, classes: Sequence[str], ignore: int | None) -> Co
 
 
 class _Line(NamedTuple):
-    """What a line says: the class `name` of a value, of a colour 0xRRGGBB, or of both."""
+    """One line: the class `name` of a value, of a colour 0xRRGGBB, or of both."""
 
     value: int | None
     color: int | None
@@ -101,7 +101,7 @@ def _header(path: Path, row: Row, cells: Sequence[str]) -> tuple[str, ...]:
 
 
 def _line(header: tuple[str, ...] | None, cells: Sequence[str]) -> _Line | None:
-    """Return what a line says, None when it is not what its header, or its number of cells, announces."""
+    """Return a parsed line, None when it does not match its header or number of cells."""
     columns = header or _WITHOUT_HEADER.get(len(cells), ())
     if not columns or len(cells) != len(columns):
         return None
@@ -117,7 +117,7 @@ def _line(header: tuple[str, ...] | None, cells: Sequence[str]) -> _Line | None:
 
 
 def _color(given: Mapping[str, str]) -> int | None:
-    """Return the colour of a line as 0xRRGGBB, None when it is none."""
+    """Return the colour of a line as 0xRRGGBB, None when it is not a colour."""
     if "color" in given:
         return int(given["color"][1:], 16) if _HEX.fullmatch(given["color"]) else None
     levels = [given[name] for name in "rgb"]
@@ -133,5 +133,5 @@ def _class_of(where: str, name: str, index: Mapping[str, int]) -> int | None:
 
 
 def _is_index(text: str, count: int) -> bool:
-    """Say whether a text is a number from 0 to `count` - 1."""
+    """Return whether a text is a number from 0 to `count` - 1."""
     return text.isascii() and text.isdigit() and len(text) <= 9 and int(text) < count

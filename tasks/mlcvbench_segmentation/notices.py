@@ -1,4 +1,4 @@
-"""What the pixel counts of a split show that is legal but surely not meant."""
+"""Notices from the pixel counts of a split: what is valid but probably not intended."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ import numpy as np
 from mlcvbench.contract import Array, Notice, Table
 
 MOST_IGNORED = 0.2
-"""A larger share of pixels that are not scored is noticed: more than borders and rare objects make up."""
+"""A larger share of unscored pixels gives a notice: it is more than borders and rare objects make up."""
 _LISTED = 5
 
 
 def notices(table: Table, classes: Sequence[str], *, sparse: bool) -> list[Notice]:
-    """Return what is odd about the rows of a whole split.
+    """Return notices about the rows of a whole split.
 
-    Classes without a labelled pixel, labels that look like masks of 0 and 255, many pixels that are not scored (unless
-    the data are `sparse` on purpose), labelled classes that are never predicted.
+    Classes without a labelled pixel, labels that look like masks of 0 and 255, many unscored pixels (unless the data
+    are `sparse` by design), labelled classes that are never predicted.
     """
     labelled, predicted = (np.bincount(table["rank"], table[name], len(classes)) for name in ("labelled", "predicted"))
     ignored, scored = int(table["ignored"].sum()), int(labelled.sum())

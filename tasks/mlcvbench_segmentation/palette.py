@@ -1,4 +1,4 @@
-"""The colour of each class in every picture of the task."""
+"""The colours of classes in all pictures of the task."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def class_colors(classes: int) -> Array:
 
 
 def label_colors(label_map: Array, classes: int) -> Array:
-    """Return a label map (H, W) as uint8 (H, W, 3); pixels that are not scored are pale grey."""
+    """Return a label map (H, W) as uint8 (H, W, 3); unscored pixels are pale grey."""
     palette = np.concatenate([class_colors(classes), np.array([IGNORED_COLOR], dtype=np.uint8)])
     colors: Array = palette[np.minimum(label_map, classes)]
     return colors

@@ -1,4 +1,4 @@
-"""Inputs as people can look at them, and samples beside their label maps for contact sheets."""
+"""Displayable inputs, and samples beside their label maps for contact sheets."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from PIL.ImageFont import FreeTypeFont, ImageFont
 
 SIDE = 256
-"""Shortest side, at least, of a drawn sample in pixels; smaller ones are enlarged by a whole factor."""
+"""Least length in pixels of the shorter side of a drawn sample; smaller ones are enlarged by an integer factor."""
 LONGEST = 512
 GAP = 4
 LINE = 18
@@ -22,7 +22,7 @@ FONT_SIZE = 12
 PAPER = (255, 255, 255)
 INK = (31, 41, 51)
 NEAR, FAR = 2, 98
-"""Percentiles of the measured depths that get the ends of the colour scale."""
+"""Percentiles of the measured depths at the ends of the colour scale."""
 LISTED = 24
 
 
@@ -35,7 +35,7 @@ def picture_of(batch: Batch, place: int) -> Array:
 
 
 def depth_picture(depth: Array) -> Array:
-    """Return a depth image (H, W), 0 = unknown, in colours whose lightness falls with the distance."""
+    """Return a depth image (H, W), 0 = unknown, in colours that darken with distance."""
     import cv2
 
     known = depth > 0
@@ -60,7 +60,7 @@ def preview(split: Split, problem: Problem, count: int) -> list[Panel]:
 
 
 def _caption(batch: Batch) -> str:
-    """Return the id of the only sample, and how far away what is measured is."""
+    """Return the id of the only sample, and its range of measured depths."""
     name = str(batch.ids[0])
     if "image" in batch.inputs:
         return name
@@ -70,7 +70,7 @@ def _caption(batch: Batch) -> str:
 
 
 def _beside(batch: Batch, label: Array, classes: int) -> Array:
-    """Return the sample and its label map, small ones enlarged, large ones thinned out."""
+    """Return the sample and its label map, small ones enlarged, large ones subsampled."""
     picture, colors = picture_of(batch, 0), label_colors(label, classes)
     step, grow = max(1, -(-max(label.shape) // LONGEST)), max(1, -(-SIDE // max(1, min(label.shape))))
     grow = max(1, min(grow, LONGEST // max(label.shape)))
@@ -80,7 +80,7 @@ def _beside(batch: Batch, label: Array, classes: int) -> Array:
 
 
 def _with_legend(image: Array, classes: Sequence[str], present: Sequence[int], ignored: bool) -> Array:
-    """Return the image above swatches of the classes present, at most `LISTED`, in as many lines as they need."""
+    """Return the image above colour swatches of at most `LISTED` classes present, in as many lines as needed."""
     from PIL import Image, ImageDraw, ImageFont
 
     font = ImageFont.load_default(FONT_SIZE)
@@ -102,7 +102,7 @@ def _with_legend(image: Array, classes: Sequence[str], present: Sequence[int], i
 
 
 def _laid_out(names: Sequence[str], width: int, font: FreeTypeFont | ImageFont) -> list[tuple[int, int]]:
-    """Return the place (x, y) of each entry, in lines no wider than `width`."""
+    """Return the position (x, y) of each entry, in lines no wider than `width`."""
     spots, x, y = [], GAP, 0
     for name in names:
         needed = 15 + int(font.getlength(name)) + 12

@@ -29,15 +29,15 @@ from mlcvbench_segmentation.palette import IGNORED_COLOR, class_colors, label_co
 from mlcvbench_segmentation.pictures import picture_of
 
 SHOWN = 3
-"""So many of the best and so many of the worst images."""
+"""Number of best and of worst images."""
 LISTED = 40
 HIGH, WIDE = 300, 440
-"""Most pixels of a drawn image; larger ones are thinned out, smaller ones enlarged, by whole factors."""
+"""Most pixels of a drawn image; larger ones are subsampled, smaller ones enlarged, by integer factors."""
 LEAST = 190
-"""Pixels of a column at least, so that its words fit."""
+"""Least width of a column in pixels, so that its caption fits."""
 BLEND = 0.6
 EXPLAINED = 24
-"""Classes whose colours are named."""
+"""The most classes in the legend."""
 
 
 def draw(folder: Path, outcome: Outcome) -> list[Plot]:
@@ -67,7 +67,7 @@ def image_iou(table: Table) -> tuple[Array, Array]:
 
 
 def draw_class_iou(table: Table, classes: Sequence[str]) -> tuple[Canvas, str]:
-    """Draw the IoU of each class over the data set as bars; of many classes, the worst."""
+    """Draw the IoU of each class over the data set as bars; for many classes, the worst ones."""
     sums = [np.bincount(table["rank"], table[name], len(classes)) for name in ("hit", "labelled", "predicted")]
     with np.errstate(invalid="ignore"):
         iou = sums[0] / (sums[1] + sums[2] - sums[0])
@@ -82,7 +82,7 @@ def draw_class_iou(table: Table, classes: Sequence[str]) -> tuple[Canvas, str]:
 
 
 class _Shown:
-    """What is drawn of an image: itself under its labels, under its prediction, and where they differ."""
+    """The drawings of an image: with its labels, with its prediction, and where they differ."""
 
     def __init__(self, outcome: Outcome, iou: dict[int, float]) -> None:
         self._predictions, self._targets, self._split = outcome.predictions, outcome.targets, outcome.split
@@ -90,7 +90,7 @@ class _Shown:
         self._colors = class_colors(len(self._classes))
 
     def draw(self, units: Sequence[int], what: str) -> tuple[Canvas, str]:
-        """Draw one row an image, with a legend of the classes in it."""
+        """Draw one row per image, with a legend of its classes."""
         rows: list[list[Tile]] = []
         seen: set[int] = set()
         for unit in units:
@@ -102,7 +102,7 @@ class _Shown:
             image = colored(averaged(image, step).mean(axis=2).astype(np.uint8))
             scored = label < len(self._classes)
             wrong = (label != guess) & scored
-            guess = np.where(scored, guess, label)  # what is not scored is not shown as a prediction either
+            guess = np.where(scored, guess, label)  # unscored pixels are not shown as predictions either
             seen |= set(np.union1d(label[scored], guess[scored]).tolist())
             shown = (
                 (self._over(image, label), f"{self._split.ids[unit]}: labels"),
@@ -142,7 +142,7 @@ def _hex(color: Iterable[int]) -> str:
 
 
 def _marked(image: Array, wrong: Array, scored: Array) -> Array:
-    """Return the image, pale, with wrong pixels in red and those that are not scored in grey."""
+    """Return the image, pale, with wrong pixels in red and unscored ones in grey."""
     pale = (255 - (255 - image.astype(np.int64)) // 3).astype(np.uint8)
     pale[~scored] = IGNORED_COLOR
     pale[wrong] = (178, 24, 43)

@@ -1,4 +1,4 @@
-"""What files of somebody's predictions mean: like the labels, class indices, by colour, or by a map of their own."""
+"""The coding of prediction files: like the labels, class indices, by colour, or by their own map."""
 
 from __future__ import annotations
 
@@ -20,12 +20,11 @@ _BY_COLOR_OR_VALUE = "say values=colors to compare by colour, or values=labels t
 
 
 def prediction_coding(problem: Problem, settings: Mapping[str, Any]) -> Coding:
-    """Return the coding of prediction files: as `values` and `prediction_map` say, else as they can only be meant.
+    """Return the coding of prediction files: as `values` and `prediction_map` say, else the only possible one.
 
-    Without either, values are class indices where the values of the labels are that too, or where labels have colours
-    only; a palette must give values the colours that it gives them in the labels; colours mean what they mean in the
-    labels. Otherwise values are refused, since they may be the labels' or class indices.
-    OverrideError and DataError name the setting.
+    Without either, values are class indices where those of the labels are too, or where labels have colours only; a
+    palette must agree with that of the labels; colours mean the same as in the labels. Otherwise values are refused,
+    since they may be coded like the labels or be class indices. OverrideError and DataError name the setting.
     """
     count = len(problem.classes)
     plain, palette = problem.extra.get("coding"), problem.extra.get("palette")
@@ -33,7 +32,7 @@ def prediction_coding(problem: Problem, settings: Mapping[str, Any]) -> Coding:
     values, given = settings.get("values"), settings.get(KEY)
     if given is not None:
         if values is not None:
-            raise OverrideError(f"values={values} has no effect: {KEY} says what the values of predictions mean.")
+            raise OverrideError(f"values={values} has no effect: {KEY} defines the values of predictions.")
         return replace(read_label_map(Path(given), problem.classes, None), key=KEY)
     if values == "indices":
         return replace(Coding.plain(count, None), key=KEY)
@@ -51,7 +50,7 @@ def prediction_coding(problem: Problem, settings: Mapping[str, Any]) -> Coding:
 
 
 def _unsaid(coding: Coding, palette: Sequence[Sequence[int]] | None) -> Coding:
-    """Return the coding of predictions of which nothing is said."""
+    """Return the coding of predictions without settings."""
     if coding.table is None:
         return replace(coding, table=Coding.plain(coding.count, None).table)
     if not coding.identity:

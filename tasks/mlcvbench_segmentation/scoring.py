@@ -1,7 +1,7 @@
-"""The scorer of segmentation: intersection over union and its relatives, from pixel counts a (image, class).
+"""The scorer of segmentation: intersection over union and its relatives, from pixel counts per (image, class).
 
 All metrics come from counts summed over the data set, as the PASCAL VOC and Cityscapes servers do, never from means of
-image scores; `boundary_f` alone is a mean over images, as its authors define it.
+image scores; only `boundary_f` is a mean over images, as its authors define it.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _COUNTS = ("hit", "predicted", "labelled")
 
 
 class Protocol(NamedTuple):
-    """What an id says: the metric that ranks, the ignored value (None: none is), absent classes, boundaries or not."""
+    """The rules of an id: the ranking metric, the ignored value (None: none is), absent classes, boundaries or not."""
 
     primary: str
     ignore: int | None
@@ -66,8 +66,8 @@ def parse_protocol(protocol: str) -> Protocol:
 class SegmentationScorer(VectorizedScorer):
     """Protocols `miou/ignore<V>/absent-<rule>[/bf0.75]@1` and `class-accuracy/ignore<V>/absent-<rule>@1`.
 
-    The first word says which metric ranks: `miou`, or `mean_accuracy`, the mean over classes of the share of their
-    pixels that is found, as for body parts in Shotton et al., CVPR 2011.
+    The first word gives the ranking metric: `miou`, or `mean_accuracy`, the mean over classes of their pixel recall, as
+    for body parts in Shotton et al., CVPR 2011.
 
     `ignore<V>`: pixels whose label is V are not scored, whatever is predicted there (`ignore-none`: all are scored).
     With n_ij pixels of label i and prediction j, t_i = sum_j n_ij and p_j = sum_i n_ij:
@@ -77,7 +77,7 @@ class SegmentationScorer(VectorizedScorer):
     - `fwiou` = sum_i t_i IoU_i / sum_i t_i.
 
     Absent classes. `absent-skip`: a class with neither label nor prediction has no IoU, one without label no accuracy;
-    they are left out of the means (torchmetrics, mmsegmentation). `absent-zero`: they count as 0, and the means run
+    they are excluded from the means (torchmetrics, mmsegmentation). `absent-zero`: they count as 0, and the means run
     over all C classes.
 
     `bf0.75` adds `boundary_f`: F of the boundaries (module `boundary`), tolerance 0.75 % of the image diagonal, mean
@@ -102,9 +102,9 @@ class SegmentationScorer(VectorizedScorer):
     def rows(self, predictions: Predictions, targets: Targets, units: Array) -> Table:
         """Return a row per (image, class that occurs in it): unit, rank = class, hit, predicted, labelled, boundary_f.
 
-        `ignored`: the pixels of the image that are not scored, in its first row, which is there even when it has no
-        others (then of zeros); 0 in the other rows. One image is read and counted at a time. PredictionError and
-        DataError name the image.
+        `ignored`: the unscored pixels of the image, in its first row, which exists even for an image without others
+        (then with zeros); 0 in the other rows. One image is read and counted at a time. PredictionError and DataError
+        name the image.
         """
         names, counts, scores = [], [], []
         labels, predicted_maps = targets["label_map"], predictions["label_map"]
@@ -182,7 +182,7 @@ class SegmentationScorer(VectorizedScorer):
         return np.where(total[:, None] > 0, np.nan_to_num(iou), np.nan)
 
     def _mean(self, values: Array, total: Array) -> Array:
-        """Return the mean over classes (R,) by the rule for absent ones; NaN when nothing at all is labelled."""
+        """Return the mean over classes (R,) by the rule for absent ones; NaN when no pixel is labelled."""
         if self.rules.absent == "zero":
             mean: Array = np.nan_to_num(values).mean(axis=1)
         else:
@@ -206,7 +206,7 @@ def iou_names(classes: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def metrics_of(rules: Protocol, classes: tuple[str, ...]) -> tuple[MetricSpec, ...]:
-    """Return the metrics of a protocol over these classes, the one that ranks first."""
+    """Return the metrics of a protocol over these classes, the ranking one first."""
     specs = [
         MetricSpec("miou", "mean over classes of intersection / union, pixels summed over the data set"),
         MetricSpec("pixel_accuracy", "share of the scored pixels that have the right class"),
@@ -217,4 +217,4 @@ def metrics_of(rules: Protocol, classes: tuple[str, ...]) -> tuple[MetricSpec, .
         text = "F of boundary pixels matched within 0.75 % of the diagonal, mean over images, then classes"
         specs.append(MetricSpec("boundary_f", text, provenance="reference-tolerance"))
     specs += [MetricSpec(m, f"IoU of class {name}") for m, name in zip(iou_names(classes), classes, strict=True)]
-    return tuple(sorted(specs, key=lambda spec: spec.name != rules.primary))  # stable: only the primary one moves
+    return tuple(sorted(specs, key=lambda spec: spec.name != rules.primary))  # stable: only the primary moves

@@ -1,4 +1,4 @@
-"""A split of image files and label files: nothing is decoded before it is asked for, and nothing is kept."""
+"""A split of image files and label files, decoded on demand and not kept in memory."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class LabelSplit(Split):
     def palette(self) -> list[list[int]] | None:
         """The colours (r, g, b) of the values in the first label file, None when it has no palette.
 
-        A file that cannot be read has none; what is wrong with it is said when its labels are wanted.
+        An unreadable file has none; its fault is reported when its labels are read.
         """
         with contextlib.suppress(DataError):
             found = read_pixels(self._label_files[0]).palette
@@ -48,7 +48,7 @@ class LabelSplit(Split):
 
     @cached_property
     def _checked_coding(self) -> Coding:
-        """The coding; where no label map says what values mean, all files must give them the same colours."""
+        """The coding; without a label map, all files must have the same palette."""
         if self._coding.explicit or self.palette is None:
             return self._coding
         advice = "say what the values (value,class) or the colours (r,g,b,class) mean with data.label_map=FILE"

@@ -32,7 +32,7 @@ from mlcvbench_segmentation.scoring import PROTOCOLS, SegmentationScorer, metric
 class SegmentationTask(Task):
     """A class for every pixel.
 
-    Predictions: `label_map`, one integer array (H, W) an image in the size of the original image, values 0..C-1;
+    Predictions: `label_map`, one integer array (H, W) per image in the size of the original image, values 0..C-1;
     an array (B, H, W) or a list of arrays when sizes differ. Stored as uint8, or uint16 for more than 255 classes.
     """
 
@@ -81,7 +81,7 @@ class SegmentationTask(Task):
         count = len(problem.classes)
         return (
             f"label maps, integers (B, H, W) from 0 to {count - 1} in the size of the images (a list where sizes "
-            f"differ), or class scores a pixel, floats (B, {count}, H, W), of which the highest decides; a dict names "
+            f"differ), or class scores per pixel, floats (B, {count}, H, W), of which the highest wins; a dict names "
             "maps 'label_map'"
         )
 
@@ -89,7 +89,7 @@ class SegmentationTask(Task):
         if isinstance(output, np.ndarray) and output.dtype.kind == "f" and output.ndim == 4:
             if output.shape[1] != len(problem.classes):
                 return None
-            return External({"label_map": output.argmax(axis=1)}, "class scores a pixel")
+            return External({"label_map": output.argmax(axis=1)}, "class scores per pixel")
         return External({"label_map": output}, "label maps") if isinstance(output, np.ndarray | list) else None
 
     def merge(self, parts: Any) -> Predictions:
@@ -121,7 +121,7 @@ class SegmentationTask(Task):
 
 
 def check_map(label_map: Any, name: str, classes: int) -> Array:
-    """Return one predicted label map in its storage type; PredictionError says which sample is wrong, and how."""
+    """Return one predicted label map in its storage dtype; PredictionError names the sample and its fault."""
     where = f"field 'label_map', sample {name!r}: "
     if not isinstance(label_map, np.ndarray) or label_map.dtype.kind not in "iu" or label_map.ndim != 2:
         got = f"{label_map.dtype} {label_map.shape}" if isinstance(label_map, np.ndarray) else type(label_map).__name__

@@ -27,7 +27,7 @@ def load_voc(
     data_seed: int,  # noqa: ARG001 - a loader's signature
     splits: Collection[str] = ("train", "test"),
 ) -> LoadedData:
-    """Return the list `split` as test, and the list `train`, when it is another one, as train."""
+    """Return the list `split` as test, and the list `train`, when different, as train."""
     root = Path(params["root"])
     if not root.is_dir():
         raise DataError(f"data.root={root}: no such folder.")

@@ -1,4 +1,4 @@
-"""What a data set of the task must keep, whoever wrote it."""
+"""Checks of the task's data sets, whoever wrote them."""
 
 from __future__ import annotations
 

@@ -157,7 +157,7 @@ WANTED = {
     "detection": "for each image a dict of 'boxes', floats (n, 4) as [x1, y1, x2, y2] in pixels, 'scores', floats (n,),"
     " and 'labels', integers (n,) from 0 to 4 (and 'masks', booleans (n, H, W)), or one dict of such lists",
     "segmentation": "label maps, integers (B, H, W) from 0 to 6 in the size of the images (a list where sizes differ), "
-    "or class scores a pixel, floats (B, 7, H, W), of which the highest decides; a dict names maps 'label_map'",
+    "or class scores per pixel, floats (B, 7, H, W), of which the highest wins; a dict names maps 'label_map'",
     "verification": "embeddings, floats (B, D), which are compared by cosine, or a dict of 'embedding' and 'distance', "
     "one of cosine, l2, l1",
     "scenes-stereo": "disparities in pixels, 0 where there is none, floats (B, H, W) in the size of the images (a list "

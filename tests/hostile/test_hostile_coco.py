@@ -138,7 +138,7 @@ class TestAnnotations:
             ),
             ("categories", 1, {"name": None}, ", categories[1].name: wanted str, got None."),
             ("annotations", 1, {"id": 1}, ", annotations[1].id: 1 is the id of another entry too."),
-            ("annotations", 1, {"id": 2**63}, f", annotations[1].id: {2**63} is no integer of 64 bits."),
+            ("annotations", 1, {"id": 2**63}, f", annotations[1].id: {2**63} is not a 64-bit integer."),
             ("annotations", 1, {"image_id": 999}, ", annotations[1].image_id: 999 is the id of no image of the file."),
             ("annotations", 1, {"image_id": "11"}, ", annotations[1].image_id: wanted int, got '11'."),
             (
@@ -202,7 +202,7 @@ class TestAnnotations:
         [
             (None, "wanted polygons or an object with size and counts, got None."),
             ([], "it has no polygon."),
-            ([[0, 0, 1e9, 0, 5, 5]], "the coordinate 1000000000.0 lies far outside the image of 320 x 240 pixels."),
+            ([[0, 0, 1e9, 0, 5, 5]], "the coordinate 1000000000.0 is far outside the image of 320 x 240 pixels."),
             ({"size": [240, 320], "counts": ""}, "its runs cover 0 of 240 x 320 pixels."),
             ({"size": [240, 320], "counts": [76_801]}, "its runs cover 76801 of 240 x 320 pixels."),
             ({"size": [320, 240], "counts": [76_800]}, "its size [320, 240] is not that of its image, [240, 320]."),
@@ -285,12 +285,12 @@ class TestResults:
             ({"category_id": None}, ", [1].category_id: wanted an integer, got None."),
             ({"score": "0.5"}, ", [1].score: wanted a number, got '0.5'."),
             ({"score": None}, ", [1].score: wanted a number, got None."),
-            ({"bbox": [1, 2, 3]}, ", [1].bbox: wanted [x, y, width, height] like the first result has, got [1, 2, 3]."),
-            ({"bbox": []}, ", [1].bbox: wanted [x, y, width, height] like the first result has, got []."),
-            ({"bbox": None}, ", [1].bbox: wanted [x, y, width, height] like the first result has, got None."),
+            ({"bbox": [1, 2, 3]}, ", [1].bbox: wanted [x, y, width, height] as in the first result, got [1, 2, 3]."),
+            ({"bbox": []}, ", [1].bbox: wanted [x, y, width, height] as in the first result, got []."),
+            ({"bbox": None}, ", [1].bbox: wanted [x, y, width, height] as in the first result, got None."),
             (
                 {"bbox": [1, 2, 3, None]},
-                ", [1].bbox: wanted [x, y, width, height] like the first result has, got [1, 2, 3, None].",
+                ", [1].bbox: wanted [x, y, width, height] as in the first result, got [1, 2, 3, None].",
             ),
             (
                 {"bbox": [1, 2, -3, 4]},
@@ -351,7 +351,7 @@ class TestResults:
             ("T3", "its runs cover 100 of 240 x 320 pixels."),
             ("P", "its counts end inside a number."),
             ("oooooooooo1", "its counts hold a number of more than 35 bits."),
-            ("PP[2é", "its counts hold the character 'Ã', which no such code has."),
+            ("PP[2é", "its counts hold the character 'Ã', which is not part of the code."),
         ],
     )
     def test_a_broken_mask(self, tmp_path, monkeypatch, counts, says):

@@ -172,7 +172,7 @@ def test_missing_and_surplus_predictions_are_named(case):
         "(.pfm, .png, .npz, .npy)."
     )
     write_png16(root / "out/1.png", np.ones((7, 9)))
-    assert message(score) == f"{root / 'out/7.png'}: is a prediction of no sample in split 'test'."
+    assert message(score) == f"{root / 'out/7.png'}: is a prediction for no sample of split 'test'."
 
 
 def test_a_prediction_of_wrong_size_is_named(case):

@@ -19,7 +19,7 @@ def message(action) -> str:
     [
         ("a\na\n", "line 2: class name 'a' is given twice or means 'not scored'."),
         ("ignore\nb\n", "line 1: class name 'ignore' is given twice or means 'not scored'."),
-        ("a\n", "wanted 2 class names or more, one a line, got 1."),
+        ("a\n", "wanted 2 class names or more, one per line, got 1."),
     ],
 )
 def test_bad_class_lists_name_the_line(tmp_path, text, said):

@@ -58,7 +58,7 @@ def test_a_prediction_of_no_sample_is_named(case):
     root, score = case
     write_png(root / "out/9.png", np.zeros((2, 2), np.uint8))
 
-    assert message(score) == f"{root / 'out/9.png'}: is a prediction of no sample in split 'test'."
+    assert message(score) == f"{root / 'out/9.png'}: is a prediction for no sample of split 'test'."
 
 
 def test_a_prediction_of_no_sample_is_named_under_a_limit_too(tmp_path):
@@ -70,7 +70,7 @@ def test_a_prediction_of_no_sample_is_named_under_a_limit_too(tmp_path):
     part.beyond, part.unread = np.array(["1"]), np.array(["2"])
 
     assert message(lambda: SegmentationTask().read_external(tmp_path / "out", part, data.problem, {})) == (
-        f"{tmp_path / 'out/3.png'}: is a prediction of no sample in split 'test'."
+        f"{tmp_path / 'out/3.png'}: is a prediction for no sample of split 'test'."
     )
     (tmp_path / "out/3.png").unlink()
     assert len(SegmentationTask().read_external(tmp_path / "out", part, data.problem, {}).predictions["label_map"]) == 1
@@ -236,7 +236,7 @@ def test_missing_folders_and_class_lists_are_named(tmp_path):
     (tmp_path / "masks").mkdir()
     assert message(lambda: load_label_folder({"root": str(tmp_path)}, 0)) == (
         f"{tmp_path / 'classes.txt'}: no such file; {tmp_path} holds masks; "
-        "wanted the names of the classes, one a line; data.classes=FILE names another file."
+        "wanted the names of the classes, one per line; data.classes=FILE names another file."
     )
     (tmp_path / "classes.txt").write_text("a\nb\n")
     assert message(lambda: load_label_folder({"root": str(tmp_path)}, 0)) == (
@@ -258,7 +258,7 @@ def test_an_ignored_value_that_is_a_class_is_refused(tmp_path):
 
     assert message(lambda: load_label_folder({"root": str(root), "ignore": 0}, 0)) == (
         "data.ignore=0 is also the value of class 'sky'; "
-        "say what the values mean with data.label_map=FILE, or set data.ignore=-1."
+        "give the meaning of the values with data.label_map=FILE, or set data.ignore=-1."
     )
 
 

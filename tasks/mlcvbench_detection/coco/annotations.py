@@ -39,9 +39,9 @@ def load_coco(
 ) -> LoadedData:
     """Return the test split of an annotation file, and the training split when its file is given.
 
-    Images come in ascending order of their ids, classes in that of the category ids, as pycocotools takes them. The
-    files fix the splits, so `data_seed` does not change them. Notices say which fields were missing and made, and which
-    ones COCO's protocols do not obey.
+    Images are in ascending order of their ids, classes in that of the category ids, as in pycocotools. The files fix
+    the splits, so `data_seed` does not change them. Notices say which missing fields were derived, and which fields
+    COCO's protocols ignore.
     """
     masks = bool(params.get("masks"))
     test = _read_file(Path(params["annotations"]), masks)
@@ -59,7 +59,7 @@ def load_coco(
 
 
 def _read_file(path: Path, masks: bool) -> _CocoFile:
-    """Return a checked file, by columns when it is large and holds nothing unusual; masks need the objects."""
+    """Return a checked file, read as columns when it is large and regular; masks need Python objects."""
     check_size(path, DataError)
     if not masks and path.stat().st_size > json_columns.SMALL and not is_compressed(path):
         with contextlib.suppress(NotUniformError):
@@ -164,7 +164,7 @@ class _CocoFile:
             self._targets["masks"] = RaggedMasks(masks[order], starts)
 
     def _areas(self, entries: Entries, boxes: Array, masks: Masks | None) -> Array:
-        """Return the areas; where the file has none, those of the masks that were read, else of the boxes."""
+        """Return the areas; where the file has none, those of the masks if read, else of the boxes."""
         area, missing = entries.numbers("area"), ~entries.has("area")
         entries.refuse(~((area >= 0) & (area <= FARTHEST**2)) & ~missing, "area", "a number of square pixels", area)
         if missing.any():

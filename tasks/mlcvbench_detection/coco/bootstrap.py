@@ -1,9 +1,9 @@
-"""COCO's numbers under many weightings of the images at once, for bootstrap intervals.
+"""COCO's metrics under many weightings of the images at once, for bootstrap intervals.
 
-What does not depend on the weights is worked out once: the order of the detections, and which of them matter. A
-detection that matches nothing under any setting only adds its weight to the number of detections seen; those between
-two that match are one running sum, shared by all thresholds. The rest follows `summary.curves`, a matrix (resamples,
-events) at a time instead of a vector.
+What does not depend on the weights is computed once: the order of the detections, and which of them matter. A detection
+that matches nothing under any setting only adds its weight to the number of detections seen; those between two matching
+ones form one running sum, shared by all thresholds. The rest follows `summary.curves`, a matrix (resamples, events) at
+a time instead of a vector.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from mlcvbench_detection.geometry.interpolation import interpolated_mean
 from mlcvbench_detection.geometry.matching import AREAS, THRESHOLDS, unpack
 
 _CELLS = 1 << 18
-"""Numbers of a matrix that is worked on at a time: 2 MB, which stays in the cache of a core."""
+"""Numbers of a matrix processed at a time: 2 MB, which fit in the cache of a core."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Area:
-    """The events of a class that are counted in one area range under some threshold, and what lies between them.
+    """The events of a class that are counted in one area range under some threshold, and what is between them.
 
-    `event` (E,): places among the class's events. `between` (D,): units of the other detections that are counted, in
+    `event` (E,): indices into the class's events. `between` (D,): units of the other detections that are counted, in
     order, and `before` (E,): how many of them come before each event. `counted`, `true` bool (thresholds, E).
     """
 
@@ -43,7 +43,7 @@ class _Class:
 
     `group`: its frequency; `unit` (E,): units of its events; `found` float64 (E, recalls x thresholds): events that are
     found within the limit of each number that is a recall;
-    `gt_unit` (M,), `gt_wanted` float64 (M, areas): units of its annotations and whether they are to be found;
+    `gt_unit` (M,), `gt_wanted` float64 (M, areas): units of its annotations and whether they have to be found;
     `longest`: columns of the widest matrix it needs.
     """
 
@@ -57,7 +57,7 @@ class _Class:
 
 
 class Plan:
-    """What is the same for every weighting of one table; `groups` (K,): the frequency of each class."""
+    """What is common to all weightings of one table; `groups` (K,): the frequency of each class."""
 
     def __init__(self, ranking: Ranking, numbers: Sequence[Number], groups: Array) -> None:
         events = find_events(ranking)
@@ -69,7 +69,7 @@ class Plan:
         self._classes = []
         for label in range(ranking.classes):
             own = annotated[gt_bounds[label] : gt_bounds[label + 1]]
-            if wanted[own].any():  # a class without annotations to find has no precision under any weighting
+            if wanted[own].any():  # a class without annotations to find never has a precision
                 found = _Found(label, str(groups[label]), ranking.gt_unit[own], wanted[own].astype(np.float64))
                 self._classes.append(_plan_class(ranking, events, found, self._recalls))
 
@@ -85,7 +85,7 @@ class Plan:
                 rows = slice(start, start + step)
                 _add_class(one, weights[rows], areas, [part.rows(rows) for part in own])
         columns, recalls = [], 0
-        with np.errstate(invalid="ignore", divide="ignore"):  # no class to average: 0 / 0 is NaN, undefined
+        with np.errstate(invalid="ignore", divide="ignore"):  # without a class to average 0 / 0 is NaN, undefined
             for number in self._numbers:
                 found = sums[number.group]
                 total = found.total[:, number.area] if number.limit is None else found.reached[:, recalls]

@@ -1,4 +1,4 @@
-"""Other implementations of COCO's numbers, run on the same checked columns: hotcoco and pycocotools itself."""
+"""Other implementations of COCO's metrics, run on the same checked columns: hotcoco and pycocotools itself."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from mlcvbench_detection.truth import truth_of
 
 
 class Asked(NamedTuple):
-    """What an engine is asked for: the number of classes, `bbox` or `segm`, and the most detections of a class."""
+    """The request to an engine: the number of classes, `bbox` or `segm`, and the most detections of a class."""
 
     classes: int
     kind: str
@@ -32,11 +32,11 @@ class Asked(NamedTuple):
 
 
 Engine = Callable[[Predictions, Targets, Asked], "list[float | None]"]
-"""Predictions, targets and what is asked to COCO's twelve numbers, None where undefined."""
+"""Maps predictions, targets and the request to COCO's twelve metrics, None where undefined."""
 
 
 def run_hotcoco(predictions: Predictions, targets: Targets, asked: Asked) -> list[float | None]:
-    """Return the numbers of hotcoco, a Rust port of pycocotools. It takes arrays, so boxes cost no Python object."""
+    """Return the metrics of hotcoco, a Rust port of pycocotools. It takes arrays, so boxes need no Python objects."""
     import hotcoco
 
     labels, images, categories = _frame(targets, asked.classes)
@@ -63,16 +63,16 @@ def run_hotcoco(predictions: Predictions, targets: Targets, asked: Asked) -> lis
     evaluation.evaluate()
     evaluation.accumulate()
     with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="hotcoco: max_dets differ")  # from COCO's own, as the protocol says
+        warnings.filterwarnings("ignore", message="hotcoco: max_dets differ")  # from COCO's default, by protocol
         evaluation.summarize()
     return _defined(evaluation.stats)
 
 
 def run_pycocotools(predictions: Predictions, targets: Targets, asked: Asked) -> list[float | None]:
-    """Return the numbers of pycocotools, the reference.
+    """Return the metrics of pycocotools, the reference.
 
-    Its summary takes the first number at 100 detections whatever `maxDets` says, so another limit's is taken from the
-    same array that the others come from.
+    Its summary computes the first metric at 100 detections whatever `maxDets` is, so with another limit it is computed
+    from the array behind the other metrics.
     """
     from pycocotools.coco import COCO
     from pycocotools.cocoeval import COCOeval
@@ -160,7 +160,7 @@ def _results(predictions: Predictions, kind: str) -> list[dict[str, Any]]:
 def _rows(predictions: Predictions) -> Array:
     """Return float64 (N, 7): image, x, y, width, height, score, category; ids count from 1."""
     scores, labels = ragged(predictions, "scores"), ragged(predictions, "labels")
-    rows = np.empty((len(scores.values), 7))  # filled in place: stacking would hold all columns twice
+    rows = np.empty((len(scores.values), 7))  # filled in place, since stacking would hold all columns twice
     np.add(scores.units, 1, out=rows[:, 0])
     rows[:, 1:5] = _boxes(predictions)
     rows[:, 5] = scores.values

@@ -1,7 +1,7 @@
 """The lists of a COCO annotation file, as objects or as columns, behind one set of checks.
 
-Columns are the quick way: pyarrow reads the whole file without a Python object an annotation. Whatever is missing or of
-another type than usual makes it step aside for the objects, which know what to say about it.
+Columns are the fast path: pyarrow reads the whole file without a Python object per annotation. Missing fields or
+unusual types fall back to objects, which give precise errors.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from mlcvbench_detection.predictions import FARTHEST
 
 LISTS = ("images", "annotations", "categories")
 FEDERATED = ("neg_category_ids", "not_exhaustive_category_ids")
-"""Fields of images that say which classes were looked for in an image: LVIS."""
+"""Fields of images that say which classes were annotated in an image: LVIS."""
 UNUSED_FLAGS = ("ignore", "isgroupof", "IsGroupOf")
-"""Fields of annotations that other evaluations obey and COCO's does not."""
+"""Fields of annotations that other evaluations use and COCO's does not."""
 _WHOLE = frozenset({int})
 _NUMBER = frozenset({int, float})
 
@@ -57,11 +57,11 @@ class Entries(ABC):
 
     @abstractmethod
     def raised(self, field: str) -> Array:
-        """Return bool (N,): where a flag that is not needed is a number other than 0, or true."""
+        """Return bool (N,): where an optional flag is a number other than 0, or true."""
 
     @abstractmethod
     def has(self, field: str) -> Array:
-        """Return bool (N,): which entries have the field; null is not there."""
+        """Return bool (N,): which entries have the field; null counts as missing."""
 
     @abstractmethod
     def ids(self) -> Array:
@@ -72,7 +72,7 @@ class Entries(ABC):
         """Return the field bbox, float64 (N, 4)."""
 
     def at(self, row: int) -> str:
-        """Return where an entry stands, for messages."""
+        """Return the location of an entry, for messages."""
         return f"{self.path}, {self.name}[{row}]"
 
     def refuse(self, wrong: Array, field: str, wanted: str, values: Array) -> None:
@@ -101,12 +101,14 @@ class Entries(ABC):
         return ids
 
     def places(self, field: str, known: Array, what: str) -> Array:
-        """Return the place of each entry's value in the sorted `known`, which are integers or texts."""
+        """Return the index of each entry's value in the sorted `known`, which are integers or texts."""
         values = np.array(self.texts(field), np.str_) if known.dtype.kind == "U" else self.integers(field)
         return self.found(field, values, known, what)
 
     def found(self, field: str, values: Array, known: Array, what: str, rows: Array | None = None) -> Array:
-        """Return the place of each value in the sorted `known`; `rows`: the entry of each value, when not one each."""
+        """Return the index of each value in the sorted `known`; `rows`: the entry of each value, when not one per
+        entry.
+        """
         place = np.minimum(np.searchsorted(known, values), len(known) - 1)
         strange = known[place] != values
         if strange.any():
@@ -169,7 +171,7 @@ class ObjectEntries(Entries):
         """Return a field of every entry; it must be of one of `types`, and there unless it has a default."""
         values = [row.get(field, default) for row in self.rows]
         if default is not None:
-            values = [default if value is None else value for value in values]  # null says nothing either
+            values = [default if value is None else value for value in values]  # null counts as missing
         if set(map(type, values)) <= types:
             return values
         row = next(row for row, value in enumerate(values) if type(value) not in types)
@@ -183,7 +185,7 @@ class ObjectEntries(Entries):
             return np.array(values, dtype=np.int64)
         except OverflowError:
             row = next(row for row, value in enumerate(values) if abs(value) >= 2**63)
-            raise DataError(f"{self.at(row)}.{field}: {short(values[row])} is no integer of 64 bits.") from None
+            raise DataError(f"{self.at(row)}.{field}: {short(values[row])} is not a 64-bit integer.") from None
 
 
 class ColumnEntries(Entries):
@@ -242,7 +244,7 @@ class ColumnEntries(Entries):
         return bool(column.null_count == len(column))
 
     def _filled(self, field: str) -> Any:
-        column = self._structs.field(field)  # no entry is null, so neither is its field for that reason
+        column = self._structs.field(field)  # entries are never null, so a null belongs to the field itself
         if column.null_count:
             raise NotUniformError
         return column

@@ -1,4 +1,4 @@
-"""Which image of a set a result means: by the id of the annotation file, or by a name of the image's file."""
+"""Which image of a set a result refers to: by the id in the annotation file, or by a name of the image's file."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from mlcvbench_detection.coco.json_columns import is_number
 from mlcvbench_detection.geometry.ragged import find
 
 UNKNOWN = -1
-"""The place of an image that is not in the set."""
+"""The index of an image that is not in the set."""
 
 
 class Placed(NamedTuple):
-    """The place of each result's image in the set, int64 (N,), `UNKNOWN` for none, and what must be said of it."""
+    """The index of each result's image in the set, int64 (N,), `UNKNOWN` for none, and the notices about it."""
 
     unit: Array
     notices: tuple[Notice, ...] = ()
@@ -35,9 +35,9 @@ class Images:
         return all(is_number(name) for name in self.ids)
 
     def place(self, given: Array) -> Placed:
-        """Return where the images that results name, int64 or text (N,), stand in the set.
+        """Return the indices of the images that results name, int64 or text (N,), in the set.
 
-        They are ids when all are; else names of files, when all are in one way and none is the id of another image.
+        They are ids if all are; else file names, if all match in one way and none is the id of another image.
         """
         by_id = self._by_id(given)
         strange = by_id == UNKNOWN
@@ -64,7 +64,7 @@ class Images:
         return np.where(self.ids[unit] == given.astype(np.str_), unit, UNKNOWN)
 
     def _readings(self, numbers: bool) -> list[tuple[str, dict[str | int, int]]]:
-        """Return the ways in which a file's name may be meant, each with the places of the names that are unique."""
+        """Return the possible readings of a file name, each with the indices of the unique names."""
         if not any(self.files):
             return []
         stems = [stem_of(file) for file in self.files]
@@ -78,7 +78,7 @@ class Images:
         ]
 
     def _ambiguous(self, given: Array, by_id: Array) -> tuple[Notice, ...]:
-        """Say when numbers are ids of the set and numbers of other images' files at the same time."""
+        """Return a notice when numbers are both ids of the set and file numbers of other images."""
         first = stem_of(self.files[0]) if self.files else ""
         if given.dtype.kind == "U" or not _spells(first) or str(int(first)) == str(self.ids[0]):
             return ()
@@ -97,7 +97,7 @@ class Images:
 
 
 def stem_of(file: str) -> str:
-    """Return the name of a file without folder and ending; quicker than pathlib, ten times.
+    """Return the name of a file without folder and suffix; ten times faster than pathlib.
 
     >>> stem_of("val/000001.jpg"), stem_of("a")
     ('000001', 'a')
@@ -112,7 +112,7 @@ def _spells(stem: str) -> bool:
 
 
 def _unique(names: Sequence[str | int | None]) -> dict[str | int, int]:
-    """Return the place of each name; none at all when two images have the same."""
+    """Return the index of each name; empty when two images share one."""
     known = {name: place for place, name in enumerate(names) if name not in (None, "")}
     wanted = sum(name not in (None, "") for name in names)
     return known if len(known) == wanted else {}

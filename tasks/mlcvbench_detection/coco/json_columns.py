@@ -1,4 +1,4 @@
-"""JSON lists of objects of one form as columns, without a Python object a record."""
+"""JSON lists of uniform objects as columns, without a Python object per record."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from mlcvbench.contract import Array
 from mlcvbench.limits import MIB
 
 SMALL = MIB
-"""A file up to this size is read by orjson: that is quick enough, and spares the import of pyarrow's reader."""
+"""A file up to this size is read by orjson, which is fast enough and avoids importing pyarrow's reader."""
 _BLOCK = 4 * MIB
 _THREADS = 2
 _JOINT = re.compile(rb"\}\s*,\s*\{")
 
 
 def plain(column: Any, kind: str) -> Array:
-    """Return a pyarrow column of numbers without nulls as an array of the numpy type `kind`, the same as it has there.
+    """Return a pyarrow column of numbers without nulls as an array of the numpy dtype `kind`, which must be its own.
 
-    pyarrow's own `to_numpy` imports pandas, which costs more than reading the file.
+    pyarrow's own `to_numpy` imports pandas, which takes longer than reading the file.
     """
     chunks = column.chunks if hasattr(column, "chunks") else [column]
     parts = [
@@ -33,7 +33,7 @@ def plain(column: Any, kind: str) -> Array:
 
 
 def give_back() -> None:
-    """Give pyarrow's free memory back to the system; an engine is going to need as much."""
+    """Return pyarrow's free memory to the system, since an engine will need as much."""
     import pyarrow as pa
 
     pa.default_memory_pool().release_unused()
@@ -127,7 +127,7 @@ class NotUniformError(Exception):
 
 
 def _line_blocks(path: Path) -> Iterator[bytes]:
-    """Yield the records of a list, one a line, in blocks of some MB."""
+    """Yield the records of a list, one per line, in blocks of some MB."""
     with path.open("rb") as file:
         rest = file.read(_BLOCK).lstrip()
         found = _JOINT.search(rest)

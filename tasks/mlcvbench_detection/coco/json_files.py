@@ -1,7 +1,7 @@
-"""JSON files as people keep them: plain, compressed with gzip, or alone in a zip; with or without a byte-order mark.
+"""JSON files: plain, compressed with gzip, or alone in a zip; with or without a byte-order mark.
 
-Python's own `json` writes NaN and Infinity, which are no JSON. They are read as what they mean, so that the field that
-holds one is named.
+Python's `json` writes NaN and Infinity, which are not JSON. They are parsed as numbers, so that the error names the
+field.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ def read_json(path: Path, error: type[MlcvbenchError]) -> Any:
         if any(word in text for word in _NO_NUMBERS):
             with suppress(ValueError, RecursionError):
                 return json.loads(text)
-        lines = " It holds an object a line; wanted one list [..., ...]." if _is_lines(text) else ""
+        lines = " It holds one object per line; wanted one list [..., ...]." if _is_lines(text) else ""
         raise error(f"{path}: is not JSON ({bad}).{lines}") from None
 
 
 def is_compressed(path: Path) -> bool:
-    """Return whether a file is one of gzip or zip, by its first bytes."""
+    """Return whether a file is gzip or zip, by its first bytes."""
     with path.open("rb") as file:
         return file.read(4).startswith((_GZIP, _ZIP))
 
@@ -57,7 +57,7 @@ def check_size(path: Path, error: type[MlcvbenchError]) -> None:
 
 
 def _text(path: Path, error: type[MlcvbenchError]) -> bytes:
-    """Return what a file holds, in UTF-8 without a mark."""
+    """Return the content of a file, as UTF-8 without a byte-order mark."""
     check_size(path, error)
     content = path.read_bytes()
     if content.startswith(_GZIP):
@@ -82,7 +82,7 @@ def _only_member(path: Path, error: type[MlcvbenchError]) -> bytes:
                 raise error(f"{path}: is a zip of {holds or 'nothing'}; wanted one .json file in it.")
             with archive.open(members[0]) as stream:
                 return _unpacked(path, stream, "zip", error)
-    except (*_DAMAGED, RuntimeError, ValueError, struct.error) as bad:  # RuntimeError: it wants a password
+    except (*_DAMAGED, RuntimeError, ValueError, struct.error) as bad:  # RuntimeError: it needs a password
         raise error(f"{path}: cannot be read as a zip ({bad}).") from None
 
 

@@ -1,4 +1,4 @@
-"""The scorer of LVIS: COCO's numbers on a federated set, where each image was checked for some of the classes only.
+"""The scorer of LVIS: COCO's metrics on a federated set, where each image was checked for some classes only.
 
 Source: Gupta, Dollar, Girshick, LVIS, CVPR 2019; lvis-api 0.5.3, `LVISEval` and `LVISResults`.
 """
@@ -40,8 +40,8 @@ class LvisScorer(CocoScorer):
 
     As COCO's, but
 
-    - of an image the 300 detections with the highest scores are looked at, all classes together;
-    - those of a class that was not checked in the image count nowhere: it has no annotation of the class, and
+    - the 300 detections with the highest scores per image are considered, over all classes;
+    - those of a class that was not checked in the image are ignored: it has no annotation of the class, and
       `neg_category_ids` does not name it;
     - where `not_exhaustive_category_ids` names the class, a detection without a match does not count;
     - annotations with `ignore` are neither found nor missed; there are no crowds;
@@ -82,7 +82,7 @@ class LvisScorer(CocoScorer):
         return self._iou_of(predictions, targets, np.zeros(len(ragged(targets, "labels").values), dtype=bool))
 
     def _looked_at(self, detections: Detections, annotations: Annotations, negative: Ragged) -> Array:
-        """Return the places of the detections that may count, rising."""
+        """Return the indices of the detections that may count, ascending."""
         order = np.argsort(-detections.score, kind="stable")
         order = order[np.argsort(detections.unit[order], kind="stable")]
         unit = detections.unit[order]

@@ -1,7 +1,7 @@
 """COCO results JSON: a list of {"image_id", "category_id", "score", "bbox" and/or "segmentation"}, read into columns.
 
-Files of boxes that repeat one template, and lists of records of one form, are read into columns without a Python object
-a detection. Small files and anything else are read by orjson, which also words the errors.
+Files of boxes that repeat one template, and lists of uniform records, are read into columns without a Python object per
+detection. Small files and anything else are read by orjson, where errors are also reported.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Read(NamedTuple):
 class _Columns:
     """What a file holds, row by row: `image` int64 or text, `category` int64, `score` float64, `xywh`, `masks`.
 
-    `fault`: the first segmentation that is no mask.
+    `fault`: the first segmentation that is not a mask.
     """
 
     image: Array
@@ -63,7 +63,7 @@ class _Columns:
 
 
 def read_results(path: Path, wanted: Wanted) -> Read:
-    """Return the detections of a file, ordered by image, in the file's order inside each.
+    """Return the detections of a file, ordered by image, in file order within each.
 
     An error names the file, the record (from 0) and the field.
     """
@@ -76,7 +76,7 @@ def read_results(path: Path, wanted: Wanted) -> Read:
 
 
 def _from_columns(path: Path, wanted: Wanted) -> _Columns | None:
-    """Return the columns of a file of uniform records; None when it is not one."""
+    """Return the columns of a file of uniform records; None for any other file."""
     uniform = None if wanted.masks else read_uniform(path)
     give_back()
     if uniform is not None:
@@ -131,7 +131,7 @@ def _from_objects(path: Path, records: Any, wanted: Wanted) -> _Columns:
 
 
 def _what_is(content: Any) -> str:
-    """Return what a file holds that is no list."""
+    """Describe the content of a file that is not a list."""
     if not isinstance(content, dict):
         return str(type(content).__name__)
     annotations = " (an annotation file)" if {"images", "annotations", "categories"} <= set(content) else ""
@@ -168,7 +168,7 @@ class _ObjectReader:
 
 
 def _object_masks(records: list[Any], image: Array, wanted: Wanted) -> tuple[Masks | None, BadMask | None]:
-    """Return the masks of records, or the first one that is none."""
+    """Return the masks of records, or the first invalid one."""
     units = wanted.images.place(image).unit.tolist()
     parts = []
     for row, record in enumerate(records):
@@ -255,7 +255,7 @@ def _check_values(path: Path, columns: _Columns, wanted: Wanted) -> None:
 
 
 def _is_plausible(xywh: Array) -> bool:
-    """Return whether no box is to be refused; quicker than to tell which. NaN is not plausible."""
+    """Return whether all boxes are valid, which is faster than finding the invalid ones. NaN is invalid."""
     if not len(xywh):
         return True
     with np.errstate(invalid="ignore"):

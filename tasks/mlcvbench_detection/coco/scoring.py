@@ -1,4 +1,4 @@
-"""The scorer of COCO's family of protocols: twelve numbers for boxes, twelve for masks."""
+"""The scorer of COCO's family of protocols: twelve metrics for boxes, twelve for masks."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def recalls_by_size(most: int) -> tuple[Number, ...]:
 
 
 def coco_numbers(most: int) -> tuple[Number, ...]:
-    """Return COCO's twelve numbers with up to `most` detections of a class in an image."""
+    """Return COCO's twelve metrics with up to `most` detections per class and image."""
     counted = {limit: _COUNTS.get(limit, f"{limit} detections") for limit in (1, 10, most)}
     return (
         *PRECISIONS,
@@ -65,16 +65,16 @@ class CocoScorer(Scorer):
     - A detection matches one annotation of its class and image, at ten IoU thresholds and in four area ranges; crowds
       and annotations outside the range are neither found nor missed. The field `ignore` of annotations has no effect,
       as in pycocotools, which overwrites it.
-    - Of each class in an image the N detections with the highest scores are looked at; N = 100 is COCO's own.
-    - A class without annotations in an area range is left out of the mean. A metric without any class is undefined
+    - Per class and image the N detections with the highest scores are considered; N = 100 is COCO's default.
+    - A class without annotations in an area range is excluded from the mean. A metric without any class is undefined
       (None, where pycocotools prints -1).
     - The area of a detection, which decides under small, medium and large whether it may be false: for masks that of
       the mask, whatever else the results hold; for boxes that of the box, or of the mask where results have no boxes,
-      as `COCO.loadRes` has it.
+      as in `COCO.loadRes`.
     - Annotations with id 0 are never found: a detection that matches one counts as false, as in pycocotools, where a
       match is a non-zero id. `engine=hotcoco` counts it as found and shows the difference.
-    - Where a class has few objects average precision comes out high, its curve keeping the best luck: by 0.012 of 0.33
-      with 40 objects in each of 8 classes, more with fewer. Intervals hold both the mean score of test sets of this
+    - Where a class has few objects average precision is biased upwards, since its curve takes maxima: by 0.012 of 0.33
+      with 40 objects in each of 8 classes, more with fewer. Intervals cover both the mean score of test sets of this
       size and the lower one of very large sets (`docs/intervals.md`). Recall has no such bias.
     """
 
@@ -88,7 +88,7 @@ class CocoScorer(Scorer):
         self._take(coco_numbers(most))
 
     def _take(self, numbers: tuple[Number, ...]) -> None:
-        """Note which numbers the protocol has; nothing is remembered of any table yet."""
+        """Set up the metrics of the protocol; no table is cached yet."""
         self.numbers = numbers
         self.limits = tuple(dict.fromkeys(number.limit for number in numbers if number.limit is not None))
         prefix = "mask_" if self.kind == MASKS else ""
@@ -97,23 +97,23 @@ class CocoScorer(Scorer):
         self._ranking: tuple[Table, Ranking] | None = None
 
     def rows(self, predictions: Predictions, targets: Targets, units: Array) -> Table:
-        """Return a row per detection that is looked at (`kind` 0) and a row per annotation (`kind` 1).
+        """Return one row per considered detection (`kind` 0) and one per annotation (`kind` 1).
 
-        Columns: `unit`; `rank`, the order inside the unit; `kind`; `category`; `score` (0 for annotations); `place`,
-        the rank of a detection in its class and image; `index`, its place among all of its image; `match` and
-        `ignore`, masks with bit `area * 10 + threshold`: matched (annotations: found); left out of the count.
+        Columns: `unit`; `rank`, the order within the unit; `kind`; `category`; `score` (0 for annotations); `place`,
+        the rank of a detection in its class and image; `index`, its index among all of its image; `match` and `ignore`,
+        masks with bit `area * 10 + threshold`: matched (annotations: found); left out of the count.
         """
         detections, annotations = self.subjects(predictions, targets)
         found = self._matched(detections, annotations, predictions, targets)
         return self._table(found, (detections, annotations), np.asarray(units, dtype=np.int64), predictions, targets)
 
     def summarise(self, table: Table, weights: Array | None = None) -> Values:
-        """Return the numbers, for unit weights float for float those of the reference."""
+        """Return the metrics; for unit weights bit for bit those of the reference."""
         values = summarise_curves(curves(self.ranking(table), self.limits, weights), self.numbers, self.groups)
         return dict(zip((metric.name for metric in self.metrics), values, strict=True))
 
     def summarise_many(self, table: Table, weights: Array) -> dict[str, Array]:
-        """Return the numbers under each row of `weights` (R, U), within 1e-12 of `summarise`."""
+        """Return the metrics under each row of `weights` (R, U), within 1e-12 of `summarise`."""
         if self._plan is None or self._plan[0] is not table:
             self._plan = (table, Plan(self.ranking(table), self.numbers, self.groups))
         many = self._plan[1].summarise(weights)  # (R, numbers)
@@ -134,20 +134,20 @@ class CocoScorer(Scorer):
         return reasons
 
     def ranking(self, table: Table) -> Ranking:
-        """Return the rows in the order in which they are matched, for curves and results by class."""
+        """Return the rows in matching order, for curves and results by class."""
         if self._ranking is None or self._ranking[0] is not table:
             self._ranking = (table, rank_rows(table, self.classes))
         return self._ranking[1]
 
     def reference(self, predictions: Predictions, targets: Targets) -> Values | None:
-        """Return what hotcoco says under COCO's own limit; pycocotools where hotcoco is known to differ."""
+        """Return the metrics of hotcoco under COCO's default limit, of pycocotools where hotcoco is known to differ."""
         if self.most != FEWEST:
             return None
         void = bool((truth_of(targets, "annotation").values == 0).any())
         return self.by_engine("pycocotools" if void else "hotcoco", predictions, targets)
 
     def by_engine(self, name: str, predictions: Predictions, targets: Targets) -> Values:
-        """Return the twelve numbers of another implementation, run on the same checked columns."""
+        """Return the twelve metrics of another implementation, run on the same checked columns."""
         if name not in engines.ENGINES:
             raise UnknownNameError("engine", name, engines.ENGINES)
         check_masks(predictions, targets, self.kind)
@@ -156,7 +156,7 @@ class CocoScorer(Scorer):
         return dict(zip((metric.name for metric in self.metrics), values, strict=True))
 
     def subjects(self, predictions: Predictions, targets: Targets) -> tuple[Detections, Annotations]:
-        """Return what is matched: detections and annotations with their places in the columns."""
+        """Return what is matched: detections and annotations with their indices in the columns."""
         scores, labels = predictions["scores"], predictions["labels"]
         wanted, crowd = ragged(targets, "labels"), truth_of(targets, "crowd").values
         return (
@@ -231,7 +231,7 @@ def detected_areas(predictions: Predictions, kind: str) -> Array:
 
 
 def detected_boxes(predictions: Predictions) -> Ragged:
-    """Return the boxes of predictions, those of their masks when they have no other, float64 xywh."""
+    """Return the boxes of predictions, those of their masks when they have none, float64 xywh."""
     if "xywh" in predictions:
         return predictions["xywh"]  # type: ignore[no-any-return]
     masks = predictions["masks"]
@@ -255,6 +255,6 @@ def check_masks(predictions: Predictions, targets: Targets, kind: str) -> None:
 def masks_of(predictions: Predictions) -> RaggedMasks:
     """Return the masks of predictions; PredictionError when they have none."""
     if "masks" not in predictions:
-        raise PredictionError("the predictions have no masks; score them under a protocol of boxes.")
+        raise PredictionError("the predictions have no masks; score them under a box protocol.")
     masks: RaggedMasks = predictions["masks"]
     return masks

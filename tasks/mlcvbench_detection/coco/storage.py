@@ -1,4 +1,4 @@
-"""Predictions as COCO results JSON, written column by column and equal to the bit when they are read back."""
+"""Predictions as COCO results JSON, written column by column and read back bit for bit."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _ROWS_AT_ONCE = 1 << 14
 
 
 def write_results(path: Path, predictions: Predictions, ids: Array) -> None:
-    """Write `predictions.json`: a record a detection, by image, in the order of `predictions`.
+    """Write `predictions.json`: one record per detection, by image, in the order of `predictions`.
 
     Numbers are the shortest text that reads back as the same float64. Equal predictions give equal bytes.
     """
@@ -42,7 +42,7 @@ def write_results(path: Path, predictions: Predictions, ids: Array) -> None:
 
 
 def _joined(parts: Sequence[Any]) -> bytes:
-    """Return the lines made of constant text and columns of text."""
+    """Return lines joined from constant text and columns of text."""
     import pyarrow as pa
     from pyarrow import compute
 

@@ -1,7 +1,7 @@
-"""COCO's precision and recall from match rows: the arrays of pycocotools' `COCOeval.accumulate`, float for float.
+"""COCO's precision and recall from match rows: the arrays of pycocotools' `COCOeval.accumulate`, bit for bit.
 
-Only detections that match something can raise precision or recall, so the curves are followed at those alone; what
-lies between two of them is a count. All counts are whole numbers for unit weights, so the order of adding is free.
+Only detections that match something can raise precision or recall, so the curves are evaluated only there; what lies
+between two of them is a count. All counts are integers for unit weights, so the order of summation does not matter.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ DETECTION, ANNOTATION = 0, 1
 
 @dataclass(frozen=True, slots=True)
 class Number:
-    """One number of a protocol: a mean over classes, over recalls for precision, and over thresholds unless it has one.
+    """One metric of a protocol: a mean over classes, over recalls for precision, and over thresholds unless it has one.
 
-    `area`: place in `AREA_RANGES`; `threshold`: place in `IOU_THRESHOLDS`; `limit`: of recall, the most detections of a
-    category in an image. `group`: over the classes of this frequency alone.
+    `area`: index into `AREA_RANGES`; `threshold`: index into `IOU_THRESHOLDS`; `limit`: for recall, the most detections
+    per category and image. `group`: over the classes of this frequency only.
     """
 
     name: str
@@ -40,8 +40,8 @@ class Number:
 class Curves:
     """What COCO averages, -1 where a category has no annotation to find.
 
-    `precision` float64 (areas, thresholds, 101 recalls, K) for all detections that are looked at; `recall` float64
-    (areas, limits, thresholds, K) for that many detections a category and image, `limits` in that order.
+    `precision` float64 (areas, thresholds, 101 recalls, K) for all considered detections; `recall` float64 (areas,
+    limits, thresholds, K) for up to each of `limits` detections per category and image.
     """
 
     limits: tuple[int, ...]
@@ -52,7 +52,7 @@ class Curves:
 
 @dataclass(frozen=True, slots=True)
 class Ranking:
-    """The rows of a table in the order in which they are matched.
+    """The rows of a table in matching order.
 
     Detections by (category, descending score, image, rank): `unit`, `category`, `score`, `place`, `match`, `ignore`;
     category k has rows `bounds[k]:bounds[k + 1]`. Annotations, `gt_unit`, `gt_category`, `gt_ignore`, in any order.
@@ -95,11 +95,11 @@ def rank_rows(table: Table, classes: int) -> Ranking:
 
 @dataclass(frozen=True, slots=True)
 class Events:
-    """The detections that match something under some setting, and what lies between them.
+    """The detections that match something under some setting, and what is between them.
 
-    `row` (E,): their places in the ranking; `bounds` (K + 1,): the events of each class; `counted`, `true` bool
+    `row` (E,): their indices in the ranking; `bounds` (K + 1,): the events of each class; `counted`, `true` bool
     (E, areas, thresholds): not ignored; a true positive. `between` bool (areas, N): other detections that are counted,
-    at all thresholds alike.
+    equally at all thresholds.
     """
 
     row: Array
@@ -119,7 +119,7 @@ def find_events(ranking: Ranking) -> Events:
 
 
 def curves(ranking: Ranking, limits: tuple[int, ...] = (), weights: Array | None = None) -> Curves:
-    """Return the precision and recall arrays; `weights` float64 (U,) counts a unit that many times."""
+    """Return the precision and recall arrays; `weights` float64 (U,): how often each unit counts."""
     events, classes = find_events(ranking), ranking.classes
     weight = np.ones(len(events.row)) if weights is None else weights[ranking.unit[events.row]]
     positives = count_positives(ranking, weights)
@@ -148,7 +148,7 @@ def curves(ranking: Ranking, limits: tuple[int, ...] = (), weights: Array | None
 
 
 def _seen_before(ranking: Ranking, between: Array, weights: Array | None) -> Array:
-    """Return float64 (N + 1,): how many of the detections `between` come before each place of the ranking."""
+    """Return float64 (N + 1,): how many of the detections `between` come before each index of the ranking."""
     seen = np.zeros(len(between) + 1)
     np.cumsum(between if weights is None else weights[ranking.unit] * between, out=seen[1:])
     return seen
@@ -171,7 +171,7 @@ def recall_points(true: Array, seen: Array, positives: float, recalls: Array = R
 
 
 def count_positives(ranking: Ranking, weights: Array | None = None) -> Array:
-    """Return float64 (areas, K): the annotations to be found in each area range."""
+    """Return float64 (areas, K): the annotations to find in each area range."""
     weight = np.ones(len(ranking.gt_unit)) if weights is None else weights[ranking.gt_unit]
     return np.stack(
         [
@@ -182,7 +182,7 @@ def count_positives(ranking: Ranking, weights: Array | None = None) -> Array:
 
 
 def summarise_curves(found: Curves, numbers: Sequence[Number], groups: Array) -> list[float | None]:
-    """Return the numbers, None where no category has an annotation to find; `groups` (K,): the frequency of each class.
+    """Return the metrics, None where no category has an annotation to find; `groups` (K,): the frequency of each class.
 
     Like pycocotools, `numpy.mean` over what is not -1, in the order (threshold, recall, category).
     """

@@ -1,9 +1,9 @@
-"""The quick way through a results file whose records all look alike: find the numbers, read them where they stand.
+"""The fast path for a results file of uniform records: find the numbers and parse them in place.
 
-Programs write results with one template, so a file is the same few characters again and again with other numbers in
-between. Two things prove it, block by block, without parsing: with the numbers taken out, the rest is the template
-repeated; and the gaps between the numbers are as long as the template's. Then pyarrow casts the text of each number,
-in place and correctly rounded. A file that fails any of this is no error: it is read the general way.
+Programs write results with one template, so a file repeats the same characters with other numbers in between. Two
+properties prove it, block by block, without parsing: without the numbers, the rest is the template repeated; and the
+gaps between the numbers are as long as in the template. Then pyarrow casts the text of each number, in place and
+correctly rounded. A file that fails any of this is not an error: it is read the general way.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ _JOINT = re.compile(rb"\}(\s*,\s*)\{")
 _KEY = re.compile(r"[A-Za-z_]+")
 _NUMBER = b"0123456789.+-\x01"
 _EXPONENT = b"\x01"
-"""Stands for the `e` of a number such as 5e-05 while the letters of the template are told from numbers."""
+"""Replaces the `e` of a number such as 5e-05 while numbers are separated from the letters of the template."""
 WAITING = 2
-"""Blocks that may wait for the parser, so that memory stays small."""
+"""The most blocks that wait for the parser, to bound memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Layout:
     """The template of a file: what joins two records, and a joint and record without its `width` numbers.
 
     `head`: characters before the first number. `gaps`: int32 (width,) as bytes, characters after each number up to the
-    next one. `fields`: place of the first number of each field among them, and how many it has.
+    next one. `fields`: index of the first number of each field, and how many it has.
     """
 
     joint: bytes
@@ -47,13 +47,13 @@ class Layout:
 
 @dataclass(frozen=True, slots=True)
 class _Block:
-    """Records as text; `bounds` int32 (2 * numbers + 1,): where numbers and gaps begin in turns, and the end."""
+    """Records as text; `bounds` int32 (2 * numbers + 1,): where numbers and gaps begin alternately, and the end."""
 
     text: bytes
     bounds: Array
 
     def gaps(self) -> bytes:
-        """Return the characters after each number up to the next, as if one more block of the kind came after."""
+        """Return the characters after each number up to the next, as if another such block followed."""
         gaps = self.bounds[2::2] - self.bounds[1::2]
         gaps[-1:] += self.bounds[0]
         return gaps.tobytes()
@@ -90,14 +90,14 @@ def read_uniform(path: Path) -> dict[str, Array] | None:
 
 
 class _Columns:
-    """Columns with room for all records a file may hold; memory that is never written to costs nothing."""
+    """Columns with room for all records a file may hold; memory that is never written is not allocated."""
 
     def __init__(self, columns: dict[str, Array]) -> None:
         self._columns, self._rows = columns, 0
 
     @classmethod
     def room_for(cls, size: int, layout: Layout) -> _Columns:
-        """Return empty columns; a record has at least its template and a character a number."""
+        """Return empty columns; a record has at least its template and one character per number."""
         rows = size // (len(layout.unit) + layout.width) + 1
         return cls({name: np.empty((rows, count), dtype=_kind(name)) for name, (_, count) in layout.fields.items()})
 
@@ -110,7 +110,7 @@ class _Columns:
                 target[first : self._rows] = source
 
     def filled(self) -> dict[str, Array]:
-        """Return the columns of the records there are."""
+        """Return the columns of the records added so far."""
         filled = {name: values[: self._rows] for name, values in self._columns.items()}
         return {name: values if name == "bbox" else values[:, 0] for name, values in filled.items()}
 
@@ -120,7 +120,7 @@ def _kind(field: str) -> str:
 
 
 def learn(head: bytes) -> Layout | None:
-    """Return the layout of a file that begins with `head`; None when its first record does not suit."""
+    """Return the layout of a file that begins with `head`; None when its first record is unsuitable."""
     import orjson
 
     start, joint = head.find(b"{"), _JOINT.search(head)
@@ -149,7 +149,7 @@ def learn(head: bytes) -> Layout | None:
 
 
 def _blocks(path: Path, joint: bytes) -> Iterator[bytes]:
-    """Yield the records in blocks, a joint before each of them."""
+    """Yield the records in blocks, each record preceded by a joint."""
     between = b"}" + joint + b"{"
     with path.open("rb") as file:
         rest = joint + file.read(_BLOCK).lstrip()[1:].lstrip()
@@ -166,7 +166,7 @@ def _blocks(path: Path, joint: bytes) -> Iterator[bytes]:
 
 
 def _find_numbers(text: bytes, layout: Layout) -> _Block | None:
-    """Return a block with the places of its numbers; None when it does not follow the layout."""
+    """Return a block with the positions of its numbers; None when it does not follow the layout."""
     rest, block = _split(text)
     count, over = divmod(len(rest), len(layout.unit))
     if over or rest != layout.unit * count or len(block.bounds) != 2 * layout.width * count + 1:
@@ -175,12 +175,12 @@ def _find_numbers(text: bytes, layout: Layout) -> _Block | None:
 
 
 def _split(text: bytes) -> tuple[bytes, _Block]:
-    """Return a text without its numbers, and where they stand."""
+    """Return a text without its numbers, and their positions."""
     codes = np.frombuffer(text, dtype=np.uint8)
     number = codes - np.uint8(ord("-")) <= ord("9") - ord("-")  # digits, minus and point; a slash shows in the rest
     signs = np.flatnonzero((codes - np.uint8(ord("+"))) & 0xFD == 0)  # plus and minus, two apart
     signs = signs[codes[signs - 1] | 0x20 == ord("e")]  # of exponents; another plus shows in the gaps
-    if _EXPONENT in text:  # no JSON
+    if _EXPONENT in text:  # not JSON
         raise NotUniformError
     rest = text
     if len(signs):
@@ -201,9 +201,9 @@ def _read_numbers(block: _Block, layout: Layout) -> dict[str, Array]:
 
 
 def _cast(block: _Block, layout: Layout, kind: str) -> dict[str, Array]:
-    """Return the fields of one kind, ids being i8 and others f8; ArrowInvalid when one is no such number.
+    """Return the fields of one kind, ids as i8 and others as f8; ArrowInvalid when one is not such a number.
 
-    Numbers and gaps are taken as texts of one array, all but the wanted ones as nulls, which are not parsed.
+    Numbers and gaps are the texts of one array, in which all but the wanted ones are null and not parsed.
     """
     import pyarrow as pa
 

@@ -1,1 +1,1 @@
-"""Boxes, masks and who matches whom: what every protocol of detection stands on."""
+"""Boxes, masks and matching: the basis of every detection protocol."""

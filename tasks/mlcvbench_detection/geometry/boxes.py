@@ -1,4 +1,4 @@
-"""Boxes: [x, y, width, height] as COCO publishes them, [x1, y1, x2, y2] as models give them, and their IoU."""
+"""Boxes: [x, y, width, height] as in COCO files, [x1, y1, x2, y2] as models return them, and their IoU."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def pairwise_iou(detected: Array, annotated: Array, crowd: Array) -> PairIou:
     """Return the IoU function of two sets of boxes, float64 xywh (N, 4) and (M, 4).
 
     For a crowd (M,) the union is the detection alone. The operations and their order are those of pycocotools' `bbIou`,
-    so the results are equal to the bit. Boxes that only touch have IoU 0.
+    so the results are equal bit for bit. Boxes that only touch have IoU 0.
     """
     d = np.ascontiguousarray(detected.T)
     a = np.ascontiguousarray(annotated.T)
@@ -43,7 +43,7 @@ def pairwise_iou(detected: Array, annotated: Array, crowd: Array) -> PairIou:
         height = np.minimum(d_bottom[one], a_bottom[other]) - np.maximum(d[1][one], a[1][other])
         shared = width * height
         union = np.where(crowd[other], d_area[one], d_area[one] + a_area[other] - shared)
-        apart = (width <= 0) | (height <= 0) | (union == 0)  # a union of 0 is one too small for float64
+        apart = (width <= 0) | (height <= 0) | (union == 0)  # a union of 0 is too small for float64
         shared[apart], union[apart] = 0.0, 1.0
         ratio: Array = shared / union
         return ratio

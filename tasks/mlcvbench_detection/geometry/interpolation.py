@@ -1,7 +1,7 @@
 """Averages of interpolated precision over recall, for many weightings at once.
 
-Precision at a recall is the highest at that recall or beyond. Both change only where a true positive is, so a curve is
-given by its values there: `precision` and `recall` (R, E), recall not falling along the rows.
+Precision at a recall is the highest at that recall or beyond. Both change only at true positives, so a curve is given
+by its values there: `precision` and `recall` (R, E), with recall non-decreasing along the rows.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from mlcvbench.contract import Array
 def interpolated_mean(precision: Array, recall: Array, recalls: Array) -> Array:
     """Return the mean of the interpolated precision over evenly spaced `recalls` from 0 to 1, float64 (R,).
 
-    A recall counts as reached as `searchsorted(recall, r, "left")` would have it, rounding of `recalls` included.
+    A recall counts as reached as in `searchsorted(recall, r, "left")`, including the rounding of `recalls`.
 
     >>> interpolated_mean(np.array([[1.0, 0.5]]), np.array([[0.5, 1.0]]), np.linspace(0, 1, 11)).tolist()
     [0.7727272727272727]
@@ -38,6 +38,6 @@ def area_under_curve(precision: Array, recall: Array) -> Array:
 
 
 def envelope(precision: Array) -> Array:
-    """Return the highest precision from each place on, along the last axis."""
+    """Return the highest precision from each position on, along the last axis."""
     highest: Array = np.maximum.accumulate(precision[..., ::-1], axis=-1)[..., ::-1]
     return highest

@@ -16,14 +16,15 @@ from mlcvbench_detection.geometry.rle import BadMask, Masks, check_runs, decode_
 
 _RUNS_AT_ONCE = 1 << 20
 _IMAGE = 1 << 26
-"""More than the pixels of any image, so that (mask, pixel) is one sortable number."""
+"""Exceeds the pixels of any image, so that (mask, pixel) is one sortable number."""
 assert _IMAGE > MAX_PIXELS
 
 
 def pairwise_mask_iou(detected: Masks, annotated: Masks, crowd: Array) -> PairIou:
     """Return the IoU function of two sets of masks; for a crowd (M,) the union is the detection alone.
 
-    Whole pixels are counted, so the ratios are those of pycocotools' `rleIou` to the bit. Two empty masks have IoU 0.
+    Whole pixels are counted, so the ratios equal those of pycocotools' `rleIou` bit for bit. Two empty masks have IoU
+    0.
     """
     first, end, owner = detected.on()
     starts = np.searchsorted(owner, np.arange(len(detected) + 1))
@@ -51,7 +52,7 @@ def pairwise_mask_iou(detected: Masks, annotated: Masks, crowd: Array) -> PairIo
 def _covered(masks: Masks) -> Callable[[Array, Array], Array]:
     """Return a function of masks (P,) and pixels (P,): how many object pixels of the mask come before the pixel."""
     first, end, owner = masks.on()
-    key = np.append(-1, owner * _IMAGE + first)  # a run before all others saves asking whether there is one
+    key = np.append(-1, owner * _IMAGE + first)  # a sentinel run before all others, so that one always exists
     first, end, owner = np.append(0, first), np.append(0, end), np.append(-1, owner)
     before = np.cumsum(end - first) - (end - first)
     base = np.append(before, before[-1] + end[-1] - first[-1])[np.searchsorted(owner, np.arange(len(masks)))]
@@ -78,7 +79,7 @@ def _cuts(counts: Array) -> Array:
 def read_segmentation(segmentation: Any, height: int, width: int) -> Masks | BadMask:
     """Return the one mask of a COCO segmentation: polygons, or run lengths plain or compressed.
 
-    Polygons must be finite and lie within one image size around the image; they are drawn by pycocotools.
+    Polygons must be finite and within one image size around the image; pycocotools rasterises them.
     """
     if isinstance(segmentation, list):
         reason = _wrong_polygons(segmentation, height, width)
@@ -122,5 +123,5 @@ def _wrong_polygons(polygons: list[Any], height: int, width: int) -> str | None:
         points = np.array(polygon, dtype=np.float64).reshape(-1, 2)
         far = (points < [-width, -height]) | (points > [2 * width, 2 * height]) | ~np.isfinite(points)
         if far.any():
-            return f"the coordinate {points[far][0]} lies far outside the image of {width} x {height} pixels"
+            return f"the coordinate {points[far][0]} is far outside the image of {width} x {height} pixels"
     return None

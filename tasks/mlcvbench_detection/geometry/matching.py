@@ -1,8 +1,8 @@
-"""Which detection matches which annotation, as pycocotools' `COCOeval.evaluateImg` decides it, for all images at once.
+"""Matches detections to annotations like pycocotools' `COCOeval.evaluateImg`, for all images at once.
 
-Detections of a category in an image are taken by descending score; each takes the free annotation with the highest IoU
-that reaches the threshold, one that counts before one that is ignored; a crowd can be taken many times. That order is
-sequential inside an (image, category) group only, so round r decides the r-th detection of every group together, under
+Detections of a category in an image are processed by descending score; each takes the free annotation with the highest
+IoU that reaches the threshold, preferring counted to ignored ones; a crowd can be taken many times. That order is
+sequential only within an (image, category) group, so round r decides the r-th detection of every group together, under
 all thresholds and area ranges.
 
 Source: Lin et al., Microsoft COCO, ECCV 2014; pycocotools 2.0, cocoeval.py.
@@ -25,13 +25,13 @@ AREA_RANGES = ((0.0, 1e10), (0.0, 1024.0), (1024.0, 9216.0), (9216.0, 1e10))
 THRESHOLDS, AREAS = len(IOU_THRESHOLDS), len(AREA_RANGES)
 SETTINGS = THRESHOLDS * AREAS
 EVERY_SETTING = np.uint64((1 << SETTINGS) - 1)
-"""Bit `area * 10 + threshold` of a mask says what happened under that area range and threshold."""
+"""Bit `area * 10 + threshold` of a mask is the outcome under that area range and threshold."""
 _PAIRS_AT_ONCE = 1 << 18
 _ALL_THRESHOLDS = np.uint64((1 << THRESHOLDS) - 1)
 _FIRST_BITS = np.uint64(sum(1 << (area * THRESHOLDS) for area in range(AREAS)))
 
 PairIou = Callable[[Array, Array], Array]
-"""IoU of pairs: places of detections (P,) and of annotations (P,) to float64 (P,)."""
+"""IoU of pairs: indices of detections (P,) and of annotations (P,) to float64 (P,)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +48,9 @@ class Detections:
 class Annotations:
     """Annotations: `unit`, `label` int64 (M,), `area` float64 (M,), `crowd`, `ignored` and `void` bool (M,).
 
-    `crowd`: may be matched many times. `ignored`: not to be found, whatever its area. `void`: annotations with id 0.
-    pycocotools stores the id of what a detection matched and takes 0 for "nothing", so a detection that matches one
-    counts as unmatched.
+    `crowd`: may be matched many times. `ignored`: does not have to be found, whatever its area. `void`: annotations
+    with id 0. pycocotools stores the id of what a detection matched and takes 0 for "nothing", so a detection that
+    matches one counts as unmatched.
     """
 
     unit: Array
@@ -63,12 +63,12 @@ class Annotations:
 
 @dataclass(frozen=True, slots=True)
 class Matched:
-    """What happened: masks uint64 with a bit a setting.
+    """The outcome of matching: masks uint64 with one bit per setting.
 
-    `order` (N',): the detections that are looked at, by (unit, label, descending score, place in the input), and
-    `place` (N',): their rank in the (unit, label) group. `match`, `ignore` (N',) are in that order: matched to an
-    annotation; left out of the count. `taken`, `left_out` (M,): annotations that some detection matched; annotations
-    that are not to be found.
+    `order` (N',): the considered detections, by (unit, label, descending score, index in the input), and `place` (N',):
+    their rank in the (unit, label) group. `match`, `ignore` (N',) are in that order: matched to an annotation; left out
+    of the count. `taken`, `left_out` (M,): annotations that some detection matched; annotations that do not have to be
+    found.
     """
 
     order: Array
@@ -82,7 +82,7 @@ class Matched:
 def match(detections: Detections, annotations: Annotations, classes: int, most: int, pair_iou: PairIou) -> Matched:
     """Match detections to annotations under all 40 settings.
 
-    `most`: detections of a category in an image that are looked at, the highest scores first.
+    `most`: detections per category and image that are considered, the highest scores first.
     """
     ranked = _rank(detections, classes, most)
     out_of_range = ranges_missed(annotations.area) | annotations.ignored[:, None]  # (M, areas)
@@ -102,7 +102,7 @@ def match(detections: Detections, annotations: Annotations, classes: int, most: 
 
 
 def ranges_missed(area: Array) -> Array:
-    """Return bool (N, areas): which area ranges a region of that area lies outside of."""
+    """Return bool (N, areas): the area ranges that do not contain each area."""
     low, high = np.array(AREA_RANGES).T
     missed: Array = (area[:, None] < low) | (area[:, None] > high)
     return missed
@@ -129,15 +129,15 @@ def bit(masks: Array, area: int, threshold: int) -> Array:
 
 
 def same_at_every_threshold(masks: Array) -> Array:
-    """Return bool (N,): which masks say for each area range the same at all thresholds."""
+    """Return bool (N,): which masks are equal at all thresholds, for each area range."""
     same: Array = (masks & _FIRST_BITS) * _ALL_THRESHOLDS == masks
     return same
 
 
 def stable_order(order: Array, key: Array, largest: int) -> Array:
-    """Return `order` sorted by non-negative `key` of up to `largest`, equal ones as they were.
+    """Return `order` sorted stably by non-negative `key` of up to `largest`.
 
-    A pass for every 16 bits, each of which numpy sorts by counting.
+    One pass per 16 bits, each of which numpy sorts by counting.
     """
     for shift in range(0, max(1, int(largest).bit_length()), 16):
         digits = ((key[order] >> shift) & 0xFFFF).astype(np.uint16)
@@ -155,7 +155,7 @@ def _every_threshold(areas: Array) -> Array:
 
 @dataclass(frozen=True, slots=True)
 class _Ranked:
-    """Detections that are looked at, in the order of `Matched.order`.
+    """The considered detections, in the order of `Matched.order`.
 
     `place` (N',): rank in the group; `key` (N',): unit * classes + label; `starts` (G,), `counts` (G,): the groups.
     """
@@ -189,7 +189,7 @@ def _runs(values: Array) -> tuple[Array, Array]:
 
 @dataclass(frozen=True, slots=True)
 class _Pairs:
-    """Pairs that some threshold accepts, sorted by detection, then so that the one to prefer stands last."""
+    """Pairs that some threshold accepts, sorted by detection, then with the preferred one last."""
 
     detection: Array
     annotation: Array
@@ -204,27 +204,27 @@ def _candidates(ranked: _Ranked, annotation_key: Array, pair_iou: PairIou) -> _P
     counts = np.searchsorted(sorted_key, groups, side="right") - first
     both = np.flatnonzero(counts)
     owners = expand(ranked.starts[both], ranked.counts[both])
-    first, counts = (np.repeat(values[both], ranked.counts[both]) for values in (first, counts))  # an owner each
+    first, counts = (np.repeat(values[both], ranked.counts[both]) for values in (first, counts))  # one owner each
     parts = [_Pairs(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))]
     for rows in _blocks(counts):
         detection = np.repeat(owners[rows], counts[rows])
         annotation = by_key[expand(first[rows], counts[rows])]
         iou = pair_iou(ranked.order[detection], annotation)
         near = np.flatnonzero(iou >= IOU_THRESHOLDS[0])
-        near = near[np.lexsort((iou[near], detection[near]))]  # stable: of equal IoUs the later annotation stands last
+        near = near[np.lexsort((iou[near], detection[near]))]  # stable: of equal IoUs the later comes last
         parts.append(_Pairs(detection[near], annotation[near], iou[near]))
     return _Pairs(*(np.concatenate([getattr(part, name) for part in parts]) for name in _Pairs.__slots__))
 
 
 def _blocks(counts: Array) -> Iterator[slice]:
-    """Yield the owners in blocks of about as many pairs as fit the caches."""
+    """Yield the owners in blocks whose pairs fit in the caches."""
     block = np.cumsum(counts) // _PAIRS_AT_ONCE
     cuts = [0, *(np.flatnonzero(np.diff(block)) + 1).tolist(), len(counts)]
     return (slice(first, last) for first, last in pairwise(cuts))
 
 
 def _held(pairs: _Pairs) -> tuple[Array, _Pairs]:
-    """Return the detections that have a pair, and the pairs with places among them instead."""
+    """Return the detections that have a pair, and the pairs with indices into these."""
     starts, counts = _runs(pairs.detection)
     return pairs.detection[starts], _Pairs(np.repeat(np.arange(len(starts)), counts), pairs.annotation, pairs.iou)
 
@@ -241,7 +241,7 @@ def _rounds(pairs: _Pairs, key: Array) -> Iterator[_Pairs]:
 
 
 def _decide(pairs: _Pairs, crowd: Array, out_of_range: Array, state: tuple[Array, Array, Array], void: Array) -> None:
-    """Let each detection of a round take its annotation under every setting; no two of them want the same one."""
+    """Let each detection of a round take its annotation under every setting; no two compete for the same one."""
     matched, to_ignored, taken = state
     count = len(pairs.detection)
     starts, _ = _runs(pairs.detection)

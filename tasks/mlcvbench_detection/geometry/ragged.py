@@ -1,4 +1,4 @@
-"""Columns whose samples hold any number of values: one flat array and the places where each sample starts."""
+"""Ragged columns: one flat array of values and the start of each sample."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from mlcvbench.contract import Array
 
 MOST_LOOKED_UP = 1 << 22
-"""Numbers within so wide a range are looked up in a table."""
+"""Numbers within a range of this width are looked up in a table."""
 
 
 class Ragged:
@@ -18,7 +18,7 @@ class Ragged:
 
     Sample i is `values[starts[i]:starts[i + 1]]`.
 
-    It can be indexed, cut and taken from like a list of U arrays, without an object a value.
+    It can be indexed and sliced like a list of U arrays, without a Python object per value.
 
     >>> column = Ragged.of([np.array([1, 2]), np.array([], int), np.array([3])])
     >>> column[0].tolist(), column[[2, 0]].values.tolist()
@@ -67,7 +67,7 @@ class Ragged:
 
 
 class Labels(Ragged):
-    """Class indices int64, and `published`: the id under which a file names each class."""
+    """Class indices int64, and `published`: the id of each class in files."""
 
     __slots__ = ("published",)
 
@@ -85,7 +85,7 @@ class Labels(Ragged):
 
 
 def ragged(columns: Mapping[str, Any], name: str) -> Ragged:
-    """Return a column as `Ragged`; a list of arrays, as joined splits give it, is concatenated."""
+    """Return a column as `Ragged`; a list of arrays, as from joined splits, is concatenated."""
     column = columns[name]
     return column if isinstance(column, Ragged) else Ragged.of([np.asarray(part) for part in column])
 
@@ -102,7 +102,7 @@ def starts_of(counts: Array) -> Array:
 
 
 def pick(starts: Array, index: slice | Array | Sequence[int]) -> tuple[slice | Array, Array]:
-    """Return the places of the values of the chosen samples, and the starts of those samples among them."""
+    """Return the indices of the values of the chosen samples, and the starts of those samples among them."""
     if isinstance(index, slice):
         first, last, step = index.indices(len(starts) - 1)
         if step == 1:
@@ -114,14 +114,14 @@ def pick(starts: Array, index: slice | Array | Sequence[int]) -> tuple[slice | A
 
 
 def find(known: Array, values: Array) -> Array:
-    """Return the place of each value among `known`, any place for a value that is not there.
+    """Return the index of each value among `known`, an arbitrary index for a missing value.
 
     >>> find(np.array([30, 10, 20]), np.array([10, 30])).tolist()
     [1, 0]
     """
     if known.dtype.kind == "i" and len(known):
         low, span = int(known.min()), int(known.max()) - int(known.min()) + 1
-        if span <= MOST_LOOKED_UP:  # a table is five times quicker than a search
+        if span <= MOST_LOOKED_UP:  # a table is five times faster than a search
             table = np.zeros(span, dtype=np.int64)
             table[known - low] = np.arange(len(known))
             found: Array = table.take(values - low, mode="clip")

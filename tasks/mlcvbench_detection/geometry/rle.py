@@ -1,7 +1,7 @@
-"""Run-length encoded masks as COCO stores them: column-major runs of background and object in turn.
+"""Run-length encoded masks as in COCO: column-major runs, alternately background and object.
 
-No engine sees a mask that this module has not checked: pycocotools reads beyond the end of one whose runs do not sum to
-height x width. Coding of the compressed form: maskApi.c of pycocotools, `rleToString` and `rleFrString`.
+Every mask is checked here before an engine gets it: pycocotools reads out of bounds if runs do not sum to height x
+width. Coding of the compressed form: maskApi.c of pycocotools, `rleToString` and `rleFrString`.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from mlcvbench.limits import MAX_PIXELS
 from mlcvbench_detection.geometry.ragged import pick, starts_of
 
 _LONGEST_NUMBER = 7
-"""Characters of a run length: 35 bits, more than any image has pixels."""
+"""The most characters of a run length: 35 bits, more than any image has pixels."""
 _TEXT_AT_ONCE = 1 << 18
-"""Characters that are decoded together, so that what it takes for a moment stays in the caches."""
+"""Characters that are decoded together, so that temporary arrays fit in the caches."""
 
 
 class BadMask(NamedTuple):
-    """The first mask that is wrong, and what is wrong with it."""
+    """The first invalid mask, and what is wrong with it."""
 
     row: int
     reason: str
@@ -57,7 +57,7 @@ class Masks:
 
     @staticmethod
     def join(parts: Sequence[Masks]) -> Masks:
-        """Concatenate masks; none at all gives no masks."""
+        """Concatenate masks; an empty list gives no masks."""
         runs = np.concatenate([np.zeros(0, np.int64), *(part.runs for part in parts)])
         counts = np.concatenate([np.zeros(0, np.int64), *(np.diff(part.starts) for part in parts)])
         size = np.concatenate([np.zeros((0, 2), np.int64), *(part.size for part in parts)])
@@ -90,7 +90,7 @@ class Masks:
         height = self.size[:, 0][owner]
         left, top = np.divmod(first, height)
         right, bottom = np.divmod(end - 1, height)
-        whole = left < right  # a run that turns into the next column touches both edges
+        whole = left < right  # a run that continues in the next column touches both edges
         top[whole] = 0
         bottom[whole] = height[whole] - 1
         starts = np.flatnonzero(np.append(True, owner[1:] != owner[:-1]))
@@ -127,7 +127,7 @@ def encode_dense(masks: Array) -> Masks:
 
 
 def decode_text(text: Array, starts: Array, size: Array) -> Masks | BadMask:
-    """Decode compressed masks, or say which one is damaged.
+    """Decode compressed masks, or return the damaged one.
 
     Args:
         text: the characters of all masks, uint8 (B,).
@@ -152,7 +152,7 @@ def _decode(text: Array, starts: Array, size: Array) -> Masks | BadMask:
     strange = np.flatnonzero(digits > 63)
     if len(strange):
         owner = int(np.searchsorted(starts, strange[0], side="right")) - 1
-        return BadMask(owner, f"its counts hold the character {chr(text[strange[0]])!r}, which no such code has")
+        return BadMask(owner, f"its counts hold the character {chr(text[strange[0]])!r}, which is not part of the code")
     last = (digits & 0x20) == 0
     closed = last[starts[1:] - 1] | (np.diff(starts) == 0) if len(text) else np.diff(starts) == 0
     if not closed.all():
@@ -178,7 +178,7 @@ def encode_text(masks: Masks) -> tuple[Array, Array]:
     later = np.flatnonzero(number > 2)
     value[later] -= masks.runs[later - 2]
     place = np.arange(_LONGEST_NUMBER)
-    reach = np.int64(1) << (5 * place + 4)  # a number of p + 1 characters lies in [-reach, reach)
+    reach = np.int64(1) << (5 * place + 4)  # a number of p + 1 characters is in [-reach, reach)
     length = 1 + ((value[:, None] >= reach) | (value[:, None] < -reach)).sum(axis=1)
     digits = ((value[:, None] >> (5 * place)) & 0x1F) | np.where(place < (length - 1)[:, None], 0x20, 0)
     text = (digits[place < length[:, None]] + 48).astype(np.uint8)
@@ -207,7 +207,7 @@ def check_runs(masks: Masks) -> Masks | BadMask:
 
 
 def _undo_differences(value: Array, starts: Array) -> Array:
-    """Turn what a text holds into run lengths: from the fourth on a number is the difference to the last but one."""
+    """Decode run lengths: from the fourth number on each is the difference to the last but one."""
     number = np.arange(len(value)) - np.repeat(starts[:-1], np.diff(starts))
     runs = value.copy()
     for first in (1, 2):
@@ -220,7 +220,7 @@ def _undo_differences(value: Array, starts: Array) -> Array:
 
 
 def _without_empty_runs(masks: Masks) -> Masks:
-    """Merge the runs around an empty one: pycocotools stops in the middle of two masks that both have one."""
+    """Merge the runs around an empty one, since pycocotools stops early on two masks that both have one."""
     number = np.arange(len(masks.runs)) - np.repeat(masks.starts[:-1], np.diff(masks.starts))
     hollow = (masks.runs == 0) & (number > 0)
     if not hollow.any():

@@ -26,7 +26,7 @@ class PrecisionRecall:
 
 @dataclass(frozen=True, slots=True)
 class Outcomes:
-    """What became of detections and annotations at IoU 0.5, all areas: rows of the table by what they are.
+    """The outcomes of detections and annotations at IoU 0.5, all areas, as rows of the table.
 
     `true`, `false`: detections; `found`, `missed`: annotations. Rows that do not count are in none of them.
     """
@@ -74,7 +74,7 @@ def outcomes(table: Table) -> Outcomes:
 
 
 def best_score(table: Table, found: Outcomes) -> float:
-    """Return the score from which on showing detections gives the highest F1 over all classes; 0 without any true."""
+    """Return the score threshold with the highest F1 over all classes; 0 without true positives."""
     if not len(found.true):
         return 0.0
     rows = np.concatenate([found.true, found.false])

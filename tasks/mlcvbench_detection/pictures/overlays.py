@@ -1,4 +1,4 @@
-"""Pictures with the objects that were found, missed and imagined drawn on them."""
+"""Pictures with found objects, missed objects and false detections drawn on them."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ from mlcvbench_detection.split import has_pictures
 IMAGES = 6
 A_ROW = 3
 SIDE = 390
-"""Pixels of a drawn image's longer side, about."""
+"""Approximate length in pixels of a drawn image's longer side."""
 TRUE, FALSE, MISSED, WANTED = "#1a9850", "#d73027", "#fdae00", "#ffffff"
 _MOST_BOXES = 60
-"""Boxes of one kind drawn on an image."""
+"""The most boxes of one kind drawn on an image."""
 _LABEL_HEIGHT = 0.06
-"""A box that begins this near to the top of its image, as a share of the height, has its label inside."""
+"""A box this close to the top of its image, as a fraction of the height, has its label inside."""
 _FAR_RIGHT = 0.85
-"""A label that would begin farther right, as a share of the width, ends there."""
+"""A label that would begin farther right, as a fraction of the width, is right-aligned."""
 
 
 def draw_overlays(folder: Path, outcome: Outcome) -> list[Plot]:
@@ -132,7 +132,7 @@ class _Scene:
         return picture.round().astype(np.uint8)
 
     def _unshown(self, unit: int, wanted: Array, late: Array) -> Array:
-        """Return the annotations that were found only by detections below the score: the best overlap of each."""
+        """Return the annotations that were found only by detections below the score."""
         boxes, annotated = self._boxes[unit], self._wanted[unit]
         taken: list[int] = []
         for place in late.tolist():
@@ -144,7 +144,7 @@ class _Scene:
         return np.array(taken, dtype=np.int64)
 
     def _annotations(self, canvas: Canvas, scale: Array, unit: int, index: Array, *, named: bool) -> None:
-        """Draw annotations dashed; the class of a missed one stands below, where no detection has its own."""
+        """Draw annotations dashed; the class of a missed one is below the box, where no detection has its label."""
         for place in index[:_MOST_BOXES].tolist():
             box, color = _box(self._wanted[unit][place] * scale), MISSED if named else WANTED
             _rectangle(canvas, box, color, DASHED)
@@ -164,14 +164,14 @@ class _Scene:
 
 
 def _box(xywh: Array) -> Box:
-    """Return a box of pixels; empty ones, too, can be seen."""
+    """Return a box of pixels; empty ones stay visible."""
     left, top, width, height = xywh.tolist()
     right, bottom = max(round(left + width), round(left) + 1), max(round(top + height), round(top) + 1)
     return Box(round(left), round(top), right, bottom)
 
 
 def _rectangle(canvas: Canvas, box: Box, color: str, dash: Dash) -> None:
-    """Draw the border of a box, on a dark one that shows it on any ground."""
+    """Draw the border of a box on a dark outline, visible on any background."""
     around = Box(box.left - 1, box.top - 1, box.right + 1, box.bottom + 1)
     canvas.frame(around, "black", 4, alpha=0.6)
     canvas.frame(box, color, 2, dash)

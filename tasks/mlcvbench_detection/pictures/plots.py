@@ -30,9 +30,9 @@ from mlcvbench_detection.coco.summary import RECALLS
 from mlcvbench_detection.pictures.curves import PrecisionRecall, precision_recall
 
 LISTED = 20
-"""Of more than twice as many classes only this many are listed: the worst."""
+"""With more than twice as many classes, only this many are listed: the worst ones."""
 CLASS_LINES = 12
-"""Up to this many classes each has a line of its own."""
+"""Up to this many classes each has its own line."""
 LINE_COLORS = (
     "#1f77b4", "#ff7f0e", "#2ca02c", "#d62728", "#9467bd", "#8c564b",
     "#e377c2", "#7f7f7f", "#bcbd22", "#17becf", "#393b79", "#637939",

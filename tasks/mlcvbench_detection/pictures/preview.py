@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from PIL.ImageDraw import ImageDraw
 
 SIDE, LONGEST = 384, 768
-"""Smaller images are enlarged by a whole factor to about the first, larger ones shrunk to the second, pixels."""
+"""Pixels: smaller images are enlarged by an integer factor to about the first, larger ones shrunk to the second."""
 FONT_SIZE = 11
 DASH = 4
 _BLACK, _WHITE = (0, 0, 0), (255, 255, 255)
@@ -23,7 +23,7 @@ Color = tuple[int, int, int]
 
 
 def preview(split: Split, problem: Problem, count: int) -> list[Panel]:
-    """Return a panel a sample, with what it shows counted in the caption."""
+    """Return one panel per sample, with its objects counted in the caption."""
     colors = class_colors(len(problem.classes))
     panels = []
     for place in spread(split, count):
@@ -36,7 +36,7 @@ def preview(split: Split, problem: Problem, count: int) -> list[Panel]:
 
 
 def class_colors(count: int) -> list[Color]:
-    """Return a bright colour a class, hues a golden section apart.
+    """Return one bright colour per class, with hues a golden section apart.
 
     >>> len(set(class_colors(80)))
     80
@@ -90,7 +90,7 @@ def _outlined(picture: Array, masks: Any, colors: list[Color]) -> Array:
 
 
 def _frame(pen: ImageDraw, box: list[int], color: Color, dashed: bool) -> None:
-    """Draw a rectangle inside the box, on a dark line that shows it on any ground."""
+    """Draw a rectangle inside the box on a dark line, visible on any background."""
     left, top, right, bottom = box[0], box[1], max(box[0], box[2] - 1), max(box[1], box[3] - 1)
     pen.rectangle((left - 1, top - 1, right + 1, bottom + 1), outline=_BLACK)
     if not dashed:
@@ -105,7 +105,7 @@ def _frame(pen: ImageDraw, box: list[int], color: Color, dashed: bool) -> None:
 
 
 def _name(pen: ImageDraw, box: list[int], name: str, color: Color, size: tuple[int, int]) -> None:
-    """Write a class above its box, below its upper edge where there is no room; inside the picture."""
+    """Write a class above its box, or below its upper edge where there is no room, inside the picture."""
     from PIL import ImageFont
 
     font = ImageFont.load_default(FONT_SIZE)

@@ -146,7 +146,7 @@ def _read_object(path: Path, number: int, item: Element) -> _Object:
 
 
 def _pixels(path: Path, root: Element, side: str) -> int:
-    """Return a side of the image, 0 where it is not known: programs that label boxes write that, or nothing."""
+    """Return a side of the image, 0 where unknown: labelling programs write that, or nothing."""
     text = root.findtext(f"size/{side}", "0")
     value = plain_number(text)
     if value is None or value != int(value) or not 0 <= value <= MAX_PIXELS:

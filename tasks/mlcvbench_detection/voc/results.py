@@ -1,4 +1,4 @@
-"""Detections as the VOC development kit wants them: a folder with `comp4_det_test_CLASS.txt` for each class."""
+"""Detections in the form of the VOC development kit: a folder with `comp4_det_test_CLASS.txt` for each class."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ def read_voc_results(folder: Path, images: Images, problem: Problem) -> External
     """Return the detections of a folder, ordered by image, then by class and line.
 
     A line is `image score xmin ymin xmax ymax` with inclusive pixels counted from 1, as in the annotations; both are
-    counted from 0 here. Every class has its file, all of one competition and image set; an empty file says that nothing
-    was found, a missing one is refused, as the development kit stops at a file that it cannot open, and so is an image
-    that is not in the set. DataError names the file, the line and the field.
+    counted from 0 here. Every class has its file, all of one competition and image set; an empty file means that
+    nothing was found. A missing file is refused, since the development kit stops at a file that it cannot open, and so
+    is an image outside the set. DataError names the file, the line and the field.
     """
     files = _files_by_class(folder, problem.classes)
     names: list[str] = []
@@ -64,7 +64,7 @@ def _files_by_class(folder: Path, classes: Sequence[str]) -> dict[str, Path]:
         name = max((name for name in classes if path.stem.endswith(f"_{name}")), key=len, default=None)
         if name is None:
             last = path.stem.rpartition("_")[2][:100]
-            raise DataError(f"{path}: {last!r} is no class of the data set.{did_you_mean(last, classes)}")
+            raise DataError(f"{path}: {last!r} is not a class of the data set.{did_you_mean(last, classes)}")
         heads.setdefault(path.stem.removesuffix(f"_{name}"), path)
         if len(heads) > 1:
             raise DataError(f"{path}: wanted one competition and image set, but {next(iter(heads.values())).name} too.")
@@ -79,7 +79,7 @@ def _files_by_class(folder: Path, classes: Sequence[str]) -> dict[str, Path]:
 
 
 def _parse(where: str, text: str) -> tuple[str, list[float]]:
-    """Return the image's name, and score, x, y, width and height as the columns have them."""
+    """Return the image's name, and score, x, y, width and height as in the columns."""
     cells = text.split()
     if len(cells) != 6:
         raise DataError(f"{where}: wanted {_FORM}, got {text[:80]!r}.")

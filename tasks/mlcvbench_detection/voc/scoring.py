@@ -29,11 +29,11 @@ class VocScorer(VectorizedScorer):
     """Protocols `voc/11pt@1`, `voc/allpoint@1`, and `voc/11pt/plus1@1`, `voc/allpoint/plus1@1`.
 
     - A detection belongs to the annotation of its class and image with the highest IoU (the first of equals), whether
-      that is taken or not. With an IoU of 0.5 or more, the first by score is true; a second one is false; one that
-      belongs to a difficult annotation does not count. Equal scores keep the order of the split.
+      that is taken or not. With an IoU of 0.5 or more, the first by score is true and later ones are false; one that
+      belongs to a difficult annotation is ignored. Equal scores keep the order of the split.
     - `plus1`: boxes are inclusive pixel indices, so a side is x2 - x1 + 1, as in the development kit. Without it a side
-      is x2 - x1, as most newer code has it.
-    - A class without annotations to find (difficult ones do not count) is left out of the mean.
+      is x2 - x1, as in most newer code.
+    - A class without annotations to find (difficult ones do not count) is excluded from the mean.
     """
 
     def __init__(self, problem: Problem, *, eleven: bool, plus_one: bool) -> None:
@@ -46,10 +46,10 @@ class VocScorer(VectorizedScorer):
         self.metrics = (MetricSpec(name, summary, provenance="reference-tolerance"),)
 
     def rows(self, predictions: Predictions, targets: Targets, units: Array) -> Table:
-        """Return a row per detection (`kind` 0) and a row per annotation (`kind` 1).
+        """Return one row per detection (`kind` 0) and one per annotation (`kind` 1).
 
         Columns: `unit`, `rank`, `kind`, `category`, `score` (0 for annotations), `match` (true positive; annotation
-        found) and `ignore` (belongs to a difficult annotation; is difficult), `index`, the place in its image.
+        found) and `ignore` (belongs to a difficult annotation; is difficult), `index`, the index in its image.
         """
         scores, labels = ragged(predictions, "scores"), ragged(predictions, "labels")
         annotated, difficult = ragged(targets, "labels"), truth_of(targets, "difficult").values
@@ -77,7 +77,7 @@ class VocScorer(VectorizedScorer):
         """Return the metric under each row of `weights` (R, U), NaN where undefined."""
         by_class = self.class_precision(table, weights)  # (R, K)
         defined = np.count_nonzero(~np.isnan(by_class), axis=1)
-        with np.errstate(invalid="ignore"):  # no class to average: 0 / 0 is NaN, undefined
+        with np.errstate(invalid="ignore"):  # without a class to average 0 / 0 is NaN, undefined
             return {self.metrics[0].name: np.nansum(by_class, axis=1) / defined}
 
     def class_precision(self, table: Table, weights: Array) -> Array:
@@ -120,7 +120,7 @@ class VocScorer(VectorizedScorer):
             starts = np.cumsum(counts[some]) - counts[some]
             best = np.maximum.reduceat(iou, starts)
             is_best = np.flatnonzero(iou == np.repeat(best, counts[some]))
-            winner = is_best[np.searchsorted(is_best, starts)]  # the first of equals
+            winner = is_best[np.searchsorted(is_best, starts)]  # the first of equal ones
             owner[some] = np.where(best >= IOU, pairs[winner], -1)
         return owner
 
@@ -129,7 +129,7 @@ class VocScorer(VectorizedScorer):
 class ClassCurve:
     """One class.
 
-    `unit`, `score` (N,): its counted detections by descending score; `true`: places of the true positives among them;
+    `unit`, `score` (N,): its counted detections by descending score; `true`: indices of the true positives among them;
     `wanted`: units of the annotations to find.
     """
 
@@ -140,7 +140,7 @@ class ClassCurve:
 
 
 def class_curves(table: Table, classes: int) -> list[ClassCurve]:
-    """Return the detections of each class in the order in which they are matched."""
+    """Return the detections of each class in matching order."""
     counted = ~table["ignore"]
     found = np.flatnonzero((table["kind"] == DETECTION) & counted)
     found = found[np.argsort(-table["score"][found], kind="stable")]
@@ -196,7 +196,7 @@ def _match(owner: Array, difficult: Array) -> tuple[Array, Array, Array]:
 
 
 def _within(column: Ragged) -> Array:
-    """Return the place of each value in its sample."""
+    """Return the index of each value within its sample."""
     place: Array = np.arange(len(column.values)) - np.repeat(column.starts[:-1], column.counts)
     return place
 

@@ -146,7 +146,7 @@ def test_labels_may_be_names(tmp_path):
         ({"classes": "by-number"}, OverrideError,
          "classes=by-number: the classes are not named by numbers: cat, cow, dog."),
         ({"classes": "data", "class_file": "FOLDER/names.txt"}, OverrideError,
-         "classes= and class_file= both say the order of the classes; give one of them."),
+         "classes= and class_file= both give the order of the classes; use one of them."),
         ({"class_file": "FOLDER/names.txt"}, DataError,
          "class_file=FOLDER/names.txt: unknown class 'horse'. Known: cat, cow, dog."),
     ],
@@ -167,7 +167,7 @@ def test_an_array_that_contradicts_the_request_is_refused(tmp_path):
     with pytest.raises(OverrideError) as caught:
         read(path, WORDS, classes="data")
 
-    assert str(caught.value) == "p.npz names its classes in another order than the request does; leave that out."
+    assert str(caught.value) == "p.npz names its classes in another order than the request; omit that one."
     assert read(path, WORDS, classes="dog,cat,cow").notices == ()
 
 

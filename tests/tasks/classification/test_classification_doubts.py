@@ -47,7 +47,7 @@ def test_scores_that_are_all_equal_are_said():
 
 def test_scores_of_two_values_are_said():
     text = (
-        "scores take two values only, 0 and 1, as decisions do: top5, nll and ece say nothing then. Give the scores "
+        "scores take two values only, 0 and 1, as decisions do: top5, nll and ece then mean nothing. Give the scores "
         "before they were decided, or labels."
     )
     assert doubts({"scores": np.eye(3, dtype=np.float32)[[0, 1, 2, 0]]}) == [Notice("scores-of-two-values", text, 4)]
@@ -60,7 +60,7 @@ def test_shares_of_the_votes_of_one_neighbour_are_not_decisions():
 
 
 def test_labels_of_one_class_are_said():
-    text = "all 4 samples have the label 'dog', so most metrics say little."
+    text = "all 4 samples have the label 'dog', so most metrics mean little."
     assert doubts({"scores": SCORES}, np.full(4, 2)) == [Notice("labels-all-one-class", text, 4)]
 
 

@@ -236,7 +236,7 @@ def test_class_folders_that_are_numbers_have_the_order_of_text_and_that_is_said(
     assert (notice.code, notice.count) == ("class-order-as-text", 12)
     assert notice.text == (
         "the classes have the order of their names as text, 0, 1, 10, 11, 2 ... (12), as in torchvision's ImageFolder, "
-        "not that of the numbers; data.classes=FILE says another order, one class per line."
+        "not that of the numbers; data.classes=FILE sets another order, one class per line."
     )
     said = load(tmp_path / "set", classes=listed(tmp_path, *map(str, range(12))))
     assert (said.problem.classes[:3], said.notices) == (("0", "1", "2"), ())
@@ -306,7 +306,7 @@ def test_numbers_count_the_classes_of_a_list_aloud(tmp_path):
     (notice,) = data.notices
     assert (notice.code, notice.count) == ("class-order-assumed", 2)
     assert notice.text == (
-        "the labels of labels.txt are numbers and count the classes from 0: dog, cow, cat; give names instead."
+        "the labels of labels.txt are numbers and count classes from 0: dog, cow, cat; give names instead."
     )
 
 

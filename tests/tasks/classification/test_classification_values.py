@@ -57,7 +57,7 @@ def test_probabilities_of_two_decimals_are_read_as_such_and_the_guess_is_said(tm
     assert external.notices == (
         Notice(
             "probabilities-assumed",
-            f"the scores of p.csv were read as probabilities, rounded when they were printed: {off} of 60 rows sum to "
+            f"the scores of p.csv were read as probabilities that were rounded for printing: {off} of 60 rows sum to "
             "other than 1 (from 0.99 to 1.01); each row was scaled to sum to 1. Say values=probabilities, or "
             "values=logits.",
             off,

@@ -121,7 +121,7 @@ class TestPackedJson:
         assert refusal(data, cut).startswith("cut.json.gz: cannot be read as gzip (")
         assert refusal(data, none) == "none.zip: is a zip of a.csv, b.csv; wanted one .json file in it."
         assert refusal(data, lines).startswith("lines.json: is not JSON (")
-        assert refusal(data, lines).endswith(" It holds an object a line; wanted one list [..., ...].")
+        assert refusal(data, lines).endswith(" It holds one object per line; wanted one list [..., ...].")
         assert refusal(data, whole) == (
             "whole.json: wanted a list of results, got an object with 'images, categories, annotations' (an annotation "
             "file)."
@@ -345,8 +345,8 @@ class TestYolo:
                 ": has no confidence; wanted 'class cx cy w h confidence' (save_conf=True writes it).",
             ),
             ("0 0.5 0.5 0.1", f": wanted {WANTED}, got '0 0.5 0.5 0.1'."),
-            ("0 320 200 40 40 0.5", ", cx: wanted a share of the image from 0 to 1, got 320."),
-            ("0 0.5 0.5 -0.1 0.1 0.5", ", w: wanted a share of the image from 0 to 1, got -0.1."),
+            ("0 320 200 40 40 0.5", ", cx: wanted a fraction of the image from 0 to 1, got 320."),
+            ("0 0.5 0.5 -0.1 0.1 0.5", ", w: wanted a fraction of the image from 0 to 1, got -0.1."),
             ("2 0.5 0.5 0.1 0.1 0.5", ", class: wanted a class of the set, 0 to 1, got 2."),
             ("0.5 0.5 0.5 0.1 0.1 0.5", ", class: wanted a class of the set, 0 to 1, got 0.5."),
             ("cat 0.5 0.5 0.1 0.1 0.5", ", class: wanted a number, got 'cat'."),
@@ -367,7 +367,7 @@ class TestYolo:
         data = load(tmp_path, truth)
 
         assert refusal(data, folder) == (
-            "labels/000002.txt: the size of image '000002' is unknown, and boxes are shares of it."
+            "labels/000002.txt: the size of image '000002' is unknown, and boxes are relative to it."
         )
         (folder / "000001.txt").rename(folder / "00000.txt")
         assert refusal(data, folder) == "labels/00000.txt: no image of the 4 of the set is called '00000'."

@@ -66,8 +66,8 @@ def test_a_model_may_change_its_arrays_afterwards():
         ({"boxes": ...}, "predictions have no field 'boxes'; got labels, scores."),
         ({"scores": ...}, "predictions have no field 'scores'; got boxes, labels."),
         ({"labels": ...}, "predictions have no field 'labels'; got boxes, scores."),
-        ({"scores": 0.5}, "field 'scores': wanted a list with one entry an image, got float."),
-        ({"scores": np.zeros((2, 2))}, "field 'scores': wanted a list with one entry an image, got ndarray."),
+        ({"scores": 0.5}, "field 'scores': wanted a list with one entry per image, got float."),
+        ({"scores": np.zeros((2, 2))}, "field 'scores': wanted a list with one entry per image, got ndarray."),
         ({"scores": [np.zeros(2)]}, "field 'scores': wanted 2 samples, got 1."),
         (
             {"scores": [np.zeros((2, 1)), np.zeros(0)]},

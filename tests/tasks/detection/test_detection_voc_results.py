@@ -158,14 +158,14 @@ def test_files_that_are_missing_strange_or_of_two_sets_are_named(tmp_path):
 
     (folder / "notes.txt").write_text("not looked at")
     (folder / f"{HEAD}_cow.txt").write_text("")
-    assert message() == f"{folder / HEAD}_cow.txt: 'cow' is no class of the data set. Known: cat, dog, hot_dog."
+    assert message() == f"{folder / HEAD}_cow.txt: 'cow' is not a class of the data set. Known: cat, dog, hot_dog."
     (folder / f"{HEAD}_cow.txt").rename(folder / "comp3_det_test_cat.txt")
     assert message() == (
         f"{folder / HEAD}_cat.txt: wanted one competition and image set, but comp3_det_test_cat.txt too."
     )
     (folder / "comp3_det_test_cat.txt").unlink()
     (folder / f"{HEAD}_dog.txt").unlink()
-    assert message() == (f"{folder / HEAD}_dog.txt: no such file; a class in which nothing was found has an empty one.")
+    assert message() == (f"{folder / HEAD}_dog.txt: no such file; a class without detections has an empty one.")
     for path in folder.iterdir():
         path.unlink()
     assert message() == (

@@ -97,7 +97,7 @@ def test_two_settings_that_say_what_predictions_hold_are_refused(from_one):
 
     with pytest.raises(OverrideError) as caught:
         miou(root, out, values="labels", prediction_map=str(root / "label_map.csv"))
-    assert str(caught.value) == "values=labels has no effect: prediction_map says what the values of predictions mean."
+    assert str(caught.value) == "values=labels has no effect: prediction_map defines the values of predictions."
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.int64, np.uint16, bool])

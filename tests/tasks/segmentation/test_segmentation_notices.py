@@ -51,7 +51,7 @@ def test_classes_without_a_labelled_pixel_are_named():
     assert noticed([column(0, 0, 0)], [column(0, 1, 2)]) == [
         Notice(
             "classes-without-labels",
-            "2 of 3 classes have no labelled pixel: road, car; look at the class list, data.label_map and data.ignore.",
+            "2 of 3 classes have no labelled pixel: road, car; check the class list, data.label_map and data.ignore.",
             2,
         )
     ]
@@ -72,7 +72,7 @@ def test_a_large_share_that_is_not_scored_is_noticed_and_counts_images_without_a
     assert noticed(labels, guesses) == [
         Notice(
             "many-pixels-ignored",
-            "28.6% of the pixels are not scored, more than 20%; look at data.ignore and data.label_map.",
+            "28.6% of the pixels are not scored, more than 20%; check data.ignore and data.label_map.",
         )
     ]
     assert noticed([column(0, 1, 2, 0), column(255)], [column(0, 1, 2, 0), column(0)]) == []
