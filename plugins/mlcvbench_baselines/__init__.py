@@ -6,7 +6,7 @@ from mlcvbench.hookspecs import hookimpl
 from mlcvbench.specs import ModelSpec, Param
 
 _DISTANCES = ("cosine", "l2", "l1")
-_SIDE = Param("side", "int", default=32, low=2, high=128, help="pixels a side after shrinking")
+_SIDE = Param("side", "int", default=32, low=2, high=128, help="pixels per side after shrinking")
 
 
 @hookimpl
@@ -67,7 +67,7 @@ def mlcvbench_models() -> list[ModelSpec]:
             target="mlcvbench_baselines.pixel_distance:PixelDistance",
             summary="Compares two images by their shrunk grey pixels.",
             params=(
-                Param("side", "int", default=32, low=2, high=512, help="pixels a side after shrinking"),
+                Param("side", "int", default=32, low=2, high=512, help="pixels per side after shrinking"),
                 Param("distance", "str", default="cosine", choices=_DISTANCES, help="how pixels compare"),
             ),
             ragged=True,

@@ -20,7 +20,13 @@ POINTS = (
         when=(("points", ("random", "harris", "dog")),),
     ),
     Param(
-        "scales", "floats", (8.0, 12.0), "pixels a side of the patches", low=3.0, high=256.0, when=(("points", PLACED),)
+        "scales",
+        "floats",
+        (8.0, 12.0),
+        "pixels per side of the patches",
+        low=3.0,
+        high=256.0,
+        when=(("points", PLACED),),
     ),
     Param(
         "scaling",

@@ -20,8 +20,8 @@ SIDES = 6.0
 class Sampling:
     """`points`: grid, random, harris or dog; `step` in pixels for the grid, at most `patches` of the others an image.
 
-    `scales`: pixels a side of the patches; each point of harris, random and grid is looked at in each. With `scaling`
-    random it is looked at once, in a side between the least and the largest, all ratios being alike.
+    `scales`: pixels per side of the patches; each point of harris, random and grid is looked at in each.
+    With `scaling` random it is looked at once, in a side between the least and the largest, all ratios being alike.
     """
 
     points: str = "grid"

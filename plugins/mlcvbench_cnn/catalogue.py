@@ -17,7 +17,7 @@ HOWARD_2017 = "Howard et al., MobileNets, arXiv 1704.04861"
 HOWARD_2019 = "Howard et al., Searching for MobileNetV3, ICCV 2019"
 
 SIZE = Param(
-    "size", "int", 224, "pixels a side that images are resized to; 0 leaves them as they are", low=0, high=2048
+    "size", "int", 224, "pixels per side that images are resized to; 0 leaves them as they are", low=0, high=2048
 )
 NATIVE = Param("size", "int", 0, SIZE.help, low=0, high=2048)
 WIDTH = Param("width", "float", 1.0, "all channels times this", low=0.01, high=4.0)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class SmallCNN(ConvolutionalClassifier):
-    """Classify images of at least 2^stages pixels a side; stage s (0-based) has width * 2^s channels.
+    """Classify images of at least 2^stages pixels per side; stage s (0-based) has width * 2^s channels.
 
     `norm`: `batch`, `layer` (over all features of an image), `channels` (over the channels of each place) or `none`,
     with which the first weights are He's. `pool`: `max` or `average`.
@@ -45,7 +45,7 @@ class SmallCNN(ConvolutionalClassifier):
         height, width = self.problem.inputs["image"].shape[:2]  # (H, W[, 3])
         if min(self.smallest if side is None else side for side in (height, width)) < self.smallest:
             raise DataError(
-                f"small_cnn: {self.stages} stages need images of at least {self.smallest} pixels a side, "
+                f"small_cnn: {self.stages} stages need images of at least {self.smallest} pixels per side, "
                 f"got {height}x{width}; set a smaller model.stages."
             )
 

@@ -12,7 +12,7 @@ HUB_FIT = Settings(
 PARAMS = (
     Param("pretrained", "bool", False, "start from the weights that the library's hub has; needs a network"),
     Param(
-        "size", "int", help="pixels a side that images are resized to; default: what the network was made for", low=8
+        "size", "int", help="pixels per side that images are resized to; default: what the network was made for", low=8
     ),
 )
 AUXILIARY = Param(

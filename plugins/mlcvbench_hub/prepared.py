@@ -57,7 +57,7 @@ class HubClassifier(NetworkClassifier):
 
     @abstractmethod
     def usual_size(self) -> int:
-        """Return the pixels a side that the network was made for."""
+        """Return the pixels per side that the network was made for."""
 
     @abstractmethod
     def usual_classes(self) -> int:
@@ -81,7 +81,7 @@ class HubClassifier(NetworkClassifier):
             raise
         except Exception as error:  # the libraries raise many kinds
             raise DataError(
-                f"{self._name}: the network does not take images of {self.side} pixels a side ({_said(error)}); set "
+                f"{self._name}: the network does not take images of {self.side} pixels per side ({_said(error)}); set "
                 f"another model.size, or leave it out for the usual {self.usual_size()}."
             ) from error
         return network

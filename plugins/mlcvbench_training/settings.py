@@ -256,7 +256,7 @@ def _image_changes() -> tuple[Param, ...]:
         Param(
             "cutout_size",
             "int",
-            help="its pixels a side; unset, a quarter of the image",
+            help="its pixels per side; unset, a quarter of the image",
             low=1,
             when=(("cutout", ("any", "inside")),),
         ),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from mlcvbench.hookspecs import hookimpl
 from mlcvbench.specs import SKIP, DatasetSpec, Param, TaskSpec
 
-_ROOT = Param("root", "path", required=True, help="folder with the images and the truth")
+_ROOT = Param("root", "path", required=True, help="folder with the images and the ground truth")
 _SCENES = (
     Param("level", "str", default="medium", choices=("easy", "medium", "hard"), help="difficulty"),
     Param("size", "ints", default=(128, 128), low=32, high=1024, length=2, help="height and width, pixels"),
@@ -13,7 +13,7 @@ _SCENES = (
     Param("val", "int", default=60, low=0, high=20_000, help="scenes to choose on"),
     Param("test", "int", default=150, low=1, high=20_000, help="scenes to test on"),
 )
-_SCALE = "what PNG values of the truth are divided by; when not set, they have 16 bits and it is 256"
+_SCALE = "divisor of PNG values of the ground truth; not set: 16-bit files, divided by 256"
 
 
 @hookimpl
@@ -26,7 +26,7 @@ def mlcvbench_tasks() -> list[TaskSpec]:
             summary="Measure how far every pixel is: disparity of a stereo pair, or depth from one image.",
             default="scenes-stereo",
             package="mlcvbench_depth",
-            reads=(("folder", "a map an image, named like the sample: .pfm, 16-bit .png, .npz, .npy"),),
+            reads=(("folder", "one map per image, named like the sample: .pfm, 16-bit .png, .npz, .npy"),),
             reading=(
                 Param(
                     "scale",

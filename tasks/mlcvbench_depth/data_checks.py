@@ -10,7 +10,7 @@ from mlcvbench_depth.scoring import OCCLUDED, field_of
 
 
 def check_data(data: LoadedData) -> None:
-    """Refuse measured maps of another type or size than their input, negative, or not finite.
+    """Refuse ground-truth maps of another dtype or size than their input, negative, or not finite.
 
     `disparity` (px) or `depth` (m), as `problem.extra["field"]` says: float32 (H, W), 0 = unknown; only the test split
     must have it. `occluded`, when it is given: bool (H, W), true where the right camera does not see the pixel.
@@ -30,7 +30,7 @@ def check_data(data: LoadedData) -> None:
 
 
 def check_protocol(data: LoadedData, protocol: str) -> None:
-    """Refuse a protocol of the other field, and one without occluded pixels for data that do not tell them.
+    """Refuse a protocol of the other field, and one without occluded pixels for data without their masks.
 
     DataError names the data set, what the protocol compares and what would do.
     """
@@ -45,7 +45,7 @@ def check_protocol(data: LoadedData, protocol: str) -> None:
         rules = parse_stereo(protocol)
         if rules.seen_only and OCCLUDED not in data.splits["test"].targets():
             raise DataError(
-                f"protocol {protocol!r} leaves occluded pixels out, but data set {data.name!r} does not tell them (a "
+                f"protocol {protocol!r} leaves occluded pixels out, but data set {data.name!r} does not mark them (a "
                 f"folder does with occlusion/ or KITTI's disp_noc_0/); {rules._replace(seen_only=False).protocol!r} "
                 "needs no masks."
             )

@@ -31,8 +31,8 @@ def read_predictions(path: Path, split: Split, problem: Problem, settings: Mappi
     16-bit PNGs are in steps of 1/256 px, or in the data set's scale for depth, and other files hold pixels or metres.
     `settings["resize"]`: how maps of another size than the truth are brought to it; disparities also grow with the
     width. 0 and inf are no estimate of disparity; a depth of inf is beyond any cap.
-    DataError names the file: a sample without a map, a map of no sample; when it is read, all that `read_map` refuses,
-    NaN, negative numbers.
+    DataError names the file: a sample without a map, a map for no sample; on reading, all that `read_map` refuses, NaN,
+    negative numbers.
     """
     wanted = f"maps ({', '.join(SUFFIXES)})"
     if not path.is_dir():
@@ -74,18 +74,18 @@ def read_predictions(path: Path, split: Split, problem: Problem, settings: Mappi
 
 
 class _Unit(NamedTuple):
-    """What the numbers of files are divided by: `said` by the user for all files, else `usual` for 16-bit PNGs."""
+    """The divisor of the numbers in files: `said` by the user for all files, else `usual` for 16-bit PNGs."""
 
     said: float | None
     usual: float
 
     @property
     def value(self) -> float:
-        """What the numbers of a picture are divided by."""
+        """The divisor of the numbers of a picture."""
         return self.said or self.usual
 
     def read(self, file: Path, field: str) -> Array:
-        """Return the map of a file in pixels or metres, as it is written."""
+        """Return the map of a file in pixels or metres."""
         values = read_map(file, field, self.value, eight_bits=self.said is not None)
         if self.said is None or file.suffix.lower() == ".png":
             return values

@@ -34,7 +34,7 @@ TRUTH = {"disparity": ("disparity", "disp_occ_0", "disp_occ"), "depth": ("depth"
 SEEN = ("disp_noc_0", "disp_noc")
 """Names of a folder; those after the first are KITTI's of 2015 and of 2012. `SEEN`: truth without occluded pixels."""
 SECOND_FRAME = "_11"
-"""KITTI's pictures of the moment after, which have no truth."""
+"""KITTI's pictures of the next moment, which have no ground truth."""
 
 
 def load_stereo_folder(
@@ -63,8 +63,8 @@ def load_depth_folder(
 class MapSplit(Split):
     """Images and measured maps by name, read when they are asked for.
 
-    `images`: input kind -> files in the order of `ids`; empty when only stored predictions are scored. `hidden`: what
-    tells the pixels that only the left camera sees, masks or, with `seen`, truth that leaves them out.
+    `images`: input kind -> files in the order of `ids`; empty when only stored predictions are scored. `hidden`: the
+    files that mark the pixels that only the left camera sees: masks or, with `seen`, truth without them.
     """
 
     threaded = True
@@ -201,7 +201,7 @@ def _read_split(folder: Path, name: str, kinds: Folders, extra: Mapping[str, Any
 
 
 def _first_of(folder: Path, names: tuple[str, ...]) -> Path:
-    """Return the first of these folders that is there, otherwise the first name."""
+    """Return the first of these folders that exists, otherwise the first name."""
     return next((folder / name for name in names if (folder / name).is_dir()), folder / names[0])
 
 

@@ -25,7 +25,7 @@ def read_map(path: Path, field: str, scale: float = KITTI_SCALE, *, eight_bits: 
     """Return the float32 map (H, W) of a file as it is written, by its ending.
 
     `.pfm`: one channel. `.png`: 16 bits, divided by `scale`; 8 bits only with `eight_bits`. `.npz`: array `field`, or
-    the only one; `.npy`: the array; floats (H, W). What 0, inf and NaN mean is the caller's business.
+    the only one; `.npy`: the array; floats (H, W). The caller interprets 0, inf and NaN.
     DataError names the file.
     """
     suffix = path.suffix.lower()
@@ -152,7 +152,7 @@ _WANTED = {
 
 
 def _hint(field: str, values: Array) -> str:
-    """Return what to do about disparities that all have the other sign; nothing for other maps."""
+    """Return a hint for disparities that all have the wrong sign; empty for other maps."""
     if field == "disparity" and values.max() <= 0:
         return " No disparity is positive: they count as x in the left image minus x in the right one; change the sign."
     return ""

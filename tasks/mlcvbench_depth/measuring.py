@@ -1,7 +1,7 @@
-"""What is measured in one image: errors of disparity, errors of depth; each map is gone through once.
+"""Errors of disparity and of depth in one image; each map is processed once.
 
-The known pixels are gathered first; everything after works on them alone, in float32 as the usual code does, and sums
-in float64.
+The known pixels are gathered first; all further steps use only them, in float32 like the usual code, with sums in
+float64.
 """
 
 from __future__ import annotations
@@ -24,9 +24,10 @@ NEAREST = 1e-3
 
 
 class StereoCounts(NamedTuple):
-    """One image: pixels with truth, of these with an estimate, and over the latter: sum of errors, pixels in error.
+    """Counts of one image: pixels with truth, those with an estimate, and over the latter: sum of errors, pixels in
+    error.
 
-    Of a filled map the errors are over all pixels with truth.
+    For a filled map the errors are over all pixels with truth.
     """
 
     known: int
@@ -42,7 +43,7 @@ def measure_disparity(truth: Array, estimate: Array, *, fill: bool = False) -> S
     Args:
         truth: float32 (H, W) px, 0 = unknown or not scored.
         estimate: uint16 (H, W) in 1/256 px or float32 in px, 0 = none.
-        fill: fill holes first, and tell 5 % of the truth, as KITTI's development kit does.
+        fill: fill holes first, and compute 5 % of the truth, as KITTI's development kit does.
 
     >>> measure_disparity(np.float32([[10, 10, 0, 100]]), np.uint16([[2560, 0, 9, 25600 - 1024]]))
     StereoCounts(known=3, estimated=2, error=4.0, bad=(1, 1, 1, 1), d1=0)
@@ -177,7 +178,7 @@ def _between(ratio: Array, limit: float) -> int:
 
 
 def wrong_size(truth: Array, estimate: Array, field: str) -> str:
-    """Return the sentence that says that an estimate has another size than its truth."""
+    """Return the message that an estimate has another size than its truth."""
     wanted, got = (" x ".join(map(str, one.shape)) for one in (truth, estimate))
     return f"field {field!r}: wanted {wanted} pixels like the truth, got {got}."
 

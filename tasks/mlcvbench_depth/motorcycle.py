@@ -23,7 +23,7 @@ def load_motorcycle(params: Mapping[str, Any], data_seed: int) -> LoadedData:  #
 
     Inputs `left` and `right` uint8 (500, 741, 3); target `disparity` float32 px, 0 = unknown (inf in the file).
     `meta`: intrinsics 3x3 (px), baseline (m) and the offset of the principal points (px): depth = focal * baseline /
-    (disparity + offset). The files are read beside scikit-image, without importing it.
+    (disparity + offset). The files are read from scikit-image's folder without importing it.
     """
     spec = importlib.util.find_spec("skimage")
     if spec is None or not spec.submodule_search_locations:

@@ -1,7 +1,7 @@
-"""What about estimates and truth is legal but surely not meant: units, signs, sides, holes and pixels left out.
+"""What in estimates and truth is valid but probably not intended: units, signs, sides, holes and unscored pixels.
 
-A sample of the images is looked at, each in a sample of its scored pixels, so that this costs little beside the
-scoring. Nothing here changes a number.
+A sample of the images is inspected, each in a sample of its scored pixels, so that this is cheap compared with scoring.
+Nothing here changes a number.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from mlcvbench_depth.scoring import scored_disparity
 from mlcvbench_depth.views import scored_depth
 
 IMAGES, PIXELS = 50, 2_000
-"""Images looked at, and scored pixels of each."""
+"""Number of inspected images, and of scored pixels in each."""
 LEAST = 30
 """Pixels of an image from which an order or a factor is estimated."""
 SAME_FACTOR = 0.01
@@ -37,7 +37,7 @@ ALONG = 0.5
 
 
 class Look(NamedTuple):
-    """What was seen of an image: counts of pixels, and sampled values (P,) of truth and estimate at the same pixels.
+    """One inspected image: counts of pixels, and sampled values (P,) of truth and estimate at the same pixels.
 
     `known`: pixels with truth; `scored`: those that the protocol scores; `none`, `endless`: of these with an estimate
     of 0 and inf. `turned`: estimates at the mirrored places, left to right and upside down. `beside`: for disparity,
@@ -55,13 +55,13 @@ class Look(NamedTuple):
 
 
 def look(predictions: Predictions, split: Split, protocol: str) -> list[Notice]:
-    """Return what there is to say about predictions of depth or disparity, the gravest first."""
+    """Return notices about predictions of depth or disparity, the most serious first."""
     seen = _Seen(list(_looks(predictions, split, protocol)), len(split), protocol)
     return [notice for notice in (*_orders(seen), *_units(seen), *_counts(seen)) if notice is not None]
 
 
 class _Seen(NamedTuple):
-    """What was looked at, of how many images, and under which protocol."""
+    """The inspected images, the number of all images, and the protocol."""
 
     looks: Sequence[Look]
     images: int
@@ -72,14 +72,14 @@ class _Seen(NamedTuple):
         return parse_stereo(self.protocol) if is_stereo(self.protocol) else parse_mono(self.protocol)
 
     def total(self, name: str) -> int:
-        """Return a count over all that was looked at."""
+        """Return a count over all inspected images."""
         return sum(int(getattr(one, name)) for one in self.looks)
 
     @property
     def where(self) -> str:
-        """Return words for a number that was counted in some of the images only."""
+        """Return the remark for a number that was counted in some of the images only."""
         return (
-            "" if len(self.looks) == self.images else f" in the {len(self.looks)} of {self.images:,} images looked at"
+            "" if len(self.looks) == self.images else f" in the {len(self.looks)} of {self.images:,} inspected images"
         )
 
 
@@ -120,9 +120,9 @@ def _look_at(truth: Array, scored: Array, estimate: Array, *, stereo: bool) -> L
 
 
 def _orders(seen: _Seen) -> Iterator[Notice | None]:
-    """Say that the order of estimates is another map's: turned, of the other image, or near for far.
+    """Return the notice that the order of estimates is that of another map: flipped, of the other image, or inverted.
 
-    Of several such explanations the one that follows the truth best is given.
+    Among several such explanations the one that fits the truth best is given.
     """
     sign = -1.0 if seen.protocol.endswith(f"/{FITTED_INVERSE}@1") else 1.0
     plain = _mean_order([(one.truth, sign * one.estimate) for one in seen.looks])
@@ -160,7 +160,7 @@ def _swapped(seen: _Seen, order: float) -> str:
 
 
 def _other_image(seen: _Seen) -> Notice | None:
-    """Say that disparities fit the right image better than the left one."""
+    """Return the notice that disparities fit the right image better than the left one."""
     own, other = [], []
     for one in seen.looks:
         if one.beside is not None:
@@ -199,7 +199,7 @@ def _rank(values: Array) -> Array:
 
 
 def _units(seen: _Seen) -> Iterator[Notice | None]:
-    """Say that one factor lies between estimates and truth, where the protocol does not take it away."""
+    """Return the notice that one factor separates estimates and truth, where the protocol does not remove it."""
     rules = seen.rules
     if isinstance(rules, MonoRules) and rules.scaling != METRIC:
         return
@@ -213,7 +213,7 @@ def _units(seen: _Seen) -> Iterator[Notice | None]:
     low, middle, high = np.quantile(ratio, [0.05, 0.5, 0.95]).tolist()
     way = "scale=N divides the numbers of files by N"
     if not isinstance(rules, StereoRules):
-        way += ", and median-scale protocols take a factor away"
+        way += ", and median-scale protocols remove a factor"
     if (high - low) / middle < SAME_FACTOR and abs(middle - 1) > SAME_FACTOR:
         yield Notice(
             "one-factor",
@@ -231,7 +231,7 @@ def _units(seen: _Seen) -> Iterator[Notice | None]:
 
 
 def _counts(seen: _Seen) -> Iterator[Notice | None]:
-    """Say what was left out, and what stands for something else."""
+    """Return notices about unscored pixels and replaced values."""
     rules, scored, known = seen.rules, seen.total("scored"), seen.total("known")
     if known and scored < known / 2:
         means = "cap and crop" if isinstance(rules, MonoRules) else "cap and masks of occlusion"

@@ -1,4 +1,4 @@
-"""Samples of a depth data set as people look at them: images, coloured maps, and what the other camera cannot see."""
+"""Samples of a depth data set for viewing: images, coloured maps, and what the other camera cannot see."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ UNITS = {"disparity": "px", "depth": "m"}
 UNKNOWN = (217, 221, 226)
 HIDDEN = (215, 48, 39)
 NEAR, FAR = 1, 99
-"""Percentiles of the known values that get the ends of the colours."""
+"""Percentiles of the known values at the ends of the colour scale."""
 
 
 def preview(split: Split, problem: Problem, count: int) -> list[Panel]:
-    """Return the panels of each sample: its images, the measured map, and the pixels that one camera alone sees."""
+    """Return the panels of each sample: its images, the ground-truth map, and the pixels that only one camera sees."""
     field = field_of(problem.extra)
     panels: list[Panel] = []
     for place in spread(split, count):

@@ -44,9 +44,9 @@ from mlcvbench_depth.views import view_of
 SHOWN = 3
 """So many of the worst and so many of the best images."""
 HIGH, WIDE = 300, 420
-"""Most pixels of a drawn map; larger ones are thinned out, smaller ones enlarged, by whole factors."""
+"""Most pixels of a drawn map; larger ones are subsampled, smaller ones enlarged, by integer factors."""
 CURVE_IMAGES = 16
-"""The curve of errors is drawn from at most twice so many images, which are decoded for it."""
+"""The curve of errors is drawn from at most twice this many images, which are decoded for it."""
 CURVE_PIXELS = 200_000
 UNKNOWN, HOLE, NONE = (217, 221, 226), (17, 20, 24), (63, 159, 216)
 NAME_LENGTH = 40
@@ -134,14 +134,14 @@ def draw_errors(outcome: Outcome, units: Array) -> tuple[Canvas, str]:
 
 
 class _Shown:
-    """What is drawn of an image: itself, the truth, the estimate on the same scale, and where it errs."""
+    """The drawings of an image: itself, the truth, the estimate on the same scale, and its errors."""
 
     def __init__(self, outcome: Outcome, error: Mapping[int, float]) -> None:
         self._outcome, self._error = outcome, error
         self._field, self._split = field_of(outcome), outcome.split
 
     def draw(self, units: Sequence[int]) -> tuple[Canvas, str]:
-        """Draw one row an image."""
+        """Draw one row per image."""
         kind = "share of pixels over 2 px" if self._field == "disparity" else "mean relative error"
         values = ", ".join(f"{self._error[unit]:.3f}" for unit in units)
         canvas = draw_tiles([self._row(unit) for unit in units], size=TINY)
@@ -184,14 +184,14 @@ class _Shown:
 
 
 def _said(alignment: Alignment) -> str:
-    """Return in words what was done to an estimate before it was scored."""
+    """Describe what was done to an estimate before it was scored."""
     if alignment.fitted:
         return ", scale and shift fitted" if alignment.farthest is None else ", scale and shift of 1 / depth fitted"
     return "" if alignment.scale == 1 else f", times {alignment.scale:.3g}"
 
 
 def _mapped(values: Array, colors: Colors, known: Array, other: ArrayLike) -> Array:
-    """Return a map in its colours, what is not known in another one."""
+    """Return a map in its colours, unknown pixels in another one."""
     scale = colors.scale
     shown = shaded(np.where(known, values, 0), scale.low, scale.high, colors.palette)
     mapped: Array = np.where(known[..., None], shown, np.asarray(other, dtype=np.uint8))

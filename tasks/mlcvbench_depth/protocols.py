@@ -26,10 +26,10 @@ _STEREO = re.compile(r"stereo(/all)?(/noc)?(/holes-bad)?(?:/cap([1-9]\d{0,3}))?(
 
 
 class StereoRules(NamedTuple):
-    """What a stereo id says.
+    """The rules of a stereo id.
 
-    Only pixels that the right camera sees, what a pixel without an estimate is, truth below so many pixels only, and
-    whether the metrics of images are averaged instead of pooling the pixels of all images.
+    Whether only pixels that the right camera sees are scored, how a pixel without an estimate counts, the cap of the
+    truth in pixels, and whether metrics are averaged over images instead of pooling the pixels of all images.
     """
 
     seen_only: bool
@@ -59,7 +59,7 @@ PROTOCOLS = STEREO_PROTOCOLS + MONO_PROTOCOLS
 
 
 class MonoRules(NamedTuple):
-    """What a monocular id says."""
+    """The rules of a monocular id."""
 
     crop: str
     cap: float
@@ -67,12 +67,12 @@ class MonoRules(NamedTuple):
 
 
 def is_stereo(protocol: str) -> bool:
-    """Tell the ids of disparity from those of depth."""
+    """Return whether an id is one of disparity, not of depth."""
     return protocol.startswith(("stereo", "kitti-d1"))
 
 
 def parse_stereo(protocol: str) -> StereoRules:
-    """Return the rules of a stereo id; any whole number of pixels may be the cap.
+    """Return the rules of a stereo id; the cap may be any integer number of pixels.
 
     >>> parse_stereo("stereo/noc/cap192/per-image@1")
     StereoRules(seen_only=True, holes='left out', cap=192.0, per_image=True)
@@ -89,7 +89,7 @@ def parse_stereo(protocol: str) -> StereoRules:
 
 
 def parse_mono(protocol: str) -> MonoRules:
-    """Return the rules of a monocular id; any whole number of metres may be the cap.
+    """Return the rules of a monocular id; the cap may be any integer number of metres.
 
     >>> parse_mono("mono/garg/cap80/median-scale@1")
     MonoRules(crop='garg', cap=80.0, scaling='median-scale')
@@ -114,7 +114,7 @@ def crop_window(crop: str, height: int, width: int) -> tuple[slice, slice]:
 
 
 def about(protocol: str) -> str:
-    """Return in a few sentences what the protocols of a family score, what their words mean and how they average."""
+    """Describe what the protocols of a family score, what the parts of their ids mean and how they average."""
     if not is_stereo(protocol):
         return _MONO_WORDS
     return _KITTI_WORDS if parse_stereo(protocol).holes == FILLED else _STEREO_WORDS

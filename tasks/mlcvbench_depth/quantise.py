@@ -40,7 +40,7 @@ def store_disparity(disparity: Any, where: str) -> Array:
 def store_depth(depth: Any, where: str) -> Array:
     """Return a depth map as float32 metres, not negative; inf is farther than any cap. PredictionError otherwise."""
     checked = _checked_floats(depth, where, "floats in metres", endless=True)
-    with np.errstate(over="ignore"):  # what float32 cannot hold is as far as inf
+    with np.errstate(over="ignore"):  # what float32 cannot hold counts as inf
         return np.array(checked, dtype=np.float32, order="C")
 
 

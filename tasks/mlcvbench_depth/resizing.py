@@ -1,4 +1,4 @@
-"""Maps brought to another size: bilinear or nearest, pixel centres at half-integers, nothing smoothed before.
+"""Resizing of maps: bilinear or nearest, pixel centres at half-integers, without antialiasing.
 
 That is `torch.nn.functional.interpolate` with `mode="bilinear", align_corners=False` or `mode="nearest-exact"`, and
 OpenCV's INTER_LINEAR; its INTER_NEAREST and torch's `nearest` round down instead and move a map by half a pixel.
@@ -46,9 +46,9 @@ def _centres(had: int, wanted: int) -> Array:
 
 
 def _blend(values: Array, places: Array, axis: int) -> Array:
-    """Return float64 values at `places` along an axis, straight between the two neighbours."""
+    """Return float64 values at `places` along an axis, interpolated linearly between the two neighbours."""
     low = np.floor(places).astype(np.int64)
     share = (places - low).reshape((-1, 1) if axis == 0 else (1, -1))
     first, second = np.take(values, low, axis), np.take(values, low + (places > low), axis)
-    with np.errstate(invalid="ignore"):  # what has no weight may be inf, and is not taken
+    with np.errstate(invalid="ignore"):  # a neighbour with weight 0 may be inf, and is not used
         return np.where(share > 0, first * (1.0 - share) + second * share, first)

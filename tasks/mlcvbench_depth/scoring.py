@@ -31,7 +31,7 @@ _COUNTS = ("known", "estimated", "error", *_BAD, "d1")
 
 
 class _MapScorer(VectorizedScorer):
-    """What both families share: one image at a time, errors that name it, one row an image."""
+    """Shared by both families: one image at a time, errors that name it, one row per image."""
 
     field: str
     scored: str
@@ -54,7 +54,7 @@ class _MapScorer(VectorizedScorer):
         """Return why metrics of these rows are undefined."""
 
     def _pairs(self, predictions: Predictions, targets: Targets) -> Iterator[tuple[str, Array, Array]]:
-        """Yield what messages call an image, its truth and its estimate."""
+        """Yield the name of an image for messages, its truth and its estimate."""
         for source, side in ((predictions, "predictions"), (targets, "targets")):
             if self.field not in source:
                 error = PredictionError if source is predictions else DataError
@@ -82,9 +82,9 @@ class StereoScorer(_MapScorer):
 
     - `density`: share of the scored pixels that have an estimate.
     - `epe`: mean |estimate - truth| in pixels over those with an estimate; after filling, over all.
-    - `bad_0_5 bad_1 bad_2 bad_3`: share in error by more than so many pixels; `d1`: by over 3 px and 5 % of the truth.
-      They are shares of the pixels with an estimate; with `holes-bad` of all, a pixel without an estimate being in
-      error. `kitti-d1/...` fill the holes first, as KITTI's development kit does.
+    - `bad_0_5 bad_1 bad_2 bad_3`: share in error by more than this many pixels; `d1`: by over 3 px and 5 % of the
+      truth. They are shares of the pixels with an estimate; with `holes-bad` of all, a pixel without an estimate being
+      in error. `kitti-d1/...` fill the holes first, as KITTI's development kit does.
     """
 
     field, scored = "disparity", "known"
@@ -118,7 +118,7 @@ class StereoScorer(_MapScorer):
         return "no known pixel has an estimate" if table["known"].any() else "no pixel has a known disparity"
 
     def rows(self, predictions: Predictions, targets: Targets, units: Array) -> Table:
-        """Return a row per image: unit, known, estimated, error (px, summed), bad_0_5 ... bad_3, d1 (pixels)."""
+        """Return one row per image: unit, known, estimated, error (px, summed), bad_0_5 ... bad_3, d1 (pixels)."""
         if self.rules.seen_only and OCCLUDED not in targets:
             raise DataError(
                 f"protocol {self.protocol_id!r} wants targets of {OCCLUDED!r}, which this data set does not have; "
@@ -133,7 +133,7 @@ class StereoScorer(_MapScorer):
         return Table({"unit": np.asarray(units, dtype=np.int64)} | dict(zip(_COUNTS, columns, strict=True)))
 
     def notices(self, table: Table) -> Sequence[Notice]:
-        """Say that images have no truth, and that errors are those of few pixels where holes are left out."""
+        """Return notices that images have no truth, and that errors cover few pixels where holes are left out."""
         known, none = table["known"].sum(), int((table["known"] - table["estimated"]).sum())
         if self.rules.holes != LEFT_OUT or none <= known / 2:
             return super().notices(table)
@@ -159,7 +159,7 @@ class StereoScorer(_MapScorer):
         holes = total["known"] - total["estimated"] if self.rules.holes == BAD else 0.0
         pixels = total["estimated"] if self.rules.holes == LEFT_OUT else total["known"]
         measured = total["known"] if self.rules.holes == FILLED else total["estimated"]
-        with np.errstate(invalid="ignore", divide="ignore"):  # nothing known or estimated: 0 / 0 is NaN, undefined
+        with np.errstate(invalid="ignore", divide="ignore"):  # without pixels 0 / 0 is NaN, undefined
             many = {name: (total[name] + holes) / pixels for name in (*_BAD, "d1")}
             many |= {"epe": total["error"] / measured, "density": total["estimated"] / total["known"]}
         return {spec.name: many[spec.name] for spec in self.metrics}
@@ -222,7 +222,7 @@ class MonoScorer(_MapScorer):
         return "no pixel inside crop and cap has a known depth"
 
     def rows(self, predictions: Predictions, targets: Targets, units: Array) -> Table:
-        """Return a row per image: unit, pixels scored, and each metric of the image (NaN without a scored pixel)."""
+        """Return one row per image: unit, pixels scored, and each metric of the image (NaN without a scored pixel)."""
         rows: list[DepthErrors] = []
         rules = self.rules
         for name, truth, estimate in self._pairs(predictions, targets):
@@ -251,5 +251,5 @@ def scorer_of(protocol: str) -> Scorer:
 
 
 def field_of(extra: Mapping[str, object]) -> str:
-    """Return what a problem asks for: `disparity` or `depth`."""
+    """Return the field of a problem: `disparity` or `depth`."""
     return str(extra.get("field", "disparity"))

@@ -31,9 +31,9 @@ from mlcvbench_depth.scoring import scorer_of
 
 
 class DepthTask(Task):
-    """How far every pixel is.
+    """The distance of every pixel.
 
-    Predictions, one array (H, W) an image in its original size (an array (B, H, W), or a list when sizes differ):
+    Predictions, one array (H, W) per image in its original size (an array (B, H, W), or a list when sizes differ):
 
     - `disparity`: pixels of the left image, 0 = no estimate; floats, rounded to 1/256 px and stored as uint16 (float32
       for maps beyond 255 px), or uint16 in 1/256 px.
@@ -124,5 +124,5 @@ class DepthTask(Task):
 
 
 def _field_of(problem: Problem) -> str:
-    """Return what maps without a name hold: what the truth does, else disparities of two images and depths of one."""
+    """Return the field of unnamed maps: that of the truth, else disparity for two images and depth for one."""
     return str(problem.extra.get("field") or ("disparity" if "right" in problem.inputs else "depth"))

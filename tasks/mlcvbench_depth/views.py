@@ -1,4 +1,4 @@
-"""Maps as a protocol scores them: what is left out has no truth, and estimates are filled, scaled and clipped."""
+"""Maps as a protocol scores them: unscored pixels have no truth, and estimates are filled, scaled and clipped."""
 
 from __future__ import annotations
 
@@ -49,5 +49,5 @@ def _depth_view(outcome: Outcome, unit: int) -> View:
     estimate, scored = outcome.predictions["depth"][unit].astype(np.float32), truth > 0
     alignment = align(truth[scored], estimate[scored], rules.scaling, rules.cap) if scored.any() else Alignment()
     aligned = np.clip(alignment.apply(estimate), np.float32(NEAREST), np.float32(rules.cap))
-    has = (estimate > 0) | alignment.fitted  # a fit takes 0 for a number like any other
+    has = (estimate > 0) | alignment.fitted  # a fit treats 0 like any other number
     return View(truth, np.where(has, aligned, np.float32(0)), alignment)

@@ -72,7 +72,7 @@ _COCO_WORDS = (
 )
 _LVIS_WORDS = (
     "LVIS' evaluation, float for float that of lvis-api: as COCO's with the 300 best detections of an image, where "
-    "classes that were not looked for count nowhere and detections without a match count only where every object of "
+    "classes that were not annotated are ignored and detections without a match count only where every object of "
     "their class is annotated."
 )
 _VOC_WORDS = (

@@ -40,7 +40,7 @@ PARTS = (
 
 @dataclasses.dataclass(frozen=True)
 class Effort:
-    """How hard a body is: how far joints bend (1 = a person who exercises), how noisy and holey the depth is.
+    """The difficulty of a body: how far joints bend (1 = a person who exercises), noise and holes of the depth.
 
     `noise` is the standard deviation in metres at one metre, `holes` the share of border pixels without a measurement,
     `turn` the greatest tangent of half the angle by which the person turns away from the camera.

@@ -1,4 +1,4 @@
-"""Renders kept between runs, under a key that says all they follow from: what was asked and the renderer's source."""
+"""Renders cached between runs, under a key of all they depend on: the request and the renderer's source."""
 
 from __future__ import annotations
 
@@ -59,5 +59,5 @@ def _read(path: Path) -> NDArray[Any]:
     try:
         array: NDArray[Any] = np.load(path, allow_pickle=False)
     except (OSError, EOFError, ValueError) as error:
-        raise DataError(f"{path}: cannot be read ({error}); delete its folder to have it drawn again.") from None
+        raise DataError(f"{path}: cannot be read ({error}); delete its folder to render it again.") from None
     return array

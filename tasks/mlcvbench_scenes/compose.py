@@ -1,6 +1,6 @@
 """Scenes by number: `compose(seed, index)` places solids, chooses their looks, and sets light and cameras.
 
-Every decision draws from a stream named by what it decides, so changing one leaves the others as they were.
+Every decision draws from a random stream named after it, so changing one leaves the others unchanged.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Range = tuple[float, float]
 
 @dataclasses.dataclass(frozen=True)
 class Level:
-    """How hard a scene is.
+    """The difficulty of a scene.
 
     - `solids`: fewest and most solids.
     - `gap`: least free space between two solids' outlines, as a share of their size, seen from the camera; negative
@@ -153,7 +153,7 @@ def _light(draws: Draws, level: Level) -> Light:
 
 
 def _place(draws: Draws, level: Level, rig: Rig, kinds: Sequence[str], others: list[Solid]) -> Solid | None:
-    """Return a solid on the ground that stands clear of the others, or None when a hundred tries find no room."""
+    """Return a solid on the ground that does not touch the others, or None when a hundred tries find no room."""
     kind = draws.child("kind").choice(kinds)
     size = _size(draws.child("size"), kind, level)
     rotation = _rotation(draws.child("rotation"), kind, level)

@@ -1,4 +1,4 @@
-"""Splits of rendered scenes as plain arrays, from which each task kind makes its own data set.
+"""Splits of rendered scenes as plain arrays, from which each task kind builds its data set.
 
     settings = SceneSettings.of(params, data_seed)     # params: level, size, train, val, test
     frames = left_frames(settings, "train")            # LeftFrames: images and their whole ground truth
@@ -6,10 +6,10 @@
     scene = scene_of(settings, "test", 7)              # the Scene of the eighth sample, to render it otherwise
     names = scene_ids(settings, "test")                # ids of the samples, which are their groups too
 
-A split's scenes have numbers of their own, so that splits never share one; scene 7 of a split stays the same whatever
-the counts are. Frames are drawn in blocks and kept in the cache, each once: detection, segmentation and mono depth
-read the same left frames, and stereo adds what only the right camera sees. A split of 0 scenes does not exist:
-`settings.splits` names those that do.
+Each split has its own scene numbers, so that splits never share a scene; scene 7 of a split is the same whatever the
+counts are. Frames are drawn in blocks and kept in the cache, each once: detection, segmentation and mono depth read the
+same left frames, and stereo adds what only the right camera sees. A split of 0 scenes does not exist: `settings.splits`
+names those that do.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ from mlcvbench_scenes.truth import Instances
 FIRST_NUMBER = {"train": 0, "val": 1_000_000, "test": 2_000_000}
 """Number of each split's first scene."""
 BLOCK = 64
-"""Scenes kept together; a larger split adds blocks to those of a smaller one."""
+"""Scenes per cached block; a larger split adds blocks to those of a smaller one."""
 
 
 @dataclasses.dataclass(frozen=True)
 class SceneSettings:
-    """Which scenes: `level` of difficulty, `size` (height, width) in pixels, scenes a split, and the seed."""
+    """Which scenes: `level` of difficulty, `size` (height, width) in pixels, scenes per split, and the seed."""
 
     level: str
     size: tuple[int, int]
@@ -47,7 +47,7 @@ class SceneSettings:
     def of(cls, params: Mapping[str, Any], data_seed: int) -> SceneSettings:
         """Read `level`, `size`, `train`, `val` and `test` from a data set's parameters; a count left out is 0.
 
-        RequestError when the test split is empty or a split asks for more scenes than have numbers.
+        RequestError when the test split is empty or a split requests more scenes than there are numbers.
         """
         counts = {name: int(params.get(name) or 0) for name in FIRST_NUMBER}
         if counts["test"] < 1:

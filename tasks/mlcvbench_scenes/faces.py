@@ -1,4 +1,4 @@
-"""Faces by number: an identity is a few dozen measures and colours, a shot is how it happens to be photographed.
+"""Faces by number: an identity is a few dozen measures and colours, a shot the conditions of one photograph.
 
 A face is an ellipsoid, turned and lit, with features painted on its front and a nose that bends its normals. Two shots
 of one identity differ in pose, light, expression, place and noise by more than two identities in the same shot do:
@@ -24,7 +24,7 @@ from mlcvbench_scenes.vectors import Vec, from_quaternion, multiply, transpose, 
 
 Array = NDArray[Any]
 SAMPLES = 2
-"""Rays across a pixel: four a pixel in all."""
+"""Rays along each side of a pixel: four per pixel."""
 
 RANGES: dict[str, tuple[float, float]] = {
     "width": (0.55, 0.68),
@@ -97,7 +97,7 @@ class Shot:
 
 
 SPREAD = {"easy": 0.4, "medium": 0.75, "hard": 1.15}
-"""How far shots stray, as a share of a bad photograph."""
+"""Variation of shots, as a fraction of that of a bad photograph."""
 
 
 def draw_identity(seed: int, number: int) -> Identity:
@@ -175,7 +175,7 @@ def _head(identity: Identity, shot: Shot, size: int) -> tuple[Array, Array, Arra
 
 
 def _cover(distance: Array, edge: float) -> Array:
-    """Return how much a region (where `distance` < 0) covers, with an edge of the given width."""
+    """Return the coverage of a region (where `distance` < 0), with an edge of the given width."""
     return np.minimum(np.maximum(0.5 - distance * (1.0 / edge), 0.0), 1.0)
 
 

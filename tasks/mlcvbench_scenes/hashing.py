@@ -1,4 +1,4 @@
-"""Random numbers as hashes of what they are for: no state to share, so one object's draws never move another's.
+"""Random numbers as hashes of their purpose: without shared state, so one object's draws never affect another's.
 
 Everything is integer arithmetic and one exact conversion, so the numbers are the same on any processor.
 """

@@ -39,7 +39,7 @@ class Frame:
 
     @property
     def masks(self) -> NDArray[np.bool_]:
-        """One mask an instance, bool (N, H, W)."""
+        """One mask per instance, bool (N, H, W)."""
         return self.instances.masks(self.surface)
 
 
@@ -73,7 +73,7 @@ def render(scene: Scene, camera: Camera | None = None, *, antialias: bool = True
 def render_stereo(scene: Scene, rig: Rig | None = None, *, antialias: bool = True, moment: int = 0) -> StereoFrame:
     """Return a scene as seen by a rig, its own by default.
 
-    - `antialias`: four rays a pixel for colour instead of one; depth and labels always belong to pixel centres.
+    - `antialias`: four rays per pixel for colour instead of one; depth and labels always belong to pixel centres.
     - `moment`: names the noise of one of several exposures.
     """
     rig = rig or scene.rig
@@ -91,7 +91,7 @@ def render_stereo(scene: Scene, rig: Rig | None = None, *, antialias: bool = Tru
 
 
 def render_sequence(scene: Scene, rigs: Sequence[Rig], *, antialias: bool = True) -> list[StereoFrame]:
-    """Return what a moving rig sees, one stereo frame a pose; the noise differs from frame to frame."""
+    """Return what a moving rig sees, one stereo frame per pose; the noise differs from frame to frame."""
     return [render_stereo(scene, rig, antialias=antialias, moment=moment) for moment, rig in enumerate(rigs)]
 
 

@@ -1,4 +1,4 @@
-"""What a scene is made of: solids with textures on a ground before a wall, under a sun."""
+"""The parts of a scene: solids with textures on a ground before a wall, under a sun."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Light:
 
 @dataclasses.dataclass(frozen=True)
 class Scene:
-    """Everything to be seen, and the rig it was composed for.
+    """Everything visible, and the rig for which it was composed.
 
     `noise` is the sensor's standard deviation in grey levels of 0..255; `key` names its random numbers.
     """

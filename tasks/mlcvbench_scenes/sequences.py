@@ -1,4 +1,4 @@
-"""Short sequences of a walking camera around the frames of a split: what self-supervised depth learns from."""
+"""Short sequences of a walking camera around the frames of a split, for self-supervised depth."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def sequence_frames(settings: SceneSettings, split: str, length: int) -> Sequenc
 
 
 def _walk(scene: Scene, length: int) -> list[Rig]:
-    """Return the rig at each moment: it moves and turns evenly, and stands where it was composed in the middle."""
+    """Return the rig at each moment: it moves and turns evenly, and is at its original pose in the middle frame."""
     draws = Draws("walk", scene.key)
     step = draws.uniform(-ASIDE, ASIDE), draws.uniform(-UP, UP), draws.uniform(*AHEAD)
     turn = draws.uniform(-TURN, TURN), draws.uniform(-TURN, TURN), 0.0

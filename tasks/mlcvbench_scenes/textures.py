@@ -19,7 +19,7 @@ from mlcvbench_scenes.vectors import Vec
 Floats = NDArray[np.float32]
 FIGURES = ("cloud", "stripes", "checks", "spots", "rings")
 PERIOD = {2: 256, 3: 32}
-"""The noise repeats after so many cells."""
+"""The period of the noise in cells."""
 
 
 @dataclasses.dataclass(frozen=True)

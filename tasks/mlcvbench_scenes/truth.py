@@ -13,7 +13,7 @@ from mlcvbench_scenes.scene import CLASSES, FIRST_SOLID, NOTHING, Scene
 from mlcvbench_scenes.visibility import View, enter_from, window_of
 
 _SAME = 1e-6
-"""Depths closer than this share are the same surface; both are computed in float64."""
+"""Depths with a smaller relative difference are the same surface; both are computed in float64."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Instances:
         return self.visible < 1.0
 
     def masks(self, surface: NDArray[np.uint8]) -> NDArray[np.bool_]:
-        """Return one mask an instance, bool (N, H, W), from the frame's surface numbers."""
+        """Return one mask per instance, bool (N, H, W), from the frame's surface numbers."""
         masks: NDArray[np.bool_] = surface[None] == (self.number[:, None, None] + FIRST_SOLID).astype(np.uint8)
         return masks
 
@@ -57,7 +57,7 @@ def semantic_labels(scene: Scene, surface: NDArray[np.uint8]) -> NDArray[np.uint
 
 
 def find_instances(scene: Scene, view: View) -> Instances:
-    """Return what `Instances` describes for one view of one ray a pixel."""
+    """Return the `Instances` of a view with one ray per pixel."""
     rows: list[tuple[int, int, tuple[int, int, int, int], int, float, bool]] = []
     height, width = view.surface.shape
     for number, (thing, window) in enumerate(zip(scene.things, view.windows, strict=True)):
@@ -113,7 +113,7 @@ def occlusion(scene: Scene, view: View, rig: Rig, from_left: bool) -> NDArray[np
     """Return which pixels of a view the other camera of the rig cannot see, bool (H, W).
 
     A pixel's point is hidden when it falls outside the other image, or when the other camera's ray to exactly that
-    point meets a solid earlier. `view` has one ray a pixel.
+    point meets a solid earlier. `view` has one ray per pixel.
     """
     other = rig.right if from_left else rig.left
     shift = (-rig.baseline if from_left else rig.baseline) / view.depth

@@ -1,4 +1,4 @@
-"""What each ray meets first: depth and surface number per sample, by meeting one solid at a time.
+"""Ray casting: depth and surface number per sample, one solid at a time.
 
 A solid is met only inside the rectangle its projection can touch, so the cost follows the covered area.
 """
@@ -65,7 +65,7 @@ def solid_frame(solid: Solid, camera: Camera) -> Frame:
 
 
 def look(scene: Scene, camera: Camera, samples: int, dtype: type[np.floating[Any]]) -> View:
-    """Return what `samples` x `samples` rays a pixel meet, computed in `dtype`."""
+    """Return what `samples` x `samples` rays per pixel meet, computed in `dtype`."""
     across, down = (rays.astype(dtype) for rays in camera.rays(samples))
     depth, surface = _planes(scene, camera, across, down)
     windows: list[Window | None] = []

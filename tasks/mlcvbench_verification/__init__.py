@@ -1,4 +1,6 @@
-"""Verification and identification: are two images of one person, and who is it? Hooks only; code loads on first use."""
+"""Verification and identification: do two images show the same person, and who is it? Hooks only; code loads on first
+use.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,7 @@ def mlcvbench_tasks() -> list[TaskSpec]:
                     "value",
                     "str",
                     choices=("distance", "similarity"),
-                    help="what the values of pairs are, unless their header says so; embeddings need it not",
+                    help="what the values of pairs are, unless their header says so; not needed for embeddings",
                     alias="values",
                 ),
             ),
@@ -44,10 +46,10 @@ def mlcvbench_datasets() -> list[DatasetSpec]:
             name="faces",
             kinds=("verification",),
             target="mlcvbench_verification.faces:load_faces",
-            summary="Rendered faces, several photographs a person, and pairs in ten folds; no download.",
+            summary="Rendered faces, several photographs per person, and pairs in ten folds; no download.",
             params=(
                 Param("level", "str", default="medium", choices=("easy", "medium", "hard"), help="how shots differ"),
-                Param("size", "int", default=64, low=16, high=512, help="pixels a side"),
+                Param("size", "int", default=64, low=16, high=512, help="pixels per side"),
                 Param("shots", "int", default=8, low=2, high=50, help="photographs of each person"),
                 Param("train", "int", default=120, low=0, high=20_000, help="people to train on"),
                 Param("val", "int", default=30, low=0, high=20_000, help="people to choose on"),
@@ -65,7 +67,7 @@ def mlcvbench_datasets() -> list[DatasetSpec]:
                     "root",
                     "path",
                     required=True,
-                    help="folder with one folder a person, images as .jpg, .png or others (and pairs.txt)",
+                    help="folder with one folder per person, images as .jpg, .png or others (and pairs.txt)",
                 ),
                 Param("pairs", "path", help="the list of pairs; default: pairs.txt below root"),
                 SKIP,
@@ -76,9 +78,9 @@ def mlcvbench_datasets() -> list[DatasetSpec]:
             name="face-folder",
             kinds=("verification",),
             target="mlcvbench_verification.face_folder:load_face_folder",
-            summary="Images in one folder a person; all pairs, or those of a CSV.",
+            summary="Images in one folder per person; all pairs, or those of a CSV.",
             params=(
-                Param("root", "path", required=True, help="folder with one folder a person"),
+                Param("root", "path", required=True, help="folder with one folder per person"),
                 Param(
                     "pairs",
                     "path",

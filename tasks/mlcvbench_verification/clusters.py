@@ -1,9 +1,9 @@
-"""What a pair list is resampled by: its people, or clusters of people who meet in pairs.
+"""The resampling units of a pair list: its people, or clusters of people connected by pairs.
 
 Resampling people draws an impostor pair as often as both its people, w_a * w_b times. With each person in many pairs
 that is right: what two pairs share is a person. In a list like LFW's a person is in two pairs, and what varies is the
 pair itself, whose own noise the product counts three times (var(w_a w_b) = 3 for weights of mean and variance 1): such
-intervals cover 99 % instead of 95 %. But such a list falls apart into clusters of people without a pair between them;
+intervals cover 99 % instead of 95 %. But such a list decomposes into clusters of people without pairs between them;
 whole clusters are drawn instead, and a pair counts as often as its cluster.
 
 Sources: Owen, "The pigeonhole bootstrap", Annals of Applied Statistics 1, 2007 (products of weights are conservative);
@@ -22,11 +22,11 @@ LEAST_CLUSTERS = 30.0
 MOST_PAIRS_A_PERSON = 2
 """With more impostor pairs than this times the people nearly all hang together."""
 _BLOCK = 1 << 16
-"""Pairs looked at at once."""
+"""Pairs processed at once."""
 
 
 def pair_clusters(pairs: Pairs, identity: Array) -> Array | None:
-    """Return the cluster of each image, int32 (U,); None when the list does not fall apart and people are resampled.
+    """Return the cluster of each image, int32 (U,); None when the list does not decompose and people are resampled.
 
     >>> two = np.arange(0, 80, 2, dtype=np.int32)
     >>> found = pair_clusters(Pairs(two, two + 1, np.full(40, -1, np.int16)), np.arange(80))
@@ -50,7 +50,7 @@ def pair_clusters(pairs: Pairs, identity: Array) -> Array | None:
 
 
 def _more_impostors(pairs: Pairs, person: Array, most: int) -> bool:
-    """Say whether more pairs than `most` are of two people; of millions, a few tell."""
+    """Return whether more than `most` pairs are of two people; for millions, a sample decides."""
     found = 0
     for start in range(0, len(pairs), _BLOCK):
         block = slice(start, start + _BLOCK)

@@ -12,11 +12,11 @@ from mlcvbench_verification.pairs import NO_FOLD, Pairs
 from mlcvbench_verification.protocols import FOLDED, IDENTIFICATION, PAIRS, parse_protocol
 
 _BLOCK = 1 << 20
-"""Pairs looked at at once."""
+"""Pairs processed at once."""
 
 
 def check_data(data: LoadedData) -> None:
-    """Refuse people that are no numbers, and pairs that are no pairs of two images of the test split.
+    """Refuse people that are not numbers, and pairs that are not two images of the test split.
 
     `identity`: int64 (N,), a number per person; `pairs` of the test split: `Pairs` over its images. DataError names the
     split, the sample or pair, what was wanted and what was got.
@@ -51,16 +51,16 @@ def _check_places(where: str, pairs: Pairs, count: int) -> None:
 
 
 def check_protocol(data: LoadedData, protocol: str) -> None:
-    """Refuse pairs in folds where there are none, pairs of one kind, and people to look up where none are known.
+    """Refuse a protocol that needs folds, both kinds of pairs, or known people where the data lack them.
 
-    DataError names the data set, what the protocol needs and what would do.
+    DataError names the data set, what the protocol needs and an alternative.
     """
     rules, test = parse_protocol(protocol), data.splits["test"]
     what, identity = f"protocol {protocol!r}", np.asarray(test.targets()["identity"])
     if rules.family == IDENTIFICATION:
         if data.problem.extra.get("people") == "pairs":
             raise DataError(
-                f"{what} looks people up, but data set {data.name!r} knows only of pairs whom they show; use a "
+                f"{what} looks people up, but data set {data.name!r} knows people only by pairs; use a "
                 f"protocol such as '{PAIRS}/{rules.by}@1'."
             )
         if len(np.unique(identity)) == len(test):

@@ -15,7 +15,7 @@ from mlcvbench_verification.protocols import FOLDED, IDENTIFICATION, parse_proto
 
 FOLDS = 10
 MOST_FOR_ALL_PAIRS = 2_000
-"""Images of which every pair is compared; of more, drawn ones are."""
+"""The most images of which all pairs are compared; with more, pairs are drawn."""
 MOST_IN_A_FOLD = 2_000
 """Images of a fold that settings are compared on: two million pairs to draw from."""
 
@@ -57,7 +57,7 @@ def _first(images: Array, owner: Array, most: int | None) -> Array:
 
 
 class PairedSplit(Split):
-    """A split with pairs of its images that it did not come with; all else is the split's own."""
+    """A split with added pairs of its images; everything else is unchanged."""
 
     def __init__(self, parent: Split, pairs: Pairs) -> None:
         self.name, self.ids, self.groups = parent.name, parent.ids, parent.groups
@@ -85,7 +85,7 @@ class PairedSplit(Split):
 
 
 def with_pairs(split: Split, protocol: str, seed: int) -> tuple[Split, str]:
-    """Return a split with pairs as a protocol compares them, and in words which; one that has pairs stays as it is.
+    """Return a split with pairs for a protocol, and their description; a split with pairs is returned unchanged.
 
     Protocols with folds get at most ten, each of two people or more; other lists hold every pair of up to 2,000 images.
     DataError when there are too few people with several images.
@@ -104,7 +104,7 @@ def with_pairs(split: Split, protocol: str, seed: int) -> tuple[Split, str]:
             "people are held out of train."
         )
     if family == IDENTIFICATION:
-        return PairedSplit(split, all_pairs(0)), ""  # nobody asks for pairs: each image is looked up
+        return PairedSplit(split, all_pairs(0)), ""  # no pairs needed: each image is looked up
     if not folded and len(split) <= MOST_FOR_ALL_PAIRS:
         return PairedSplit(split, all_pairs(len(split))), "all pairs"
     pairs = draw_folds(owner, min(FOLDS, len(numbers) // 2), seed, MOST_IN_A_FOLD)

@@ -1,4 +1,4 @@
-"""Predictions made elsewhere: npz of embeddings, or CSV of a value per pair."""
+"""Predictions made elsewhere: npz of embeddings, or CSV of one value per pair."""
 
 from __future__ import annotations
 
@@ -86,13 +86,15 @@ def _read_embeddings(path: Path, split: Split, problem: Problem, task: Task) -> 
 
 
 def _of_one(distance: Any) -> Any:
-    """Return the one distance of a column that repeats it, for its rows are not those of the split; else as it is."""
+    """Return the single distance of a column that repeats it, since its rows may differ from the split; else
+    unchanged.
+    """
     different = np.unique(np.asarray(distance))
     return different[0] if len(different) == 1 else distance
 
 
 def _unused(ids: Array, whole: Split) -> list[Notice]:
-    """Say how many embeddings are of no image of the split."""
+    """Return how many embeddings belong to no image of the split."""
     strange = int(np.count_nonzero(~np.isin(ids.ravel().astype(np.str_), whole.ids)))
     if not strange:
         return []
@@ -101,7 +103,7 @@ def _unused(ids: Array, whole: Split) -> list[Notice]:
 
 
 def _order_of(path: Path, ids: Array, split: Split) -> Array:
-    """Return where each sample's row is."""
+    """Return the row of each sample."""
     rows = {str(name): row for row, name in enumerate(ids.ravel())}
     if len(rows) != ids.size:
         raise DataError(f"{path}: field 'ids': some are given twice.")
@@ -112,7 +114,7 @@ def _order_of(path: Path, ids: Array, split: Split) -> Array:
 
 
 def _read_numbers(path: Path, count: int) -> Array | None:
-    """Return the values of a file that is one finite number a line and nothing else, quickly; None for any other."""
+    """Return the values of a file with one finite number per line, by a fast path; None for any other file."""
     if not path.is_file() or path.stat().st_size > MAX_TEXT_BYTES:
         return None
     text = path.read_bytes()
@@ -152,7 +154,7 @@ def _read_rows(path: Path, split: Split, pairs: Pairs) -> tuple[Array, str | Non
             values[count if order is None else order.place_of(row, cells)] = float(cells[-1])
         count += 1
     if count != len(pairs):
-        raise DataError(f"{path}: wanted {len(pairs)} values, one a pair, got {count}.")
+        raise DataError(f"{path}: wanted {len(pairs)} values, one per pair, got {count}.")
     return values, said
 
 
@@ -171,7 +173,7 @@ class _Order:
         places = self._left.get((one, other)) or self._left.get((other, one))
         if not places:
             named = f"{one},{other}"[:120]
-            raise DataError(f"{self._path}, line {row.line}: {named!r} is no pair of the list, or is given twice.")
+            raise DataError(f"{self._path}, line {row.line}: {named!r} is not a pair of the list, or is given twice.")
         return places.pop(0)
 
 

@@ -1,4 +1,4 @@
-"""Any folder of faces: one folder a person, all pairs or those of a list; optionally below `train/` and `test/`."""
+"""Any folder of faces: one folder per person, all pairs or those of a list; optionally below `train/` and `test/`."""
 
 from __future__ import annotations
 
@@ -65,14 +65,14 @@ def _read(folder: Path, name: str, listed: Path | None) -> _Part:
             people.append(person.name)
             files.append(path)
     if not ids:
-        raise DataError(f"{folder}: wanted one folder a person with images ({', '.join(SUFFIXES)}), found none.")
+        raise DataError(f"{folder}: wanted one folder per person with images ({', '.join(SUFFIXES)}), found none.")
     return _Part(ids, people, files, _pairs_of(folder, name, listed, ids))
 
 
 def _people(part: _Part) -> tuple[list[str], tuple[Notice, ...]]:
-    """Return the person of each image, and what must be said of that.
+    """Return the person of each image, and the notices about it.
 
-    Where labels of pairs contradict the folders, folders are no people: images that genuine pairs join are.
+    Where labels of pairs contradict the folders, people are the images joined by genuine pairs instead.
     """
     pairs = part.pairs
     if pairs.same is None:

@@ -1,8 +1,8 @@
 """Rendered faces: people who are in one split only, several photographs of each, and pairs in ten folds like LFW's.
 
-By default 300 people test, eight photographs each: all 8,400 genuine pairs and as many impostor pairs. Many pairs a
-person matter as much as many people: with five photographs the intervals are half as wide again. One core draws about
-250 photographs of 64 x 64 pixels a second; they are kept.
+By default 300 people test, eight photographs each: all 8,400 genuine pairs and as many impostor pairs. Many pairs per
+person matter as much as many people: with five photographs the intervals are half as wide again. One core renders about
+250 photographs of 64 x 64 pixels per second; they are cached.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from mlcvbench_verification.split import FaceArrays
 
 @dataclasses.dataclass(frozen=True)
 class _Album:
-    """Which photographs: of so many people from number `first` on, `shots` each."""
+    """Which photographs: `shots` each of `people` people, from number `first` on."""
 
     seed: int
     level: str

@@ -25,7 +25,7 @@ class FoldAccuracy:
         """Return the mean over the folds that have weight, NaN with fewer than two.
 
         Args:
-            weights: float64 (P,), a weight a pair; whole numbers give exact sums.
+            weights: float64 (P,), one per pair; integers give exact sums.
 
         """
         gains, impostors, totals = [], [], []

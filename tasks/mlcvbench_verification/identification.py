@@ -16,7 +16,7 @@ _SLACK = 1e-6
 
 
 class Roles(NamedTuple):
-    """Places of gallery images, one a person in order of appearance, and of probes: later images of these people."""
+    """Indices of gallery images, one per person in order of appearance, and of probes: later images of these people."""
 
     gallery: Array
     probes: Array
@@ -37,8 +37,8 @@ def roles_of(identity: Array) -> Roles:
 def probe_ranks(embedding: Array, identity: Array, probes: Array, gallery: Array, distance: str) -> Array:
     """Return the 0-based rank (P,) of each probe's person: gallery images more similar, or equal and earlier.
 
-    Similarities are those of `pair_similarity`. A matrix product finds them roughly; only images too close to the
-    probe's own to tell are compared exactly, so the ranks do not depend on how probes are blocked.
+    Similarities are those of `pair_similarity`. A matrix product approximates them; only images too close to the
+    probe's own are compared exactly, so the ranks do not depend on how probes are blocked.
     """
     places = np.arange(len(gallery))
     owner = np.empty(int(identity.max(initial=0)) + 1, dtype=np.int64)

@@ -20,8 +20,8 @@ _SHOWN = 5
 def load_lfw(params: Mapping[str, Any], data_seed: int) -> LoadedData:  # noqa: ARG001 - a loader's signature
     """Return the images that the pairs name as the test split, in order of first mention.
 
-    A root without any person's folder will do when only stored predictions are scored; then names and numbers cannot
-    be checked. DataError names file and line of a person or an image that does not exist, and what is there.
+    A root without people's folders suffices when only stored predictions are scored; then names and numbers cannot be
+    checked. DataError names file and line of a missing person or image, and what is there.
     """
     root = Path(params["root"])
     if not root.is_dir():

@@ -1,4 +1,4 @@
-"""What about scored pairs is legal but surely not meant: reversed or thresholded values, few pairs or folds."""
+"""What in scored pairs is valid but probably not intended: reversed or thresholded values, few pairs or folds."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from mlcvbench.contract import Array, Notice, Table
 from mlcvbench_verification.roc import roc_numbers
 
 LOOKED_AT = 200_000
-"""Pairs; of more, every so manyth is looked at."""
+"""The most pairs inspected; of more, evenly spaced ones."""
 FEW = 100
-"""Pairs of a kind; with fewer, one of them is worth over a hundredth of a rate."""
+"""Least number of pairs of a kind; with fewer, one pair changes a rate by over 0.01."""
 TEN = 10
 
 
 def notices_of_pairs(table: Table, *, folded: bool) -> list[Notice]:
-    """Return what there is to say about the scored pairs of a whole split, the gravest first."""
+    """Return notices about the scored pairs of a whole split, the most serious first."""
     step = max(1, len(table) // LOOKED_AT)
     similarity, same = table["similarity"][::step], table["same"][::step]
     return [*_values(similarity, same), *_counts(table, folded=folded)]
@@ -24,7 +24,7 @@ def notices_of_pairs(table: Table, *, folded: bool) -> list[Notice]:
 def _values(similarity: Array, same: Array) -> list[Notice]:
     different = np.unique(similarity)
     if len(different) == 1:
-        text = f"all pairs have the same similarity, {different[0]:g}: the numbers say nothing."
+        text = f"all pairs have the same similarity, {different[0]:g}: the metrics are meaningless."
         return [Notice("all-equal", text, len(similarity))]
     found = []
     auc, genuine = roc_numbers(similarity, same)["auc"], int(np.count_nonzero(same))
@@ -49,7 +49,7 @@ def _values(similarity: Array, same: Array) -> list[Notice]:
 
 
 def _deviation(genuine: int, rivals: int) -> float:
-    """Return the standard deviation of the AUC of values that say nothing (Mann and Whitney 1947)."""
+    """Return the standard deviation of the AUC of uninformative values (Mann and Whitney 1947)."""
     return float(np.sqrt((genuine + rivals + 1) / (12 * genuine * rivals))) if genuine and rivals else np.inf
 
 

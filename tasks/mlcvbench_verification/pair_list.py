@@ -1,4 +1,4 @@
-"""Pair lists of one's own: CSV whose header says which columns are images, folds and labels."""
+"""Users' pair lists: CSV whose header says which columns are images, folds and labels."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ def read_pair_list(path: Path, ids: list[str]) -> Pairs:
     `LABELS` (1 or 0, true or false, same or different, and the like), which says of each pair whether it shows one
     person.
 
-    DataError names file and line: an unknown image, an image paired with itself, a fold that is no number, a label that
-    is none, a column that nobody named.
+    DataError names file and line: an unknown image, an image paired with itself, an invalid fold or label, an unknown
+    column.
     """
     places = {name: place for place, name in enumerate(ids)}
     first, second, fold, same = array("i"), array("i"), array("h"), array("b")
@@ -145,10 +145,10 @@ def people_of(pairs: Pairs, count: int) -> Array:
 
 
 def repeated_pairs(pairs: Pairs) -> tuple[Notice, ...]:
-    """Say how many pairs a list holds more than once, in either order; nothing when none."""
+    """Return how many pairs a list holds more than once, in either order; empty when none."""
     low, high = np.minimum(pairs.first, pairs.second), np.maximum(pairs.first, pairs.second)
     again = len(pairs) - len(np.unique(low.astype(np.int64) * (int(high.max(initial=0)) + 1) + high))
     if not again:
         return ()
-    text = f"{again:,} of {len(pairs):,} pairs of the list are in it before, and count each time."
+    text = f"{again:,} of {len(pairs):,} pairs of the list are repeated, and count each time."
     return (Notice("pairs-repeated", text, again),)

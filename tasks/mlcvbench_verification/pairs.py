@@ -21,7 +21,8 @@ NO_FOLD = -1
 class Pairs:
     """Pairs of images: `first`, `second` int32 (P,) are places in the split, `fold` int16 (P,), -1 without folds.
 
-    `same`, bool (P,): whether each pair shows one person, where a list labels them; None = the images' people say it.
+    `same`, bool (P,): whether each pair shows one person, where a list labels them; None = decided by the images'
+    people.
     """
 
     first: Array
@@ -84,7 +85,7 @@ class NamedPairs(NamedTuple):
 
 
 def _accept(person: str, number: int) -> str | None:  # noqa: ARG001 - the signature of a check
-    """Find nothing wrong with an image."""
+    """Accept any image."""
     return None
 
 
@@ -120,7 +121,7 @@ def read_lfw_pairs(path: Path, check: Callable[[str, int], str | None] = _accept
 
 
 def lfw_name(person: str, number: int) -> str:
-    """Return the name of an image as LFW's folders have it, without ending.
+    """Return the name of an image as in LFW's folders, without suffix.
 
     >>> lfw_name("Abel_Pacheco", 4)
     'Abel_Pacheco/Abel_Pacheco_0004'

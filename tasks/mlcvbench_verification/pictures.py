@@ -11,7 +11,7 @@ from mlcvbench.contract import Array, Panel, Split, spread
 from mlcvbench_verification.pairs import Pairs
 
 TILE = 144
-"""Most pixels a side of one photograph; smaller ones are enlarged by a whole factor."""
+"""Most pixels per side of one photograph; smaller ones are enlarged by a whole factor."""
 ABREAST = 4
 """Photographs in a row: as many as two pairs have."""
 FRAME = 4
@@ -21,7 +21,7 @@ SAME, DIFFERENT = (33, 102, 172), (178, 24, 43)
 
 
 def preview(split: Split, count: int) -> list[Panel]:
-    """Return a panel a sample: photographs of its person and, below, pairs of the list that it is in, if any."""
+    """Return one panel per sample: photographs of its person and, below, its pairs of the list, if any."""
     targets = split.targets()
     identity = np.asarray(targets["identity"])
     pairs = cast("Pairs | None", targets.get("pairs"))
@@ -64,7 +64,7 @@ def _row(split: Split, runs: Sequence[tuple[Sequence[int], tuple[int, int, int]]
 
 
 def _joined(parts: Sequence[Array], axis: int) -> Array:
-    """Return pictures along an axis, those that are smaller across it filled up with white."""
+    """Return pictures along an axis, smaller ones padded with white."""
     most = max(part.shape[1 - axis] for part in parts)
     filled = []
     for part in parts:
@@ -75,7 +75,9 @@ def _joined(parts: Sequence[Array], axis: int) -> Array:
 
 
 def _tile(image: Array) -> Array:
-    """Return uint8 (H, W, 3) of at most `TILE` pixels a side: enlarged by a whole factor, or averaged down."""
+    """Return uint8 (H, W, 3) of at most `TILE` pixels per side: enlarged by a whole factor, or averaged
+    down.
+    """
     import cv2
 
     colored = np.repeat(image[..., None], 3, axis=2) if image.ndim == 2 else image

@@ -35,7 +35,7 @@ from mlcvbench.figures import (
 )
 
 POINTS = 2000
-"""A curve is drawn through at most so many operating points."""
+"""The most operating points of a drawn curve."""
 SHOWN = 6
 TILE = 160
 """Most pixels of a side of an image."""

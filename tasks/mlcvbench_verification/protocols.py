@@ -18,7 +18,7 @@ PROTOCOLS = (
 
 
 class Rules(NamedTuple):
-    """What an id says: the family, and a distance, `declared` (the method's own) or `given` (values of pairs)."""
+    """The rules of an id: the family, and a distance, `declared` (the method's own) or `given` (values of pairs)."""
 
     family: str
     by: str
@@ -51,7 +51,7 @@ def given_of(protocol: str) -> str:
 
 
 def about(protocol: str) -> str:
-    """Return in a few sentences what the protocols of a family compare, and how they average."""
+    """Describe what the protocols of a family compare, and how they average."""
     family = parse_protocol(protocol).family
     if family == IDENTIFICATION:
         return (

@@ -18,7 +18,7 @@ import numpy as np
 from mlcvbench.contract import Array
 
 _BLOCK, _LOOKUP, _WEIGHED = 1 << 18, 1 << 12, 1 << 15
-"""Pairs gathered, sorted pairs looked up, and pairs weighed at once; any numbers give the same values."""
+"""Pairs gathered, sorted pairs looked up, and pairs weighted at once; any numbers give the same values."""
 EXPONENTS = (1, 2, 3, 4, 5, 6)
 NAMES = ("auc", "eer", *(f"tar_at_far_1e-{k}" for k in EXPONENTS))
 
@@ -164,7 +164,7 @@ def _eer(lists: _Lists) -> float:
 
 
 class WeightedRoc:
-    """The same numbers under weights of the pairs; sorting and matching of values are done once.
+    """The same metrics under weights of the pairs; sorting and matching of values are done once.
 
     A pair weighs the product of its images' weights, a genuine one that of one image (both have the same person, so
     the same weight). With whole-number weights a pair of weight w counts like w equal pairs, bit for bit.
@@ -222,10 +222,10 @@ class WeightedRoc:
 
 
 class _Products:
-    """Running sums of products of two weights, known at some places and worked out anywhere.
+    """Running sums of products of two weights, known at some positions and computed anywhere.
 
-    With whole-number weights they are exact, so no sum depends on where it was begun. Sums at all of millions of places
-    would take twice the time, and memory.
+    With whole-number weights they are exact, so no sum depends on where it was begun. Sums at all of millions of
+    positions would take twice the time, and memory.
     """
 
     def __init__(self, first: Array, second: Array, places: Array) -> None:

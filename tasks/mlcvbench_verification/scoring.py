@@ -74,7 +74,8 @@ class PairScorer(_WholeScorer):
     folds, whose threshold is chosen on the training folds.
 
     Weights are per image; a genuine pair weighs that of its person, an impostor pair the product of both. Lists that
-    fall apart into clusters of people are resampled by those (module `clusters`); there each pair weighs its cluster.
+    decompose into clusters of people are resampled by these (module `clusters`); there each pair has the weight of its
+    cluster.
     """
 
     def __init__(self, protocol: str) -> None:
@@ -84,10 +85,10 @@ class PairScorer(_WholeScorer):
         self.metrics = ((accuracy,) if self.folded else ()) + _ROC_METRICS
 
     def rows(self, predictions: Predictions, targets: Targets, units: Array) -> Table:
-        """Return a row per pair whose first image is among `units`: unit, other, same, joint, fold, similarity.
+        """Return one row per pair whose first image is among `units`: unit, other, same, joint, fold, similarity.
 
-        `joint`: both images are drawn together, being of one person or one cluster. Which people pairs show is what
-        their labels say, where they have any (module `pair_list`).
+        `joint`: both images are drawn together, being of one person or one cluster. Labels of pairs, where given,
+        decide which people they show (module `pair_list`).
         """
         pairs, identity = cast("Pairs", targets["pairs"]), np.asarray(targets["identity"])
         clustered = pair_clusters(pairs, identity) is not None
@@ -149,7 +150,7 @@ class PairScorer(_WholeScorer):
         return summarise
 
     def unit_groups(self, groups: Array, targets: Targets) -> Array:
-        """Return the cluster of each image where the list falls apart, else its person."""
+        """Return the cluster of each image where the list decomposes, else its person."""
         clusters = pair_clusters(cast("Pairs", targets["pairs"]), np.asarray(targets["identity"]))
         return groups if clusters is None else clusters
 
@@ -163,7 +164,7 @@ class PairScorer(_WholeScorer):
         }
 
     def replicate_count(self, table: Table) -> int:
-        """Return how many bootstrap replicates are worth their time: 200 above a million pairs, else the default."""
+        """Return the number of bootstrap replicates: 200 above a million pairs to save time, else the default."""
         return FEW_REPLICATES if len(table) > MANY_PAIRS else super().replicate_count(table)
 
     def _given(self, predictions: Predictions, count: int) -> Array:
@@ -173,7 +174,7 @@ class PairScorer(_WholeScorer):
             )
         values = np.asarray(predictions["similarity"])
         if len(values) != count:
-            raise PredictionError(f"field 'similarity': wanted {count} values, one a pair, got {len(values)}.")
+            raise PredictionError(f"field 'similarity': wanted {count} values, one per pair, got {len(values)}.")
         return values
 
     def _check(self, table: Table) -> None:
@@ -198,7 +199,7 @@ class IdentificationScorer(_WholeScorer, VectorizedScorer):
     )
 
     def rows(self, predictions: Predictions, targets: Targets, units: Array) -> Table:
-        """Return a row per probe among `units`: unit, position (0-based rank of its person in the gallery)."""
+        """Return one row per probe among `units`: unit, position (0-based rank of its person in the gallery)."""
         identity = np.asarray(targets["identity"])
         roles = roles_of(identity)
         probes = roles.probes[np.isin(roles.probes, units)]
@@ -209,7 +210,7 @@ class IdentificationScorer(_WholeScorer, VectorizedScorer):
     def summarise(self, table: Table, weights: Array | None = None) -> Values:
         """Return every metric. DataError when there is no probe."""
         if not len(table):
-            raise DataError("no person has two images or more, so there is nobody to look up.")
+            raise DataError("no person has two images or more, so nobody can be looked up.")
         return super().summarise(table, weights)
 
     def summarise_many(self, table: Table, weights: Array) -> dict[str, Array]:

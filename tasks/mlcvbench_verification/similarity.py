@@ -10,21 +10,21 @@ from mlcvbench.contract import Array
 
 DISTANCES = ("cosine", "l2", "l1")
 _CHUNK = 1 << 19
-"""Numbers held at once; a chunk stays in the cache."""
+"""Numbers processed at once; a chunk fits in the cache."""
 _PAIRS = 1 << 18
-"""Pairs looked at together."""
+"""Pairs processed together."""
 _MOST_UNUSED = 4
-"""A matrix product is taken for pairs of which it gives at most so many times as many; it is 20 times quicker."""
+"""A matrix product is used where it computes at most this many times the needed pairs; it is 20 times faster."""
 _LAST_BITS = 2.0**-50
-"""Relative; more than a square root and its neighbours are rounded."""
+"""Relative; exceeds the rounding of a square root and its neighbours."""
 
 
 def pair_similarity(embedding: Array, first: Array, second: Array, distance: str) -> Array:
     """Return float32 (P,): cosine of the angle, or minus the Euclidean or city-block distance, of pairs of rows.
 
     Each pair is computed by itself in float64 and rounded once, so the values do not depend on how pairs are blocked.
-    Where many pairs share few images, a matrix product bounds the float64 values: what both bounds are rounded to is
-    the value to the bit, and the few pairs for which they are rounded apart are computed by themselves.
+    Where many pairs share few images, a matrix product bounds the float64 values: where both bounds round to the same
+    float32, that is the value bit for bit; the few other pairs are computed individually.
 
     Args:
         embedding: float32 (N, D).
@@ -89,7 +89,9 @@ def _euclidean_bounds(one: Array, other: Array, places: Array) -> tuple[Array, A
 
 
 def _error(count: int) -> float:
-    """Return how far two sums of products of `count` numbers, in any order, differ at most, the lengths being 1."""
+    """Return the largest difference between two sums of products of `count` numbers in any order, for vectors of length
+    1.
+    """
     return 2 * (count + 4) * 2.0**-53
 
 

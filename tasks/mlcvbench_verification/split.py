@@ -17,14 +17,14 @@ from mlcvbench_verification.pairs import Pairs
 
 
 class Origin(NamedTuple):
-    """The whole split that a part was taken from, and the places of its images there."""
+    """The whole split that a part was taken from, and the indices of its images there."""
 
     split: Split
     kept: Array
 
 
 def origin_of(split: Split) -> Origin:
-    """Return what a split was taken from: itself, with all its images, when it is whole."""
+    """Return the origin of a split: itself, with all its images, when it is whole."""
     found = getattr(split, "origin", None)
     return found if isinstance(found, Origin) else Origin(split, np.arange(len(split)))
 
@@ -35,7 +35,7 @@ def _part_of(split: Split, kept: Array) -> Origin:
 
 
 class FaceSplit(Split):
-    """Images that are read when they are asked for; groups are people, the bootstrap unit.
+    """Images that are read on demand; groups are people, the bootstrap unit.
 
     Targets: `identity` int64 (N,), a number per person; for the whole split also `pairs`, a `Pairs` over its images.
     Without `files` only stored predictions can be scored. `known`: the people of all splits of the data set, so that a
@@ -100,7 +100,7 @@ class FaceSplit(Split):
 class FaceArrays(ArraySplit):
     """Face images in memory, uint8 (N, H, W, 3); only a split with `pairs` can be scored by pairs.
 
-    Targets are those of `FaceSplit`; `identity` numbers stay as given, so that joined splits never mix up two people.
+    Targets are those of `FaceSplit`; `identity` numbers are kept, so that joined splits never confuse two people.
     """
 
     origin: Origin | None = None

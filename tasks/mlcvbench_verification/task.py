@@ -39,9 +39,9 @@ COSINE = Notice(
 
 
 class VerificationTask(Task):
-    """Are two images of one person, and who is it?
+    """Do two images show the same person, and who is it?
 
-    Predictions: `embedding` float32 (B, D), one an image, finite, and `distance`, how two are compared: `cosine`, `l2`
+    Predictions: `embedding` float32 (B, D), one per image, finite, and `distance`, how two are compared: `cosine`, `l2`
     or `l1` (a string, or an array of equal strings). Learned weights of a distance are folded into the embedding.
     Values of pairs made elsewhere are stored as `similarity` float64 (P,), in the order of the pairs.
     """
@@ -70,7 +70,7 @@ class VerificationTask(Task):
     def check(self, predictions: Predictions, ids: Array, problem: Problem) -> Predictions:
         embedding = check_array(predictions, "embedding", ids, (None,))
         if not embedding.shape[1]:
-            raise PredictionError("field 'embedding': wanted at least one number a sample, got none.")
+            raise PredictionError("field 'embedding': wanted at least one number per sample, got none.")
         distance = _check_distance(predictions.get("distance"), len(ids))
         if distance == "cosine":
             zero = np.flatnonzero(~embedding.any(axis=1))
@@ -118,7 +118,7 @@ class VerificationTask(Task):
         return read_predictions(path, split, problem, settings, self)
 
     def scored_as(self, predictions: Predictions, protocol: str) -> str:
-        """Return `<family>/given@1` for values of pairs: whatever compared them has done so already."""
+        """Return `<family>/given@1` for values of pairs: they are already compared."""
         return given_of(protocol) if "similarity" in predictions else protocol
 
     def plot(self, folder: Path, outcome: Outcome) -> list[Plot]:
@@ -135,7 +135,7 @@ class VerificationTask(Task):
 def check_values(values: Array, where: str) -> Array:
     """Return values of pairs as float64 (P,); PredictionError for another shape or numbers that are not finite."""
     if values.ndim != 1 or values.dtype.kind != "f":
-        raise PredictionError(f"{where}: wanted floats (P,), one a pair, got {values.dtype} {values.shape}.")
+        raise PredictionError(f"{where}: wanted floats (P,), one per pair, got {values.dtype} {values.shape}.")
     if not np.isfinite(values).all():
         place = int(np.flatnonzero(~np.isfinite(values))[0])
         raise PredictionError(f"{where}: pair {place}: wanted a finite number, got {values[place]}.")

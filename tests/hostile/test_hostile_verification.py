@@ -145,7 +145,7 @@ def test_values_need_a_direction(case):
     ("text", "said"),
     [
         ("1\n2\n3\n4\n5-5\n6\n", ", line 5: wanted a number, got '5-5'."),
-        ("1\n2\n3\n", ": wanted 6 values, one a pair, got 3."),
+        ("1\n2\n3\n", ": wanted 6 values, one per pair, got 3."),
         ("1\n2\n3\nx\n5\n6\n", ", line 4: wanted a number, got 'x'."),
         ("value\n1\n2\n3\nnan\n5\n6\n", ", line 5: wanted a finite number, got nan."),
         ("1\n2\n3\n4\n1e999\n6\n", ", line 5: wanted a finite number, got 1e999."),
@@ -166,7 +166,7 @@ def test_named_values_must_be_pairs_of_the_list_each_once(case):
 
     lines[5] = lines[0]
     assert message(lambda: read("\n".join(lines))) == (
-        f"{path}, line 6: '{ids[0]},{ids[1]}' is no pair of the list, or is given twice."
+        f"{path}, line 6: '{ids[0]},{ids[1]}' is not a pair of the list, or is given twice."
     )
 
 
@@ -188,7 +188,7 @@ def test_named_values_must_be_pairs_of_the_list_each_once(case):
         ({"embedding": np.ones((4, 2), np.int64)}, "field 'embedding': wanted float32 (B, any), got dtype int64."),
         (
             {"embedding": np.ones((4, 0), np.float32)},
-            "field 'embedding': wanted at least one number a sample, got none.",
+            "field 'embedding': wanted at least one number per sample, got none.",
         ),
         ({"embedding": np.zeros((4, 2), np.float32)}, "is all zeros, which has no direction for cosine."),
         ({"distance": np.array("hamming")}, "field 'distance': wanted one of cosine, l2, l1, got hamming."),
@@ -277,7 +277,7 @@ def test_values_of_another_number_of_pairs_are_refused():
     with pytest.raises(PredictionError) as caught:
         scorer_of("pairs/given@1").rows({"similarity": np.ones(5)}, split.targets(), np.arange(4))
 
-    assert str(caught.value) == "field 'similarity': wanted 6 values, one a pair, got 5."
+    assert str(caught.value) == "field 'similarity': wanted 6 values, one per pair, got 5."
 
 
 def test_folders_without_faces_and_doubled_names_are_refused(tmp_path):
@@ -288,7 +288,7 @@ def test_folders_without_faces_and_doubled_names_are_refused(tmp_path):
     root = write_faces(tmp_path)
     (root / "person0/person0_0001.jpg").write_bytes(b"")
     assert message(lambda: load_face_folder({"root": str(root)}, 0)) == (
-        f"{root / 'person0/person0_0001.png'}: person0_0001.jpg has the same name; wanted one file for each image."
+        f"{root / 'person0/person0_0001.png'}: person0_0001.jpg has the same name; wanted one file per image."
     )
 
 

@@ -154,8 +154,7 @@ class _ObjectReader:
             box = record.get("bbox")
             if not isinstance(box, list) or len(box) != 4 or any(type(v) not in {int, float} for v in box):
                 raise self.error(
-                    f"{self.path}, [{row}].bbox: wanted [x, y, width, height] like the first result has, "
-                    f"got {short(box)}."
+                    f"{self.path}, [{row}].bbox: wanted [x, y, width, height] as in the first result, got {short(box)}."
                 )
 
     def _field(self, row: int, record: Mapping[str, Any], name: str, types: set[type], what: str) -> None:

@@ -61,7 +61,7 @@ def test_a_network_takes_images_of_its_least_size_and_none_of_a_pixel_less(name:
 
         if least > 1:
             small = of_side(name, least - 1, **settings)[0]
-            with pytest.raises(DataError, match=f"^{name}: .* at least {least} pixels a side, got {least - 1}"):
+            with pytest.raises(DataError, match=f"^{name}: .* at least {least} pixels per side, got {least - 1}"):
                 small.build()
             with pytest.raises(RuntimeError):  # what the refusal spares
                 logits(small.network(1, 2), least - 1)

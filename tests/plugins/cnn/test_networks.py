@@ -93,7 +93,7 @@ def test_parameters_and_multiply_adds_are_the_published_ones(case):
 @pytest.mark.parametrize("shortcut", ["A", "B"])
 @pytest.mark.parametrize("name", CIFAR_PARAMETERS)
 def test_the_small_residual_networks_have_the_papers_size(name, shortcut):
-    """6n + 2 layers: stages of n blocks with 16, 32, 64 channels on maps of 32, 16, 8 pixels a side."""
+    """6n + 2 layers: stages of n blocks with 16, 32, 64 channels on maps of 32, 16, 8 pixels per side."""
     blocks = (int(name.removeprefix("resnet")) - 2) // 6
     widths, sides, extra = (16, 32, 64), (32, 16, 8), shortcut == "B"
     by_hand = 3 * 9 * 16 * 32**2 + 64 * 10
@@ -152,11 +152,11 @@ def test_zfnet_has_the_maps_of_its_paper():
 
 def test_images_that_a_network_cannot_reduce_are_refused_with_the_remedy():
     with pytest.raises(
-        DataError, match=r"^vgg16: wanted images of at least 32 pixels a side, got 28; set model\.size=32"
+        DataError, match=r"^vgg16: wanted images of at least 32 pixels per side, got 28; set model\.size=32"
     ):
         build("vgg16", MNIST, size=0).build()
     with pytest.raises(
-        DataError, match=r"^alexnet: wanted images of at least 63 pixels a side, got 28; set model\.size"
+        DataError, match=r"^alexnet: wanted images of at least 63 pixels per side, got 28; set model\.size"
     ):
         build("alexnet", MNIST, size=0).build()
 

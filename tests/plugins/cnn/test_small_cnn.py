@@ -154,5 +154,5 @@ def test_images_too_small_for_the_stages_are_refused():
         SmallCNN(problem(np.zeros((1, 8, 7)))).parameters()
 
     assert str(error.value) == (
-        "small_cnn: 3 stages need images of at least 8 pixels a side, got 8x7; set a smaller model.stages."
+        "small_cnn: 3 stages need images of at least 8 pixels per side, got 8x7; set a smaller model.stages."
     )

@@ -111,7 +111,7 @@ def test_a_size_that_the_network_does_not_take_is_refused_with_what_its_library_
         cls(problem(DIGIT), name, size=size).build()
 
     assert re.fullmatch(
-        rf"{library}:{name}: the network does not take images of {size} pixels a side \({said}\); set another "
+        rf"{library}:{name}: the network does not take images of {size} pixels per side \({said}\); set another "
         rf"model\.size, or leave it out for the usual {usual}\.",
         str(caught.value),
     )

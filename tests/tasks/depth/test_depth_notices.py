@@ -215,7 +215,7 @@ def test_of_many_images_a_part_is_looked_at_and_said_so():
     (notice,) = noticed(METRIC, truth, estimate)
 
     assert notice.text == (
-        "50 of 300 scored pixels in the 50 of 400 images looked at (16.7%) have the estimate 0, which counts as 1 "
+        "50 of 300 scored pixels in the 50 of 400 inspected images (16.7%) have the estimate 0, which counts as 1 "
         "mm; there is no way to leave a pixel out."
     )
 

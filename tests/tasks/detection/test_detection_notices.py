@@ -258,7 +258,7 @@ class TestImagesAndClasses:
         assert case.values()[0] == pytest.approx(1.0)
         assert said(case) == {
             "unannotated-classes": "4 detections are of 1 class without an annotation to find ('class1'): such "
-            "a class has no average precision, so they count nowhere."
+            "a class has no average precision, so they are ignored."
         }
 
     def moved(self, folder: Path, to: dict[int, int]) -> dict[str, str]:

@@ -51,4 +51,4 @@ def test_a_damaged_file_is_named():
         kept("one", {}, refuse)
 
     assert str(damaged.value).startswith(f"{path}: cannot be read (")
-    assert str(damaged.value).endswith("); delete its folder to have it drawn again.")
+    assert str(damaged.value).endswith("); delete its folder to render it again.")

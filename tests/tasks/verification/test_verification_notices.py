@@ -54,7 +54,7 @@ def test_values_after_a_threshold_and_values_that_are_all_equal_are_recognised()
         )
     ]
     assert noticed(np.full(COUNT, 0.25), SAME) == [
-        Notice("all-equal", "all pairs have the same similarity, 0.25: the numbers say nothing.", COUNT)
+        Notice("all-equal", "all pairs have the same similarity, 0.25: the metrics are meaningless.", COUNT)
     ]
 
 

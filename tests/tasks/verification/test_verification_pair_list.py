@@ -139,7 +139,5 @@ def test_pairs_that_are_in_a_list_twice_are_counted_and_scored_twice(tmp_path):
 
     data = shoots(tmp_path, text)
 
-    assert data.notices == (
-        Notice("pairs-repeated", "1 of 3 pairs of the list are in it before, and count each time.", 1),
-    )
+    assert data.notices == (Notice("pairs-repeated", "1 of 3 pairs of the list are repeated, and count each time.", 1),)
     assert len(data.splits["test"].targets()["pairs"]) == 3

@@ -351,7 +351,7 @@ def test_people_with_one_image_only_cannot_be_looked_up():
     with pytest.raises(DataError) as caught:
         scorer.summarise(table_of(scorer, split, embeddings(split)))
 
-    assert str(caught.value) == "no person has two images or more, so there is nobody to look up."
+    assert str(caught.value) == "no person has two images or more, so nobody can be looked up."
 
 
 def test_millions_of_pairs_ask_for_fewer_replicates():
