@@ -110,8 +110,8 @@ class NetworkClassifier(TorchModel):
 def too_small(name: str, wanted: int, got: int) -> DataError:
     """Return the error for images that a network cannot reduce."""
     return DataError(
-        f"{name}: wanted images of at least {wanted} pixels per side, got {got}; set model.size={wanted} or more to have "
-        "them enlarged."
+        f"{name}: wanted images of at least {wanted} pixels per side, got {got}; set model.size={wanted} or more to "
+        "have them enlarged."
     )
 
 

@@ -50,7 +50,7 @@ def test_labels_of_images_are_classification() -> None:
     assert record.metrics["nll"].value is None
 
 
-@pytest.mark.parametrize("form", ["dict an image", "dict of lists", "tensors"])
+@pytest.mark.parametrize("form", ["dict per image", "dict of lists", "tensors"])
 def test_boxes_scores_and_labels_are_detection(form: str) -> None:
     truth = truth_of("detection")
     found = []

@@ -65,7 +65,7 @@ def test_what_a_floor_is_by_nature_is_no_news(model: str, said: list[str]) -> No
     config = config_for(f"model={model}", "strict=off")
     draft = Draft(Subject(config, entries_of(config)))
 
-    draft.notice([Notice("one-class-predicted", "all samples were predicted to be '3', whatever they show.", 797)])
+    draft.notice([Notice("one-class-predicted", "all samples were predicted to be '3'.", 797)])
 
     assert [notice.code for notice in draft.results.notices] == said
 
@@ -74,6 +74,6 @@ def test_strict_lets_a_floor_be_what_it_is() -> None:
     config = config_for("model=majority", "strict=on")
     draft = Draft(Subject(config, entries_of(config)))
 
-    draft.notice([Notice("one-class-predicted", "all samples were predicted to be '3', whatever they show.", 797)])
+    draft.notice([Notice("one-class-predicted", "all samples were predicted to be '3'.", 797)])
 
     assert not draft.results.notices

@@ -166,7 +166,7 @@ def test_a_missing_or_empty_folder_of_runs_is_one_clear_line(tmp_path):
         match=r"^no folder '.*nowhere': wanted the folder of runs that `mlcvbench run` wrote; give runs=DIR\.$",
     ):
         build_boards(tmp_path / "nowhere", tmp_path / "out")
-    with pytest.raises(StoreError, match=r"holds no run that can be read; give runs=DIR or run something first\.$"):
+    with pytest.raises(StoreError, match=r"holds no readable run; give runs=DIR or run something first\.$"):
         build_boards(tmp_path, tmp_path / "_out")
 
 

@@ -21,7 +21,7 @@ rank model         top1 %   p50 ms   MACs params peak MB fit s
 
 2 of 3 rows share first place (their rank intervals reach 1). The fastest of
 them is knn k=1: top1 98.50 ±1.00 %, 1.00 ms per image.
-±, [ ]: 95 %; rank: all the ranks a row can have; dots part the tie bands, the
+±, [ ]: 95 %; rank: all the ranks a row can have; dots separate tie bands, the
 faster first inside one. p50: end to end, batch 1, within one process, Test CPU
 9000, 1 thread. -: not measured.
 
@@ -51,7 +51,7 @@ def test_a_board_without_times_says_nothing_of_how_they_were_taken(tmp_path):
     text = render_terminal(board_of(tmp_path, make_record("knn", p50=None), make_record("cnn", 0.97, p50=None)))
 
     assert "p50" not in text
-    assert text.endswith("rank: all the ranks a row can have; dots part the tie bands.\n")
+    assert text.endswith("rank: all the ranks a row can have; dots separate tie bands.\n")
 
 
 @pytest.mark.parametrize("width", [45, 60, 80, 120])

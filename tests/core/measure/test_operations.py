@@ -204,7 +204,7 @@ def test_a_product_without_a_formula_makes_the_count_null() -> None:
     assert (info.macs, info.flops, info.method, info.coverage) == (None, None, None, None)
     assert info.uncounted == {"aten._sparse_addmm": 2}
     assert info.reason == (
-        "the multiply-adds of aten._sparse_addmm (2 calls) are not known; give them as the model's operations()"
+        "the multiply-adds of aten._sparse_addmm (2 calls) are unknown; return them from the model's operations()"
     )
 
 
@@ -221,7 +221,7 @@ def test_an_operator_of_a_stranger_may_be_a_product() -> None:
 
     assert info.macs is None
     assert info.reason == (
-        "the multiply-adds of mlcvbench_tests.twice (1 call) are not known; give them as the model's operations()"
+        "the multiply-adds of mlcvbench_tests.twice (1 call) are unknown; return them from the model's operations()"
     )
 
 

@@ -127,7 +127,7 @@ def test_a_product_that_nobody_can_count_leaves_no_total(monkeypatch: pytest.Mon
     lines = output("model=alexnet", "batch=1").splitlines()
     document = json.loads(output("model=alexnet", "--json"))
 
-    reason = "the multiply-adds of aten.addmm (3 calls) are not known; give them as the model's operations()"
+    reason = "the multiply-adds of aten.addmm (3 calls) are unknown; return them from the model's operations()"
     assert next(line for line in lines if line.startswith("total")).split()[3:4] == ["-"]
     assert "62,378,344 parameters, - MACs per image." in lines
     assert f"MACs: {reason}." in " ".join(lines)

@@ -33,7 +33,7 @@ def test_predictions_of_one_class_are_said(form):
         "probabilities": np.tile(np.array([0.2, 0.5, 0.3], np.float32), (4, 1)),
     }
 
-    text = "all 4 samples were predicted to be 'cow', whatever they show."
+    text = "all 4 samples were predicted to be 'cow'."
     assert doubts({form: columns[form]}) == [Notice("one-class-predicted", text, 4)]
 
 

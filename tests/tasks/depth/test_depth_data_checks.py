@@ -92,7 +92,7 @@ def test_a_protocol_without_occluded_pixels_wants_data_that_tell_them(protocol, 
         DepthTask().check_protocol(data_of({"disparity": TRUTH}), protocol)
 
     assert str(caught.value) == (
-        f"protocol {protocol!r} leaves occluded pixels out, but data set 'mine' does not tell them (a folder does with "
+        f"protocol {protocol!r} leaves occluded pixels out, but data set 'mine' does not mark them (a folder does with "
         f"occlusion/ or KITTI's disp_noc_0/); {instead!r} needs no masks."
     )
 

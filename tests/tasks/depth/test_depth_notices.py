@@ -84,7 +84,7 @@ def test_one_factor_between_estimates_and_truth_is_named(factor):
     assert notice.text == (
         f"one factor explains the estimates: they are {factor:.4g} times the truth ({factor:.4g} to {factor:.4g} in "
         "nine of ten pixels), which is a unit rather than an error; scale=N divides the numbers of files by N, and "
-        "median-scale protocols take a factor away."
+        "median-scale protocols remove a factor."
     )
 
 

@@ -376,7 +376,7 @@ class TestYolo:
         folder = write_yolo(tmp_path, perfect())
         data = load(tmp_path, perfect(2, files=["a/x.jpg", "b/x.jpg"]))
 
-        assert refusal(data, folder) == "two images of the set are called 'x': files cannot be named after them."
+        assert refusal(data, folder) == "two images of the set are named 'x': files cannot be named after them."
 
 
 class TestDamage:

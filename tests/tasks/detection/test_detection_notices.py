@@ -316,7 +316,7 @@ class TestStandIns:
                 "the data have no areas of objects: width x height of the box is taken, without a pixel added.",
                 3,
             ),
-            ("difficult-as-crowd", "2 difficult objects count as crowds: neither to be found nor missed.", 2),
+            ("difficult-as-crowd", "2 difficult objects count as crowds: neither found nor missed.", 2),
         ]
         assert TASK.notices(predictions, data.splits["test"], data.problem, "voc/11pt@1") == []
 
@@ -325,7 +325,7 @@ class TestStandIns:
         case = write_case(tmp_path, scene([*objects(boxes[:1]), *objects(boxes[1:], iscrowd=1)]), hits(boxes))
 
         assert said(case, "voc/11pt@1") == {
-            "crowd-as-difficult": "1 crowd counts as a difficult object: neither to be found nor missed."
+            "crowd-as-difficult": "1 crowd counts as a difficult object: neither found nor missed."
         }
 
 

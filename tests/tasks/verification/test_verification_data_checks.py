@@ -157,6 +157,6 @@ def test_looking_people_up_wants_people_with_two_images():
         f"protocol {protocol!r} looks people up, but nobody in data set 'mine' has two images or more."
     )
     assert str(other.value) == (
-        f"protocol {protocol!r} looks people up, but data set 'mine' knows only of pairs whom they show; use a "
+        f"protocol {protocol!r} looks people up, but data set 'mine' knows people only by pairs; use a "
         "protocol such as 'pairs/cosine@1'."
     )
