@@ -52,9 +52,9 @@ class FitContext:
 class FitReport:
     """What a fit did: epochs run (None when it has none) and a history of columns of equal length, such as loss.
 
-    A number of the history that is not there, None or not finite, is a gap. `earlier_seconds`: spent by processes that
-    were interrupted, for a fit that went on from a checkpoint. `cut_short`: `ctx.budget` ended it before its settings
-    did, so that a faster machine would have fitted another model.
+    A missing number of the history, None or not finite, is a gap. `earlier_seconds`: spent by interrupted processes,
+    for a fit that resumed from a checkpoint. `cut_short`: `ctx.budget` ended it before its settings did, so that a
+    faster machine would have fitted another model.
     """
 
     epochs: int | None = None

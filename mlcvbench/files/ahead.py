@@ -20,11 +20,11 @@ from mlcvbench.limits import usable_cores
 Item = TypeVar("Item")
 Value = TypeVar("Value")
 MOST_BYTES = 256 * 2**20
-"""Bytes of values that may wait for their taker; one value more is read when none waits."""
+"""Bytes of values that may wait for the consumer; one more value is read when none waits."""
 MOST_READ_BYTES = 2 * 2**30
-"""Bytes of values that may be in reading at once, if each is as large as the largest so far."""
+"""Bytes of values that may be read at once, if each is as large as the largest so far."""
 _UNKNOWN = 2
-"""So many are read at once until the size of one is known."""
+"""How many are read at once until the size of one is known."""
 _READERS: ContextVar[tuple[int | None, int]] = ContextVar("readers", default=(None, 1))
 """How many threads read ahead; None: the cores left over by as many threads as the second number."""
 
@@ -60,9 +60,9 @@ def ahead(
 ) -> Iterator[Value]:
     """Yield `read(item)` for each item, in order, like `map`; `read` must be fit for several threads at once.
 
-    What `read` raises is raised in its turn, after all values before it; nothing after it is begun any more. An
-    interrupt does not wait for its turn. At most two values a thread wait for their taker, and `MOST_BYTES` of them by
-    `size_of`; those in reading are bounded by `MOST_READ_BYTES`. A `read` that reads ahead itself does so alone.
+    An exception of `read` is raised in its turn, after all earlier values; no later item is started. An interrupt does
+    not wait for its turn. At most two values per thread wait for the consumer, and at most `MOST_BYTES` by `size_of`;
+    those being read are bounded by `MOST_READ_BYTES`. A `read` that itself reads ahead does so without further threads.
     """
     waited, seconds = _WAITED.get(), 0.0
     values = _values(read, items, size_of)

@@ -1,7 +1,7 @@
 """Pillow's warnings while decoding a file become errors, except those about metadata.
 
-Filters of warnings belong to the whole process, so threads that decode at once, and columns that are gone through side
-by side, share one change of them: the first to come makes it, the last to go takes it back.
+Warning filters belong to the whole process, so concurrent decoding threads and interleaved columns share one change of
+them: the first user makes it, the last one reverts it.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from contextlib import contextmanager
 from typing import Any
 
 _HARMLESS = ".*exif|metadata warning"
-"""Warnings about notes beside the picture; many real photographs have broken ones."""
+"""Warnings about metadata; many real photographs have broken metadata."""
 
 
 class _SharedChange:
-    """Two filters that are there while anybody needs them.
+    """Two filters that are installed while they have users.
 
-    They go into the list of filters, and are taken out of it, without a copy: others may have kept the list to put it
-    back before or after that.
+    They are inserted into the list of filters and removed from it in place: other code may have kept the list to
+    restore it before or after that.
     """
 
     def __init__(self) -> None:
@@ -31,11 +31,11 @@ class _SharedChange:
         self.unlock()
 
     def unlock(self) -> None:
-        """Begin with a free lock, as in a process whose parent was copied while another thread held it."""
+        """Start with a free lock; a forked child may have inherited one held by another thread."""
         self._lock = threading.Lock()
 
     def begin(self) -> None:
-        """Need them from now on."""
+        """Register a user."""
         with self._lock:
             if self._users == 0:
                 warnings.filterwarnings("error", module=r"PIL\b")
@@ -44,7 +44,7 @@ class _SharedChange:
             self._users += 1
 
     def end(self) -> None:
-        """Need them no longer."""
+        """Unregister a user."""
         with self._lock:
             self._users -= 1
             if self._users == 0:

@@ -90,8 +90,8 @@ def remembered(kind: str, paths: Sequence[Path], find: Callable[[Path], bytes]) 
 
 
 def _state(path: Path) -> _State | None:
-    """Return the state of a file, None where there is none, or one that cannot be kept: whoever reads it says what is
-    wrong.
+    """Return the state of a file, None where it is missing or cannot be stored: the code that reads it reports the
+    error.
     """
     try:
         status = os.stat(path)  # noqa: PTH116 - half the time of Path.stat, for a million files

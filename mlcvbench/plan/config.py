@@ -56,12 +56,12 @@ class RunConfig:
 
     `limit`: score only the first `limit` test samples. `seconds`, `memory_mb`: limits of the child process.
     `given`: the `model.*`, `fit.*` and `data.*` keys that the request named, for display. `reading`: how predictions
-    made elsewhere are read, every setting of the task kind's `reading`; empty for a run. `strict`: notices are refused.
-    `content`: sha256 of what no setting says of a model that no plugin provides: its `predictions`, and of a live one
-    its `weights` and what was `measured`. `load_threads`: threads that read files ahead, None: the cores that `threads`
-    leaves. `recheck`: files are read again whose state is as it was when their digest was remembered.
-    `fit_memory_mb`: what images of a split may take in memory while a network is fitted, None: a quarter of all.
-    `fit_budget`: seconds that a fit may take, None: what the definition says.
+    made elsewhere are read, every setting of the task kind's `reading`; empty for a run. `strict`: notices are errors.
+    `content`: sha256 digests that identify a model that no plugin provides: of its `predictions`, and for a live one of
+    its `weights` and of what was `measured`. `load_threads`: threads that read files ahead, None: the cores that
+    `threads` leaves free. `recheck`: read files again even if unchanged since their digest was cached. `fit_memory_mb`:
+    MB that the images of a split may take in memory while a network is fitted, None: a quarter of the machine's memory.
+    `fit_budget`: seconds that a fit may take, None: those of the definition.
     """
 
     definition: Definition

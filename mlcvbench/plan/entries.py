@@ -14,8 +14,8 @@ from mlcvbench.specs import DatasetSpec, ModelSpec, Param, TaskSpec
 class Entries:
     """The registry's entries of a run's task kind, data set and model.
 
-    `provided`: the entry of the model, None for one that no plugin provides, as a live one or one of which only
-    predictions are known. `registry` knows the models that settings name.
+    `provided`: the entry of the model, None for one that no plugin provides: a live one, or one known by its
+    predictions only. `registry` knows the models that settings name.
     """
 
     registry: Registry
@@ -26,7 +26,7 @@ class Entries:
 
     @property
     def model_entry(self) -> Entry[ModelSpec]:
-        """The entry of the model; UnknownNameError offers the nearest name when no plugin provides it."""
+        """The entry of the model; UnknownNameError suggests the nearest name when no plugin provides it."""
         return self.registry.model(self.model, self.task.spec.name) if self.provided is None else self.provided
 
     @property

@@ -261,7 +261,7 @@ def _open_ended(entries: Sequence[Entry[SpecT]], name: str) -> list[Entry[SpecT]
 
 
 def _answering(entry: Entry[Any], name: str) -> Entry[Any] | None:
-    """Return an open-ended model under the name that was asked for; None when it tells its names and it is not one."""
+    """Return an open-ended model under the requested name; None when it lists its names and lacks this one."""
     prefix = entry.spec.name
     if entry.spec.names:
         from mlcvbench.registry.open_names import read_names, remembered_names

@@ -83,7 +83,7 @@ def of_task(
 
 
 def of_history(folder: Path, history: Mapping[str, Sequence[float | None]]) -> tuple[PlotInfo, ...]:
-    """Draw what the history has of the three panels into `folder` and describe it; nothing when it has none."""
+    """Draw those of the three panels that the history has into `folder` and describe them; nothing without any."""
     columns = {name: np.array(values, dtype=np.float64) for name, values in history.items()}  # a gap is NaN
     known = {name: values for name, values in columns.items() if np.isfinite(values).any()}
     chosen = [(title, [name for name in known if wanted(name)]) for title, wanted in PANELS]

@@ -160,7 +160,7 @@ def _doubted(record: Record) -> str:
 
 
 def _cut_short(record: Record) -> str:
-    """Say that the fit ended early, if it did."""
+    """Return the remark that the fit ended early, if it did."""
     fit, config = record.fit, record.config
     budget = config.get("fit_budget") or config.get("definition", {}).get("fit_budget")
     if not fit.cut_short:
