@@ -1,4 +1,4 @@
-"""Baselines: the floor of each task kind, which every method must clear, and the subspaces of faces right above it."""
+"""Baselines: the simplest method of each task kind, which every other must beat, and linear subspaces of faces."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def mlcvbench_models() -> list[ModelSpec]:
             name="majority",
             kinds=("classification",),
             target="mlcvbench_baselines.majority:Majority",
-            summary="Answers every image with the class frequencies of the training set; sees no pixel.",
+            summary="Predicts the class frequencies of the training set for every image; ignores the pixels.",
             ragged=True,
             family="baseline",
             reference="The zero-rule classifier; scikit-learn's DummyClassifier(strategy='prior').",
@@ -27,7 +27,7 @@ def mlcvbench_models() -> list[ModelSpec]:
             name="majority",
             kinds=("segmentation",),
             target="mlcvbench_baselines.majority_map:MajorityMap",
-            summary="Answers with the most frequent training label of each place in the image; sees no pixel.",
+            summary="Predicts the most frequent training label of each image position; ignores the pixels.",
             needs=(),
             params=(
                 Param("grid", "int", default=16, low=1, high=256, help="cells per side; 1: one class for every pixel"),
@@ -41,7 +41,7 @@ def mlcvbench_models() -> list[ModelSpec]:
             name="box_prior",
             kinds=("detection",),
             target="mlcvbench_baselines.box_prior:BoxPrior",
-            summary="Answers every image with the boxes that training images have most often; sees no pixel.",
+            summary="Predicts the most frequent training boxes for every image; ignores the pixels.",
             needs=(),
             params=(Param("boxes", "int", default=8, low=1, high=100, help="boxes per class, by k-means"),),
             ragged=True,
@@ -52,14 +52,14 @@ def mlcvbench_models() -> list[ModelSpec]:
             name="constant_depth",
             kinds=("depth",),
             target="mlcvbench_baselines.constant_depth:constant_depth",
-            summary="Answers every pixel with one number: a given one, the middle of the search range, or a median.",
+            summary="Predicts one number for every pixel: a given one, the middle of the search range, or a median.",
             needs=(),
             params=(
                 Param("value", "float", low=0, help="pixels of disparity or metres; default: the range or the median"),
             ),
             ragged=True,
             family="baseline",
-            reference="The best constant; no image is looked at.",
+            reference="The best constant; images are ignored.",
         ),
         ModelSpec(
             name="pixel_distance",

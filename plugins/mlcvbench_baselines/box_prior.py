@@ -1,4 +1,4 @@
-"""The floor of detection: the boxes that training images have most often, whatever the image shows."""
+"""The baseline of detection: the most frequent training boxes, whatever the image shows."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from mlcvbench.files.arrays import read_arrays, write_arrays
 
 STATE_FILE = "box_prior.safetensors"
 MOST = 100
-"""Detections of an image that COCO's protocols look at."""
+"""Detections per image that COCO's protocols consider."""
 
 
 class BoxPrior(Model):
     """Predict the centres of k-means over the training boxes of each class, the same for every image.
 
-    Boxes are compared as x1, y1, x2, y2 in shares of their image's width and height. A score is the number of objects
-    of the class nearest to the box over the number of training images, at most 1: how often it would have been right.
+    Boxes are compared as x1, y1, x2, y2 relative to their image's width and height. A score is the number of objects
+    of the class nearest to the box over the number of training images, at most 1: the expected rate of hits.
     """
 
     def fit(self, train: Split, val: Split | None, ctx: FitContext) -> None:
@@ -76,7 +76,7 @@ class BoxPrior(Model):
 
 
 def _relative_boxes(train: Split) -> tuple[Array, Array]:
-    """Return the objects to be found: boxes float64 (n, 4), x1 y1 x2 y2 in shares of their image; labels (n,)."""
+    """Return the objects to find: boxes float64 (n, 4), x1 y1 x2 y2 relative to their image; labels (n,)."""
     targets = train.targets()
     boxes, labels = [np.zeros((0, 4))], [np.zeros(0, dtype=np.int64)]
     for place, (xywh, own) in enumerate(zip(targets["xywh"], targets["labels"], strict=True)):

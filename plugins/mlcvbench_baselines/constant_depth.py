@@ -1,4 +1,4 @@
-"""The floor of depth: the same distance for every pixel, whatever the image shows."""
+"""The baseline of depth: the same distance for every pixel, whatever the image shows."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SAMPLE = 1 << 16
 
 
 def constant_depth(problem: Problem, **params: Any) -> Model:
-    """Return the floor: a given `value`, the median of the training pixels, or the middle of the search range.
+    """Return the baseline: a given `value`, the median of the training pixels, or the middle of the search range.
 
     A stereo problem says in `extra["trained"]` whether it has training pixels; others always do.
     """
@@ -28,7 +28,7 @@ def constant_depth(problem: Problem, **params: Any) -> Model:
 
 
 class ConstantDepth(Model):
-    """Predict `value` everywhere: pixels of disparity or metres of depth, as the problem asks."""
+    """Predict `value` everywhere: pixels of disparity or metres of depth, by the problem."""
 
     def __init__(self, problem: Problem, **params: Any) -> None:
         super().__init__(problem, **params)

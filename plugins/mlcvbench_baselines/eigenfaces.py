@@ -1,12 +1,12 @@
 """Eigenfaces and Fisherfaces: faces compared in a linear subspace that training faces span.
 
 Sources: Turk and Pentland, "Eigenfaces for recognition", Journal of Cognitive Neuroscience 3, 1991; Belhumeur, Hespanha
-and Kriegman, "Eigenfaces vs. Fisherfaces", IEEE PAMI 19, 1997 (light lives in the first eigenfaces; drop them, or learn
-which differences do not tell people apart); Moon and Phillips, "Computational and performance aspects of PCA-based
-face-recognition algorithms", Perception 30, 2001 (whitening and the angle beat plain Euclidean distance).
+and Kriegman, "Eigenfaces vs. Fisherfaces", IEEE PAMI 19, 1997 (the first eigenfaces capture lighting; drop them, or
+learn which differences do not distinguish people); Moon and Phillips, "Computational and performance aspects of
+PCA-based face-recognition algorithms", Perception 30, 2001 (whitening and the angle beat plain Euclidean distance).
 
-Distances between plain projections are nearly those between the pixels: PCA alone recognises no better than pixels do.
-The defaults were chosen on the validation people of the rendered faces, never on those of the test.
+Distances between plain projections are nearly those between the pixels: PCA alone recognises no better than pixels. The
+defaults were chosen on the validation people of the rendered faces, never on the test people.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from mlcvbench_baselines.grey_pixels import grey_rows
 
 STATE_FILE = "subspace.safetensors"
 _READ = 256
-"""Training images read at once."""
+"""Number of training images read at once."""
 
 
 class Eigenfaces(Model):
@@ -110,7 +110,7 @@ class Eigenfaces(Model):
 class Fisherfaces(Eigenfaces):
     """Embed an image along the directions that best tell training people apart, found among the leading eigenfaces.
 
-    At most `eigenfaces` of them, and never more than images minus people, for the scatter within people must be
+    At most `eigenfaces` of them, and never more than images minus people, since the within-person scatter must be
     invertible (Belhumeur et al., equation 5); of the discriminants, at most people minus one, `components` are kept.
     They are scaled so that the photographs of one person scatter alike in all directions.
     """
@@ -126,7 +126,7 @@ class Fisherfaces(Eigenfaces):
         if people < 2 or spare < 1:
             raise DataError(
                 f"fisherfaces: split {where!r} has {len(faces)} images of {people} people; "
-                "wanted two people or more, and two images of somebody."
+                "wanted two people or more, and two images of at least one."
             )
         mean, vectors, _ = eigenfaces(faces, min(self.params["eigenfaces"], spare))
         if not len(vectors):
@@ -135,7 +135,7 @@ class Fisherfaces(Eigenfaces):
         scalings = LinearDiscriminantAnalysis(solver="svd").fit(coordinates, identity).scalings_
         means = np.stack([coordinates[places == place].mean(axis=0) for place in range(people)])
         within = (coordinates - means[places]) @ scalings[:, :1]
-        # scikit-learn divides the scatter by N since 1.9, by N less people before
+        # scikit-learn divides the scatter by N since 1.9, by N minus people before
         unit = round(float(np.sqrt(np.mean(within**2))), 12)
         return mean, (scalings.T @ vectors / unit)[: self.params["components"]]
 
@@ -143,7 +143,7 @@ class Fisherfaces(Eigenfaces):
 def eigenfaces(faces: Array, most: int) -> tuple[Array, Array, Array]:
     """Return the mean float32 (D,), at most `most` eigenfaces float64 (K, D) and the standard deviations (K,) along.
 
-    `faces`: (N, D). Eigenfaces have length 1 and go by falling deviation; those without any are left out.
+    `faces`: (N, D). Eigenfaces have length 1 and descending deviation; those with zero deviation are dropped.
     """
     from sklearn.decomposition import PCA
 

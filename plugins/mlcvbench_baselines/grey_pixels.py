@@ -1,4 +1,4 @@
-"""Images as rows of grey pixels, all of one size: what methods without features compare."""
+"""Images as rows of grey pixels, all of one size, for methods without features."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from mlcvbench.contract import Array
 
 
 def grey_rows(images: Sequence[Array] | Array, side: int) -> Array:
-    """Return float32 (B, side * side) in 0..1: each image in grey, shrunk or enlarged to `side` x `side` by areas.
+    """Return float32 (B, side * side) in 0..1: each image in grey, resized to `side` x `side` by area averaging.
 
     `images`: B arrays uint8 (H, W) or (H, W, 3), of any sizes.
     """

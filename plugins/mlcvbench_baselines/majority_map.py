@@ -1,4 +1,4 @@
-"""The floor of segmentation: the most frequent class of each place in the image, whatever the image shows."""
+"""The baseline of segmentation: the most frequent class of each image position, whatever the image shows."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ STATE_FILE = "majority.safetensors"
 
 
 class MajorityMap(Model):
-    """Lay a grid of `grid` x `grid` cells over every image and answer with the cell's most frequent training label.
+    """Lay a grid of `grid` x `grid` cells over every image and predict the cell's most frequent training label.
 
-    `grid=1` answers every pixel with the one most frequent class. A cell without a labelled training pixel answers with
-    that class too; among equally frequent classes the lower label wins.
+    `grid=1` predicts the most frequent class everywhere. A cell without a labelled training pixel gets that class too;
+    among equally frequent classes the lower label wins.
     """
 
     def fit(self, train: Split, val: Split | None, ctx: FitContext) -> None:

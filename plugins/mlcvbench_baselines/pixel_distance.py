@@ -1,4 +1,4 @@
-"""The floor of verification: the pixels themselves are the embedding."""
+"""The baseline of verification: the pixels themselves are the embedding."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mlcvbench_baselines.grey_pixels import grey_rows
 class PixelDistance(Model):
     """Embed an image as its grey pixels, shrunk to `side` x `side` and, for cosine, centred on their mean.
 
-    An image of one grey level has no direction after centring; it gets the same number everywhere.
+    An image of one grey level has no direction after centring; it gets a constant vector.
     """
 
     def preprocess(self, batch: Batch) -> list[Array]:
@@ -31,4 +31,4 @@ class PixelDistance(Model):
         return {"embedding": outputs, "distance": self.params["distance"]}
 
     def operations(self, inputs: Any) -> Operations:
-        return Operations(macs=None, reason="shrinking an image has no multiply-adds worth counting")
+        return Operations(macs=None, reason="shrinking an image has a negligible number of multiply-adds")

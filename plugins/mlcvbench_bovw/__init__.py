@@ -14,7 +14,7 @@ POINTS = (
         "patches",
         "int",
         100,
-        "patches an image at most",
+        "patches per image, at most",
         low=1,
         high=5000,
         when=(("points", ("random", "harris", "dog")),),
@@ -39,7 +39,7 @@ POINTS = (
     Param("descriptor", "str", "sift", "what describes a patch", choices=("sift", "rootsift", "patch", "color")),
 )
 READER = (
-    Param("classifier", "str", "linear", "what reads the vectors", choices=("linear", "knn")),
+    Param("classifier", "str", "linear", "classifier of the vectors", choices=("linear", "knn")),
     Param(
         "inverse_penalty",
         "float",
@@ -64,12 +64,12 @@ def mlcvbench_models() -> list[ModelSpec]:
             summary="Histogram of the nearest visual words of local patches, then a linear classifier or k-NN.",
             params=(
                 Param("words", "int", 500, "size of the codebook", low=2, high=100_000),
-                Param("assignment", "str", "hard", "one word a patch, or a share to each", choices=("hard", "soft")),
+                Param("assignment", "str", "hard", "one word per patch, or a share to each", choices=("hard", "soft")),
                 Param(
                     "weighting",
                     "str",
                     "none",
-                    "of words: tfidf takes those of few images for more",
+                    "of words: tfidf gives rare words more weight",
                     choices=("none", "tfidf"),
                     when=(("assignment", ("hard",)),),
                 ),

@@ -1,4 +1,4 @@
-"""Visual words: centres of k-means over descriptors of training images, and what an image looks like in them."""
+"""Visual words: centres of k-means over descriptors of training images, and encodings of images by them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def squared_distances(descriptors: Array, words: Array) -> Array:
 
 
 def histogram(descriptors: Array, words: Array, *, width: float = 0.0) -> Array:
-    """Return how much of an image falls to each word, float32 (K,).
+    """Return the histogram of words of an image, float32 (K,).
 
     `width` 0: each descriptor counts for its nearest word; else it is shared out by exp(-|x - c|^2 / (2 width^2))
     (van Gemert et al. 2008, codeword uncertainty). No descriptors, as in an image without corners: all zeros.
@@ -45,7 +45,7 @@ def histogram(descriptors: Array, words: Array, *, width: float = 0.0) -> Array:
 def rarity(counts: Array) -> Array:
     """Return log(N / n_k), float32 (K,): N images with `counts` (N, K) of words, n_k of which have word k, at least 1.
 
-    The inverse document frequency of Sivic and Zisserman 2003: a word that every image has says nothing.
+    The inverse document frequency of Sivic and Zisserman 2003: a word that every image has is uninformative.
 
     >>> rarity(np.array([[3, 1], [2, 0]])).astype(float).round(4).tolist()
     [0.0, 0.6931]
@@ -55,9 +55,9 @@ def rarity(counts: Array) -> Array:
 
 
 def normalised(counts: Array, norm: str) -> Array:
-    """Return a histogram that no longer depends on how many patches there were: `l1`, `l2`, or roots of l1.
+    """Return a histogram normalised to be independent of the number of patches: `l1`, `l2`, or roots of l1.
 
-    The linear kernel of roots is Hellinger's, which histograms ask for.
+    The linear kernel of roots is Hellinger's, which suits histograms.
 
     >>> normalised(np.array([3.0, 1.0]), "l1").tolist()
     [0.75, 0.25]

@@ -1,4 +1,4 @@
-"""What a patch looks like, as a vector: SIFT, raw normalised pixels, or colour moments."""
+"""Descriptors of patches: SIFT, raw normalised pixels, or colour moments."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def _sift(gray: Array, places: Array, *, root: bool) -> Array:
     """Return upright SIFT vectors divided by their length; `root`: square roots of L1-normalised ones (RootSIFT).
 
     A patch without gradient gives zeros. Arandjelovic and Zisserman 2012 for the root. Gradients are those of the image
-    smoothed with sigma 1.6 pixels for every side, where Lowe takes the sigma of the key point's own scale.
+    smoothed with sigma 1.6 pixels for every side, where Lowe uses the sigma of the key point's scale.
     """
     points = [cv2.KeyPoint(float(x), float(y), float(side) / SIDES, 0.0) for x, y, side in places]
     _, vectors = cv2.SIFT.create().compute(gray, points)
@@ -55,7 +55,7 @@ def _cut(image: Array, place: Array, size: int) -> Array:
 
 
 def _normalised(patch: Array) -> Array:
-    """Return grey pixels with mean 0 and length 1; an even patch gives zeros."""
+    """Return grey pixels with mean 0 and length 1; a constant patch gives zeros."""
     vector = patch.astype(np.float32).ravel()
     vector -= vector.mean()
     return np.asarray(vector / max(float(np.linalg.norm(vector)), 1.0), np.float32)

@@ -1,4 +1,4 @@
-"""Images as what their patches are made of: bag of visual words and VLAD, read by a linear classifier or k-NN."""
+"""Images as statistics of their patches: bag of visual words and VLAD, classified linearly or by k-NN."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class _WordModel(Model):
     """Words are learned from training images only; the vectors of those images then train the reader.
 
     Images that are drawn for the words are described again for the vectors: all descriptors of 60,000 images would take
-    gigabytes. What stays in memory is the sample for k-means, then one vector an image.
+    gigabytes. What stays in memory is the sample for k-means, then one vector per image.
     """
 
     def __init__(
@@ -75,15 +75,15 @@ class _WordModel(Model):
     @property
     @abstractmethod
     def length(self) -> int:
-        """How many numbers V the vector of an image has."""
+        """The length V of an image's vector."""
 
     @abstractmethod
     def pool(self, descriptors: Array) -> Array:
-        """Return what the descriptors (P, D) of an image add up to, float32 (V,)."""
+        """Return the pooled descriptors (P, D) of an image, float32 (V,)."""
 
     @abstractmethod
     def scale(self, pooled: Array) -> Array:
-        """Return the vector float32 (V,) of an image from what its descriptors add up to (V,)."""
+        """Return the vector float32 (V,) of an image from its pooled descriptors (V,)."""
 
     def encode(self, descriptors: Array) -> Array:
         """Return the vector float32 (V,) of an image from its descriptors (P, D)."""
@@ -98,7 +98,7 @@ class _WordModel(Model):
         self.words = learn_words(descriptors, len(self.words), seed)
 
     def weigh(self, pooled: Array) -> None:
-        """Learn how much each word counts, from what the descriptors of each training image add up to (N, V)."""
+        """Learn the weights of words from the pooled descriptors of the training images (N, V)."""
 
     def fit(self, train: Split, val: Split | None, ctx: FitContext) -> FitReport:
         reader = self._new_reader()
@@ -119,7 +119,7 @@ class _WordModel(Model):
     def _sample(self, train: Split, ctx: FitContext) -> Array:
         """Return at most MOST_DESCRIPTORS of training images float32 (P, D), the images in random order.
 
-        One image gives no more than its share, so that a few large ones do not make up the codebook.
+        Each image contributes at most its share, so that a few large ones do not dominate the codebook.
         """
         rng = np.random.default_rng(ctx.seed)
         share = math.ceil(MOST_DESCRIPTORS / max(1, min(len(train), LEAST_IMAGES)))
@@ -140,7 +140,7 @@ class _WordModel(Model):
         return np.concatenate(kept)[:MOST_DESCRIPTORS]
 
     def _pooled(self, train: Split, ctx: FitContext) -> tuple[Array, Array]:
-        """Return what the descriptors of each training image add up to, float32 (N, V), and the labels (N,)."""
+        """Return the pooled descriptors of each training image, float32 (N, V), and the labels (N,)."""
         pooled = np.empty((len(train), self.length), np.float32)
         labels: list[Array] = []
         done = 0
@@ -196,11 +196,11 @@ class _WordModel(Model):
         self.reader = reader
 
     def learned(self) -> dict[str, Array]:
-        """Return the codebook and what else was learned; before a fit, arrays of the same layout."""
+        """Return the codebook and everything else that was learned; before a fit, arrays of the same layout."""
         return {"words": self.words}
 
     def restore(self, arrays: dict[str, Array]) -> None:
-        """Take back what `learned` gave."""
+        """Restore what `learned` returned."""
         self.words = arrays["words"]
 
 

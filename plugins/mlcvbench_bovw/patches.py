@@ -1,4 +1,4 @@
-"""Where an image is looked at: a regular grid, random places, Harris corners or extrema of differences of Gaussians."""
+"""Sampling of patches: a regular grid, random positions, Harris corners or extrema of differences of Gaussians."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ class Sampling:
     def of(self, gray: Array) -> Array:
         """Return the patches of an image uint8 (H, W): float32 (P, 3), centre x and y and side in pixels.
 
-        There may be none: an even surface has no corners.
+        There may be none: a uniform surface has no corners.
         """
         if self.points == "dog":
             return _extrema(gray, self.patches)
-        # What is random follows from the image's pixels, so that neither batch nor order changes it.
+        # Randomness is seeded by the image's pixels, so that neither batch nor order changes it.
         seed = int.from_bytes(hashlib.sha256(np.ascontiguousarray(gray).tobytes()).digest()[:8], "little")
         rng = np.random.default_rng(seed)
         centres = self._centres(gray, rng)  # (Q, 2)

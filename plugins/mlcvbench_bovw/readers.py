@@ -1,4 +1,4 @@
-"""What reads the vectors of images: multinomial logistic regression or k nearest neighbours."""
+"""Classifiers of the image vectors: multinomial logistic regression or k nearest neighbours."""
 
 from __future__ import annotations
 
@@ -35,15 +35,15 @@ class Reader(ABC):
 
     @abstractmethod
     def arrays(self) -> dict[str, Array]:
-        """Return what was learned."""
+        """Return the learned arrays."""
 
     @abstractmethod
     def layouts(self, length: int) -> dict[str, Layout]:
-        """Return what `arrays` looks like for vectors of `length` numbers."""
+        """Return the layout of `arrays` for vectors of `length` numbers."""
 
     @abstractmethod
     def restore(self, arrays: Mapping[str, Array]) -> None:
-        """Take back what `arrays` gave; RecordError when its numbers contradict each other."""
+        """Restore what `arrays` returned; RecordError when its numbers are inconsistent."""
 
 
 class Linear(Reader):

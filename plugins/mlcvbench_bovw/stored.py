@@ -1,4 +1,4 @@
-"""Fitted state that must be exactly what a model of these settings would have written."""
+"""Fitted state that must have exactly the layout that a model of these settings writes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Layout(NamedTuple):
     shape: tuple[int | None, ...]
 
     def fits(self, array: Array) -> bool:
-        """Return whether an array is laid out so."""
+        """Return whether an array has this layout."""
         axes = len(self.shape) == array.ndim and all(
             wanted in {None, got} for wanted, got in zip(self.shape, array.shape, strict=True)
         )
@@ -29,7 +29,7 @@ class Layout(NamedTuple):
 
 
 def layout_of(array: Array) -> Layout:
-    """Return how an array is laid out."""
+    """Return the layout of an array."""
     return Layout(array.dtype.name, array.shape)
 
 

@@ -1,4 +1,4 @@
-"""Methods made of other methods: ensembles of networks, snapshots or dropout masks, and distillation. Hooks only."""
+"""Methods built from other methods: ensembles of networks, snapshots or dropout masks, and distillation. Hooks only."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def mlcvbench_models() -> list[ModelSpec]:
             target="mlcvbench_ensembles.snapshots:SnapshotEnsemble",
             check="mlcvbench_ensembles.snapshots:check_snapshots",
             summary="One network at the ends of a cyclic schedule's cycles; the mean of their softmax outputs.",
-            params=(BASE, Param("members", "int", 5, "last cycle ends that answer", low=1, high=100)),
+            params=(BASE, Param("members", "int", 5, "number of last cycle ends in the ensemble", low=1, high=100)),
             fit=_cyclic(),
             family="ensemble",
             reference="Huang et al., Snapshot ensembles: train 1, get M for free, ICLR 2017.",
@@ -49,7 +49,7 @@ def mlcvbench_models() -> list[ModelSpec]:
             summary="One network under several draws of its dropout masks; the mean of their softmax outputs.",
             params=(
                 Param("base", "model", "mlp,dropout=0.5", "the network, which has dropout"),
-                Param("samples", "int", 20, "draws that answer", low=1, high=1000),
+                Param("samples", "int", 20, "number of draws", low=1, high=1000),
             ),
             fit=fit_params(None),
             family="ensemble",
@@ -63,11 +63,9 @@ def mlcvbench_models() -> list[ModelSpec]:
             check="mlcvbench_ensembles.distillation:check_distillation",
             summary="A network (fit.* are its settings) that learns from the softened outputs of another.",
             params=(
-                Param("student", "model", "small_cnn", "the network that stays"),
-                Param(
-                    "teacher", "model", "small_cnn,width=32", "the network that is fitted first, as it is by default"
-                ),
-                Param("temperature", "float", 4.0, "what divides the logits of both", low=1.0, high=100.0),
+                Param("student", "model", "small_cnn", "the network that is kept"),
+                Param("teacher", "model", "small_cnn,width=32", "the network that is fitted first, with its defaults"),
+                Param("temperature", "float", 4.0, "divisor of the logits of both", low=1.0, high=100.0),
                 Param("weight", "float", 0.9, "of the teacher's outputs; the rest is the labels'", low=0.0, high=1.0),
             ),
             fit=fit_params(None),

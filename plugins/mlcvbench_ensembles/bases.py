@@ -1,4 +1,4 @@
-"""What a method made of other models asks of them, checked before anything starts. Imports no torch."""
+"""What a method built from other models requires of them, checked before anything starts. Does not import torch."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from mlcvbench_training.settings import OPTIMIZERS
 
 
 def check_base(chosen: Chosen) -> None:
-    """Refuse a base that is no network whose outputs are its logits: RequestError."""
+    """RequestError for a base that is not a network whose outputs are logits."""
     check_network(chosen.params["base"], chosen.kind)
 
 
 def check_network(text: str, kind: str) -> None:
-    """Refuse a model that is no network whose outputs are its logits: RequestError. Its own check is asked apart."""
+    """RequestError for a model that is not a network whose outputs are logits. Its own check is called separately."""
     if not is_network(load_target(parse_inner(text, kind).spec.target)):
         raise no_network(text)
 
 
 def is_network(made: type) -> bool:
-    """Return whether a class is a torch model that takes images and gives class scores as `TorchModel` itself does."""
+    """Return whether a class is a torch model from images to class scores, like `TorchModel` itself."""
     stages = ("preprocess", "forward", "postprocess")
     return issubclass(made, TorchModel) and all(getattr(made, name) is getattr(TorchModel, name) for name in stages)
 
 
 def no_network(text: str) -> RequestError:
-    """Return the refusal of a model that is none."""
-    return RequestError(f"model {_name(text)!r} is no network of class scores, so no method is made of it.")
+    """Return the error for a model that is not such a network."""
+    return RequestError(f"model {_name(text)!r} is not a network of class scores, so no method can be built from it.")
 
 
 def check_loop(text: str, kind: str, fit: Mapping[str, Any], lack: str) -> None:

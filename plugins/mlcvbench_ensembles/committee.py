@@ -1,4 +1,4 @@
-"""Networks that answer together, and the networks of registered models. Imports torch: load it lazily."""
+"""Networks whose outputs are averaged, and the networks of registered models. Imports torch: load it lazily."""
 
 from __future__ import annotations
 

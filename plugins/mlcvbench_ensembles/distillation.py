@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
 
 class Distill(TorchModel):
-    """Fits the teacher with its own defaults, then the student; what stays, and what it costs, is the student.
+    """Fits the teacher with its own defaults, then the student; the student alone is kept, and its costs are measured.
 
-    The teacher sees the very images that the student sees, changed at random where `fit.*` say so. Label smoothing
-    makes worse teachers (Mueller, Kornblith and Hinton, 2019); theirs is off by default.
+    The teacher sees the same images as the student, with the same augmentation. Label smoothing makes worse teachers
+    (Mueller, Kornblith and Hinton, 2019); theirs is off by default.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class Distill(TorchModel):
 
 
 def check_distillation(chosen: Chosen) -> None:
-    """Refuse a student or a teacher that is no network, and a student that the shared loop does not train."""
+    """Refuse a student or a teacher that is not a network, and a student that the shared loop does not train."""
     student, kind = chosen.params["student"], chosen.kind
     check_network(student, kind)
     check_network(chosen.params["teacher"], kind)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Ensemble(TorchModel):
-    """The first member is the network that the run's seed alone gives; the others' seeds are derived from it."""
+    """The first member is the network of the run's seed; the others' seeds are derived from it."""
 
     def __init__(self, problem: Problem, base: str = "small_cnn", members: int = 5) -> None:
         super().__init__(problem, base=base, members=members)

@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 
 class McDropout(TorchModel):
-    """The base is fitted as ever. What answers is `samples` thinned networks that share its weights.
+    """The base is fitted as usual. Predictions average `samples` thinned networks that share its weights.
 
-    The masks follow from the run's seed and are the same for every image, so that an answer does not depend on the
-    batch that it was asked in. An answer costs `samples` times as much, the weights are stored once. (Plain dropout
-    answers once with all units, each kept one divided by 1 - p in training: an estimate of this mean, and equal to it
-    only where nothing but linear layers follow.)
+    The masks follow from the run's seed and are the same for every image, so that a prediction does not depend on its
+    batch. A prediction costs `samples` times as much, the weights are stored once. (Plain dropout predicts once with
+    all units, each kept one divided by 1 - p in training: an estimate of this mean, and equal to it only where nothing
+    but linear layers follow.)
     """
 
     def __init__(self, problem: Problem, base: str = "mlp,dropout=0.5", samples: int = 20) -> None:

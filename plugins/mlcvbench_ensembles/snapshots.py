@@ -1,4 +1,6 @@
-"""Snapshot ensembles: one training with warm restarts; its weights at the last m cycle ends answer together."""
+"""Snapshot ensembles: one training with warm restarts; the outputs of its weights at the last m cycle ends are
+averaged.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class SnapshotEnsemble(TorchModel):
-    """The base is fitted up to a cycle's end, saved, and taken up again from the loop's checkpoint."""
+    """The base is fitted up to a cycle's end, saved, and resumed from the loop's checkpoint."""
 
     def __init__(self, problem: Problem, base: str = "small_cnn", members: int = 5) -> None:
         super().__init__(problem, base=base, members=members)
@@ -97,14 +99,14 @@ def check_snapshots(chosen: Chosen) -> None:
     base = parse_inner(text, kind)
     check_network(text, kind)
     if any(param.type == "model" for param in base.spec.params):
-        raise RequestError(f"model {base.spec.name!r} is made of others, so its training has no cycles to halt at.")
+        raise RequestError(f"model {base.spec.name!r} is built from others, so its training has no cycles to stop at.")
     if "schedule" not in {param.name for param in base.spec.fit}:
         raise RequestError(f"model {base.spec.name!r} is not trained by the shared loop, so it leaves no snapshots.")
     _ends(inner_fit(text, kind, chosen.fit), chosen.params["members"])
 
 
 def _keep(model: TorchModel, stored: Path) -> None:
-    """Save a snapshot, whole or not at all."""
+    """Save a snapshot atomically."""
     pending = stored.with_name("pending")
     pending.mkdir(exist_ok=True)
     model.save(pending)

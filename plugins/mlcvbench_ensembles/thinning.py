@@ -47,7 +47,7 @@ class Thinned(nn.Module):
         layers = [(path, layer) for path, layer in network.named_modules() if isinstance(layer, DROPOUTS) and layer.p]
         if not layers:
             raise RequestError(
-                f"model {name!r} drops nothing, so mc_dropout has nothing to draw; say one such as [mlp,dropout=0.5]."
+                f"model {name!r} has no dropout, so mc_dropout has nothing to draw; use one such as [mlp,dropout=0.5]."
             )
         self.masks = [Mask(layer, number) for number, (_, layer) in enumerate(layers)]
         for (path, _), mask in zip(layers, self.masks, strict=True):

@@ -43,7 +43,7 @@ class Windows(NamedTuple):
 
 
 class HogSvm(Model):
-    """Learn windows of a few shapes a class from the training boxes, and find objects wherever one fits.
+    """Learn windows of a few shapes per class from the training boxes, and find objects wherever one matches.
 
     What differs from Dalal and Triggs: several classes and window shapes; the object fills its window but for one cell
     on each side; boxes are warped to the window's shape; a window is a negative when it overlaps every object of its

@@ -24,7 +24,7 @@ NEGATIVE_IOU = 0.4
 HIT_IOU = 0.5
 """Calibration counts a window as a hit when it overlaps an object of its class at least as much."""
 MARGIN = -1.0
-"""Negatives that score more push on the SVM's margin: these are the hard ones."""
+"""Negatives with a higher score are inside the SVM's margin: these are the hard ones."""
 HARDEST = 5
 """Hard negatives taken from an image for one template in a round."""
 BIAS_SCALE = 10.0

@@ -12,7 +12,7 @@ from mlcvbench.contract import Array
 from mlcvbench_hog.features import CHANNELS, Level
 
 LARGEST_SCALE = 4.0
-"""Images are not blown up further than this."""
+"""The largest enlargement of images."""
 MARGIN_CELLS = 1
 """Cells around the object that belong to its window."""
 
@@ -48,7 +48,8 @@ class Template:
 
 
 def choose_templates(aspects: Sequence[Array], window: int, count: int, seed: int) -> tuple[Template, ...]:
-    """Return up to `count` window shapes a class, about `window` x `window` cells in area, from boxes' height / width.
+    """Return up to `count` window shapes per class, about `window` x `window` cells in area, from boxes' height /
+    width.
 
     The logarithms of a class's aspect ratios are grouped by k-means; groups that round to one shape share it.
     """

@@ -22,7 +22,7 @@ AUXILIARY = Param(
 
 @hookimpl
 def mlcvbench_models() -> list[ModelSpec]:
-    """Return one open-ended name a library."""
+    """Return one open-ended name per library."""
     return [
         ModelSpec(
             name="timm:",

@@ -119,10 +119,10 @@ def inner(module: nn.Module) -> nn.Module:
 def no_weights(full_name: str, error: Exception) -> DataError:
     """Return the error for weights that are not published or cannot be fetched."""
     return DataError(
-        f"{full_name}: its weights cannot be had ({_said(error)}); leave model.pretrained out or use weights=FILE."
+        f"{full_name}: its weights are not available ({_said(error)}); leave model.pretrained out or use weights=FILE."
     )
 
 
 def _said(error: Exception) -> str:
-    """Return what a library said, in one line of bounded length."""
+    """Return a library's message, in one line of bounded length."""
     return " ".join(str(error).split())[:200].rstrip(".") or type(error).__name__

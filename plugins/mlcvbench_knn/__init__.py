@@ -24,7 +24,7 @@ def mlcvbench_models() -> list[ModelSpec]:
                 Param(
                     "p", "float", 2.0, "order of the Lp distance", low=1.0, high=100.0, when=(("distance", ("lp",)),)
                 ),
-                Param("weights", "str", "uniform", "what a vote counts: 1, or 1 / distance", choices=WEIGHTS),
+                Param("weights", "str", "uniform", "weight of a vote: 1, or 1 / distance", choices=WEIGHTS),
             ),
             family="nearest neighbour",
             reference="Cover and Hart, Nearest neighbor pattern classification, IEEE Trans. Inf. Theory, 1967.",

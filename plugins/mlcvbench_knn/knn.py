@@ -1,4 +1,4 @@
-"""k nearest neighbours on raw 8-bit pixels: no training, all the cost at prediction.
+"""k nearest neighbours on raw 8-bit pixels: no training, all cost is at prediction.
 
 The method and its definition: the model, the distances, the votes. `search.py` finds the neighbours that these define.
 """
@@ -81,7 +81,7 @@ class KNN(Model):
     def operations(self, inputs: Any) -> Operations:
         """Count what the definition asks of every pixel of the training images.
 
-        Cosine adds the length of the query and a division an image; a weighted vote is one reciprocal.
+        Cosine adds the length of the query and a division per image; a weighted vote is one reciprocal.
         """
         (count, width), compared = self._images.shape, self._images.size
         votes = {"reciprocal": self.k} if self.weights == "distance" else {}

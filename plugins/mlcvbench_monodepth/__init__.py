@@ -16,7 +16,7 @@ def mlcvbench_models() -> list[ModelSpec]:
             name="depth_prior",
             kinds=("depth",),
             target="mlcvbench_monodepth.depth_prior:DepthPrior",
-            summary="Answers with the geometric mean of the training depths at each place of the image; sees no pixel.",
+            summary="Predicts the geometric mean of the training depths at each image position; ignores the pixels.",
             params=(_SIZE,),
             ragged=True,
             family="monodepth",

@@ -1,6 +1,6 @@
-"""The mean depth map: how far things are at each place of the image, whatever the image shows.
+"""The mean depth map: the mean distance at each image position, whatever the image shows.
 
-The mean is one of logarithms, so that a factor of two too near counts like a factor of two too far.
+The mean is over logarithms, so that a factor of two too near counts like a factor of two too far.
 """
 
 from __future__ import annotations

@@ -69,7 +69,7 @@ class PatchDepth(Model):
         return {"depth": outputs}
 
     def operations(self, inputs: Any) -> Operations:
-        """Count the regression and the separable masks: 6 multiplications a pixel and mask."""
+        """Count the regression and the separable masks: 6 multiplications per pixel and mask."""
         patches, pixels = self._grid[0] * self._grid[1], self._size[0] * self._size[1]
         return Operations(macs=patches * FEATURES + pixels * 6 * len(LAWS) ** 2)
 
@@ -149,7 +149,7 @@ class Moments:
     def solve(self, penalty: float) -> tuple[Array, Array]:
         """Return weights (rows, F) and biases (rows,): least squares plus `penalty` times |w|^2, standardised features.
 
-        A row without known patches answers the mean of all.
+        A row without known patches predicts the mean of all.
         """
         rows, features = self.x.shape
         weights, bias = np.zeros((rows, features)), np.full(rows, self.y.sum() / self.count.sum())

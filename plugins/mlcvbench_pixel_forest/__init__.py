@@ -5,7 +5,7 @@ from __future__ import annotations
 from mlcvbench.hookspecs import hookimpl
 from mlcvbench.specs import ModelSpec, Param
 
-_LEAF = Param("leaf", "int", default=2, low=1, high=10**6, help="sampled pixels a leaf holds at least")
+_LEAF = Param("leaf", "int", default=2, low=1, high=10**6, help="least number of sampled pixels per leaf")
 
 
 @hookimpl
@@ -16,14 +16,14 @@ def mlcvbench_models() -> list[ModelSpec]:
             name="pixel_forest",
             kinds=("segmentation",),
             target="mlcvbench_pixel_forest.pixel_forest:PixelForest",
-            summary="A random forest asks each pixel's colour, texture and place in the image for its class.",
+            summary="A random forest on each pixel's colour, texture and position in the image.",
             params=(
                 Param("trees", "int", default=16, low=1, high=1000, help="trees of the forest"),
-                Param("depth", "int", default=14, low=1, high=32, help="questions from the root to a leaf, at most"),
-                Param("samples", "int", default=160, low=1, high=10**6, help="pixels sampled from a training image"),
-                Param("balance", "float", default=0.5, low=0, high=1, help="0: classes as they come; 1: equally many"),
+                Param("depth", "int", default=14, low=1, high=32, help="depth of a tree, at most"),
+                Param("samples", "int", default=160, low=1, high=10**6, help="pixels sampled per training image"),
+                Param("balance", "float", default=0.5, low=0, high=1, help="0: frequencies unchanged; 1: balanced"),
                 _LEAF,
-                Param("position", "bool", default=True, help="let the forest ask where in the image a pixel is"),
+                Param("position", "bool", default=True, help="use the pixel's position as a feature"),
                 Param("smooth", "float", default=1.0, low=0, high=50, help="sigma of smoothing probabilities, pixels"),
             ),
             ragged=True,
@@ -35,13 +35,13 @@ def mlcvbench_models() -> list[ModelSpec]:
             name="depth_forest",
             kinds=("segmentation",),
             target="mlcvbench_pixel_forest.depth_forest:DepthForest",
-            summary="A random forest asks how much farther or nearer two points beside a pixel are.",
+            summary="A random forest on depth differences of two points beside a pixel.",
             needs=("depth",),
             params=(
                 Param("trees", "int", default=8, low=1, high=1000, help="trees of the forest"),
-                Param("depth", "int", default=16, low=1, high=32, help="questions from the root to a leaf, at most"),
-                Param("samples", "int", default=160, low=1, high=10**6, help="pixels sampled from a training image"),
-                Param("balance", "float", default=1.0, low=0, high=1, help="0: classes as they come; 1: equally many"),
+                Param("depth", "int", default=16, low=1, high=32, help="depth of a tree, at most"),
+                Param("samples", "int", default=160, low=1, high=10**6, help="pixels sampled per training image"),
+                Param("balance", "float", default=1.0, low=0, high=1, help="0: frequencies unchanged; 1: balanced"),
                 _LEAF,
                 Param("features", "int", default=400, low=1, high=20_000, help="pairs of offsets to choose from"),
                 Param("reach", "float", default=0.5, low=0.01, high=100, help="longest offset in image heights at 1 m"),

@@ -9,7 +9,7 @@ The planes, F in all, in this order:
   2 eigenvalues of its Hessian, the larger first (dark and bright lines, whatever their direction);
 - for each wavelength of `WAVES` (pixels): 1 the largest energy of Gabor filters in 4 directions, 1 the smallest
   (stripes have one large and one small, noise has both alike);
-- 2 when asked for: row and column of the pixel's centre, 0 to 1.
+- 2 on request: row and column of the pixel's centre, 0 to 1.
 
 Derivatives of Gaussians at several scales are the bank of Leung and Malik (IJCV 2001); taking what does not change
 when the image turns follows Varma and Zisserman (IJCV 2005). Borders are mirrored.
@@ -29,7 +29,7 @@ WAVES = (4.0, 8.0)
 DIRECTIONS = 4
 COLORS, PER_SCALE, PER_WAVE, PLACE = 6, 8, 2, 2
 _TRUNCATE = 3
-"""Kernels reach so many sigma."""
+"""Radius of the kernels in sigma."""
 
 
 def feature_count(*, position: bool) -> int:

@@ -16,7 +16,7 @@ import numpy as np
 from mlcvbench.contract import Array
 
 NOWHERE = np.float32(1000.0)
-"""Depth in metres of what is not there: large, so that it is told from every body by any threshold in between."""
+"""Depth in metres where there is no measurement: large, so that a threshold separates it from every body."""
 
 
 def draw_offsets(count: int, reach: float, generator: np.random.Generator) -> Array:

@@ -25,7 +25,7 @@ class DepthForest(ForestModel):
     name = "depth_forest"
     kind = "depth"
     offsets: Array
-    """float32 (F, 2, 2), pixel-metres; after fit only those that the forest asks for."""
+    """float32 (F, 2, 2), pixel-metres; after fit only those that the forest uses."""
 
     def prepare(self, train: Split, generator: np.random.Generator) -> None:
         height = self.problem.inputs["depth"].shape[0] or len(train.read([0])[0].inputs["depth"][0])

@@ -16,9 +16,9 @@ from mlcvbench.contract import Array
 from mlcvbench.errors import RecordError
 
 BLOCK = 8192
-"""Samples that walk down the trees together: their places stay in the processor's cache."""
+"""Samples that are processed together: their positions fit in the processor's cache."""
 DEEPEST = 64
-"""Levels below the root that a stored tree may have."""
+"""The most levels below the root of a stored tree."""
 ARRAYS = {
     "roots": ("int32", 1),
     "feature": ("int32", 1),
@@ -34,14 +34,14 @@ class ArrayForest:
     """T trees with M nodes and L leaves in all, for F features and C classes.
 
     - `roots` int32 (T,): the first node of each tree; its nodes follow up to the next tree's.
-    - `feature` int32 (M,): the feature a node asks for; 0 in a leaf.
+    - `feature` int32 (M,): the feature that a node tests; 0 in a leaf.
     - `threshold` float32 (M,): a sample whose feature is larger goes right; infinite in a leaf.
     - `left` int32 (M,): the left child; the right one is the node after it. A leaf is its own left child, so a sample
       that has arrived stays.
     - `leaf` int32 (M,): which row of `probability` a leaf has; -1 in other nodes.
     - `probability` float64 (L, C): how frequent each class was among the samples of the leaf.
 
-    RecordError when the arrays are no forest; then nothing is walked.
+    RecordError when the arrays are not a valid forest.
     """
 
     def __init__(self, arrays: Mapping[str, Array], features: int) -> None:
@@ -66,7 +66,7 @@ class ArrayForest:
 
     @property
     def numbers(self) -> int:
-        """How many numbers were learned: a feature and a threshold an inner node, a probability a class and leaf."""
+        """How many numbers were learned: a feature and a threshold per inner node, a probability per class and leaf."""
         return 2 * int(np.count_nonzero(self.arrays["leaf"] < 0)) + int(self.arrays["probability"].size)
 
     def probabilities(self, columns: Array, threads: int = 1) -> Array:
@@ -120,7 +120,7 @@ class ArrayForest:
                 work(block)
 
     def with_used_features(self) -> tuple[ArrayForest, Array]:
-        """Return the same forest over only the features that it asks for, and which those are, int64 (f,)."""
+        """Return the same forest over only the features that it uses, and their indices, int64 (f,)."""
         inner = self.arrays["leaf"] < 0
         used = np.unique(self.arrays["feature"][inner])
         used = used if len(used) else np.zeros(1, dtype=np.int32)

@@ -238,7 +238,7 @@ def test_a_student_that_the_loop_does_not_train_is_refused(train):
 
 def test_a_model_that_is_no_network_is_refused(train):
     assert refusal(Ensemble(problem(DIGIT), base="knn"), train) == (
-        "model 'knn' is no network of class scores, so no method is made of it."
+        "model 'knn' is not a network of class scores, so no method can be built from it."
     )
 
 

@@ -123,7 +123,7 @@ def test_a_network_that_drops_nothing_is_refused_before_it_is_fitted(base, train
         fitted(McDropout(problem(DIGIT), base=base), train)
 
     assert str(caught.value) == (
-        f"model '{base}' drops nothing, so mc_dropout has nothing to draw; say one such as [mlp,dropout=0.5]."
+        f"model '{base}' has no dropout, so mc_dropout has nothing to draw; use one such as [mlp,dropout=0.5]."
     )
 
 

@@ -9,7 +9,7 @@ import pytest
 from mlcvbench.errors import MlcvbenchError
 from mlcvbench.plan.planning import plan
 
-NO_NETWORK = "model 'knn' is no network of class scores, so no method is made of it."
+NO_NETWORK = "model 'knn' is not a network of class scores, so no method can be built from it."
 TAUGHT = "is not trained by the shared loop{}, so it cannot learn from a teacher."
 LBFGS, CLOSED_FORM = TAUGHT.format(" with fit.optimizer=lbfgs"), TAUGHT.format("")
 CYCLES = (
@@ -44,7 +44,7 @@ CYCLES = (
         ),
         (
             "model=snapshot_ensemble model.base=[ensemble,base=mlp]",
-            "model 'ensemble' is made of others, so its training has no cycles to halt at.",
+            "model 'ensemble' is built from others, so its training has no cycles to stop at.",
         ),
         ("model=snapshot_ensemble fit.cycles=2 fit.epochs=20", CYCLES.format(20)),
         ("model=snapshot_ensemble fit.epochs=2", CYCLES.format(2)),
