@@ -168,7 +168,7 @@ def test_the_mean_face_itself_has_a_direction_for_cosine():
             5,
             {},
             "fisherfaces: split 'train' has 5 images of 5 people; wanted two people or more, and two images of "
-            "somebody.",
+            "at least one.",
         ),
         (
             Fisherfaces,
@@ -176,7 +176,7 @@ def test_the_mean_face_itself_has_a_direction_for_cosine():
             1,
             {},
             "fisherfaces: split 'train' has 5 images of 1 people; wanted two people or more, and two images of "
-            "somebody.",
+            "at least one.",
         ),
     ],
 )
