@@ -10,7 +10,7 @@ from mlcvbench.processes.stdout import emit
 
 INACTIVE = (
     *("model", "seed", "device", "threads", "precision", "weights"),
-    *("batch", "shards", "time", "timeout", "memory"),
+    *("batch", "shards", "time", "timeout", "memory", "fit.memory", "fit.budget"),
 )
 """Keys of a run that have no effect when the predictions are given."""
 

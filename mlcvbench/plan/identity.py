@@ -21,7 +21,9 @@ from mlcvbench.storage.digests import content_hash
 LIBRARIES = ("numpy", "scikit-learn", "torch")
 LIMITS = ("seconds", "memory_mb")
 """Limits of a run. They may end a candidate of a search, and so decide what is chosen."""
-TIMING = ("time", "given", "intervals", "strict", "load_threads", "recheck", "fit_memory_mb")
+WAYS = ("given", "strict", "load_threads", "recheck", "fit_memory_mb")
+"""How a request is worded and carried out, which changes nothing that is found."""
+TIMING = ("time", "intervals", *WAYS)
 DISPLAY = ("title", "summary", "models", "metrics", "file", "sha256")
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from mlcvbench.plan.identity import DISPLAY
+from mlcvbench.plan.identity import DISPLAY, LIMITS, WAYS
 from mlcvbench.records.schema import PREDICTIONS, Record
 
-WITHOUT_EFFECT = ("given", "seconds", "memory_mb", "strict", "reading", "content")
+WITHOUT_EFFECT = (*WAYS, *LIMITS, "reading", "content")
 UNUSED_BY_HAND_INS = ("threads", "device", "precision", "batch_size", "shards", "time")
 RequestIdentity = tuple[str, str, str, int, str]
 

@@ -94,7 +94,7 @@ def test_labels_in_any_order_are_matched_by_id(tmp_path: Path, truth) -> None:
                 ["task=digits", "predictions=none.npz", "as=a", word],
                 f"key {word.partition('=')[0]!r} has no effect on score: the predictions are given.",
             )
-            for word in ("seed=1", "threads=2", "batch=8", "device=cuda", "timeout=9", "select=grid")
+            for word in ("seed=1", "threads=2", "batch=8", "device=cuda", "timeout=9", "select=grid", "fit.memory=9")
         ),
     ],
 )  # fmt: skip

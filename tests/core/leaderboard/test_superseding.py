@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
 from support.records import make_record, sha
 
 from mlcvbench.leaderboard.standing.boards import Board, boards_of
@@ -55,6 +56,18 @@ def test_other_settings_seeds_and_machines_replace_nothing() -> None:
     board = board_of(base, other_setting, other_seed, other_machine)
 
     assert board.unranked == ()
+
+
+@pytest.mark.parametrize("setting", [{"load_threads": 3}, {"recheck": True}, {"fit_memory_mb": 100}, {"strict": True}])
+def test_how_files_were_read_makes_no_other_request(setting: dict[str, Any]) -> None:
+    base = make_record()
+    old = version(base, "old", OLD, config={**base.config, **setting})
+    new = version(base, "new", NEW)
+
+    board = board_of(old, new)
+
+    assert [row.record.run_id for row in board.rows] == [new.run_id]
+    assert [one.state for one in board.unranked] == ["replaced"]
 
 
 def test_a_failed_attempt_disappears_once_the_request_succeeded() -> None:
