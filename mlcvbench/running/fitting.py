@@ -17,6 +17,7 @@ from mlcvbench.limits import MIB
 from mlcvbench.loading.data import fit_data
 from mlcvbench.loading.models import build_model
 from mlcvbench.loading.resolved import Resolved
+from mlcvbench.plan.config import RunConfig
 from mlcvbench.plan.identity import compute_fit_key, weights_hash
 from mlcvbench.processes.progress import Progress
 from mlcvbench.processes.usage import high_water, lifetime_peak, reset_high_water
@@ -114,7 +115,7 @@ def _fit(resolved: Resolved, data: LoadedData, report: Progress, model: Model, c
         checkpoints=checkpoints,
         budget=config.budget,
         progress=lambda done, total: report("fit", done, total),
-        memory=psutil.virtual_memory().total // 4 if config.fit_memory_mb is None else config.fit_memory_mb * MIB,
+        memory=_memory_of(config),
     )
     fresh_mark = reset_high_water()  # else later fits of a search would be charged with the memory of earlier ones
     resident = psutil.Process().memory_info().rss
@@ -133,6 +134,13 @@ def _fit(resolved: Resolved, data: LoadedData, report: Progress, model: Model, c
         val_samples=len(parts.val) if parts.val is not None else None,
         **_history_of(outcome),
     )
+
+
+def _memory_of(config: RunConfig) -> int:
+    """Return the bytes that images of a split may take: as asked, else a quarter of the run's, or of the machine's."""
+    if config.fit_memory_mb is not None:
+        return config.fit_memory_mb * MIB
+    return (psutil.virtual_memory().total if config.memory_mb is None else config.memory_mb * MIB) // 4
 
 
 def _history_of(outcome: FitReport) -> dict[str, Any]:

@@ -6,10 +6,12 @@ import math
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from support.runs import config_for
 
 from mlcvbench.contract import FitReport
+from mlcvbench.limits import MIB
 from mlcvbench.records.schema import Record
 from mlcvbench.running import stages
 from mlcvbench_baselines.majority import Majority
@@ -62,3 +64,28 @@ def test_a_history_that_is_none_costs_itself_and_not_the_fit(
         assert record.fit.cached == cached
         assert record.fit.history == {}
         assert [notice.text for notice in record.notices] == [f"The history of the fit is not kept: {why}."]
+
+
+@pytest.mark.parametrize(
+    ("settings", "wanted"),
+    [
+        ((), psutil.virtual_memory().total // 4),
+        (("memory=4000",), 1000 * MIB),
+        (("memory=4000", "fit.memory=7"), 7 * MIB),
+    ],
+)
+def test_images_may_take_a_quarter_of_the_memory_unless_asked_otherwise(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, settings: tuple[str, ...], wanted: int
+) -> None:
+    given: list[int | None] = []
+    fit = Majority.fit
+
+    def noting(self: Majority, train: Any, val: Any, ctx: Any) -> Any:
+        given.append(ctx.memory)
+        return fit(self, train, val, ctx)
+
+    monkeypatch.setenv("MLCVBENCH_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(Majority, "fit", noting)
+    stages.execute(config_for("model=majority", *settings), tmp_path)
+
+    assert given == [wanted]
