@@ -292,7 +292,7 @@ class LoadedData:
         sample, other = found[0]
         text = (
             f"{len(found)} of {len(test)} test files are in another split too, such as {sample!r} ({other}); the "
-            "score on them says nothing of unseen images."
+            "score on them says nothing about unseen images."
         )
         return [Notice("test-files-in-training", text, len(found))]
 

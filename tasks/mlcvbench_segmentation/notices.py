@@ -42,14 +42,14 @@ def _of_labels(present: Array, share: float, classes: Sequence[str], *, sparse: 
     if absent:
         yield Notice(
             "classes-without-labels",
-            f"{len(absent)} of {len(classes)} classes have no labelled pixel: {_listed(absent)}; look at the "
+            f"{len(absent)} of {len(classes)} classes have no labelled pixel: {_listed(absent)}; check the "
             "class list, data.label_map and data.ignore.",
             len(absent),
         )
     if share > MOST_IGNORED and not sparse:
         yield Notice(
             "many-pixels-ignored",
-            f"{share:.1%} of the pixels are not scored, more than {MOST_IGNORED:.0%}; look at data.ignore and "
+            f"{share:.1%} of the pixels are not scored, more than {MOST_IGNORED:.0%}; check data.ignore and "
             "data.label_map.",
         )
 

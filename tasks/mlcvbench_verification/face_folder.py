@@ -82,8 +82,8 @@ def _people(part: _Part) -> tuple[list[str], tuple[Notice, ...]]:
     if not other:
         return part.people, ()
     text = (
-        f"the labels of {other:,} of {len(pairs):,} pairs say something else than the folders of their images; the "
-        "labels decide, and people are those whom genuine pairs join."
+        f"the labels of {other:,} of {len(pairs):,} pairs contradict the folders of their images; the labels "
+        "decide, and people are those joined by genuine pairs."
     )
     people = [part.ids[first] for first in people_of(pairs, len(part.ids)).tolist()]
     return people, (Notice("labels-overrule-folders", text, other),)

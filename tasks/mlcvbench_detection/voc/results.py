@@ -72,8 +72,7 @@ def _files_by_class(folder: Path, classes: Sequence[str]) -> dict[str, Path]:
     missing = next((name for name in classes if name not in found), None)
     if missing is not None:
         raise DataError(
-            f"{folder / next(iter(heads))}_{missing}.txt: no such file; a class in which nothing was found has an "
-            "empty one."
+            f"{folder / next(iter(heads))}_{missing}.txt: no such file; a class without detections has an empty one."
         )
     return found
 

@@ -178,11 +178,11 @@ NO_RANGE = "wanted a range such as log(a,b), uniform(a,b) or int(a,b)."
         ),
         (
             "model=knn model.k=uniform(1,9) select=random trials=2",
-            "model.k=uniform(1,9): wanted a range such as int(a,b) or log(a,b), for model.k is a whole number.",
+            "model.k=uniform(1,9): wanted a range such as int(a,b) or log(a,b), since model.k is a whole number.",
         ),
         (
             "model=knn model.p=int(1,9) select=random trials=2",
-            "model.p=int(1,9): wanted a range such as uniform(a,b) or log(a,b), for model.p is a number.",
+            "model.p=int(1,9): wanted a range such as uniform(a,b) or log(a,b), since model.p is a number.",
         ),
         *(
             (f"model=knn model.p={text} select=random trials=2", f"model.p={text}: {NO_RANGE}")
