@@ -82,8 +82,8 @@ def test_labels_decide_against_folders_and_it_is_said(tmp_path):
     assert data.notices == (
         Notice(
             "labels-overrule-folders",
-            "the labels of 3 of 4 pairs say something else than the folders of their images; the labels decide, and "
-            "people are those whom genuine pairs join.",
+            "the labels of 3 of 4 pairs contradict the folders of their images; the labels decide, and "
+            "people are those joined by genuine pairs.",
             3,
         ),
     )
