@@ -61,9 +61,10 @@ def test_levels_order_the_methods_of_depth():
         images = load_scenes_mono({**settings, "level": level}, 0)
         learned = {"size": [128, 128], "cell": 4, "penalty": 100.0}
         semiglobal = {"block": 5, "mode": "sgbm", "uniqueness": 10, "speckle_window": 100, "speckle_range": 2}
+        semiglobal |= {"consistency": 1, "widen": True}
         for data, model, protocol, metric in (
-            (pairs, BlockMatching(pairs.problem, block=15), "stereo/holes-bad@1", "bad_2"),
-            (pairs, SemiGlobalMatching(pairs.problem, consistency=1, **semiglobal), "stereo/holes-bad@1", "bad_2"),
+            (pairs, BlockMatching(pairs.problem, widen=True, block=15), "stereo/holes-bad@1", "bad_2"),
+            (pairs, SemiGlobalMatching(pairs.problem, **semiglobal), "stereo/holes-bad@1", "bad_2"),
             (images, DepthPrior(images.problem, **learned), "mono/full/cap20/metric@1", "abs_rel"),
             (images, PatchDepth(images.problem, **learned), "mono/full/cap20/metric@1", "abs_rel"),
         ):

@@ -154,7 +154,7 @@ def test_a_network_that_cannot_be_counted_has_no_layers_for_the_same_reason():
 
     assert info.name == ()
     assert info.reason == count(model, BATCH).reason
-    assert info.reason.startswith("the multiply-adds of aten._sparse_addmm (1 call) are not known")
+    assert info.reason.startswith("the multiply-adds of aten._sparse_addmm (1 call) are unknown")
 
 
 def test_layers_that_sum_to_more_than_was_counted_are_not_kept():
