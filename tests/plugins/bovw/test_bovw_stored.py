@@ -107,6 +107,6 @@ def test_neighbours_that_contradict_themselves_are_refused(tmp_path, changes, k,
 def test_a_folder_without_words_is_refused_and_leaves_the_model_unfitted(tmp_path):
     model = Vlad(problem(DIGIT), words=6)
 
-    with pytest.raises(RecordError, match=rf"^{ARRAYS}: no such file among the stored weights\.$"):
+    with pytest.raises(RecordError, match=rf"^{ARRAYS}: there is no such file among the stored weights\.$"):
         model.load(tmp_path)
     assert model.reader is None
