@@ -371,7 +371,7 @@ def test_a_probability_of_zero_costs_at_most_the_documented_floor():
     found = given(rows, labels)["nll"]
 
     assert found == pytest.approx((59 * np.log(3) + 87.3365) / 60, abs=1e-4)
-    assert "at most 87.34 a sample" in ClassificationScorer.metrics[3].summary
+    assert "at most 87.34 per sample" in ClassificationScorer.metrics[3].summary
 
 
 @pytest.mark.parametrize("seed", range(3))
