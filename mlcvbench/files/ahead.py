@@ -27,8 +27,6 @@ _UNKNOWN = 2
 """How many are read at once until the size of one is known."""
 _READERS: ContextVar[tuple[int | None, int]] = ContextVar("readers", default=(None, 1))
 """How many threads read ahead; None: the cores left over by as many threads as the second number."""
-
-
 _WAITED: ContextVar[list[float] | None] = ContextVar("waited", default=None)
 
 

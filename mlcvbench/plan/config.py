@@ -106,7 +106,7 @@ class RunConfig:
         """Return plain data, ready for JSON; absent parts, such as a search, are left out."""
         plain = asdict(self)
         for name in ("search", "reading", "content", "load_threads", "recheck", "fit_memory_mb", "fit_budget"):
-            if plain[name] in (None, {}, False):
+            if plain[name] is None or plain[name] is False or plain[name] == {}:  # a 0 is said
                 del plain[name]
         return plain
 

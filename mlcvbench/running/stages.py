@@ -138,15 +138,11 @@ class Answered:
     predictions: Predictions
 
 
+@keeping()
 def finish(draft: Draft, folder: Path, answered: Answered, measured: Measured | None = None) -> None:
     """Score predictions, draw the replicates, measure costs where there is a model, and write all with plots into
     `folder`.
     """
-    with keeping():
-        _finish(draft, folder, answered, measured)
-
-
-def _finish(draft: Draft, folder: Path, answered: Answered, measured: Measured | None) -> None:
     scored, results = _score(draft, folder, answered), draft.results
     draft.keep()
     with readers(0):  # nothing else may use the cores while a model is timed

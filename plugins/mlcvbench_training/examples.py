@@ -31,11 +31,6 @@ class Examples:
     def __len__(self) -> int:
         return len(self.labels)
 
-    @property
-    def numbers(self) -> int:
-        """How many numbers the images have in all."""
-        return self.images.numel()
-
     def batches(self, chosen: Sequence[Chosen]) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         """Yield images and labels at each choice of indices, in order."""
         for choice in chosen:
@@ -48,16 +43,9 @@ class StreamedExamples:
 
     split: Split
     labels: torch.Tensor
-    shape: tuple[int, ...]
-    """Of one image, (H, W) or (H, W, C)."""
 
     def __len__(self) -> int:
         return len(self.labels)
-
-    @property
-    def numbers(self) -> int:
-        """How many numbers the images have in all."""
-        return len(self) * int(np.prod(self.shape))
 
     def batches(self, chosen: Sequence[Chosen]) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         """Yield images and labels at each choice of indices, in order."""
@@ -97,7 +85,7 @@ def streamed_or_held(split: Split, device: torch.device, memory: int | None) -> 
     _images_of(split, first)
     targets: Targets = split.targets()
     labels = torch.from_numpy(np.asarray(targets["label"]).astype(np.int64))
-    return StreamedExamples(split, labels.to(device), one.shape)
+    return StreamedExamples(split, labels.to(device))
 
 
 def _refuse_empty(split: Split) -> None:

@@ -48,6 +48,8 @@ SAVING_SHARE = 0.01
 """Most of a training's time that goes into checkpoints but for the last, for an epoch may take milliseconds."""
 FIRST_SAVING = 0.003
 """Seconds that the first checkpoint is taken to cost."""
+SHORTEST = 1e-9
+"""Seconds that an epoch is taken to last at least; a coarse clock may say none."""
 PLANNED_AFTER = 2
 """Epochs after which a budget decides how many there will be: the first one holds what happens only once."""
 AUXILIARY_WEIGHT = 0.3
@@ -126,8 +128,8 @@ class Training:
         self.module, self.examples, self.settings, self.ctx, self.val = module, examples, settings, ctx, val
         check_training(module, settings, validated=val is not None)
         self.generator = torch.Generator().manual_seed(ctx.seed)
-        small = isinstance(examples, Examples) and 4 * examples.numbers <= SCALED_BYTES
-        self.inputs = scaled(examples.images) if small and isinstance(examples, Examples) else None
+        held = examples.images if isinstance(examples, Examples) else None
+        self.inputs = scaled(held) if held is not None and 4 * held.numel() <= SCALED_BYTES else None
         self.blocks = list(blocks(len(examples), 1 if settings.optimizer == "online_gd" else settings.batch))
         self.full_batch, self.changes = settings.optimizer == "gd", changes_images(settings)
         self.rule = Rule(module, settings)
@@ -172,7 +174,8 @@ class Training:
         spent = self.earlier + time.monotonic() - self.started
         if self.ctx.budget is not None:
             if self.epochs == PLANNED_AFTER and not self.halts:
-                self.plan_for(int((self.ctx.budget - spent) / (time.monotonic() - began)) + self.epochs)
+                each = max(time.monotonic() - began, SHORTEST)
+                self.plan_for(int((self.ctx.budget - spent) / each) + self.epochs)
             self.out_of_time = spent * (1 + 1 / self.epochs) > self.ctx.budget
         if self.ctx.checkpoints is not None and self._is_time_to_save():
             begin = time.monotonic()

@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import pytest
@@ -147,10 +148,18 @@ def test_data_on_a_named_benchmark_makes_one_of_its_own_name(toys: Registry, tmp
 
 
 def test_a_request_survives_json(toys: Registry):
-    import json
-
     for config in configs("task=small model=cnn model.layers=[1,2] seed=0,1", toys):
         assert RunConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["load.threads=0"], ["load.threads=3"], ["data.recheck=on"], ["fit.memory=7"], ["fit.budget=2.5"], ["seed=0"]],
+)
+def test_what_is_asked_of_a_run_reaches_its_process(toys: Registry, words: list[str]):
+    (config,) = plan(["task=small", "model=floor", *words], toys).configs
+
+    assert RunConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
 
 
 def test_a_name_with_dots_takes_its_own_settings(toys: Registry):

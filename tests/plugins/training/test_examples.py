@@ -101,7 +101,7 @@ def test_batches_from_disk_are_those_from_memory(folder: Path, color: str) -> No
 
     assert isinstance(held, Examples)
     assert isinstance(streamed, StreamedExamples)
-    assert (len(streamed), streamed.numbers) == (len(held), held.numbers)
+    assert len(streamed) == len(held) == 40
     for (images, labels), (others, own) in zip(held.batches(chosen), streamed.batches(chosen), strict=True):
         assert torch.equal(images, others)
         assert torch.equal(labels, own)
