@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import time
 from pathlib import Path
 
 import orjson
 import pytest
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 from support.label_folders import label_maps, write_label_folder, write_predictions
 from support.records import failed_record, write_run
 from support.runs import stored_run
 
 from mlcvbench.cli.leaderboard import leaderboard
+from mlcvbench.cli.rescore import rescore
 from mlcvbench.cli.score import score
 from mlcvbench.errors import CheckFailedError, StoreError
+from mlcvbench.files import folders, remembered
 from mlcvbench.leaderboard.build import build_boards, read_boards
 from mlcvbench.leaderboard.verify import lines, verify_runs
 
@@ -155,6 +159,80 @@ def test_a_run_on_data_that_lie_somewhere_else_is_noted_until_it_is_said_where(t
         "/record.json: not recomputed: records do not say where data are; give data.root=DIR"
     )
     assert (said.errors, len(said.recomputed)) == ([], 1)
+
+
+class Scored:
+    """Label maps that were scored, so that the digests of their files are remembered, and commands on them."""
+
+    def __init__(self, place: Path) -> None:
+        self.root, self.runs = write_label_folder(place / "set", label_maps()), place / "runs"
+        self.labels = sorted((self.root / "labels").glob("*.png"))
+        write_predictions(place / "predictions", label_maps())
+        self._predictions = place / "predictions"
+        self.score("mine")
+
+    def score(self, name: str) -> None:
+        words = ["task=label-folder", f"predictions={self._predictions}", f"as={name}", f"out={self.runs}"]
+        assert CliRunner().invoke(score, [*words, f"data.root={self.root}"]).exit_code == 0
+
+    def verify(self) -> Result:
+        return CliRunner().invoke(leaderboard, ["verify", f"runs={self.runs}", f"data.root={self.root}"])
+
+    def rescore(self) -> Result:
+        (run,) = (path for path in self.runs.iterdir() if path.is_dir())
+        return CliRunner().invoke(rescore, [str(run), f"data.root={self.root}"])
+
+
+@pytest.fixture
+def scored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Scored:
+    """Label maps scored an hour after they were written; their digests are remembered however few they are."""
+    monkeypatch.setenv("MLCVBENCH_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(remembered, "WORTH_FILES", 1)
+    monkeypatch.setattr(remembered.time, "time", lambda now=time.time: now() + 3600)
+    return Scored(tmp_path)
+
+
+@pytest.fixture
+def read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the files whose bytes are read for a digest."""
+    names: list[str] = []
+    digest = folders.file_digest
+    monkeypatch.setattr(folders, "file_digest", lambda path: names.append(path.name) or digest(path))
+    return names
+
+
+def test_a_file_changed_with_its_size_and_times_kept_is_found(scored: Scored) -> None:
+    file, before = scored.labels[0], scored.labels[0].stat()
+    content, digest = file.read_bytes(), folders.file_digest(file)
+    file.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+    # no program sets the ctime, but a disk without one or a clock set back may keep it: the cache takes the new one
+    state = remembered._state(file)
+    assert state is not None
+    remembered._keep("sha256", [(state, digest)])
+
+    deceived, verified = scored.rescore(), scored.verify()
+
+    assert deceived.exit_code == 0  # as far as the cache knows, all is as it was
+    assert verified.exit_code == 1
+    assert "FAIL  metrics" in verified.output
+    assert "was scored on data with fingerprint" in verified.output
+
+
+def test_a_file_touched_without_change_costs_one_reading(scored: Scored, read: list[str]) -> None:
+    os.utime(scored.labels[1])
+
+    scored.score("again")
+    assert read == [scored.labels[1].name]
+    scored.score("once-more")
+    assert read == [scored.labels[1].name]
+
+
+def test_a_verification_reads_every_file_once(scored: Scored, read: list[str]) -> None:
+    scored.score("another")
+
+    assert scored.verify().exit_code == 0
+    assert sorted(read) == sorted(path.name for path in scored.root.glob("*/*.png"))
 
 
 def test_a_failed_run_has_nothing_to_recompute(tmp_path: Path) -> None:
