@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -16,6 +16,9 @@ from mlcvbench.contract.notices import Notice
 from mlcvbench.contract.problem import Problem
 from mlcvbench.errors import DataError
 from mlcvbench.files.ahead import ahead
+
+Item = TypeVar("Item")
+Value = TypeVar("Value")
 
 
 class Split(ABC):
@@ -80,10 +83,13 @@ class Split(ABC):
         total = len(self) if indices is None else len(indices)
         blocks = [slice(start, min(start + size, total)) for start in range(0, total, size)]
         chosen: list[Any] = [block if indices is None else indices[block] for block in blocks]
-        if self.threaded:
-            yield from ahead(self.read, chosen, _bytes_of)
-        else:
-            yield from map(self.read, chosen)
+        yield from self.each(self.read, chosen, _bytes_of)
+
+    def each(
+        self, read: Callable[[Item], Value], items: Sequence[Item], size_of: Callable[[Value], int] = lambda _: 0
+    ) -> Iterator[Value]:
+        """Yield `read(item)` for each item, in order; ahead, by other threads, where the split may be read so."""
+        return ahead(read, items, size_of) if self.threaded else map(read, items)
 
     def arrays(self) -> tuple[dict[str, Array], dict[str, Any]]:
         """Return all inputs and targets as arrays (N, ...). DataError when the inputs differ in size.

@@ -85,7 +85,7 @@ class LazyColumn(Generic[Value]):
         original: Callable[[int], Original | None] | None = None,
     ) -> None:
         self._source, self._places, self._names = source, np.asarray(places, dtype=np.int64), names
-        self._threaded, self._original = threaded, original
+        self.threaded, self._original = threaded, original
 
     def __len__(self) -> int:
         return len(self._places)
@@ -93,7 +93,7 @@ class LazyColumn(Generic[Value]):
     def __iter__(self) -> Iterator[Value]:
         with self._source() as read:
             places, reader = self._places.tolist(), self._keeping(read)
-            yield from ahead(reader, places, _bytes_of) if self._threaded else map(reader, places)
+            yield from ahead(reader, places, _bytes_of) if self.threaded else map(reader, places)
 
     @overload
     def __getitem__(self, index: int | np.integer[Any]) -> Value: ...
@@ -104,7 +104,7 @@ class LazyColumn(Generic[Value]):
             with self._source() as read:
                 return self._keeping(read)(int(self._places[index]))
         return LazyColumn(
-            self._source, self._places[index], self._names, threaded=self._threaded, original=self._original
+            self._source, self._places[index], self._names, threaded=self.threaded, original=self._original
         )
 
     def original(self, index: int) -> Original | None:
@@ -135,6 +135,13 @@ def file_column(
 
 def _bytes_of(value: object) -> int:
     return int(getattr(value, "nbytes", 0))
+
+
+def values_at(column: Any, places: Sequence[int]) -> Iterator[Any]:
+    """Yield the values of any column at `places`, in that order; those in files are read ahead."""
+    if isinstance(column, LazyColumn):
+        return iter(column[np.asarray(places, dtype=np.int64)])
+    return (column[place] for place in places)
 
 
 def value_name(column: object, index: int) -> str:

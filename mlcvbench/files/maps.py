@@ -1,15 +1,15 @@
 """Stored predictions with one map per image: an npz with the ids and one compressed array per image.
 
-A submitted picture that already holds the map as it would be stored takes the place of its array. Maps are written and
-read one at a time. Equal maps give equal bytes (with the same zlib): members are in the order of the split and carry no
-date.
+A submitted picture that already holds the map as it would be stored takes the place of its array. Maps are read, packed
+and unpacked ahead of whoever writes or uses them, a few at a time. Equal maps give equal bytes (with the same zlib):
+members are in the order of the split and carry no date.
 """
 
 from __future__ import annotations
 
 import io
 import zipfile
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,9 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlcvbench.errors import DataError, PredictionError, RecordError
+from mlcvbench.files.ahead import ahead
 from mlcvbench.files.lazy_columns import LazyColumn, Original
 from mlcvbench.files.npz import NpzReader, open_npz
 from mlcvbench.files.rasters import decode_raster
+from mlcvbench.files.zip_members import Member, MemberArchive, deflated, stored
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _FASTEST = 1
@@ -30,27 +32,30 @@ SCALE = "scale"
 """The member that holds the divisor of the numbers in pictures."""
 
 
-def write_maps(path: Path, field: str, maps: Iterable[NDArray[Any]], ids: NDArray[Any]) -> None:
-    """Write the maps of a split under the names `<field>_000000` ...; `maps` is gone through once.
+def write_maps(
+    path: Path, field: str, maps: Sequence[NDArray[Any]] | LazyColumn[NDArray[Any]], ids: NDArray[Any]
+) -> None:
+    """Write the maps of a split under the names `<field>_000000` ...; each is read once.
 
     A map submitted as a picture that can be stored unchanged becomes `<field>_000000.png`.
     """
-    with zipfile.ZipFile(path, "w") as archive:
-        _write(archive, "ids", np.asarray(ids, dtype=np.str_))
-        first = maps.original(0) if isinstance(maps, LazyColumn) else None
-        if not isinstance(maps, LazyColumn) or first is None:
-            for index, one in enumerate(maps):
-                _write(archive, _member(field, index), one)
-            return
-        if first.scale != 1.0:
-            _write(archive, SCALE, np.array([first.scale]))
-        for index in range(len(maps)):
-            original = maps.original(index)
-            if original is None:
-                _write(archive, _member(field, index), maps[index])
-            else:
-                info = _info(f"{_member(field, index)}{original.suffix}")
-                archive.writestr(info, original.content, zipfile.ZIP_STORED)
+    column = maps if isinstance(maps, LazyColumn) else None
+    first = None if column is None else column.original(0)
+
+    def member(index: int) -> Member:
+        original = None if column is None or first is None else column.original(index)
+        name = _member(field, index)
+        return _packed(name, maps[index]) if original is None else _as_it_is(name, original)
+
+    members: Iterable[Member] = map(member, range(len(maps)))
+    if column is None or column.threaded:
+        members = ahead(member, range(len(maps)), lambda one: one.info.file_size)
+    with MemberArchive(path, "w") as archive:
+        archive.add(_packed("ids", np.asarray(ids, dtype=np.str_)))
+        if first is not None and first.scale != 1.0:
+            archive.add(_packed(SCALE, np.array([first.scale])))
+        for one in members:
+            archive.add(one)
 
 
 def stored_field(path: Path, fields: Collection[str]) -> str:
@@ -98,7 +103,7 @@ def stored_maps(path: Path, field: str, split_ids: NDArray[Any], dtypes: Collect
 
             yield read
 
-    return LazyColumn(source, range(len(split_ids)))
+    return LazyColumn(source, range(len(split_ids)), threaded=True)
 
 
 def _scale(path: Path, file: NpzReader) -> float:
@@ -131,11 +136,15 @@ def _member(field: str, index: int) -> str:
     return f"{field}_{index:06d}"
 
 
-def _write(archive: zipfile.ZipFile, name: str, array: NDArray[Any]) -> None:
+def _packed(name: str, array: NDArray[Any]) -> Member:
     little = array.astype(array.dtype.newbyteorder("<"), copy=False)
     buffer = io.BytesIO()
     np.lib.format.write_array(buffer, np.ascontiguousarray(little), version=(1, 0), allow_pickle=False)
-    archive.writestr(_info(f"{name}.npy"), buffer.getbuffer(), zipfile.ZIP_DEFLATED, _FASTEST)
+    return deflated(_info(f"{name}.npy"), buffer.getbuffer(), _FASTEST)
+
+
+def _as_it_is(name: str, original: Original) -> Member:
+    return stored(_info(f"{name}{original.suffix}"), original.content)
 
 
 def _info(name: str) -> zipfile.ZipInfo:

@@ -17,6 +17,7 @@ import math
 import os
 import re
 import struct
+import threading
 import zipfile
 import zlib
 from collections.abc import Collection, Iterator, Mapping
@@ -68,7 +69,7 @@ class Header:
 
 
 class NpzReader:
-    """An open npz file; `headers` are known and consistent, the data are read on demand.
+    """An open npz file; `headers` are known and consistent, the data are read on demand, by several threads at once.
 
     `others`: the members that are not arrays, of the suffixes that are allowed beside them.
     """
@@ -77,6 +78,7 @@ class NpzReader:
         self, archive: zipfile.ZipFile, path: Path, error: type[MlcvbenchError], beside: tuple[str, ...] = ()
     ) -> None:
         self._archive, self._path, self._error = archive, path, error
+        self._lock = threading.Lock()
         self.headers: dict[str, Header] = {}
         self.others = frozenset(name for name in archive.namelist() if beside and name.endswith(beside))
         self._check_directory()
@@ -97,7 +99,7 @@ class NpzReader:
         header = self.headers[name]
         data = np.empty(header.nbytes, dtype=np.uint8)
         view, filled = data.data, 0
-        with self._archive.open(f"{name}.npy") as stream:
+        with self._opened(f"{name}.npy") as stream:
             self._read_header(stream, name)
             while filled < len(data):
                 got = stream.readinto(view[filled : filled + _CHUNK])  # type: ignore[attr-defined]
@@ -110,7 +112,19 @@ class NpzReader:
 
     def content(self, name: str) -> bytes:
         """Return the bytes of a member that is not an array; a wrong checksum is an error like any other damage."""
-        return self._archive.read(name)
+        with self._opened(name) as stream:
+            return stream.read()
+
+    @contextlib.contextmanager
+    def _opened(self, member: str) -> Iterator[IO[bytes]]:
+        """Open a member; the archive counts who reads from it, and nobody else may count meanwhile."""
+        with self._lock:
+            stream = self._archive.open(member)
+        try:
+            yield stream
+        finally:
+            with self._lock:
+                stream.close()
 
     def _check_directory(self) -> None:
         infos = self._archive.infolist()

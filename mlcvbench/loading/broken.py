@@ -13,7 +13,6 @@ import numpy as np
 
 from mlcvbench.contract import LoadedData, Notice, Split
 from mlcvbench.errors import DataError, MlcvbenchError, NoInputsError, said_by
-from mlcvbench.files.ahead import ahead
 from mlcvbench.processes.progress import Progress, silent
 
 
@@ -34,8 +33,7 @@ def find_broken(data: LoadedData, progress: Progress = silent) -> list[Broken]:
     """
     found = []
     for name, split in data.splits.items():
-        complaint, places = partial(_complaint, split), range(len(split))
-        for place, message in enumerate(ahead(complaint, places) if split.threaded else map(complaint, places)):
+        for place, message in enumerate(split.each(partial(_complaint, split), range(len(split)))):
             progress(name, place, len(split))
             if message is not None:
                 found.append(Broken(name, place, str(split.ids[place]), message))

@@ -10,8 +10,7 @@ from mlcvbench.contract import Panel, Problem, Split, spread
 def preview(split: Split, problem: Problem, count: int) -> list[Panel]:
     """Return one panel per sample: the first input that is a picture, captioned with class and id."""
     panels = []
-    for place in spread(split, count):
-        batch, targets = split.read([place])
+    for batch, targets in split.each(lambda place: split.read([place]), spread(split, count)):
         image = np.asarray(next(iter(batch.inputs.values()))[0])
         if image.dtype != np.uint8 or image.ndim not in {2, 3}:
             return []

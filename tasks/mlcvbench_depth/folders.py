@@ -89,7 +89,7 @@ class MapSplit(Split):
         self._hidden: LazyColumn[Array] | None = None
         if hidden:
             names = [str(path) for path in hidden]
-            self._hidden = LazyColumn(lambda: nullcontext(self._read_hidden), range(len(self)), names)
+            self._hidden = LazyColumn(lambda: nullcontext(self._read_hidden), range(len(self)), names, threaded=True)
         self._digest: str | None = None
 
     @property

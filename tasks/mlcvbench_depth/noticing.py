@@ -7,11 +7,13 @@ Nothing here changes a number.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from itertools import repeat
+from typing import NamedTuple
 
 import numpy as np
 
 from mlcvbench.contract import Array, Notice, Predictions, Split, spread
+from mlcvbench.files.lazy_columns import values_at
 from mlcvbench_depth.measuring import DELTA, to_pixels
 from mlcvbench_depth.protocols import (
     FITTED,
@@ -23,7 +25,7 @@ from mlcvbench_depth.protocols import (
     parse_mono,
     parse_stereo,
 )
-from mlcvbench_depth.scoring import scored_disparity
+from mlcvbench_depth.scoring import OCCLUDED, scored_disparity
 from mlcvbench_depth.views import scored_depth
 
 IMAGES, PIXELS = 50, 2_000
@@ -86,14 +88,16 @@ class _Seen(NamedTuple):
 def _looks(predictions: Predictions, split: Split, protocol: str) -> Iterator[Look]:
     field = "disparity" if is_stereo(protocol) else "depth"
     places, targets = spread(split, IMAGES), split.targets()
-    truths: Any = targets[field]
-    for place in places:
-        truth, estimate = truths[place], to_pixels(predictions[field][place])
-        if is_stereo(protocol):
-            scored = scored_disparity(parse_stereo(protocol), truth, targets, place)
+    rules = parse_stereo(protocol) if is_stereo(protocol) else parse_mono(protocol)
+    seen_only = isinstance(rules, StereoRules) and rules.seen_only
+    masks = values_at(targets[OCCLUDED], places) if seen_only else repeat(None)
+    truths, estimates = (values_at(columns[field], places) for columns in (targets, predictions))
+    for place, truth, stored, mask in zip(places, truths, estimates, masks, strict=False):
+        if isinstance(rules, StereoRules):
+            scored = scored_disparity(rules, truth, targets, place, mask)
         else:
-            scored = scored_depth(parse_mono(protocol), truth)
-        yield _look_at(truth, scored, estimate, stereo=is_stereo(protocol))
+            scored = scored_depth(rules, truth)
+        yield _look_at(truth, scored, to_pixels(stored), stereo=isinstance(rules, StereoRules))
 
 
 def _look_at(truth: Array, scored: Array, estimate: Array, *, stereo: bool) -> Look:

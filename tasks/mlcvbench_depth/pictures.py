@@ -22,8 +22,8 @@ def preview(split: Split, problem: Problem, count: int) -> list[Panel]:
     """Return the panels of each sample: its images, the ground-truth map, and the pixels that only one camera sees."""
     field = field_of(problem.extra)
     panels: list[Panel] = []
-    for place in spread(split, count):
-        batch, targets = _read(split, place)
+    places = spread(split, count)
+    for place, (batch, targets) in zip(places, split.each(lambda place: _read(split, place), places), strict=True):
         panels += _images(split, place, batch)
         if field in targets:
             panels.append(map_panel(field, np.asarray(targets[field][0])))

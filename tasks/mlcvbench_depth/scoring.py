@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import repeat
 from typing import Any
 
 import numpy as np
@@ -124,9 +125,11 @@ class StereoScorer(_MapScorer):
                 f"protocol {self.protocol_id!r} wants targets of {OCCLUDED!r}, which this data set does not have; "
                 f"got {', '.join(targets)}."
             )
-        rows = []
-        for place, (_, truth, estimate) in enumerate(self._pairs(predictions, targets)):
-            known = scored_disparity(self.rules, truth, targets, place)
+        rows, masks = [], targets[OCCLUDED] if self.rules.seen_only else repeat(None)
+        for place, ((_, truth, estimate), mask) in enumerate(
+            zip(self._pairs(predictions, targets), masks, strict=False)
+        ):
+            known = scored_disparity(self.rules, truth, targets, place, mask)
             counts = measure_disparity(known, estimate, fill=self.rules.holes == FILLED)
             rows.append((counts.known, counts.estimated, counts.error, *counts.bad, counts.d1))
         columns = np.array(rows, dtype=np.float64).reshape(-1, len(_COUNTS)).T
@@ -173,8 +176,10 @@ def _mean_of_images(values: Array, weights: Array) -> Array:
     return mean
 
 
-def scored_disparity(rules: StereoRules, truth: Array, targets: Targets, place: int) -> Array:
-    """Return the truth of an image with 0 where a protocol scores nothing.
+def scored_disparity(
+    rules: StereoRules, truth: Array, targets: Targets, place: int, mask: Array | None = None
+) -> Array:
+    """Return the truth of an image with 0 where a protocol scores nothing; `mask`: its occluded pixels if read already.
 
     DataError when the mask of occluded pixels has another size.
     """
@@ -183,7 +188,7 @@ def scored_disparity(rules: StereoRules, truth: Array, targets: Targets, place: 
     if not rules.seen_only:
         return truth
     occluded: Any = targets[OCCLUDED]
-    mask = occluded[place]
+    mask = occluded[place] if mask is None else mask
     if mask.shape != truth.shape:
         wanted, got = (" x ".join(map(str, one.shape)) for one in (truth, mask))
         raise DataError(f"{value_name(occluded, place)}: has {got} pixels, but its disparity map has {wanted}.")

@@ -49,8 +49,7 @@ def depth_picture(depth: Array) -> Array:
 def preview(split: Split, problem: Problem, count: int) -> list[Panel]:
     """Return panels of a sample and its label map side by side, above a legend of all classes in the panels."""
     drawn, seen = [], np.zeros(256 * 256, dtype=np.bool_)
-    for place in spread(split, count):
-        batch, targets = split.read([place])
+    for batch, targets in split.each(lambda place: split.read([place]), spread(split, count)):
         label = np.asarray(targets["label_map"][0])
         seen[np.unique(label)] = True
         drawn.append((_caption(batch), _beside(batch, label, len(problem.classes))))

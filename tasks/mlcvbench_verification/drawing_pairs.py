@@ -61,7 +61,7 @@ class PairedSplit(Split):
 
     def __init__(self, parent: Split, pairs: Pairs) -> None:
         self.name, self.ids, self.groups = parent.name, parent.ids, parent.groups
-        self._parent, self._pairs = parent, pairs
+        self._parent, self._pairs, self.threaded = parent, pairs, parent.threaded
 
     @property
     def ragged(self) -> bool:

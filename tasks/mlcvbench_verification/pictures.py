@@ -25,8 +25,8 @@ def preview(split: Split, count: int) -> list[Panel]:
     targets = split.targets()
     identity = np.asarray(targets["identity"])
     pairs = cast("Pairs | None", targets.get("pairs"))
-    panels = []
-    for place in spread(split, count):
+
+    def panel(place: int) -> Panel:
         others = np.flatnonzero((identity == identity[place]) & (np.arange(len(split)) != place))
         rows = [_row(split, [([place, *others[: ABREAST - 1].tolist()], PAPER)])]
         found = [] if pairs is None else _pairs_with(place, pairs, identity)
@@ -38,8 +38,9 @@ def preview(split: Split, count: int) -> list[Panel]:
                 f"{'same person (blue)' if color == SAME else 'two people (red)'}"
                 for other, color in found
             )
-        panels.append(Panel(_joined(rows, axis=0), caption))
-    return panels
+        return Panel(_joined(rows, axis=0), caption)
+
+    return list(split.each(panel, spread(split, count)))
 
 
 def _pairs_with(place: int, pairs: Pairs, identity: Array) -> list[tuple[int, tuple[int, int, int]]]:

@@ -1,8 +1,12 @@
-"""Files that cannot be read, in every data set that is made of files: listed all at once, and left out on request."""
+"""Every data set that is made of files, read whole: by several threads as by one, and what cannot be read is listed at
+once, and left out on request.
+"""
 
 from __future__ import annotations
 
 import json
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -19,8 +23,9 @@ from support.voc import annotation, voc_folder
 
 import mlcvbench
 from mlcvbench.cli import main
-from mlcvbench.contract import LoadedData
+from mlcvbench.contract import LoadedData, Split
 from mlcvbench.errors import DataError
+from mlcvbench.files.ahead import readers
 from mlcvbench.loading.broken import find_broken
 from mlcvbench.loading.data import read_data
 from mlcvbench.loading.tasks import task_of_kind
@@ -188,6 +193,34 @@ def test_data_without_a_broken_file_are_the_same_with_and_without_the_setting(tm
 
     assert left_out.fingerprint() == whole.fingerprint()
     assert left_out.notices == ()
+
+
+@pytest.mark.parametrize(
+    "make", [one for one in CASES if one is not labels_without_images], ids=lambda one: one.__name__
+)
+def test_samples_are_shown_and_checked_by_several_threads_as_by_one(
+    make: Callable[[Path], Case], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    data, readings = load(make(tmp_path / "set")), set[str]()
+    split = data.splits["test"]
+    read = type(split).read
+
+    def watched(self: Split, index: object) -> object:
+        readings.add(threading.current_thread().name)
+        time.sleep(0.01)  # else one of them might be done before another begins
+        return read(self, index)
+
+    monkeypatch.setattr(type(split), "read", watched)
+    task, sheets = task_of_kind(data.problem.kind), []
+    for count in (0, 3):
+        with readers(count):
+            sheets.append(task.preview(split, data.problem, 4))
+            assert find_broken(data) == []
+            assert len(readings) == 1 if count == 0 else len(readings) > 1
+
+    for one, other in zip(*sheets, strict=True):
+        assert one.caption == other.caption
+        assert np.array_equal(one.image, other.image)
 
 
 def test_data_that_can_all_be_read_are_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]):

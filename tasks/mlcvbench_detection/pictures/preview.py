@@ -26,8 +26,7 @@ def preview(split: Split, problem: Problem, count: int) -> list[Panel]:
     """Return one panel per sample, with its objects counted in the caption."""
     colors = class_colors(len(problem.classes))
     panels = []
-    for place in spread(split, count):
-        batch, targets = split.read([place])
+    for batch, targets in split.each(lambda place: split.read([place]), spread(split, count)):
         picture = _annotated(np.asarray(batch.inputs["image"][0]), targets, problem, colors)
         ignored = int(_not_scored(targets).sum())
         caption = f"{batch.ids[0]}: {len(targets['labels'][0]) - ignored} to find"
