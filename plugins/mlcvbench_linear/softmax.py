@@ -17,6 +17,7 @@ from mlcvbench_training.losses import loss_of
 from mlcvbench_training.refusals import DivergedError
 from mlcvbench_training.seeding import seeded
 from mlcvbench_training.settings import NEWTON, Settings
+from mlcvbench_training.training import Training
 
 if TYPE_CHECKING:
     import torch
@@ -78,6 +79,7 @@ class LinearSoftmax(TorchModel):
     def fit(self, train: Split, val: Split | None, ctx: FitContext) -> FitReport:
         from torch import nn
 
+        from mlcvbench_linear.newton import NewtonTraining
         from mlcvbench_linear.standardise import Standardise
 
         examples = examples_of(train, self.torch_device)
@@ -95,7 +97,9 @@ class LinearSoftmax(TorchModel):
             report = minimise(linear.double(), inputs, examples.labels, settings, ctx)
         else:
             held_out = None if val is None else examples_of(val, self.torch_device)
-            report = train_network(nn.Sequential(features, standardise, linear), examples, settings, ctx, held_out)
+            module = nn.Sequential(features, standardise, linear)
+            way = NewtonTraining if settings.optimizer == NEWTON else Training
+            report = train_network(module, examples, settings, ctx, held_out, way)
         standardise.fold_into(linear)
         self.module = nn.Sequential(*features, linear.float()).eval()
         return report

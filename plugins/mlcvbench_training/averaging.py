@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    import torch
     from torch import nn
 
 
@@ -59,8 +58,18 @@ class Average:
             parameter.data, self.weights[index] = self.weights[index], parameter.data
 
 
-def estimate_norms(module: nn.Module, batches: Iterator[torch.Tensor]) -> None:
-    """Take the statistics of batch norms anew over `batches`: they were those of other weights."""
+def estimate_norms(module: nn.Module, show: Callable[[nn.Module, Any], None], batches: Iterable[Any]) -> None:
+    """Take the statistics of batch norms anew, as `show` lets the module see `batches`: they were of other weights."""
     import torch
 
-    torch.optim.swa_utils.update_bn(batches, module)
+    class Shown(torch.nn.Module):
+        """The module as something that is called with a batch."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.module = module
+
+        def forward(self, batch: Any) -> None:
+            show(self.module, batch)
+
+    torch.optim.swa_utils.update_bn(([batch] for batch in batches), Shown())  # of a list it passes on the first

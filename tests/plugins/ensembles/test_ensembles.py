@@ -173,7 +173,7 @@ class StoppedError(Exception):
     ids=["ensemble", "snapshots", "distill"],
 )
 def test_an_interrupted_fit_ends_with_the_same_bits(model, settings, train, images, tmp_path, monkeypatch):
-    monkeypatch.setattr("mlcvbench_training.loop.SAVING_SHARE", float("inf"))  # a checkpoint after each epoch
+    monkeypatch.setattr("mlcvbench_training.training.SAVING_SHARE", float("inf"))  # a checkpoint after each epoch
     whole = scores_of(fitted(model, train, **settings), images)
     calls = 0
 

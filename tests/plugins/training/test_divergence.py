@@ -52,19 +52,6 @@ def test_a_decay_that_grows_the_weights():
     assert message.endswith("; set a smaller fit.weight_decay.")
 
 
-def test_a_hessian_that_cannot_be_inverted():
-    """Pixels of all images that are 0 have no curvature, so that without damping the equations have no solution."""
-    blank = Examples(torch.zeros(8, 1, 4, 4, dtype=torch.uint8), torch.arange(8) % 2)
-    module = nn.Sequential(nn.Flatten(), nn.Linear(16, 2))
-
-    with pytest.raises(MlcvbenchError) as caught:
-        train_network(
-            module, blank, replace(PLAIN, optimizer="newton", damping=0.0), FitContext(seed=0, device=Device())
-        )
-
-    assert str(caught.value) == ("fit.optimizer=newton: the Hessian is singular with fit.damping=0; set a larger one.")
-
-
 def test_a_warm_up_that_is_longer_than_the_training_is_refused():
     assert said(schedule="warmup+cosine", warmup=3.0, epochs=2) == (
         "fit.warmup=3 is longer than the training of 2 epochs, so that the rate would never reach fit.lr; set a "

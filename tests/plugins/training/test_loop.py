@@ -13,10 +13,11 @@ from torch import nn
 
 from mlcvbench.contract import Device, FitContext
 from mlcvbench.errors import DataError, RequestError
-from mlcvbench_training import loop
+from mlcvbench_training import training
 from mlcvbench_training.guidance import GuidedContext
-from mlcvbench_training.loop import Examples, blocks, evaluate, examples_of, train_network
+from mlcvbench_training.loop import Examples, evaluate, examples_of, train_network
 from mlcvbench_training.losses import loss_of
+from mlcvbench_training.objective import blocks
 from mlcvbench_training.refusals import DivergedError
 from mlcvbench_training.seeding import seeded
 from mlcvbench_training.settings import Settings
@@ -129,7 +130,7 @@ def test_a_spent_budget_ends_the_training_after_the_running_epoch():
 def timed(monkeypatch: pytest.MonkeyPatch, seconds: float, once: float) -> nn.Module:
     """Return a network whose epochs of 32 images take so many seconds, the first one `once` more."""
     clock, module = [0.0], network()
-    monkeypatch.setattr(loop.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(training.time, "monotonic", lambda: clock[0])
 
     def pass_time(*_: object) -> None:
         clock[0] += seconds / 4 + (once if clock[0] == 0.0 else 0.0)
@@ -161,7 +162,7 @@ def test_a_budget_that_all_epochs_fit_into_changes_nothing(monkeypatch):
 
 def test_epochs_that_grow_longer_than_planned_still_end_within_the_budget(monkeypatch):
     clock, module = [0.0], network()
-    monkeypatch.setattr(loop.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(training.time, "monotonic", lambda: clock[0])
 
     def pass_more_time(*_: object) -> None:
         clock[0] = 1.05 * clock[0] + 0.1

@@ -19,7 +19,7 @@ import torch
 from torch import nn
 
 from mlcvbench.contract import Device, FitContext, FitReport
-from mlcvbench_training import loop
+from mlcvbench_training import training
 from mlcvbench_training.checkpoint import FILE
 from mlcvbench_training.loop import Examples, train_network
 from mlcvbench_training.seeding import seeded
@@ -52,7 +52,7 @@ VARIANTS = {
 @pytest.fixture(autouse=True)
 def after_each_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave a checkpoint after each epoch, however little time it took."""
-    monkeypatch.setattr(loop, "SAVING_SHARE", math.inf)
+    monkeypatch.setattr(training, "SAVING_SHARE", math.inf)
 
 
 class StoppedError(Exception):
@@ -119,7 +119,7 @@ def test_a_training_that_was_stopped_after_its_last_epoch_only_finishes(tmp_path
 
 def test_a_training_planned_for_a_budget_goes_on_with_its_plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     clock = [0.0]
-    monkeypatch.setattr(loop.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(training.time, "monotonic", lambda: clock[0])
 
     def run(folder: Path | None, stop_after: int = 0) -> tuple[str, FitReport]:
         def progress(done: int, total: int) -> None:
@@ -172,18 +172,18 @@ def test_short_epochs_are_not_each_followed_by_a_checkpoint(tmp_path: Path, monk
     clock = [0.0]
     written: list[int] = []
 
-    def write(run: loop.Training, folder: Path) -> None:
-        written.append(run.epochs)
+    def write(folder: Path, tensors: dict[str, torch.Tensor], facts: dict[str, Any]) -> None:
+        written.append(facts["epochs"])
         clock[0] += 1
 
-    def epoch(run: loop.Training) -> tuple[float, float]:
+    def epoch(run: training.Training) -> dict[str, float]:
         clock[0] += 30
-        return 1.0, 0.5
+        return {"loss": 1.0}
 
-    monkeypatch.setattr(loop, "SAVING_SHARE", 0.01)
-    monkeypatch.setattr(loop, "save_training", write)
-    monkeypatch.setattr(loop.Training, "_pass", epoch)
-    monkeypatch.setattr(loop.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(training, "SAVING_SHARE", 0.01)
+    monkeypatch.setattr(training, "write_checkpoint", write)
+    monkeypatch.setattr(training.Training, "one_pass", epoch)
+    monkeypatch.setattr(training.time, "monotonic", lambda: clock[0])
 
     train(tmp_path, replace(SETTINGS, epochs=10))
 

@@ -13,6 +13,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from mlcvbench.errors import RequestError
 from mlcvbench_training.losses import loss_of
+from mlcvbench_training.objective import blocks
+from mlcvbench_training.settings import NEWTON
+from mlcvbench_training.training import Training
 
 if TYPE_CHECKING:
     import torch
@@ -41,6 +44,19 @@ class Step(NamedTuple):
     accuracy: float
     rate: float
     ended: bool
+
+
+class NewtonTraining(Training):
+    """A training whose every epoch is one step of Newton's method on all images, in blocks as they are stored."""
+
+    RULES = (NEWTON,)
+
+    def one_pass(self) -> dict[str, float]:
+        self.module.eval()
+        stored = list(blocks(len(self.objective), self.size))
+        step = newton_step(self.module, lambda: self.objective.read(stored), len(self.objective), self.settings)
+        self.rate, self.ended = step.rate, step.ended
+        return {"loss": step.loss, "train_accuracy": step.accuracy}
 
 
 def newton_step(module: nn.Module, batches: Batches, count: int, settings: Settings) -> Step:

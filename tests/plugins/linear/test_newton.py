@@ -12,9 +12,9 @@ from torch.autograd.functional import hessian
 
 from mlcvbench.contract import Device, FitContext
 from mlcvbench.errors import RequestError
+from mlcvbench_linear.newton import NewtonTraining, newton_step
 from mlcvbench_training.loop import Examples, scaled, train_network
 from mlcvbench_training.losses import loss_of
-from mlcvbench_training.newton import newton_step
 from mlcvbench_training.settings import LOSSES, Settings
 
 NEWTON = Settings(optimizer="newton", weight_decay=0.0, l2=0.03, damping=0.01, epochs=8, batch=7)
@@ -68,7 +68,7 @@ def test_a_step_is_the_inverse_of_the_damped_hessian_times_the_gradient(loss):
 def test_the_penalised_loss_never_rises(loss):
     settings = replace(NEWTON, loss=loss, l2=0.0, damping=1e-4)
 
-    report = train_network(network(5.0), examples(), settings, FitContext(seed=0, device=Device()))
+    report = train_network(network(5.0), examples(), settings, FitContext(seed=0, device=Device()), way=NewtonTraining)
 
     losses = report.history["loss"]
     assert all(after <= before + 1e-9 for before, after in pairwise(losses))
@@ -86,17 +86,19 @@ def test_a_full_step_that_ends_higher_is_halved():
 def test_a_share_of_a_step_goes_that_share_of_the_way_to_the_minimum_of_a_square():
     settings = replace(NEWTON, loss="squared", l2=0.0, damping=0.0)
     ctx = FitContext(seed=0, device=Device())
-    least = train_network(network(), examples(), settings, ctx).history["loss"][-1]
+    least = train_network(network(), examples(), settings, ctx, way=NewtonTraining).history["loss"][-1]
 
-    first, second, *_ = train_network(network(), examples(), replace(settings, newton_lr=0.5), ctx).history["loss"]
+    first, second, *_ = train_network(
+        network(), examples(), replace(settings, newton_lr=0.5), ctx, way=NewtonTraining
+    ).history["loss"]
 
     assert (second - least) / (first - least) == pytest.approx(0.25, abs=1e-5)
 
 
 def test_a_training_ends_when_no_step_goes_down():
-    report = train_network(
-        network(), examples(), replace(NEWTON, epochs=50, damping=1e-6), FitContext(seed=0, device=Device())
-    )
+    settings, ctx = replace(NEWTON, epochs=50, damping=1e-6), FitContext(seed=0, device=Device())
+
+    report = train_network(network(), examples(), settings, ctx, way=NewtonTraining)
 
     assert report.epochs is not None
     assert report.epochs < 50
@@ -109,3 +111,21 @@ def test_a_network_that_is_more_than_a_linear_layer_is_refused():
         steps(deep, NEWTON)
 
     assert str(error.value) == ("fit.optimizer=newton: wanted one linear layer behind features that are not learned.")
+
+
+def test_a_hessian_that_cannot_be_inverted():
+    """Pixels of all images that are 0 have no curvature, so that without damping the equations have no solution."""
+    blank = Examples(torch.zeros(8, 1, 4, 4, dtype=torch.uint8), torch.arange(8) % 2)
+    module = nn.Sequential(nn.Flatten(), nn.Linear(16, 2))
+
+    with pytest.raises(RequestError) as caught:
+        train_network(
+            module, blank, replace(NEWTON, l2=0.0, damping=0.0), FitContext(seed=0, device=Device()), way=NewtonTraining
+        )
+
+    assert str(caught.value) == ("fit.optimizer=newton: the Hessian is singular with fit.damping=0; set a larger one.")
+
+
+def test_the_ordinary_way_of_an_epoch_knows_no_newton():
+    with pytest.raises(RequestError, match=r"^fit\.optimizer=newton: wanted one of gd, sgd, "):
+        train_network(network(), examples(), NEWTON, FitContext(seed=0, device=Device()))
