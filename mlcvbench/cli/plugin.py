@@ -59,13 +59,17 @@ def _taken(name: str) -> Iterator[str]:
 def check(reference: str, settings: tuple[str, ...], as_json: bool) -> None:
     """Run the conformance kit on a model, a data set, all that a plugin declares, or a plugin's folder.
 
-    A folder is read as it is, installed or not. KEY is model.NAME, fit.NAME or data.NAME. Exit code 1
-    when a check fails.
+    A folder is read as it is, installed or not. KEY is model.NAME, fit.NAME or data.NAME; data=NAME checks models
+    on the first samples of that data set instead of toy data. Exit code 1 when a check fails.
     """
     from mlcvbench.plan.words import read_words
+    from mlcvbench.specs import Param
     from mlcvbench.testing.subjects import check_reference
 
-    reports = check_reference(reference, read_words(settings, (), places=("model", "fit", "data")).settings)
+    named = [word for word in settings if word.startswith("data=")]
+    data = read_words(named, (Param("data", "str"),)).values["data"]
+    words = read_words([word for word in settings if word not in named], (), places=("model", "fit", "data"))
+    reports = check_reference(reference, words.settings, data)
     if as_json:
         import json
         from dataclasses import asdict

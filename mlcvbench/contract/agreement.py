@@ -5,7 +5,7 @@ The honesty checks of a run and the conformance kit share this rule.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
 
 import numpy as np
@@ -63,7 +63,7 @@ def agreement(alone: Predictions, together: Predictions) -> Agreement:
         return Agreement(np.inf, 0, 0, f"columns {', '.join(sorted(alone))} alone and {', '.join(sorted(together))}")
     for name in sorted(together):
         for left, right in zip(alone[name], together[name], strict=True):
-            one, other = np.asarray(left), np.asarray(right)
+            one, other = _array(left), _array(right)
             if one.shape != other.shape:
                 shapes = f"{name!r} has shape {one.shape} alone and {other.shape} in a batch"
                 return Agreement(np.inf, alike, total, shapes)
@@ -76,10 +76,23 @@ def agreement(alone: Predictions, together: Predictions) -> Agreement:
 
 def _equal(left: Any, right: Any) -> bool:
     """Return whether two predictions of a sample are equal; NaN equals NaN here, since it did not change."""
-    if not isinstance(left, np.ndarray | np.generic) and not isinstance(right, np.ndarray | np.generic):
+    if not _holds_arrays(left) and not _holds_arrays(right):
         return bool(left == right)
-    one, other = np.asarray(left), np.asarray(right)
+    one, other = _array(left), _array(right)
     return np.array_equal(one, other, equal_nan=one.dtype.kind in "fc" and other.dtype.kind in "fc")
+
+
+def _holds_arrays(value: Any) -> bool:
+    return isinstance(value, np.ndarray | np.generic) or is_dataclass(value)
+
+
+def _array(value: Any) -> Array:
+    """Return what is predicted for a sample as an array; a type of a task kind, such as masks, by its parts in a
+    row.
+    """
+    if is_dataclass(value):
+        return np.concatenate([np.ravel(getattr(value, part.name)) for part in fields(value)])
+    return np.asarray(value)
 
 
 def _largest_gap(one: Array, other: Array) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +25,8 @@ class TorchModel(Model):
     """A model around one `nn.Module`, which subclasses return from `build`.
 
     The default `preprocess` turns uint8 images (B, H, W) or (B, H, W, 3) into float32 (B, C, H, W) in [0, 1] on the
-    device; the default `postprocess` returns the outputs (B, C) as classification `scores`.
+    device; the default `postprocess` returns the outputs (B, C) as classification `scores`. `forward` gives floats of
+    any precision back as float32, also those inside dicts, lists and tuples, so no network has to cast its outputs.
     """
 
     def __init__(self, problem: Problem, **params: Any) -> None:
@@ -81,7 +83,7 @@ class TorchModel(Model):
             if self.device.precision == "float32":
                 return module(inputs)
             with torch.autocast(self.device.type, dtype=getattr(torch, self.device.precision)):
-                return module(inputs)
+                return in_float32(module(inputs))
 
     def postprocess(self, outputs: Any, batch: Batch) -> Predictions:
         return {"scores": outputs.float().cpu().numpy()}
@@ -128,3 +130,25 @@ class TorchModel(Model):
             raise RecordError(f"{path.name}: tensor {further[0]!r} is not part of this network.")
         module.load_state_dict(state)
         self.module.to(self.torch_device)
+
+
+def in_float32(outputs: Any) -> Any:
+    """Return outputs with their half-precision tensors as float32, however they are nested; all else is unchanged."""
+    import torch
+
+    def cast(value: Any) -> Any:
+        half = isinstance(value, torch.Tensor) and value.dtype in (torch.float16, torch.bfloat16)
+        return value.float() if half else value
+
+    return map_leaves(cast, outputs)
+
+
+def map_leaves(change: Callable[[Any], Any], value: Any) -> Any:
+    """Return nested dicts, lists and tuples, named ones too, with every value inside changed."""
+    if isinstance(value, dict):
+        return type(value)((key, map_leaves(change, part)) for key, part in value.items())
+    if isinstance(value, tuple) and hasattr(value, "_fields"):
+        return type(value)(*(map_leaves(change, part) for part in value))
+    if isinstance(value, list | tuple):
+        return type(value)(map_leaves(change, part) for part in value)
+    return change(value)

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-import math
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import psutil
 
 from mlcvbench.contract import FitContext, FitReport, LoadedData, Model, Notice
-from mlcvbench.errors import DataError, said_by
+from mlcvbench.contract.history import stored_history
+from mlcvbench.errors import DataError
 from mlcvbench.limits import MIB
 from mlcvbench.loading.data import fit_data
 from mlcvbench.loading.models import build_model
@@ -125,6 +124,7 @@ def _fit(resolved: Resolved, data: LoadedData, report: Progress, model: Model, c
     peak = high_water() if fresh_mark else None
     if peak is None:
         peak = lifetime_peak()
+    history, why = stored_history(outcome.history)  # what was fitted is not lost for a history that cannot be kept
     return FitInfo(
         seconds=seconds + outcome.earlier_seconds,
         epochs=outcome.epochs,
@@ -132,7 +132,8 @@ def _fit(resolved: Resolved, data: LoadedData, report: Progress, model: Model, c
         peak_memory=max(0, peak - resident),
         train_samples=len(parts.train),
         val_samples=len(parts.val) if parts.val is not None else None,
-        **_history_of(outcome),
+        history=history,
+        history_reason=why,
     )
 
 
@@ -141,21 +142,3 @@ def _memory_of(config: RunConfig) -> int:
     if config.fit_memory_mb is not None:
         return config.fit_memory_mb * MIB
     return (psutil.virtual_memory().total if config.memory_mb is None else config.memory_mb * MIB) // 4
-
-
-def _history_of(outcome: FitReport) -> dict[str, Any]:
-    """Return the history as a record holds it, or none with the reason: what was fitted is not lost for it."""
-    history: dict[str, list[float | None]] = {}
-    for name, column in outcome.history.items():
-        try:
-            numbers = [math.nan if value is None else float(value) for value in column]
-        except (TypeError, ValueError) as error:
-            return {"history_reason": f"column {name!r} is no list of numbers ({said_by(error)})"}
-        history[str(name)] = [number if math.isfinite(number) else None for number in numbers]
-    lengths = {name: len(column) for name, column in history.items()}
-    for name, length in lengths.items():
-        first = next(iter(lengths))
-        if length != lengths[first]:
-            why = f"column {name!r} has {length} entries and {first!r} {lengths[first]}; wanted as many in each"
-            return {"history_reason": why}
-    return {"history": history}

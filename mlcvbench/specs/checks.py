@@ -59,6 +59,7 @@ def check_spec(spec: Spec) -> None:
     if isinstance(spec, TaskSpec):
         _check_params(what, "reading", spec.reading)
         _check_pairs(what, "reads", spec.reads)
+        _check_module(what, "toys", spec.toys)
         return
     _check_strings(what, "kinds", spec.kinds)
     if isinstance(spec, ModelSpec):

@@ -142,6 +142,9 @@ class TaskSpec:
 
     `reads` says what `mlcvbench score` reads, in pairs of a form (`.npz`, `folder of PNG`) and what it holds.
     `reading` are the settings with which that is read, as in `mlcvbench score value=distance`.
+    `toys`, a lazy target, makes the data on which the conformance kit tries models of the kind: a function of the input
+    kinds that a model needs, which returns `LoadedData` by name. On the first, most checks are made; the others, such
+    as `images of 9x31`, are each a check of their own.
     """
 
     name: str
@@ -153,6 +156,7 @@ class TaskSpec:
     reference: str = ""
     reads: tuple[tuple[str, str], ...] = ()
     reading: tuple[Param, ...] = ()
+    toys: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,14 +10,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mlcvbench.contract import LoadedData
 from mlcvbench.errors import OverrideError, PluginError, UnknownNameError, did_you_mean
 from mlcvbench.registry import Entry, Registry, discover, get_registry, using
 from mlcvbench.registry.entry_points import GROUP, EntryPoint, normalise
 from mlcvbench.specs import DatasetSpec, ModelSpec, Param
-from mlcvbench.specs.values import parse_setting
+from mlcvbench.specs.checks import check_inputs
+from mlcvbench.specs.values import missing, parse_setting
 from mlcvbench.testing.conformance import check_model
 from mlcvbench.testing.datasets import check_dataset
 from mlcvbench.testing.results import CheckResult
+from mlcvbench.testing.toy import first_samples
 
 PROJECT_FILE = "pyproject.toml"
 MAX_PROJECT_BYTES = 256 * 1024
@@ -39,23 +42,29 @@ class Report:
         return sum(result.passed is False for result in self.results)
 
 
-def check_reference(reference: str, settings: Mapping[str, str]) -> list[Report]:
+def check_reference(reference: str, settings: Mapping[str, str], data: str | None = None) -> list[Report]:
     """Check what `reference` names: a model, a data set, a plugin, or the folder of a plugin's project.
 
-    `settings`: text by name, used where a model or data set declares it. UnknownNameError for an unknown name.
+    `settings`: text by name, used where a model or data set declares it. `data`: the data set whose first samples
+    models are checked on, with its `data.*` settings, instead of toy data. UnknownNameError for an unknown name.
     """
     if not (Path(reference).is_dir() or reference.endswith(PROJECT_FILE)):
-        return _check_installed(reference, settings, get_registry())
+        return _check_installed(reference, settings, data, get_registry())
     with _folder_on_path(Path(reference)) as entry_points, using(discover(extra=entry_points)) as registry:
         names = {entry_point.name for entry_point in entry_points}
         return [
             *_broken(names, registry, entry_points[0].distribution),
-            *_reports([e for e in registry.models() if _from(e, entry_points)], settings),
-            *_dataset_reports([e for e in registry.datasets() if _from(e, entry_points)], settings),
+            *_all_reports(
+                [e for e in registry.models() if _from(e, entry_points)],
+                [e for e in registry.datasets() if _from(e, entry_points)],
+                settings,
+                data,
+                registry,
+            ),
         ]
 
 
-def _check_installed(reference: str, settings: Mapping[str, str], registry: Registry) -> list[Report]:
+def _check_installed(reference: str, settings: Mapping[str, str], data: str | None, registry: Registry) -> list[Report]:
     def named(entry: Entry[Any]) -> bool:
         return reference in {entry.spec.name, entry.origin.plugin, entry.origin.package, entry.origin.distribution}
 
@@ -71,7 +80,7 @@ def _check_installed(reference: str, settings: Mapping[str, str], registry: Regi
         known = [e.spec.name for e in registry.models()] + [e.spec.name for e in registry.datasets()]
         known += [origin.plugin for origin in registry.plugins]
         raise UnknownNameError("model, data set or plugin", reference, known)
-    return [*broken, *_reports(models, settings), *_dataset_reports(datasets, settings)]
+    return [*broken, *_all_reports(models, datasets, settings, data, registry)]
 
 
 def _broken(names: set[str], registry: Registry, distribution: str | None = None) -> list[Report]:
@@ -86,36 +95,61 @@ def _from(entry: Entry[Any], entry_points: Sequence[EntryPoint]) -> bool:
     return any((entry.origin.plugin, entry.origin.distribution) == (p.name, p.distribution) for p in entry_points)
 
 
-def _reports(entries: Sequence[Entry[ModelSpec]], settings: Mapping[str, str]) -> list[Report]:
-    return [
-        Report(
-            "model",
-            entry.spec.name,
-            kind,
-            entry.origin.plugin,
-            check_model(
-                entry.spec,
-                kind,
-                params=_typed(entry.spec, "model", entry.spec.params, settings),
-                fit=_typed(entry.spec, "fit", entry.spec.fit, settings),
-            ),
+def _all_reports(
+    models: Sequence[Entry[ModelSpec]],
+    datasets: Sequence[Entry[DatasetSpec]],
+    settings: Mapping[str, str],
+    data: str | None,
+    registry: Registry,
+) -> list[Report]:
+    lost = [key for key in settings if key.startswith("data.")]
+    if models and not datasets and data is None and lost:
+        raise OverrideError(
+            f"key {lost[0]!r} has no effect on {models[0].spec.name!r}, which is checked on toy data; "
+            "data=NAME takes the first samples of a data set instead."
         )
-        for entry in entries
-        for kind in entry.spec.kinds
+    # The settings of one data set are not those of another.
+    own = {
+        entry.spec.name: settings if data in {None, entry.spec.name} else _without_data(settings) for entry in datasets
+    }
+    return [
+        *(report for entry in models for report in _reports(entry, settings, data, registry)),
+        *(_dataset_report(entry, own[entry.spec.name]) for entry in datasets),
     ]
 
 
-def _dataset_reports(entries: Sequence[Entry[DatasetSpec]], settings: Mapping[str, str]) -> list[Report]:
-    return [
-        Report(
-            "data set",
-            entry.spec.name,
-            ", ".join(entry.spec.kinds),
-            entry.origin.plugin,
-            check_dataset(entry.spec, params=_typed(entry.spec, "data", entry.spec.params, settings)),
-        )
-        for entry in entries
-    ]
+def _without_data(settings: Mapping[str, str]) -> dict[str, str]:
+    return {key: text for key, text in settings.items() if not key.startswith("data.")}
+
+
+def _reports(
+    entry: Entry[ModelSpec], settings: Mapping[str, str], data: str | None, registry: Registry
+) -> Iterator[Report]:
+    """Check a model for each of its task kinds, or for those of the data set that is named."""
+    spec, kinds = entry.spec, entry.spec.kinds
+    if data is not None:
+        kinds = tuple(kind for kind in kinds if any(e.spec.name == data for e in registry.datasets(kind))) or kinds[:1]
+    params = _typed(spec, "model", spec.params, settings)
+    fit = _typed(spec, "fit", spec.fit, settings)
+    for kind in kinds:
+        samples = None if data is None else _samples(spec, registry.dataset(data, kind).spec, settings)
+        results = check_model(spec, kind, params=params, fit=fit, data=samples)
+        yield Report("model", spec.name, kind, entry.origin.plugin, results)
+
+
+def _samples(model: ModelSpec, dataset: DatasetSpec, settings: Mapping[str, str]) -> LoadedData:
+    """Return the first samples of a data set that has what the model needs."""
+    check_inputs(model, dataset)
+    given = _typed(dataset, "data", dataset.params, settings)
+    if lacking := [param.name for param in missing(dataset.params, given)]:
+        raise OverrideError(f"data set {dataset.name!r} needs data.{lacking[0]}=VALUE.")
+    return first_samples(dataset, given)
+
+
+def _dataset_report(entry: Entry[DatasetSpec], settings: Mapping[str, str]) -> Report:
+    spec = entry.spec
+    results = check_dataset(spec, params=_typed(spec, "data", spec.params, settings))
+    return Report("data set", spec.name, ", ".join(spec.kinds), entry.origin.plugin, results)
 
 
 def _typed(

@@ -1,52 +1,31 @@
-"""Small synthetic data for each task kind: quick to learn, the same on every machine."""
+"""The data on which the kit tries models: toy data that each task kind makes, or the beginning of a data set."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
-from mlcvbench.contract import Array, ArraySplit, Batch, Column, InputSpec, LoadedData, Problem, Split
-from mlcvbench.registry import Registry
-from mlcvbench.specs import load_target
+from mlcvbench.contract import Array, Batch, Column, LoadedData
+from mlcvbench.registry import Registry, get_registry
+from mlcvbench.specs import DatasetSpec, load_target
 from mlcvbench.specs.values import complete
 
-CLASSES = ("disc", "bars", "checks")
 SIZES = {"train": 48, "val": 12, "test": 12}
+"""Samples of the splits on which most checks are made."""
+FEW = {"train": 12, "test": 6}
+"""Samples of the splits of the other toys, each tried once."""
 
 
-def classification(shape: tuple[int, ...] = (28, 28), seed: int = 0) -> LoadedData:
-    """Return images of three noisy textures: uint8 (N, H, W) or (N, H, W, 3), labels 0 to 2 in turn."""
-    generator = np.random.default_rng(seed)
-    splits: dict[str, Split] = {}
-    for name, count in SIZES.items():
-        labels = np.arange(count, dtype=np.int64) % len(CLASSES)
-        images = np.stack([_texture(int(label), shape, generator) for label in labels])  # (N, H, W[, 3])
-        ids = [f"{name}-{index:03d}" for index in range(count)]
-        splits[name] = ArraySplit(name, {"image": images}, {"label": labels}, ids=ids)
-    problem = Problem("classification", CLASSES, {"image": InputSpec(shape)})
-    return LoadedData("toy", "1", problem, splits)
-
-
-def _texture(label: int, shape: tuple[int, ...], generator: np.random.Generator) -> Array:
-    height, width = shape[:2]
-    y, x = np.mgrid[:height, :width]
-    disc = (y - height / 2) ** 2 + (x - width / 2) ** 2 <= (min(height, width) / 3) ** 2
-    pattern = (disc, y // 2 % 2 == 0, (y // 4 + x // 4) % 2 == 0)[label]
-    grey = np.where(pattern, 190, 60) + generator.integers(-40, 41, size=(height, width))  # (H, W)
-    image = grey if len(shape) == 2 else np.stack([grey, 255 - grey, grey // 2], axis=-1)
-    return np.clip(image, 0, 255).astype(np.uint8)
-
-
-TOYS: dict[str, Callable[..., LoadedData]] = {"classification": classification}
-"""Task kind -> function that makes toy data from an image shape and a seed."""
-
-
-def toy_data(kind: str, shape: tuple[int, ...] = (28, 28), seed: int = 0) -> LoadedData | None:
-    """Return toy data of a task kind with splits train, val and test, or None when the kit has none for it."""
-    maker = TOYS.get(kind)
-    return maker(shape, seed) if maker is not None else None
+def toy_data(kind: str, needs: Collection[str] = (), *, registry: Registry | None = None) -> dict[str, LoadedData]:
+    """Return a task kind's toy data by name, the plain ones first; none where it makes none with the inputs `needs`."""
+    tasks = [entry.spec for entry in (registry or get_registry()).tasks() if entry.spec.name == kind]
+    if not tasks or not tasks[0].toys:
+        return {}
+    made: dict[str, LoadedData] = load_target(tasks[0].toys)(tuple(needs))
+    return made
 
 
 def installed_data(kind: str, needs: Collection[str], registry: Registry) -> LoadedData | None:
@@ -54,13 +33,22 @@ def installed_data(kind: str, needs: Collection[str], registry: Registry) -> Loa
     inputs.
     """
     for entry in registry.datasets(kind):
-        spec = entry.spec
-        if set(needs) <= set(spec.provides) and not any(param.required for param in spec.params):
-            data: LoadedData = load_target(spec.target)(complete(spec.params, {}), 0)
-            return replace(
-                data, splits={n: s.take(np.arange(min(len(s), SIZES.get(n, 0)))) for n, s in data.splits.items()}
-            )
+        if set(needs) <= set(entry.spec.provides) and not any(param.required for param in entry.spec.params):
+            return first_samples(entry.spec, {})
     return None
+
+
+def first_samples(spec: DatasetSpec, given: Mapping[str, Any]) -> LoadedData:
+    """Return the first samples of each split of a data set, read with the settings `given`.
+
+    A data set that is drawn as large as its settings `train`, `val` and `test` say draws no more than that.
+    """
+    params = complete(spec.params, given)
+    for param in spec.params:
+        if param.name in SIZES and param.type == "int" and param.name not in given:
+            params[param.name] = min(params[param.name] or SIZES[param.name], SIZES[param.name])
+    data: LoadedData = load_target(spec.target)(params, 0)
+    return replace(data, splits={n: s.take(np.arange(min(len(s), SIZES.get(n, 0)))) for n, s in data.splits.items()})
 
 
 def odd_pixels(batch: Batch) -> dict[str, Batch]:

@@ -22,6 +22,7 @@ from mlcvbench.contract import (
     Task,
     fingerprint_columns,
 )
+from mlcvbench.contract.history import stored_history
 from mlcvbench.errors import CheckFailedError
 from mlcvbench.loading.data import fit_data
 from mlcvbench.registry import Registry
@@ -40,14 +41,18 @@ class Given:
 
 
 class UnderTest:
-    """One model under test, with its data and, once a check has fitted it, the model itself."""
+    """One model under test, with its data and, once a check has fitted it, the model itself.
+
+    `toys`: further data by name, on each of which it has to work or to say why not.
+    """
 
     def __init__(self, spec: ModelSpec, kind: str, given: Given, registry: Registry) -> None:
         self.spec, self.kind, self.registry = spec, kind, registry
         self.params, self.fit_settings = given.params, given.fit
-        toys = toy_data(kind) if given.data is None else None
-        self.has_toys = toys is not None
-        self.data = given.data or toys or installed_data(kind, spec.needs, registry)
+        toys = {} if given.data is not None else toy_data(kind, spec.needs, registry=registry)
+        plain = next(iter(toys), None)
+        self.toys = {name: data for name, data in toys.items() if name != plain}
+        self.data = given.data or toys.get(plain or "") or installed_data(kind, spec.needs, registry)
         self.model: Model | None = None
         self.contract_broken = False
 
@@ -91,6 +96,8 @@ class UnderTest:
         report: object = model.fit(parts.train, parts.val, FitContext(seed=0, device=Device(), settings=settings))
         if report is not None and not isinstance(report, FitReport):
             raise CheckFailedError(f"fit() must return a FitReport or None, got {type(report).__name__}.")
+        if report is not None and (why := stored_history(report.history)[1]):
+            raise CheckFailedError(f"the history of the fit cannot be kept: {why}.")
         return model
 
     def batch(self, *, reverse: bool = False) -> Batch:

@@ -19,6 +19,7 @@ def mlcvbench_tasks() -> list[TaskSpec]:
             summary="Name the one class that an image shows.",
             default="digits",
             package="mlcvbench_classification",
+            toys="mlcvbench_classification.toys:toys",
             reads=(
                 (
                     ".npz",

@@ -26,6 +26,7 @@ def mlcvbench_tasks() -> list[TaskSpec]:
             summary="Measure how far every pixel is: disparity of a stereo pair, or depth from one image.",
             default="scenes-stereo",
             package="mlcvbench_depth",
+            toys="mlcvbench_depth.toys:toys",
             reads=(("folder", "one map per image, named like the sample: .pfm, 16-bit .png, .npz, .npy"),),
             reading=(
                 Param(

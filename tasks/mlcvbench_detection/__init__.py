@@ -16,6 +16,7 @@ def mlcvbench_tasks() -> list[TaskSpec]:
             summary="Find the objects of an image: boxes, classes, scores, and masks on request.",
             default="scenes",
             package="mlcvbench_detection",
+            toys="mlcvbench_detection.toys:toys",
             reads=(
                 (".json", "COCO results, a list of {image_id, category_id, score, bbox or segmentation}; .gz, .zip"),
                 ("comp4_det_test_CLASS.txt", "a folder of VOC's development kit: image score xmin ymin xmax ymax"),

@@ -18,6 +18,7 @@ def mlcvbench_tasks() -> list[TaskSpec]:
             summary="Name the class of every pixel.",
             default="scenes-semantic",
             package="mlcvbench_segmentation",
+            toys="mlcvbench_segmentation.toys:toys",
             reads=(
                 (
                     "folder of images",

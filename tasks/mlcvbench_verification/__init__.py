@@ -18,6 +18,7 @@ def mlcvbench_tasks() -> list[TaskSpec]:
             summary="Say whether two images show the same person, or who of a gallery it is.",
             default="faces",
             package="mlcvbench_verification",
+            toys="mlcvbench_verification.toys:toys",
             reads=(
                 (
                     ".npz",

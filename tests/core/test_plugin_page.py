@@ -19,6 +19,7 @@ from mlcvbench.testing.subjects import check_reference
 
 PAGE = (ROOT / "docs" / "plugins.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^`([\w/.]+)`\n\n```\w+\n(.*?)```$", PAGE, flags=re.MULTILINE | re.DOTALL)
+TASKS = ("classification", "detection", "segmentation", "verification", "depth")
 PACKAGES = {"mlcvbench_example": "example_plugin", "mlcvbench_counting": "example_task"}
 
 
@@ -69,6 +70,14 @@ def test_every_check_of_the_kit_is_on_the_page():
     missing = [result.name for result in check_model("majority", "classification") if result.name not in PAGE]
 
     assert missing == []
+
+
+def test_all_toy_data_of_a_kind_are_in_its_row_of_the_page():
+    from mlcvbench.testing import toy_data
+
+    for kind, needs in (*((task, ()) for task in TASKS), ("depth", ("left", "right"))):
+        (row,) = re.findall(rf"^\| {kind} \| (.*images.*) \|$", PAGE, flags=re.MULTILINE)
+        assert [name for name in toy_data(kind, needs) if name not in row] == ["toy", "images of unequal size"]
 
 
 @pytest.mark.slow

@@ -95,6 +95,52 @@ def test_check_takes_settings(capsys: pytest.CaptureFixture[str]):
     )
 
 
+def test_check_of_a_model_on_a_data_set_honours_its_settings(capsys: pytest.CaptureFixture[str]):
+    words = ["plugin", "check", "box_prior", "data=scenes", "data.size=[48,64]", "data.train=6", "data.test=2"]
+
+    assert main(words) == 0
+
+    checks = [line.split(maxsplit=1)[1] for line in capsys.readouterr().out.splitlines()[1:]]
+    assert "predictions" in checks
+    assert "200 objects in an image" not in checks  # no toys
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (
+            ["knn", "data.size=[8,8]"],
+            "key 'data.size' has no effect on 'knn', which is checked on toy data; data=NAME takes the first samples "
+            "of a data set instead.",
+        ),
+        (
+            ["knn", "data=digits", "data.size=[8,8]"],
+            "key 'data.size' has no effect on 'digits'.",
+        ),
+        (
+            ["knn", "data=scenes"],
+            "unknown classification data set 'scenes'. It is a data set of task kind detection, segmentation.",
+        ),
+        (["knn", "data=idx"], "data set 'idx' needs data.root=VALUE."),
+        (["sgm", "data=scenes-mono"], "model 'sgm' needs left, right; data set 'scenes-mono' provides image."),
+    ],
+)
+def test_what_a_check_cannot_honour_is_refused_in_one_line(
+    words: list[str], message: str, capsys: pytest.CaptureFixture[str]
+):
+    assert main(["plugin", "check", *words]) == 2
+    assert capsys.readouterr().err == f"mlcvbench: error: {message}\n"
+
+
+def test_the_named_data_set_is_for_models_and_leaves_other_data_sets_their_settings(
+    site: Path, capsys: pytest.CaptureFixture[str]
+):
+    words = ["plugin", "check", str(FIXTURES / "example_plugin"), "data=digits"]
+
+    assert main(words) == 0
+    assert "data set stripes (classification)\n  ok      spec\n" in capsys.readouterr().out
+
+
 def test_check_of_a_data_set_that_needs_a_folder_says_so(capsys: pytest.CaptureFixture[str]):
     assert main(["plugin", "check", "idx"]) == 0
     assert "  skipped loading: not made: it needs data.root=VALUE.\n" in capsys.readouterr().out

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import pytest
 
-from mlcvbench.contract.agreement import Agreement, agreement
+from mlcvbench.contract.agreement import Agreement, agreement, same_bytes
 from mlcvbench.measure.checks import agree
 
 
@@ -31,3 +33,23 @@ def test_cases_on_which_the_two_rules_once_disagreed(alone: list[float], togethe
 def test_no_sample_at_all_agrees() -> None:
     assert agreement({"scores": np.zeros((0, 2))}, {"scores": np.zeros((0, 2))}) == Agreement(0.0, 0, 0)
     assert Agreement(0.0, 0, 0).passed
+
+
+@dataclass(frozen=True)
+class Runs:
+    """A type of a task kind: the masks of an image, say."""
+
+    starts: np.ndarray
+    runs: np.ndarray
+
+
+def test_a_type_of_a_task_kind_is_compared_by_its_parts() -> None:
+    one, same = ({"masks": [Runs(np.array([0, 2]), np.array([3, 1]))]} for _ in range(2))
+    other = {"masks": [Runs(np.array([0, 2]), np.array([2, 2]))]}
+    shorter = {"masks": [Runs(np.array([0, 1]), np.array([4]))]}
+
+    assert same_bytes(one, same)
+    assert agreement(one, same).passed
+    for changed in (other, shorter):
+        assert not same_bytes(one, changed)
+        assert not agreement(one, changed).passed

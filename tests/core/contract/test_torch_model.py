@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -149,3 +150,33 @@ def test_reduced_precision_runs_through_autocast(batch) -> None:
     assert reduced.dtype == np.float32
     assert np.allclose(exact, reduced, atol=0.1)
     assert not np.array_equal(exact, reduced)
+
+
+def test_outputs_of_reduced_precision_come_back_as_float32_however_they_are_nested(batch) -> None:
+    class Answers(NamedTuple):
+        scores: torch.Tensor
+        labels: torch.Tensor
+
+    class Packing(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.Linear(16, 2)
+
+        def forward(self, images: torch.Tensor) -> dict[str, Any]:
+            scores = self.layer(images.flatten(1))
+            assert scores.dtype == torch.bfloat16
+            return {"all": Answers(scores, scores.argmax(dim=1)), "parts": [scores, (scores, 3)], "name": "x"}
+
+    class Nested(TorchModel):
+        def build(self) -> nn.Module:
+            return Packing()
+
+    model = Nested(PROBLEM)
+    model.to(Device(precision="bfloat16"))
+
+    outputs = model.forward(model.preprocess(batch))
+
+    assert outputs["all"].scores.dtype == torch.float32
+    assert outputs["all"].labels.dtype == torch.int64
+    assert [outputs["parts"][0].dtype, outputs["parts"][1][0].dtype] == [torch.float32, torch.float32]
+    assert (outputs["parts"][1][1], outputs["name"]) == (3, "x")

@@ -7,10 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from support.paths import FIXTURES
+from support.plugins import install
 
 from mlcvbench import DatasetSpec, ModelSpec, Param
 from mlcvbench.contract.agreement import agreement, same_bytes
-from mlcvbench.registry import get_registry
+from mlcvbench.registry import discover, get_registry, using
+from mlcvbench.specs import load_target
 from mlcvbench.testing import CheckResult, assert_conforms, check_dataset, check_model, heavy_imports, toy_data
 
 EXAMPLE = FIXTURES / "example_plugin"
@@ -79,6 +81,56 @@ REMEMBERS = (
     "    kept = self.__dict__.setdefault('kept', np.zeros((12, 3), 'float32'))\n"
     "    kept[: len(outputs)] = outputs\n    return {'scores': kept[: len(outputs)]}"
 )
+REPORTS = """def fit(self, train, val, ctx):
+    super().fit(train, val, ctx)
+    return FitReport(history={})"""
+BULK = """
+from mlcvbench import DatasetSpec, ModelSpec, Param, TaskSpec, hookimpl
+
+SIZES = tuple(Param(name, "int", 100_000) for name in ("train", "test"))
+
+@hookimpl
+def mlcvbench_tasks():
+    return [TaskSpec("bulkiness", "mlcvbench_classification.task:ClassificationTask", "How large?", default="none")]
+
+@hookimpl
+def mlcvbench_datasets():
+    return [DatasetSpec("bulk", ("bulkiness",), "bulk.code:load", "Much.", params=SIZES)]
+
+@hookimpl
+def mlcvbench_models():
+    return [ModelSpec("sure", ("bulkiness",), "bulk.code:Sure", "Always the first class.")]
+"""
+BULK_CODE = """
+import numpy as np
+from mlcvbench import ArraySplit, InputSpec, LoadedData, Model, Operations, Problem
+
+DRAWN = []
+
+def load(params, data_seed):
+    DRAWN.append((params["train"], params["test"]))
+    splits = {
+        name: ArraySplit(
+            name, {"image": np.zeros((count, 4, 4), np.uint8)}, {"label": np.zeros(count, np.int64)},
+            ids=[f"{name}-{place}" for place in range(count)],
+        )
+        for name, count in params.items()
+    }
+    return LoadedData("bulk", "1", Problem("bulkiness", ("a", "b"), {"image": InputSpec((4, 4))}), splits)
+
+class Sure(Model):
+    def forward(self, inputs):
+        return len(inputs["image"])
+
+    def postprocess(self, outputs, batch):
+        return {"labels": np.zeros(outputs, np.int64)}
+
+    def operations(self, inputs):
+        return Operations(None, reason="nothing is computed")
+
+    def save(self, folder):
+        (folder / "nothing.json").write_text("{}")
+"""
 
 
 @pytest.fixture
@@ -310,13 +362,43 @@ def test_our_own_data_sets_conform(name: str):
     assert failures(check_dataset(get_registry().dataset(name).spec)) == {}
 
 
-def test_toy_data_are_the_same_every_time_and_absent_for_other_kinds():
-    first, second = toy_data("classification"), toy_data("classification")
+def test_toy_data_are_absent_for_kinds_and_inputs_that_nobody_makes():
+    assert toy_data("nothing") == {}
+    assert toy_data("classification", ("frames",)) == {}
 
-    assert first is not None
-    assert second is not None
-    assert first.fingerprint() == second.fingerprint()
-    assert toy_data("nothing") is None
+
+def test_a_kind_without_toys_is_tried_on_the_first_samples_of_a_data_set_that_draws_no_more(site: Path):
+    install(site, "bulk", {"bulk/__init__.py": BULK, "bulk/code.py": BULK_CODE})
+
+    with using(discover([str(site)])) as registry:
+        results = check_model("sure", "bulkiness")
+        drawn = load_target("bulk.code:DRAWN")
+
+    assert failures(results) == {}
+    assert registry.quarantined == []
+    assert drawn == [(48, 12)]
+
+
+def test_a_history_with_gaps_passes(site: Path, example: None):
+    body = REPORTS.format("{'loss': [2.0, float('nan')], 'val_loss': [None, 1.0]}")
+
+    assert failures(check_model(bad_model(site, body), "classification")) == {}
+
+
+@pytest.mark.parametrize(
+    ("history", "sentence"),
+    [
+        ("{'loss': [2.0, 1.0], 'val_loss': [2.0]}", "column 'val_loss' has 1 entries and 'loss' 2; wanted as many"),
+        ("{'loss': ['high']}", "column 'loss' is no list of numbers"),
+    ],
+)
+def test_a_history_that_cannot_be_kept_fails_and_the_column_is_named(
+    history: str, sentence: str, site: Path, example: None
+):
+    failed = failures(check_model(bad_model(site, REPORTS.format(history)), "classification"))
+
+    assert list(failed) == ["fit"]
+    assert failed["fit"].startswith(f"CheckFailedError: the history of the fit cannot be kept: {sentence}")
 
 
 def test_heavy_imports_names_what_came_along(site: Path):

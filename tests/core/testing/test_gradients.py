@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -104,11 +105,110 @@ def test_a_parameter_without_influence_is_none_of_its_business():
     assert result(nn.Flatten(), Idle()).passed
 
 
-def test_a_network_that_cannot_compute_in_float64_is_not_checked():
+def test_casts_to_float32_inside_the_network_are_no_wrong_gradient():
     found = result(Single())
 
+    assert found.passed, found.detail
+
+
+@pytest.mark.parametrize("cast", ["float", "to", "keyword", "type", "likewise"])
+def test_every_way_to_ask_for_float32_is_seen_through(cast: str):
+    class Casting(nn.Linear):
+        def forward(self, x):
+            out = super().forward(x)
+            return {
+                "float": out.float,
+                "to": lambda: out.to(torch.float32),
+                "keyword": lambda: out.to(dtype=torch.float32),
+                "type": lambda: out.type(torch.float32),
+                "likewise": lambda: torch.zeros_like(out, dtype=torch.float32).add(out),
+            }[cast]()
+
+    assert result(nn.Flatten(), Casting(36, 2)).passed
+
+
+class Answers(NamedTuple):
+    maps: torch.Tensor
+    counts: torch.Tensor
+
+
+@pytest.mark.parametrize(
+    "pack",
+    [
+        lambda x: {"boxes": x, "labels": x.argmax(dim=1), "size": (3, 4), "best": [x[:, :1], None]},
+        lambda x: [{"scores": x, "kept": torch.arange(len(x))}, 5, "cells"],
+        lambda x: (x, x > 0),
+        lambda x: Answers(x, x.long()),
+    ],
+    ids=["dict", "list of dicts", "tuple", "named tuple"],
+)
+def test_outputs_may_be_nested_and_hold_integers(pack):
+    class Packing(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layers = nn.Sequential(nn.Flatten(), nn.Linear(36, 2))
+
+        def forward(self, x):
+            return pack(self.layers(x))
+
+    assert result(Packing()).passed
+
+
+def test_a_wrong_gradient_behind_a_dict_is_found():
+    class Packing(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layers = nn.Sequential(nn.Flatten(), Wrong(36, 2))
+
+        def forward(self, x):
+            return {"count": 7, "scores": self.layers(x)}
+
+    found = result(Packing())
+
+    assert found.passed is False
+    assert found.detail.startswith("the gradient of '0.layers.1.weight' differs ")
+
+
+def test_inputs_may_be_several_tensors():
+    class Pairs(TorchModel):
+        def build(self):
+            return Difference()
+
+        def preprocess(self, batch):
+            images = super().preprocess(batch)
+            return {"left": images, "right": images, "sizes": torch.tensor([[6, 6]] * len(images))}
+
+    class Difference(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = nn.Parameter(torch.ones(6))
+
+        def forward(self, inputs):
+            return (inputs["left"] * self.weight - inputs["right"]) * inputs["sizes"][0, 0]
+
+    assert check_gradients(Pairs(problem(IMAGES, 2)), images_batch(IMAGES)).passed
+
+
+def test_a_network_without_float_outputs_is_not_checked():
+    class Deciding(nn.Linear):
+        def forward(self, x):
+            return super().forward(x).argmax(dim=1)
+
+    found = result(nn.Flatten(), Deciding(36, 2))
+
     assert found.passed is None
-    assert found.detail.startswith("not made: the network does not compute in float64 (")
+    assert found.detail == "not made: no output of the network is a float that depends on its parameters."
+
+
+def test_a_network_that_its_forward_calls_otherwise_is_not_checked():
+    class TwoArguments(nn.Linear):
+        def forward(self, x, more):
+            return super().forward(x) + more
+
+    found = result(TwoArguments(36, 2))
+
+    assert found.passed is None
+    assert found.detail.startswith("not made: the network takes no such inputs in float64 (TypeError: ")
 
 
 def test_a_network_without_parameters_or_with_too_many_is_not_checked(monkeypatch):
@@ -117,7 +217,7 @@ def test_a_network_without_parameters_or_with_too_many_is_not_checked(monkeypatc
         found = result(*layers)
 
         assert found.passed is None
-        assert found.detail == ("not made: it is for networks of one tensor of floats and between 1 and 73 parameters.")
+        assert found.detail == ("not made: it is for networks of 1 to 73 parameters.")
 
 
 def test_the_conformance_kit_makes_it_for_networks_and_for_nothing_else():
