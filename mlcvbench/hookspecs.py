@@ -43,8 +43,13 @@ def mlcvbench_run_started(run: dict[str, Any]) -> None:
 
 
 @hookspec
-def mlcvbench_progress(run: dict[str, Any], stage: str, done: int, total: int) -> None:
-    """Observe progress: `done` of `total` steps of `stage` (fit, predict, score, ...). Its result is ignored."""
+def mlcvbench_progress(
+    run: dict[str, Any], stage: str, done: int, total: int, numbers: dict[str, float | None]
+) -> None:
+    """Observe progress: `done` of `total` steps of `stage` (fit, predict, score, ...). Its result is ignored.
+
+    `numbers`: what the fit reports after an epoch, with the number of the `epoch`; empty otherwise.
+    """
 
 
 @hookspec

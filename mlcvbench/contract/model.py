@@ -10,6 +10,7 @@ from typing import Any
 
 from mlcvbench.contract.batch import Batch, Predictions
 from mlcvbench.contract.problem import Problem
+from mlcvbench.contract.scoring import MetricSpec
 from mlcvbench.contract.split import Split
 from mlcvbench.errors import names_fields
 
@@ -28,6 +29,15 @@ def _no_progress(done: int, total: int) -> None:
     """Ignore progress; the default of a context outside a run."""
 
 
+def _no_report(epoch: int, **numbers: float | None) -> None:
+    """Ignore numbers of an epoch; the default of a context outside a run."""
+
+
+def _no_score(*_: Model | Split) -> dict[str, float]:
+    """Return no metric; the default of a context outside a run, which has no protocol."""
+    return {}
+
+
 @dataclass(frozen=True, slots=True)
 class FitContext:
     """What fit gets besides data. All randomness must come from `seed`; nothing is written outside `checkpoints`.
@@ -36,6 +46,13 @@ class FitContext:
     `checkpoints`: a folder for this fit alone, from which an interrupted fit may resume; it is removed once fit
     returns. `memory`: bytes that the images of a split may take in memory, None = any; larger splits can be read batch
     by batch.
+
+    `report(epoch, **numbers)`: what is known after an epoch, numbered from 1, such as `loss=0.3`. It is shown while the
+    fit runs and is the history of the record unless the `FitReport` has one, also where the fit is ended or crashes. A
+    gap is None or not finite; an epoch reported anew takes the place of itself and of all later ones.
+
+    `score(model, split)`: every metric of the run's protocol that is defined for what `model`, fitted so far, predicts
+    for a split with targets. `metrics` has what they are called, the primary one first, with their directions.
     """
 
     seed: int
@@ -45,6 +62,9 @@ class FitContext:
     budget: float | None = None
     progress: Callable[[int, int], None] = _no_progress
     memory: int | None = None
+    report: Callable[..., None] = _no_report
+    score: Callable[[Model, Split], dict[str, float]] = _no_score
+    metrics: Mapping[str, MetricSpec] = field(default_factory=dict)
 
 
 @names_fields

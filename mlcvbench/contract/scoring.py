@@ -139,6 +139,13 @@ class Scorer(ABC):
         """Return the metric a board is sorted by."""
         return self.metrics[0]
 
+    def metric(self, name: str) -> MetricSpec:
+        """Return the metric of that name; UnknownNameError when there is none."""
+        for metric in self.metrics:
+            if metric.name == name:
+                return metric
+        raise UnknownNameError("metric", name, iter_names(self.metrics))
+
 
 class VectorizedScorer(Scorer):
     """A scorer that computes all weightings at once; a single weighting gives the same numbers bit for bit."""

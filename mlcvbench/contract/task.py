@@ -15,9 +15,9 @@ from mlcvbench.contract.data_checks import check_inputs
 from mlcvbench.contract.notices import Notice
 from mlcvbench.contract.outputs import described, to_numpy
 from mlcvbench.contract.problem import Problem
-from mlcvbench.contract.scoring import MetricSpec, Scorer, Table, iter_names
+from mlcvbench.contract.scoring import MetricSpec, Scorer, Table
 from mlcvbench.contract.split import LoadedData, Split
-from mlcvbench.errors import PredictionError, UnknownNameError
+from mlcvbench.errors import PredictionError
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,10 +182,8 @@ class Task(ABC):
         """
         scorer = self.scorer(protocol, data.problem)
         self.check_protocol(data, protocol)
-        known = iter_names(scorer.metrics)
         for name in metrics:
-            if name not in known:
-                raise UnknownNameError("metric", name, known)
+            scorer.metric(name)
         return scorer
 
     def scorable(self, split: Split, protocol: str, seed: int) -> tuple[Split, str]:

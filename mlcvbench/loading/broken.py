@@ -5,7 +5,7 @@ Every sample is read once, through the data set's own reader, so that it works f
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -13,7 +13,7 @@ import numpy as np
 
 from mlcvbench.contract import LoadedData, Notice, Split
 from mlcvbench.errors import DataError, MlcvbenchError, NoInputsError, said_by
-from mlcvbench.processes.progress import Progress, silent
+from mlcvbench.processes.progress import silent
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class Broken:
     message: str
 
 
-def find_broken(data: LoadedData, progress: Progress = silent) -> list[Broken]:
+def find_broken(data: LoadedData, progress: Callable[[str, int, int], None] = silent) -> list[Broken]:
     """Return every sample that cannot be read, by split; for a split without inputs only the targets are read.
 
     `progress` is called with the name of the split that is being read.

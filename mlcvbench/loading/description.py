@@ -37,7 +37,7 @@ def describe_data(config: RunConfig) -> dict[str, Any]:
         "params": config.data_params,
         "data_seed": config.data_seed,
         "protocol": config.definition.protocol,
-        "metrics": config.definition.metrics,
+        "metrics": config.metrics,
         "splits": config.splits,
         "recheck": config.recheck,
     }

@@ -59,14 +59,14 @@ def validation_of(
     if val is not None and len(val):
         if share is not None:
             raise RequestError(f"{key}={share:g} has no effect: data set {data.name!r} has a validation split.")
-        return Validation(data, train, *_scorable(data, resolved, val, "val"))
+        return Validation(data, train, *scorable_as_test(data, resolved, val, "val"))
     share = DEFAULT_SHARE if share is None else share
     fitted, held = hold_out(train, share, resolved.config.data_seed)
     described = f"{share:.0%} of train, held out".replace("%", " %")
     return Validation(
         data,
         train.take(fitted, "train/rest"),
-        *_scorable(data, resolved, train.take(held, "train/held-out"), described),
+        *scorable_as_test(data, resolved, train.take(held, "train/held-out"), described),
     )
 
 
@@ -78,7 +78,7 @@ def no_training(data: LoadedData) -> DataError:
     )
 
 
-def _scorable(data: LoadedData, resolved: Resolved, split: Split, described: str) -> tuple[Split, str]:
+def scorable_as_test(data: LoadedData, resolved: Resolved, split: Split, described: str = "") -> tuple[Split, str]:
     """Return a split as the task kind can score it, and its description with what was generated for that.
 
     DataError when it still lacks some of the targets of test, such as depth that was never measured.
@@ -88,8 +88,9 @@ def _scorable(data: LoadedData, resolved: Resolved, split: Split, described: str
     missing = sorted(set(data.splits["test"].targets()) - set(scorable.targets()))
     if missing:
         raise DataError(
-            f"data set {data.name!r}: split {split.name!r} has no {', '.join(missing)}, as test has, so settings "
-            f"cannot be compared on it; add what is missing to the data, or choose by hand on other data."
+            f"data set {data.name!r}: split {split.name!r} has no {', '.join(missing)}, as test has, so nothing can be "
+            "scored and settings cannot be compared on it; add what is missing to the data, or choose by hand on other "
+            "data."
         )
     return scorable, f"{described}, {made}" if made else described
 

@@ -42,10 +42,9 @@ def prepare(config: RunConfig, entries: Entries, *, fits: bool, shown: bool) -> 
 def _prepare(resolved: Resolved, *, fits: bool, shown: bool) -> Prepared:
     config = resolved.config
     data = load_data(resolved, None if fits or config.search is not None else TEST_ALONE)
-    definition = config.definition
     if fits:
         refuse_ragged(data, resolved.spec)
-    scorer = resolved.task.scorer_for(data, definition.protocol, definition.metrics)
+    scorer = resolved.task.scorer_for(data, config.definition.protocol, config.metrics)
     fingerprint = data.fingerprint(shown=shown)
     repeated = data.repeated_files()  # after the fingerprint, which computes the files' digests
     notices = (*data.notices, *repeated)

@@ -70,7 +70,12 @@ def _search_words(search: Search) -> list[str]:
         for key, values in search.space.items()
     ]
     words.append(f"select={search.method}")
-    options = (("trials", search.trials, None), ("select_on", search.on, "val"), ("select_share", search.share, None))
+    options = (
+        ("trials", search.trials, None),
+        ("select_on", search.on, "val"),
+        ("select_metric", search.metric, None),
+        ("select_share", search.share, None),
+    )
     words += [f"{name}={text(value)}" for name, value, usual in options if value != usual]
     return words if search.refit else [*words, "refit=false"]
 

@@ -37,7 +37,7 @@ class Search:
 
     `trials`: how many candidates are drawn, None = all combinations. `on`: the split they are compared on. `share`: the
     part of train that is held out where a data set has no validation split, None = the default. `refit`: the winner is
-    fitted again as a run without a search would fit it.
+    fitted again as a run without a search would fit it. `metric`: what they are compared by, None = the primary one.
     """
 
     method: Literal["grid", "random"]
@@ -46,6 +46,7 @@ class Search:
     on: Literal["val", "test"] = "val"
     share: float | None = None
     refit: bool = True
+    metric: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,12 +103,20 @@ class RunConfig:
         """The splits that the run uses, None: all. With given weights and no search, test alone is used."""
         return TEST_ALONE if self.weights is not None and self.search is None else None
 
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """The metrics that the run names, those of its definition and that of its search."""
+        searched = self.search.metric if self.search is not None else None
+        return self.definition.metrics if searched is None else (*self.definition.metrics, searched)
+
     def to_dict(self) -> dict[str, Any]:
         """Return plain data, ready for JSON; absent parts, such as a search, are left out."""
         plain = asdict(self)
         for name in ("search", "reading", "content", "load_threads", "recheck", "fit_memory_mb", "fit_budget"):
             if plain[name] is None or plain[name] is False or plain[name] == {}:  # a 0 is said
                 del plain[name]
+        if self.search is not None and self.search.metric is None:
+            del plain["search"]["metric"]
         return plain
 
     @staticmethod

@@ -33,6 +33,7 @@ SEARCH_KEYS = {
         SELECT,
         Param("trials", "int", None, "candidates that select=random draws", low=1, high=MAX_RUNS),
         Param("select_on", "str", "val", "split that decides; test contaminates", choices=("val", "test")),
+        Param("select_metric", "str", None, "metric of the protocol that decides; the primary one if not set"),
         Param("select_share", "float", None, "part of train held out without a val split", low=0.05, high=0.5),
         Param("refit", "bool", True, "fit the winner again on train and val"),
     )
@@ -90,9 +91,10 @@ class SearchRequest:
 
     method: Literal["grid", "random"]
     trials: int | None
-    on: Literal["val", "test"]
-    share: float | None
-    refit: bool
+    on: Literal["val", "test"] = "val"
+    share: float | None = None
+    refit: bool = True
+    metric: str | None = None
 
     def over(self, space: Mapping[str, Sequence[Any]]) -> Search:
         """Return the search over a space of lists and ranges; OverrideError when a list holds only one value."""
@@ -103,6 +105,7 @@ class SearchRequest:
             on=self.on,
             share=self.share,
             refit=self.refit,
+            metric=self.metric,
         )
 
 
@@ -129,7 +132,12 @@ def take_request(pairs: dict[str, str]) -> SearchRequest | None:
     if "weights" in pairs:
         raise RequestError("select and weights= exclude each other: fitted weights leave nothing to select.")
     return SearchRequest(
-        values["select"], values["trials"], values["select_on"], values["select_share"], values["refit"]
+        method=values["select"],
+        trials=values["trials"],
+        on=values["select_on"],
+        share=values["select_share"],
+        refit=values["refit"],
+        metric=values["select_metric"],
     )
 
 
@@ -207,7 +215,8 @@ def search_lines(config: RunConfig) -> list[str]:
     fits = f"{count} candidate{'s' * (count > 1)}"
     fits += f" and the winner again: {count + 1} fits" if search.refit else f": {count} fits"
     where = "the test split, which marks the run contaminated" if search.on == "test" else "the validation split"
-    lines.append(f"{fits}; compared on {where}")
+    by = "" if search.metric is None else f" by {search.metric}"
+    lines.append(f"{fits}; compared{by} on {where}")
     budget = config.budget
     each = f"fit budget {budget:g} s each" if budget is not None else "no fit budget"
     return [*lines, f"{each}; the whole run at most {config.seconds:g} s"]
@@ -252,7 +261,7 @@ def _points(search: Search, spec: ModelSpec, seed: int) -> Iterator[dict[str, An
 
 
 def _reread(param: Param, key: str, text: str) -> Range:
-    found = parse_range(param, text, key, SearchRequest("random", None, "val", None, refit=True))
+    found = parse_range(param, text, key, SearchRequest("random", None))
     if found is None:
         raise OverrideError(f"{key}={text}: wanted a range such as log(1e-4,1e-1).")
     return found

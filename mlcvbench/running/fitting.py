@@ -21,6 +21,8 @@ from mlcvbench.plan.identity import compute_fit_key, weights_hash
 from mlcvbench.processes.progress import Progress
 from mlcvbench.processes.usage import high_water, lifetime_peak, reset_high_water
 from mlcvbench.records.schema import FitInfo, ParametersInfo, WeightsInfo
+from mlcvbench.running.fit_scores import FitScores
+from mlcvbench.running.reported import Reported
 from mlcvbench.running.results import FitResult
 from mlcvbench.storage import cache
 from mlcvbench.storage.digests import content_hash
@@ -87,8 +89,9 @@ def _from_file(resolved: Resolved, data: LoadedData, given: Path) -> Fitted:
 
 def _fit_and_store(resolved: Resolved, data: LoadedData, report: Progress, key: str) -> tuple[Path, Model]:
     model = build_model(resolved, data.problem)
-    with cache.interruptible("checkpoints", key) as checkpoints:
-        info = _fit(resolved, data, report, model, checkpoints)
+    with cache.interruptible("checkpoints", key) as checkpoints, cache.interruptible("histories", key) as histories:
+        progress = _FitProgress(report, histories)
+        info = _fit(resolved, data, progress, model, checkpoints)
 
     def write(folder: Path) -> None:
         (folder / STATE_FOLDER).mkdir()
@@ -98,7 +101,23 @@ def _fit_and_store(resolved: Resolved, data: LoadedData, report: Progress, key: 
     return cache.put("fits", key, write), model
 
 
-def _fit(resolved: Resolved, data: LoadedData, report: Progress, model: Model, checkpoints: Path | None) -> FitInfo:
+class _FitProgress:
+    """How far a fit is, and what it reports by epoch."""
+
+    def __init__(self, report: Progress, folder: Path | None) -> None:
+        self._report = report
+        self._at = (0, 1)
+        self.reported = Reported(folder, lambda numbers: report("fit", *self._at, numbers))
+
+    def __call__(self, done: int, total: int) -> None:
+        """Pass on that `done` of `total` steps are done."""
+        self._at = (done, total)
+        self._report("fit", done, total)
+
+
+def _fit(
+    resolved: Resolved, data: LoadedData, progress: _FitProgress, model: Model, checkpoints: Path | None
+) -> FitInfo:
     if type(model).fit is Model.fit:
         return FitInfo(seconds=0.0)
     config = resolved.config
@@ -107,14 +126,18 @@ def _fit(resolved: Resolved, data: LoadedData, report: Progress, model: Model, c
         raise DataError(
             f"data set {data.name!r} has no training split and model {config.model!r} needs fitting; give weights=PATH."
         )
+    scores = FitScores(resolved, data)
     context = FitContext(
         seed=config.seed,
         device=model.device,
         settings=dict(config.fit),
         checkpoints=checkpoints,
         budget=config.budget,
-        progress=lambda done, total: report("fit", done, total),
+        progress=progress,
         memory=_memory_of(config),
+        report=progress.reported,
+        score=scores,
+        metrics=scores.metrics,
     )
     fresh_mark = reset_high_water()  # else later fits of a search would be charged with the memory of earlier ones
     resident = psutil.Process().memory_info().rss
@@ -124,7 +147,8 @@ def _fit(resolved: Resolved, data: LoadedData, report: Progress, model: Model, c
     peak = high_water() if fresh_mark else None
     if peak is None:
         peak = lifetime_peak()
-    history, why = stored_history(outcome.history)  # what was fitted is not lost for a history that cannot be kept
+    # what was fitted is not lost for a history that cannot be kept
+    history, why = stored_history(outcome.history or progress.reported.columns())
     return FitInfo(
         seconds=seconds + outcome.earlier_seconds,
         epochs=outcome.epochs,

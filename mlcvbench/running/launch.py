@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +27,7 @@ from mlcvbench.processes.tree import Ending, kernel_oom_kills, tree_memory
 from mlcvbench.records.canonical import read_record, to_record
 from mlcvbench.records.store import Pending, Store, run_name
 from mlcvbench.running.clock import RunClock
+from mlcvbench.running.reported import EPOCH, History
 from mlcvbench.running.trials import Watch
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ OOM_PHRASES = ("DefaultCPUAllocator", "CUDA out of memory", "Insufficient memory
 class RunOutcome:
     """The outcome of a child: its record, or why there is none. `stage` is the last one it reported.
 
-    `scored`: the record as of its score, with the `files` that belong to it.
+    `scored`: the record as of its score, with the `files` that belong to it. `history`: what its fit reported.
     """
 
     status: Status
@@ -54,6 +55,7 @@ class RunOutcome:
     peak_memory: int | None = None
     scored: dict[str, Any] | None = None
     files: frozenset[str] = frozenset()
+    history: dict[str, list[float | None]] = field(default_factory=dict)
 
     @property
     def kept(self) -> bool:
@@ -94,13 +96,17 @@ class _Heard:
         self.files: frozenset[str] = frozenset()
         self.trial: int | None = None
         self.left = 0
+        self.history = History()
 
     def take_in(self, messages: Iterable[dict[str, Any]]) -> None:
         """Process further messages."""
         for message in messages:
             if "stage" in message:
                 self.stage = str(message["stage"])
-                self._progress(self.stage, int(message.get("done", 0)), int(message.get("total", 0)))
+                numbers = dict(message.get("numbers", {}))
+                self._progress(self.stage, int(message.get("done", 0)), int(message.get("total", 0)), numbers)
+                if numbers and self.trial is None:  # those of a candidate are not the history of the run
+                    self.history.add(int(numbers.pop(EPOCH)), numbers)
             elif "trial" in message:
                 self.trial, self.left = message["trial"], int(message["left"])
             elif isinstance(message.get("scored"), dict):
@@ -142,7 +148,8 @@ def _run_one(
             outcome = replace(stopped, stage=heard.stage)
         else:
             outcome = _outcome(config, heard, ending, log, kernel_oom_kills() > oom_kills)
-        return replace(outcome, scored=heard.scored, files=heard.files), heard.trial
+        history = heard.history.columns()
+        return replace(outcome, scored=heard.scored, files=heard.files, history=history), heard.trial
 
 
 def _watch(child: Child, config: RunConfig, heard: _Heard, log: RunLog, clock: RunClock) -> RunOutcome | None:
@@ -209,6 +216,14 @@ def _means_oom(kind: str, message: str) -> bool:
 
 
 def _record_of(config: RunConfig, outcome: RunOutcome) -> Record:
+    """Return the record of an outcome; one that failed has the numbers that its fit reported until then."""
+    record = _record_alone(config, outcome)
+    if record.status == "ok" or record.fit.history or record.fit.history_reason is not None:
+        return record
+    return record.model_copy(update={"fit": record.fit.model_copy(update={"history": outcome.history})})
+
+
+def _record_alone(config: RunConfig, outcome: RunOutcome) -> Record:
     """Return the record of an outcome: the child's own if it is valid, else one that says why there is none."""
     if outcome.kept:
         return _kept_record(config, outcome)

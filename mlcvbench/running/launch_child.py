@@ -1,9 +1,10 @@
 """The child process of one run, `-m mlcvbench.running.launch_child`.
 
 Its request holds `config`, `folder` and `watch`, the known facts about the candidates of its search. It writes the
-run's artifacts into the folder and sends its progress (`stage`, `done`, `total`), the candidate it is trying (`trial`,
-null when the search is over, and `left`), the record to keep if it ended now, once there is a score (`scored`,
-`files`), and its end (`record` or `failed`). Standard output and error belong to the method: nothing is read from them.
+run's artifacts into the folder and sends its progress (`stage`, `done`, `total`, and the `numbers` of a fit), the
+candidate it is trying (`trial`, null when the search is over, and `left`), the record to keep if it ended now, once
+there is a score (`scored`, `files`), and its end (`record` or `failed`). Standard output and error belong to the
+method: nothing is read from them.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any
 from mlcvbench.plan.config import RunConfig
 from mlcvbench.processes.channel import Sender
 from mlcvbench.processes.child_setup import protect_machine, serve
+from mlcvbench.processes.progress import NO_NUMBERS, Numbers
 from mlcvbench.storage.durable import message_of
 
 PROGRESS_SECONDS = 0.05
@@ -29,13 +31,13 @@ class Reports:
         self._stage = ""
         self._said = 0.0
 
-    def progress(self, stage: str, done: int, total: int) -> None:
-        """Report the progress of a stage, at most 20 times per second but always its beginning and end."""
+    def progress(self, stage: str, done: int, total: int, numbers: Numbers = NO_NUMBERS) -> None:
+        """Report the progress of a stage, at most 20 times per second but always its beginning, its end and numbers."""
         now = time.monotonic()
-        if stage == self._stage and done < total and now - self._said < PROGRESS_SECONDS:
+        if stage == self._stage and done < total and now - self._said < PROGRESS_SECONDS and not numbers:
             return
         self._stage, self._said = stage, now
-        self.send({"stage": stage, "done": done, "total": total})
+        self.send({"stage": stage, "done": done, "total": total, **({"numbers": dict(numbers)} if numbers else {})})
 
     def trial(self, number: int | None, left: int) -> None:
         """Report which candidate of a search begins, None when it is over, and how many fits are left."""

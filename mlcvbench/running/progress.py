@@ -7,6 +7,7 @@ import time
 from types import TracebackType
 from typing import TYPE_CHECKING, TextIO
 
+from mlcvbench.processes.progress import NO_NUMBERS, Numbers
 from mlcvbench.processes.status_line import StatusLine, fitted, span_text
 
 if TYPE_CHECKING:
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 UNDER_WAY = ("reading", "progress")
 WORTH_SECONDS = 5.0
 """A run must take so long before it is said what its time went into."""
+HEAD_ROOM = 18
+"""Columns that a run's heading keeps where the numbers of its fit do not all fit."""
 SURE_SECONDS = 2.0
 """Seconds that a stage must have taken before its remaining time is estimated."""
 
@@ -32,6 +35,7 @@ class Reporter:
         self._quiet, self._silent = quiet, silent
         self._line = StatusLine(quiet=quiet, stream=stream, live=live)
         self._clock = _Clock()
+        self._numbers = _Numbers()
 
     def __enter__(self) -> Reporter:
         self._line.__enter__()
@@ -46,8 +50,14 @@ class Reporter:
         """Show one event."""
         self._clock.note(event, time.monotonic())
         if event.kind in UNDER_WAY:
-            head, clock = _head(event), self._clock
-            self._line.show(lambda width: fitted(head, f"{_stage(event)}{clock.text(time.monotonic())}", width))
+            head, clock, numbers = _head(event), self._clock, self._numbers.latest(event)
+
+            def text(width: int) -> str:
+                stage, spent = _stage(event), clock.text(time.monotonic())
+                room = width - min(len(head), HEAD_ROOM) - len(stage) - len(spent)
+                return fitted(head, f"{stage}{numbers_text(numbers, room)}{spent}", width)
+
+            self._line.show(text)
             return
         line = _line(event)
         if line is None or self._silent or (self._quiet and event.kind != "failed"):
@@ -66,6 +76,39 @@ def session_reporter(quiet: bool | None = None) -> Reporter:
     hidden = not interactive if quiet is None else quiet
     notebook = interactive and not sys.stderr.isatty()
     return Reporter(quiet=hidden, stream=sys.stdout if notebook else sys.stderr, live=notebook or None, silent=hidden)
+
+
+class _Numbers:
+    """What the fit of the current run reported last, in the stage that is under way."""
+
+    def __init__(self) -> None:
+        self._of: tuple[int, str] = (-1, "")
+        self._last = NO_NUMBERS
+
+    def latest(self, event: SweepEvent) -> Numbers:
+        """Return the numbers to show at an event: its own, else those of before in the same stage."""
+        if (event.index, event.stage) != self._of:
+            self._of, self._last = (event.index, event.stage), NO_NUMBERS
+        self._last = event.numbers or self._last
+        return self._last
+
+
+def numbers_text(numbers: Numbers, room: int) -> str:
+    """Return what a fit reported in at most `room` columns: the epoch, then as many numbers as there is room for.
+
+    >>> numbers_text({"epoch": 3, "loss": 0.51234, "top1": None}, 40)
+    ', epoch 3: loss 0.5123 top1 -'
+    >>> numbers_text({"epoch": 3, "loss": 0.51234, "top1": None}, 24)
+    ', epoch 3: loss 0.5123'
+    """
+    parts = [f"{name} {'-' if value is None else f'{value:.4g}'}" for name, value in numbers.items()]
+    said = ""
+    for number, part in enumerate(parts):
+        longer = f"{said}{(', ', ': ')[number] if number < 2 else ' '}{part}"
+        if len(longer) > room:
+            break
+        said = longer
+    return said
 
 
 class _Clock:

@@ -24,7 +24,7 @@ from mlcvbench.plan.command import command_of
 from mlcvbench.plan.config import RunConfig
 from mlcvbench.plan.identity import Keys, compute_keys
 from mlcvbench.plan.named_files import Shown, paths_of, shown
-from mlcvbench.processes.progress import Progress
+from mlcvbench.processes.progress import NO_NUMBERS, Numbers, Progress
 from mlcvbench.records.schema import (
     DatasetInfo,
     EnvironmentInfo,
@@ -157,10 +157,10 @@ class Draft:
         self.results.seconds[name] = time.perf_counter() - start
         self.report(name, 1, 1)
 
-    def report(self, stage: str, done: int, total: int) -> None:
-        """Report the progress of a stage."""
+    def report(self, stage: str, done: int, total: int, numbers: Numbers = NO_NUMBERS) -> None:
+        """Report the progress of a stage, and what its fit reports."""
         if self._progress is not None:
-            self._progress(stage, done, total)
+            self._progress(stage, done, total, numbers)
 
     def attempt(self, make: Callable[[], _Made], without: Callable[[str], _Made]) -> _Made:
         """Return `make()`, or `without` applied to the reason for its failure, which must not cost the score."""

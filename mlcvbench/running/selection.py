@@ -11,14 +11,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from mlcvbench.contract import LoadedData, Scorer, Split
+from mlcvbench.contract import LoadedData, MetricSpec, Scorer, Split
 from mlcvbench.errors import MlcvbenchError, said_by, scrub
 from mlcvbench.loading.holdout import Validation, no_training, validation_of
 from mlcvbench.loading.resolved import Resolved
 from mlcvbench.plan.config import RunConfig, Search
 from mlcvbench.plan.named_files import label_keyed, labelled
 from mlcvbench.plan.search import Candidate, candidates, settled
-from mlcvbench.processes.progress import Progress
+from mlcvbench.processes.progress import NO_NUMBERS, Numbers, Progress
 from mlcvbench.records.schema import SelectionInfo, TrialInfo
 from mlcvbench.running import scoring
 from mlcvbench.running.fitting import Fitted, obtain_model
@@ -54,8 +54,9 @@ def select(
     Fits are cached like those of any run, and the candidates' outcomes are kept until all are done, so that an
     interrupted search resumes. `watch` is notified which candidate is being tried.
     """
-    config, spec, metric = resolved.config, resolved.spec, scorer.primary()
+    config, spec = resolved.config, resolved.spec
     search, watch = _search_of(config), watch or Watch()
+    metric = scorer.primary() if search.metric is None else scorer.metric(search.metric)
     validation = _validation(data, resolved, search)
     subjects = candidates(config, spec)
     began = time.perf_counter()
@@ -70,7 +71,7 @@ def select(
             view = data if search.on == "test" else validation.for_fit(plain.config, spec)
             progress = _part_of(report, number, len(subjects))
             watch.begin(number, len(subjects) - len(tried) + search.refit)
-            tried[number] = _try(candidate, TrialSetup(plain, view, scorer), validation.split, progress)
+            tried[number] = _try(candidate, TrialSetup(plain, view, scorer, metric), validation.split, progress)
             journal.keep(number, tried[number])
             watch.begin(None, 0)
     trials = [tried[number].trial for number in range(len(subjects))]
@@ -109,21 +110,22 @@ def best(trials: Sequence[TrialInfo], *, higher_is_better: bool) -> int | None:
 
 @dataclass(frozen=True, slots=True)
 class TrialSetup:
-    """A plain run, the data it is fitted on, and how its predictions are scored."""
+    """A plain run, the data it is fitted on, how its predictions are scored, and the metric that is compared."""
 
     resolved: Resolved
     data: LoadedData
     scorer: Scorer
+    metric: MetricSpec
 
     def value(self, fitted: Fitted, split: Split, report: Progress) -> float:
-        """Return the primary metric of a fitted model on a split; SelectionError when it has no finite value."""
+        """Return the metric of a fitted model on a split; SelectionError when it has no finite value."""
         return self._value(self._scored(fitted, split, report, with_rows=False), split)
 
     def value_and_interval(self, fitted: Fitted, split: Split, report: Progress) -> tuple[float, intervals.Interval]:
-        """Return the primary metric and its 95 % interval, whose ends are None where there is none."""
+        """Return the metric and its 95 % interval, whose ends are None where there is none."""
         scored = self._scored(fitted, split, report, with_rows=True)
         value = self._value(scored, split)
-        metric = scoring.with_replicates(scored, split).metrics()[self.scorer.primary().name]
+        metric = scoring.with_replicates(scored, split).metrics()[self.metric.name]
         return value, intervals.Interval(metric.low, metric.high)
 
     def _scored(self, fitted: Fitted, split: Split, report: Progress, *, with_rows: bool) -> scoring.Scored:
@@ -132,7 +134,7 @@ class TrialSetup:
         return scoring.score(self.scorer, predictions, split, with_rows=with_rows)
 
     def _value(self, scored: scoring.Scored, split: Split) -> float:
-        name = self.scorer.primary().name
+        name = self.metric.name
         value = scored.values[name]
         if value is None or not math.isfinite(value):
             raise SelectionError(f"{name} has no finite value on split {split.name!r}.")
@@ -180,9 +182,9 @@ def _search_of(config: RunConfig) -> Search:
 def _part_of(report: Progress, number: int, count: int) -> Progress:
     """Return the progress callback of one candidate, scaled to the whole search; its fit takes the largest part."""
 
-    def progress(stage: str, done: int, total: int) -> None:
+    def progress(stage: str, done: int, total: int, numbers: Numbers = NO_NUMBERS) -> None:
         share = done / max(total, 1)
         part = FIT_STEPS * share if stage == "fit" else FIT_STEPS + (STEPS - FIT_STEPS) * share
-        report("select", int(number * STEPS + part), count * STEPS)
+        report("select", int(number * STEPS + part), count * STEPS, numbers)
 
     return progress

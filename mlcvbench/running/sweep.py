@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from mlcvbench.errors import StoreError
@@ -18,7 +18,7 @@ from mlcvbench.loading.description import run_key
 from mlcvbench.plan.config import RunConfig
 from mlcvbench.plan.devices import resolve_device
 from mlcvbench.processes.interrupts import Interrupted, catch_interrupts, deferred
-from mlcvbench.processes.progress import Progress
+from mlcvbench.processes.progress import NO_NUMBERS, Numbers, Progress
 from mlcvbench.records.store import Store, run_name
 from mlcvbench.registry import get_registry
 from mlcvbench.running.launch import submit_child
@@ -44,7 +44,8 @@ class SweepEvent:
     """Something that happened to run `index` (from 0) of `total`; `reading`: its data are being read, before any run
     begins.
 
-    `stage`, `done`, `steps`: progress of a running one. `record`: what was stored. `message`: one line to show.
+    `stage`, `done`, `steps`: progress of a running one; `numbers`: what its fit reported just now. `record`: what was
+    stored. `message`: one line to show.
     """
 
     kind: EventKind
@@ -56,6 +57,7 @@ class SweepEvent:
     done: int = 0
     steps: int = 0
     message: str = ""
+    numbers: Numbers = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,9 +208,9 @@ class _Sweep:
         run = config.to_dict()
         self._hook.mlcvbench_run_started(run=run)
 
-        def progress(stage: str, done: int, total: int) -> None:
-            self._emit(index, "progress", stage=stage, done=done, steps=total)
-            self._hook.mlcvbench_progress(run=run, stage=stage, done=done, total=total)
+        def progress(stage: str, done: int, total: int, numbers: Numbers = NO_NUMBERS) -> None:
+            self._emit(index, "progress", stage=stage, done=done, steps=total, numbers=numbers)
+            self._hook.mlcvbench_progress(run=run, stage=stage, done=done, total=total, numbers=dict(numbers))
 
         try:
             record = self._submit(config, self._store, progress)

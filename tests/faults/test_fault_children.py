@@ -104,6 +104,18 @@ def test_who_has_a_run_killed_while_it_is_measured_wants_none_of_it(store):
     assert sorted(path.name for path in folder.iterdir()) == ["log.txt", "record.json"]
 
 
+@pytest.mark.parametrize(
+    ("deed", "status"), [("raise", "error"), ("segfault", "error"), ("kill", "killed"), ("sleep", "timeout")]
+)
+def test_a_fit_that_is_ended_leaves_what_it_reported(store, deed, status):
+    limit = [f"timeout={patience()}"] if deed == "sleep" else []
+
+    record, _ = carry_out(store, f"faulty.do={deed}", "faulty.at=fit", *limit)
+
+    assert (record.status, record.error.stage) == (status, "fit")
+    assert record.fit.history == {"loss": [0.5, 0.25]}
+
+
 def test_a_crash_leaves_the_place_of_the_crash_in_the_record(store):
     record, _ = carry_out(store, "faulty.do=segfault", "faulty.at=fit")
 

@@ -108,7 +108,8 @@ class Fits:
         data = found.for_fit(config, resolved.spec)
         if job.sample is not None:
             data = replace(data, splits={**data.splits, "train": bootstrap(data.splits["train"], job.sample)})
-        subject = TrialSetup(resolved, data, task.scorer(config.definition.protocol, data.problem))
+        scorer = task.scorer(config.definition.protocol, data.problem)
+        subject = TrialSetup(resolved, data, scorer, scorer.primary())
         fitted = obtain_model(resolved, data, report, None)
         learned, _ = task.scorable(data.splits["train"], config.definition.protocol, config.data_seed)
         train = subject.value(fitted, learned, report)

@@ -121,8 +121,8 @@ def test_samples_that_cannot_be_scored_as_test_is_decide_nothing():
         validation_of(data, RUN)
 
     assert str(caught.value) == (
-        "data set 'toy': split 'train/held-out' has no label, as test has, so settings cannot be compared on it; add "
-        "what is missing to the data, or choose by hand on other data."
+        "data set 'toy': split 'train/held-out' has no label, as test has, so nothing can be scored and settings "
+        "cannot be compared on it; add what is missing to the data, or choose by hand on other data."
     )
 
 

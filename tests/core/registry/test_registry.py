@@ -324,7 +324,7 @@ def test_an_observer_is_told_of_a_run_with_the_arguments_it_asks_for(site: Path)
     )
     registry = toy_registry(site)
 
-    registry.hook.mlcvbench_progress(run={}, stage="fit", done=1, total=2)
+    registry.hook.mlcvbench_progress(run={}, stage="fit", done=1, total=2, numbers={})
 
     assert sys.modules["watching"].seen == [("fit", 1)]
 

@@ -6,6 +6,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import psutil
 import pytest
 from support.runs import config_for
@@ -14,6 +15,7 @@ from mlcvbench.contract import FitReport
 from mlcvbench.limits import MIB
 from mlcvbench.records.schema import Record
 from mlcvbench.running import stages
+from mlcvbench.storage import cache
 from mlcvbench_baselines.majority import Majority
 
 
@@ -64,6 +66,27 @@ def test_a_history_that_is_none_costs_itself_and_not_the_fit(
         assert record.fit.cached == cached
         assert record.fit.history == {}
         assert [notice.text for notice in record.notices] == [f"The history of the fit is not kept: {why}."]
+
+
+@pytest.mark.parametrize(("own", "kept"), [({}, [0.5, None, 0.25]), ({"loss": [3.0]}, [3.0])])
+def test_what_a_fit_reports_is_its_history_unless_it_returns_one(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, own: dict[str, Any], kept: list[float | None]
+) -> None:
+    fit = Majority.fit
+
+    def reporting(self: Majority, train: Any, val: Any, ctx: Any) -> FitReport:
+        ctx.report(1, loss=0.5)
+        ctx.report(3, loss=np.float32(0.25))
+        fit(self, train, val, ctx)
+        return FitReport(epochs=3, history=own)
+
+    monkeypatch.setenv("MLCVBENCH_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(Majority, "fit", reporting)
+
+    record = stages.execute(config_for("model=majority"), tmp_path)
+
+    assert record.fit.history == {"loss": kept}
+    assert cache.entries("histories") == []
 
 
 @pytest.mark.parametrize(

@@ -91,6 +91,29 @@ def test_the_line_names_the_stage_that_runs_with_the_time_it_took_and_takes(
     assert at(20, "progress", 1, stage="fit", steps=1) == "[2/2] knn k=3 seed 0: fit, 0 s"
 
 
+def test_the_line_shows_what_a_fit_reported_last_as_far_as_there_is_room(
+    clock: list[float], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("COLUMNS", "81")
+    (config,) = plan(["task=digits", "model=mlp", "model.hidden=[128,64]", "fit.epochs=20", "threads=1"]).configs
+    stream = io.StringIO()
+    report = Reporter(stream=stream, live=True)
+
+    def at(done: int, numbers: dict[str, float | None] | None = None, stage: str = "fit") -> str:
+        report(SweepEvent("progress", config, 0, 1, stage=stage, done=done, steps=20, numbers=numbers or {}))
+        return shown(report, stream)
+
+    assert at(1) == "[1/1] mlp hidden=[128,64] fit.epochs=20 seed 0: fit 5%, 0 s"
+    few = {"epoch": 2, "loss": 0.51234}
+    assert at(2, few) == "[1/1] mlp hidden=[128,64] fit.epochs=20 seed… fit 10%, epoch 2: loss 0.5123, 0 s"
+    many = {"epoch": 3, "loss": 0.5, "val_loss": None, "val_top1": 0.912345, "val_macro_f1": 0.9}
+    line = at(3, many)
+    assert line == "[1/1] mlp hidden=[12… fit 15%, epoch 3: loss 0.5 val_loss - val_top1 0.9123, 0 s"
+    assert len(line) == 80
+    assert at(4).endswith("… fit 20%, epoch 3: loss 0.5 val_loss - val_top1 0.9123, 0 s")
+    assert at(1, stage="predict") == "[1/1] mlp hidden=[128,64] fit.epochs=20 seed 0: predict 5%, 0 s"
+
+
 def test_the_line_says_how_long_all_runs_will_take_once_some_have_ended(
     clock: list[float], monkeypatch: pytest.MonkeyPatch
 ):

@@ -16,9 +16,11 @@ from mlcvbench import hookimpl
 from mlcvbench.analysis.rescoring import config_of, recompute
 from mlcvbench.api import to_frame
 from mlcvbench.contract import Batch, FitContext, JoinedSplit, LoadedData, Model, Predictions, Split
+from mlcvbench.errors import DataError
 from mlcvbench.leaderboard.build import build_boards
 from mlcvbench.leaderboard.standing.boards import boards_of
 from mlcvbench.loading.data import load_data
+from mlcvbench.loading.description import describe_data
 from mlcvbench.loading.resolved import Resolved, resolve
 from mlcvbench.plan.planning import plan
 from mlcvbench.plan.search import candidates, settled
@@ -119,6 +121,42 @@ def test_the_value_of_a_trial_is_the_score_of_a_fit_on_train_alone(tmp_path: Pat
     wanted = reference.score(val["image"].reshape(200, -1), val_labels["label"])
     assert record.selection is not None
     assert record.selection.trials[1].value == pytest.approx(wanted)
+
+
+def test_any_metric_of_the_protocol_may_decide_in_its_own_direction(tmp_path: Path):
+    words = ("model=knn", "model.k=1,3,101", "select=grid")
+
+    by_loss, by_default = run(tmp_path / "a", *words, "select_metric=nll"), run(tmp_path / "b", *words)
+
+    selection, usual = by_loss.selection, by_default.selection
+    assert selection is not None
+    assert usual is not None
+    values = [trial.value for trial in selection.trials]
+    assert (selection.metric, selection.higher_is_better) == ("nll", False)
+    assert values[selection.winner] == min(value for value in values if value is not None)
+    assert (usual.metric, usual.winner) == ("top1", 0)
+    assert selection.winner != usual.winner
+    assert by_loss.run_key != by_default.run_key
+    assert " select_metric=nll" in by_loss.command
+    assert plan(by_loss.command.split()[2:]).configs[0].search == config_for(*words, "select_metric=nll").search
+
+
+def test_a_search_by_the_primary_metric_keeps_its_key():
+    config = config_for("model=knn", "model.k=1,3", "select=grid")
+
+    assert "metric" not in config.to_dict()["search"]
+
+
+def test_a_metric_that_the_protocol_has_not_decides_nothing(tmp_path: Path):
+    words = ("model=knn", "model.k=1,3", "select=grid", "select_metric=topp1")
+    record = run(tmp_path, *words)
+
+    assert record.error is not None
+    assert record.error.stage == "resolve"
+    assert record.error.message.startswith("unknown metric 'topp1'. Did you mean 'top1' or 'top5'?")
+    with pytest.raises(DataError) as caught:  # the command refuses it before any run
+        describe_data(config_for(*words))
+    assert (caught.value.exit_code, str(caught.value)) == (2, record.error.message)
 
 
 def test_without_a_refit_the_winner_stays_as_it_was_compared(tmp_path: Path):
@@ -275,7 +313,7 @@ def test_a_run_shows_every_trial_on_its_page_and_in_the_terminal(tmp_path: Path)
 def test_progress_of_a_search_only_rises(tmp_path: Path):
     seen: list[tuple[int, int]] = []
 
-    def note(stage: str, done: int, total: int) -> None:
+    def note(stage: str, done: int, total: int, *_: object) -> None:
         if stage == "select" and total > 1:
             seen.append((done, total))
 

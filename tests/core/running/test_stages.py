@@ -25,7 +25,7 @@ def run(folder: Path, *settings: str, **changes: object) -> Record:
 def test_stages_run_in_order_and_report_their_begin_and_end(tmp_path: Path) -> None:
     seen: list[tuple[str, int]] = []
 
-    record = stages.execute(config_for(), tmp_path, progress=lambda stage, done, total: seen.append((stage, done)))
+    record = stages.execute(config_for(), tmp_path, progress=lambda stage, done, *_: seen.append((stage, done)))
 
     assert record.status == "ok"
     assert [stage for stage, done in seen if done == 0] == STAGES
