@@ -132,7 +132,8 @@ def _difference(
     x, y = a.metrics[name].value, b.metrics[name].value
     change = None if x is None or y is None else y - x
     low = high = p = None
-    if a_replicates is not None and b_replicates is not None and len(a_replicates) == len(b_replicates):
+    alike = a.intervals.get("bundles") == b.intervals.get("bundles")
+    if a_replicates is not None and b_replicates is not None and alike and len(a_replicates) == len(b_replicates):
         groups = a.intervals.get("groups")  # older records lack it: assume many
         low, high = intervals.difference(change, a_replicates, b_replicates, groups)
         p = intervals.p_value(change, a_replicates, b_replicates, groups)

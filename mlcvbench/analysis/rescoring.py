@@ -199,8 +199,15 @@ def _close(wanted: float | None, got: float | None) -> bool:
 
 
 def _group_differences(record: Record, groups: int) -> list[Difference]:
-    wanted = record.intervals.get("groups", groups)
-    return [] if wanted == groups else [Difference("intervals", "groups", repr(wanted), repr(groups))]
+    if not record.intervals:
+        return []
+    bundles = bootstrap.bundles(groups)
+    made = {"groups": record.intervals.get("groups", groups), "bundles": record.intervals.get("bundles")}
+    return [
+        Difference("intervals", name, repr(made[name]), repr(got))
+        for name, got in (("groups", groups), ("bundles", bundles))
+        if made[name] != got
+    ]
 
 
 def _replicate_differences(path: Path, replicates: Mapping[str, Array]) -> list[Difference]:

@@ -101,11 +101,13 @@ class Scorer(ABC):
             for metric in self.metrics
         }
 
-    def by_counts(self, table: Table) -> Callable[[Array], dict[str, Array]] | None:
+    def by_counts(self, table: Table, group_of: Array | None = None) -> Callable[[Array], dict[str, Array]] | None:
         """Return a replacement for `summarise_many` that takes whole-number weights of any dtype; None by default.
 
-        For a scorer that computes once what is the same for all weights. The values for a row of weights must not
-        depend on which rows it is given with: blocks of rows are computed in parallel.
+        For a scorer that computes once what is the same for all weights, such as sums over the units of a group:
+        weights are those of groups (R, G), and `group_of` (U,) is the group of each unit, None = each unit is its own.
+        The values for a row of weights must not depend on which rows it is given with: blocks of rows are computed in
+        parallel.
         """
         return None
 

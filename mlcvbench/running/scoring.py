@@ -93,13 +93,14 @@ def with_replicates(scored: Scored, split: Split) -> Scored:
 
 
 def interval_info(scored: Scored) -> dict[str, Any]:
-    """Return how the record's intervals were made."""
+    """Return how the record's intervals were made; `bundles` only where groups were drawn in bundles."""
+    bundles = bootstrap.bundles(scored.groups)
     return {
         "method": intervals.METHOD,
         "level": intervals.LEVEL,
         "replicates": scored.drawn,
         "groups": scored.groups,
-    }
+    } | ({} if bundles is None else {"bundles": bundles})
 
 
 def write_scored(scored: Scored, folder: Path) -> None:

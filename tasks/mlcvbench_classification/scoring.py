@@ -14,7 +14,7 @@ import numpy as np
 from mlcvbench.contract import Array, MetricSpec, Predictions, Problem, Table, Targets, VectorizedScorer
 from mlcvbench.errors import DataError
 from mlcvbench_classification.ranking import TINY, rank_labels, rank_probabilities
-from mlcvbench_classification.sums import SumsByBin, SumsByClass
+from mlcvbench_classification.sums import CountsByGroup, SumsByBin, SumsByClass, SumsByGroup, worth_keeping
 
 PROTOCOL = "top1/single-crop@2"
 FIRST_PROTOCOL = "top1/single-crop@1"
@@ -98,8 +98,11 @@ class ClassificationScorer(VectorizedScorer):
         """Return every metric under each row of `weights` (R, U) as float64 (R,), NaN where undefined."""
         return self.by_counts(table)(weights)
 
-    def by_counts(self, table: Table) -> Callable[[Array], dict[str, Array]]:
-        by_class, over_bins, undefined = _by_class(table, self.classes), self._over_bins(table), self.undefined(table)
+    def by_counts(self, table: Table, group_of: Array | None = None) -> Callable[[Array], dict[str, Array]]:
+        of_row = table["unit"] if group_of is None else group_of[table["unit"]]
+        groups = None if group_of is None else int(group_of.max(initial=-1)) + 1
+        by_class, over_bins = _by_class(table, self.classes, of_row, groups), self._over_bins(table, of_row, groups)
+        undefined = self.undefined(table)
 
         def summarise(weights: Array) -> dict[str, Array]:
             found = by_class(weights)
@@ -131,15 +134,20 @@ class ClassificationScorer(VectorizedScorer):
             reasons |= dict.fromkeys(("top5", "nll", "ece"), NO_SCORES)
         return reasons
 
-    def _over_bins(self, table: Table) -> SumsByBin:
-        """Return the function that sums top-5 hits, losses, and correct - confidence per confidence bin."""
+    def _over_bins(self, table: Table, of_row: Array, groups: int | None) -> SumsByBin | SumsByGroup:
+        """Return the function that sums top-5 hits, losses, and correct - confidence per confidence bin.
+
+        `of_row` (N,): the unit of each row, or its group where there are `groups`.
+        """
         right, known = table["label"] == table["prediction"], not np.isnan(table["loss"]).any()
         loss, gap, bin_of = (np.zeros(len(table)), np.zeros(len(table)), np.zeros(len(table), dtype=np.int64))
         if known:
             loss, gap = table["loss"], right - table["confidence"]
             bin_of = np.minimum(confidence_bins(table["confidence"]), self.bins - 1)
         overall = np.column_stack([table["label_rank"] < 5, loss])
-        return SumsByBin(overall, gap, bin_of, table["unit"], self.bins)
+        if groups is not None and worth_keeping(self.bins, groups, len(table)):
+            return SumsByGroup(overall, gap, bin_of, of_row, self.bins, groups)
+        return SumsByBin(overall, gap, bin_of, of_row, self.bins)
 
 
 def confidence_bins(confidence: Array) -> Array:
@@ -177,13 +185,20 @@ class _ByClass(NamedTuple):
         return class_f1(self.hits, self.labelled + self.predicted)
 
 
-def _by_class(table: Table, classes: int) -> Callable[[Array], _ByClass]:
-    """Return the function that gives weights per class under any weights (R, U) of the units."""
-    labels, predicted, unit = table["label"], table["prediction"], table["unit"]
+def _by_class(table: Table, classes: int, of_row: Array, groups: int | None) -> Callable[[Array], _ByClass]:
+    """Return the function that gives weights per class under any weights of the units (R, U), or of the `groups`.
+
+    `of_row` (N,): the unit or the group of each row.
+    """
+    labels, predicted = table["label"], table["prediction"]
     right, wrong = np.flatnonzero(labels == predicted), np.flatnonzero(labels != predicted)
-    hit = SumsByClass(labels[right], unit[right], classes)
-    missed = SumsByClass(labels[wrong], unit[wrong], classes)
-    mistaken = SumsByClass(predicted[wrong], unit[wrong], classes)
+    if groups is not None and worth_keeping(3 * classes, groups, len(table)):
+        lists = [(labels[right], of_row[right]), (labels, of_row), (predicted, of_row)]
+        counts = CountsByGroup(lists, classes, groups)
+        return lambda weights: _ByClass(*counts(weights))
+    hit = SumsByClass(labels[right], of_row[right], classes)
+    missed = SumsByClass(labels[wrong], of_row[wrong], classes)
+    mistaken = SumsByClass(predicted[wrong], of_row[wrong], classes)
 
     def found(weights: Array) -> _ByClass:
         hits = hit(weights)

@@ -1,11 +1,15 @@
 """Sums over the samples of a table under many weightings; what is common to all of them is computed once.
 
-Samples are sorted by class and by bin, so that each sum is over neighbours: 1,000 resamples of 500,000 samples take
-2 ms each, where a matrix product over indicator columns takes 25. Confidences and losses are whole multiples of small
-steps (module `ranking`), so sums under whole weights are exact: the same bits in any order, in any number of parts.
+Where groups of samples are weighted, and few enough, the sums of each group are computed once, and those under weights
+are a matrix product: 0.3 ms for 500,000 samples of 256 classes in 16,384 groups. Else samples are sorted by class and
+by bin, so that each sum is over neighbours: 2 ms, where a product with an indicator of each sample takes 25.
+Confidences and losses are whole multiples of small steps (module `ranking`), so sums under whole weights are exact:
+the same bits in any order, in any number of parts, by either way.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -14,7 +18,49 @@ from mlcvbench.contract import Array
 _BLOCK = 4096
 """Samples per matrix product; with the weights of some rows they fit in the cache."""
 _SAFE = 1 << 24
-"""The most one-byte weights that can be summed in 32 bits."""
+"""The most one-byte weights that can be summed in 32 bits; whole numbers up to it are exact in float32."""
+_MOST_SUMS = 64
+"""Sums by group are kept where they are at most so many per sample: a product is then the faster way."""
+
+
+def worth_keeping(columns: int, groups: int, samples: int) -> bool:
+    """Return whether so many sums of each group are few enough to be computed once."""
+    return groups * columns <= _MOST_SUMS * samples and samples <= _SAFE
+
+
+class CountsByGroup:
+    """How many samples of each class a group has, for several lists of samples: what `SumsByClass` gives for each."""
+
+    def __init__(self, lists: Sequence[tuple[Array, Array]], classes: int, groups: int) -> None:
+        """Count the samples of each list, given by their classes and groups (N,)."""
+        self._classes = classes
+        self._counts = np.empty((groups, len(lists) * classes), dtype=np.float32)
+        for place, (label, group) in enumerate(lists):
+            counts = np.bincount(group * classes + label, minlength=groups * classes)
+            self._counts[:, place * classes : (place + 1) * classes] = counts.reshape(groups, classes)
+        self._most = int(self._counts.max(initial=0))
+
+    def __call__(self, weights: Array) -> list[Array]:
+        """Return float64 (R, C) of each list for weights (R, G) of the groups."""
+        exact = weights.dtype.kind in "iu" and self._most * int(weights.sum(axis=1).max(initial=0)) <= _SAFE
+        kind = np.float32 if exact else np.float64  # takes half the time
+        sums = (weights.astype(kind) @ self._counts.astype(kind, copy=False)).astype(np.float64)
+        return [sums[:, start : start + self._classes] for start in range(0, sums.shape[1], self._classes)]
+
+
+class SumsByGroup:
+    """The sums of `SumsByBin`, from those of each group."""
+
+    def __init__(self, overall: Array, binned: Array, bin_of: Array, group: Array, bins: int, groups: int) -> None:
+        columns = [np.bincount(group, weights=numbers, minlength=groups) for numbers in overall.T]
+        by_bin = np.bincount(group * bins + bin_of, weights=binned, minlength=groups * bins)
+        self._sums = np.column_stack([*columns, by_bin.reshape(groups, bins)])
+        self._overall = len(columns)
+
+    def __call__(self, weights: Array) -> tuple[Array, Array]:
+        """Return float64 (R, K) over all samples and (R, bins) for weights (R, G) of the groups."""
+        sums = weights.astype(np.float64, copy=False) @ self._sums
+        return sums[:, : self._overall], sums[:, self._overall :]
 
 
 class SumsByClass:

@@ -11,14 +11,21 @@ of genuine pairs, TAR = 1 - FRR.
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 
 from mlcvbench.contract import Array
 
-_BLOCK, _LOOKUP, _WEIGHED = 1 << 18, 1 << 12, 1 << 15
+_BLOCK, _LOOKUP, _WEIGHED = 1 << 18, 1 << 12, 1 << 11
 """Pairs gathered, sorted pairs looked up, and pairs weighted at once; any numbers give the same values."""
+_EVERYWHERE = 1 << 13
+"""The most impostor pairs of which the sums before each are kept."""
+_HELD = 1 << 22
+"""Running sums held at once, over all resamples."""
+_EXACT = 1 << 24
+"""Whole numbers up to it are exact in float32."""
 EXPONENTS = (1, 2, 3, 4, 5, 6)
 NAMES = ("auc", "eer", *(f"tar_at_far_1e-{k}" for k in EXPONENTS))
 
@@ -54,7 +61,7 @@ def roc_numbers(similarity: Array, same: Array) -> dict[str, float]:
     lists = _sorted_lists(similarity, same)
     if lists is None:
         return dict.fromkeys(NAMES, np.nan)
-    numbers = {"auc": _auc(lists), "eer": _eer(lists)}
+    numbers = {"auc": _auc(lists), "eer": _eer(lists.genuine, lists.impostor, lambda at: _point(lists, at))}
     for exponent in EXPONENTS:
         allowed = lists.rivals // 10**exponent
         numbers[f"tar_at_far_1e-{exponent}"] = _tar(lists, allowed) if allowed else np.nan
@@ -143,82 +150,119 @@ def _point(lists: _Lists, threshold: float) -> Point:
     return Point(accepted / lists.rivals, refused / len(lists.genuine))
 
 
-def _eer(lists: _Lists) -> float:
-    """Find the highest threshold with FAR >= FRR by halving, and the next threshold above it."""
-    best = lists.genuine[0]  # refuses no genuine pair
-    for values in (lists.genuine, lists.impostor):
+def _eer(genuine: Array, impostor: Array, point: Callable[[float], Point]) -> float:
+    """Find the highest threshold with FAR >= FRR by halving, and the next threshold above it.
+
+    `genuine`, `impostor`: sorted values that reach the lowest of `genuine`; `point` gives that of a threshold.
+    """
+    best = genuine[0]  # refuses no genuine pair
+    for values in (genuine, impostor):
         low, high = -1, len(values) - 1  # values[low] fulfils it (or low = -1)
         while low < high:
             middle = (low + high + 1) // 2
-            point = _point(lists, values[middle])
-            low, high = (middle, high) if point.far >= point.frr else (low, middle - 1)
+            found = point(values[middle])
+            low, high = (middle, high) if found.far >= found.frr else (low, middle - 1)
         if low >= 0:
             best = max(best, values[low])
     above = [
         values[place]
-        for values in (lists.genuine, lists.impostor)
+        for values in (genuine, impostor)
         if (place := int(np.searchsorted(values, best, side="right"))) < len(values)
     ]
-    before = _point(lists, min(above)) if above else REFUSE_ALL
-    return crossing(before, _point(lists, best))
+    before = point(min(above)) if above else REFUSE_ALL
+    return crossing(before, point(best))
 
 
 class WeightedRoc:
-    """The same metrics under weights of the pairs; sorting and matching of values are done once.
+    """The same metrics under weights of the pairs, many at once; sorting and matching of values are done once.
 
     A pair weighs the product of its images' weights, a genuine one that of one image (both have the same person, so
     the same weight). With whole-number weights a pair of weight w counts like w equal pairs, bit for bit.
     """
 
     def __init__(self, similarity: Array, same: Array, first: Array, second: Array) -> None:
-        genuine, impostor = np.flatnonzero(same), np.flatnonzero(~same)
-        genuine = genuine[np.argsort(similarity[genuine], kind="stable")]
-        impostor = impostor[np.argsort(similarity[impostor], kind="stable")]
-        sorted_genuine, sorted_impostor = similarity[genuine], similarity[impostor]
-        values = np.unique(similarity)
-        self._genuine, self._refused = first[genuine], np.searchsorted(sorted_genuine, values, side="left")
-        self._below = np.searchsorted(sorted_impostor, values, side="left")  # impostor pairs below each value
-        sides = [np.searchsorted(sorted_impostor, sorted_genuine, side) for side in ("left", "right")]
-        places = np.arange(len(impostor) + 1) if len(impostor) <= _BLOCK else np.concatenate(sides)
+        """Keep pairs (P,), whose images or people have the weights at `first` and `second`."""
+        genuine = np.flatnonzero(same)
+        genuine = genuine[np.argsort(similarity[genuine])]
+        self._genuine, self._genuine_values = first[genuine], similarity[genuine]
+        reaching = ~same
+        if len(genuine):
+            reaching &= similarity >= self._genuine_values[0]
+        impostor = np.flatnonzero(reaching)
+        impostor = impostor[np.argsort(similarity[impostor])]
+        self._impostor_values = similarity[impostor]
+        below = np.flatnonzero(~(same | reaching))
+        self._below = _total(first[below], second[below])
+        sides = [np.searchsorted(self._impostor_values, self._genuine_values, side) for side in ("left", "right")]
+        places = np.arange(len(impostor) + 1) if len(impostor) <= _EVERYWHERE else np.concatenate(sides)
         self._impostor = _Products(first[impostor], second[impostor], places)
         self._lost, self._not_won = (self._impostor.marked(places) for places in sides)
 
-    def numbers(self, weights: Array) -> dict[str, float]:
-        """Return the numbers under weights (U,) of the images, NaN where undefined."""
-        genuine = weights[self._genuine]
-        refused, marked = _cumulative(genuine), self._impostor.sums(weights)
+    def numbers(self, weights: Array) -> dict[str, Array]:
+        """Return the numbers (R,) under rows of weights (R, U) of the images, NaN where undefined."""
+        rows = max(1, _HELD // (len(self._genuine) + self._impostor.count + 1))
+        parts = [self._part(weights[start : start + rows]) for start in range(0, len(weights), rows)]
+        return {name: np.array([one[name] for part in parts for one in part]) for name in NAMES}
+
+    def _part(self, weights: Array) -> list[dict[str, float]]:
+        by_image = np.ascontiguousarray(weights.T)
+        genuine = by_image.take(self._genuine, axis=0).astype(np.float64, copy=False)  # (n, R)
+        marked = self._impostor.sums(by_image) + self._below(by_image)
+        won = np.einsum("nr,nr->r", genuine, marked[self._lost] + marked[self._not_won]) / 2
+        refused = _cumulative(genuine)
+        columns = zip(won, np.ascontiguousarray(refused.T), np.ascontiguousarray(marked.T), weights, strict=True)
+        return [self._one(*column) for column in columns]
+
+    def _one(self, won: float, refused: Array, marked: Array, weights: Array) -> dict[str, float]:
+        """Return the numbers under one row of weights.
+
+        `won`: the weight of combinations won; `refused`: of the genuine pairs before each, `marked`: of the impostor
+        pairs before each mark.
+        """
         total, rivals = refused[-1], marked[-1]
         if total <= 0 or rivals <= 0:
             return dict.fromkeys(NAMES, np.nan)
-        won = genuine @ (marked[self._lost] + marked[self._not_won]) / 2
-        count = len(self._below)
 
-        def accepted(place: int) -> float:
-            """Return the weight of the impostor pairs that reach the value at `place`."""
-            return float(rivals - self._impostor.before(int(self._below[place]), weights, marked))
+        def point(threshold: float) -> Point:
+            place = int(np.searchsorted(self._impostor_values, threshold, side="left"))
+            accepted = rivals - self._impostor.before(place, weights, marked)
+            place = int(np.searchsorted(self._genuine_values, threshold, side="left"))
+            return Point(float(accepted / rivals), float(refused[place] / total))
 
-        def point(place: int) -> Point:
-            return Point(accepted(place) / rivals, refused[self._refused[place]] / total)
-
-        def more_refused(place: int) -> bool:
-            far, frr = point(place)
-            return bool(far < frr)
-
-        def first_within(limit: float) -> int:
-            return bisect_left(range(count), True, key=lambda place: accepted(place) <= limit)
-
-        crossed = bisect_left(range(count), True, key=more_refused)  # FAR falls and FRR rises with the value
-        before = point(crossed) if crossed < count else REFUSE_ALL
-        numbers = {"auc": float(won / (total * rivals)), "eer": float(crossing(before, point(crossed - 1)))}
+        numbers = {
+            "auc": float(won / (total * rivals)),
+            "eer": float(_eer(self._genuine_values, self._impostor_values, point)),
+        }
         for exponent in EXPONENTS:
-            name, limit = f"tar_at_far_1e-{exponent}", rivals / 10**exponent
+            limit = rivals / 10**exponent
             if limit < 1:
-                numbers[name] = np.nan
+                numbers[f"tar_at_far_1e-{exponent}"] = np.nan
                 continue
-            lowest = first_within(limit)
-            rejected = refused[self._refused[lowest]] if lowest < count else total
-            numbers[name] = float((total - rejected) / total)
+            last = self._impostor.last_exceeding(limit, weights, marked)
+            highest = None if last is None else self._impostor_values[last]  # whose pairs must be refused
+            place = 0 if highest is None else int(np.searchsorted(self._genuine_values, highest, side="right"))
+            numbers[f"tar_at_far_1e-{exponent}"] = float((total - refused[place]) / total)
         return numbers
+
+
+def _total(first: Array, second: Array) -> Callable[[Array], Array]:
+    """Return the function that sums products of pairs (P,) under weights (U, R), giving (R,).
+
+    Many pairs of few weights are counted once by which two they have.
+    """
+    size = int(max(first.max(initial=-1), second.max(initial=-1))) + 1
+    if size * size > len(first):
+        products = _Products(first, second, np.zeros(1, dtype=np.intp))
+        return lambda weights: products.sums(weights)[-1]
+    counts = np.bincount(first.astype(np.int64) * size + second, minlength=size * size).reshape(size, size)
+    counted = counts.astype(np.float64)
+
+    def total(weights: Array) -> Array:
+        wide = weights[:size].astype(np.float64)
+        found: Array = np.einsum("ur,ur->r", wide, counted @ wide)
+        return found
+
+    return total
 
 
 class _Products:
@@ -232,38 +276,60 @@ class _Products:
         """Keep pairs (P,) and the `places` 0 to P before which sums are wanted."""
         self._first, self._second = first, second
         starts = np.arange(0, len(first), _WEIGHED)
-        self._marks = np.unique(np.concatenate([starts, places, [len(first)]]))
+        self._marks = np.unique(np.concatenate([starts, places, [0, len(first)]]))
         bounds = np.searchsorted(self._marks, [*starts, len(first)])
         self._blocks = [
             (slice(start, start + _WEIGHED), self._marks[one:end] - start)
             for start, one, end in zip(starts.tolist(), bounds[:-1].tolist(), bounds[1:].tolist(), strict=True)
         ]
 
+    @property
+    def count(self) -> int:
+        """How many sums `sums` gives for a row of weights."""
+        return len(self._marks)
+
     def marked(self, places: Array) -> Array:
         """Return where the sums before some of the known places are in those that `sums` gives."""
         return np.searchsorted(self._marks, places)
 
     def sums(self, weights: Array) -> Array:
-        """Return float64: the sums before each known place in order, in the end that of all."""
-        parts = [np.add.reduceat(self._products(block, weights), marks) for block, marks in self._blocks]
-        return _cumulative(np.concatenate(parts)) if parts else np.zeros(1)
+        """Return float64 (count, R) for weights (U, R): the sums before each known place in order, in the end of all.
+
+        Weights of neighbouring resamples are neighbours, so that those of an image are fetched together.
+        """
+        whole = weights.dtype.kind in "iu" and int(weights.max(initial=0)) ** 2 * _WEIGHED <= _EXACT
+        narrow = weights.astype(np.float32 if whole else np.float64)
+        parts = [np.zeros((0, weights.shape[1]), dtype=narrow.dtype)]
+        for block, marks in self._blocks:
+            products: Array = narrow.take(self._first[block], axis=0)
+            products *= narrow.take(self._second[block], axis=0)
+            parts.append(np.add.reduceat(products, marks, axis=0) if len(marks) > 1 else products.sum(axis=0)[None])
+        return _cumulative(np.concatenate(parts))
 
     def before(self, place: int, weights: Array, sums: Array) -> float:
-        """Return the sum before a place, from the `sums` of the same weights."""
+        """Return the sum before a place, for weights (U,) and their column of `sums`."""
         if len(self._marks) > len(self._first):
             return float(sums[place])
         known = int(np.searchsorted(self._marks, place, side="right")) - 1
-        return float(sums[known] + self._products(slice(int(self._marks[known]), place), weights).sum())
+        return float(sums[known] + self._between(int(self._marks[known]), place, weights).sum())
 
-    def _products(self, chosen: slice, weights: Array) -> Array:
-        products = weights.take(self._first[chosen])
-        products *= weights.take(self._second[chosen])
+    def last_exceeding(self, limit: float, weights: Array, sums: Array) -> int | None:
+        """Return the last place from which on the pairs weigh more than `limit`, None where not even all do."""
+        known = bisect_left(range(len(sums)), True, key=lambda mark: bool(sums[-1] - sums[mark] <= limit)) - 1
+        if known < 0:
+            return None
+        stretch = self._between(int(self._marks[known]), int(self._marks[known + 1]), weights)
+        rest = sums[-1] - (sums[known] + np.cumsum(stretch))
+        return int(self._marks[known]) + int(np.count_nonzero(rest > limit))
+
+    def _between(self, start: int, end: int, weights: Array) -> Array:
+        products: Array = weights.take(self._first[start:end]).astype(np.float64)
+        products *= weights.take(self._second[start:end])
         return products
 
 
-def _cumulative(weights: Array) -> Array:
-    """Return float64 (n + 1,): the weight before each place, and in all."""
-    sums = np.empty(len(weights) + 1)
-    sums[0] = 0
-    np.cumsum(weights, out=sums[1:])
+def _cumulative(values: Array) -> Array:
+    """Return float64 (n + 1, R): the sum of the values (n, R) before each place, and of all."""
+    sums = np.zeros((len(values) + 1, values.shape[1]))
+    np.cumsum(values, axis=0, dtype=np.float64, out=sums[1:])
     return sums

@@ -127,25 +127,24 @@ class PairScorer(_WholeScorer):
         """Return every metric under each row of `weights` (R, U) as float64 (R,), NaN where undefined."""
         return self.by_counts(table)(weights)
 
-    def by_counts(self, table: Table) -> Callable[[Array], dict[str, Array]]:
+    def by_counts(self, table: Table, group_of: Array | None = None) -> Callable[[Array], dict[str, Array]]:
         similarity, same = table["similarity"], table["same"]
-        images = int(max(table["unit"].max(initial=-1), table["other"].max(initial=-1))) + 1
-        first = table["unit"].astype(np.int32)
-        second = np.where(table["joint"], images, table["other"]).astype(np.int32)  # a joint pair weighs w_a * 1
+        first, second = table["unit"].astype(np.int32), table["other"].astype(np.int32)
+        if group_of is not None:
+            first, second = (group_of.astype(np.int32)[images] for images in (first, second))
+        one = int(max(first.max(initial=-1), second.max(initial=-1))) + 1
+        second[table["joint"]] = one  # a joint pair weighs w_a * 1
         roc = WeightedRoc(similarity, same, first, second)
         folds = FoldAccuracy(similarity, same, table["fold"]) if self.folded else None
 
-        def numbers(weights: Array) -> dict[str, float]:
-            row = np.ones(images + 1)
-            row[:images] = weights[:images]
-            found = roc.numbers(row)
-            if folds is not None:
-                found["accuracy_10fold"] = folds.mean(row[first] * row[second])
-            return found
-
         def summarise(weights: Array) -> dict[str, Array]:
-            found = [numbers(row) for row in weights]
-            return {spec.name: np.array([one[spec.name] for one in found], dtype=np.float64) for spec in self.metrics}
+            rows = np.ones((len(weights), one + 1), dtype=weights.dtype)
+            rows[:, :one] = weights[:, :one]
+            found = roc.numbers(rows)
+            if folds is not None:
+                wide = rows.astype(np.float64)
+                found["accuracy_10fold"] = np.array([folds.mean(row[first] * row[second]) for row in wide])
+            return {spec.name: found[spec.name] for spec in self.metrics}
 
         return summarise
 

@@ -26,9 +26,10 @@ def rank(rows: Sequence[BoardRow], primary: str, higher_is_better: bool) -> tupl
     """
     measured = [_measured(row, primary) for row in rows]
     rows, samples = [row for row, _ in measured], [sample for _, sample in measured]
-    lengths = Counter(len(sample) for sample in samples if sample is not None)
-    usual = max(lengths, key=lambda length: (lengths[length], length)) if lengths else 0
-    tested = [index for index, sample in enumerate(samples) if sample is not None and len(sample) == usual]
+    made = [None if sample is None else _drawn(row, sample) for row, sample in zip(rows, samples, strict=True)]
+    ways = Counter(way for way in made if way is not None)
+    usual = max(ways, key=lambda way: (ways[way], way), default=None)
+    tested = [index for index, way in enumerate(made) if way is not None and way == usual]
     method = "none"
     if tested:
         values = np.array([rows[index].metrics[primary].value for index in tested], dtype=np.float64)
@@ -69,6 +70,11 @@ def _replicates(row: BoardRow, metrics: Collection[str]) -> dict[str, Floats]:
         return {}
     stacked = np.array([[part[name] for name in names] for part in parts])  # (seeds, metrics, n)
     return dict(zip(names, bootstrap.hierarchical(stacked, seed), strict=True))
+
+
+def _drawn(row: BoardRow, sample: Floats) -> tuple[int, int]:
+    """Return how a row's replicates were drawn, how many and in how many bundles; only their like can be subtracted."""
+    return len(sample), row.record.intervals.get("bundles") or 0
 
 
 def _measured(row: BoardRow, primary: str) -> tuple[BoardRow, Floats | None]:

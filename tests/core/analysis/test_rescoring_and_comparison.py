@@ -99,6 +99,14 @@ def test_a_number_of_groups_edited_by_hand_is_found(copy: Run) -> None:
     assert [str(d) for d in result.differences] == [f"intervals: groups: wanted 9999, got {wanted}"]
 
 
+def test_replicates_that_were_drawn_in_bundles_are_not_those_of_single_groups(copy: Run) -> None:
+    record, folder = copy
+
+    result = recompute(record.model_copy(update={"intervals": {**record.intervals, "bundles": 64}}), folder)
+
+    assert [str(d) for d in result.differences] == ["intervals: bundles: wanted 64, got None"]
+
+
 def test_the_last_digits_of_an_interval_are_the_machines(copy: Run) -> None:
     record, folder = copy
     top1 = record.metrics["top1"]
@@ -222,6 +230,16 @@ def test_columns_line_up_and_a_long_name_has_a_line_of_its_own(runs: dict[str, R
     assert wrapped[5] == "iou_traffic_light_1"
     assert wrapped[6] == lines[5].replace("top1", "    ")
     assert max(map(len, lines)) <= 80
+
+
+def test_replicates_that_were_drawn_differently_are_not_subtracted(runs: dict[str, Run]) -> None:
+    (record, folder), other = runs["knn5"], runs["knn9"]
+    bundled = record.model_copy(update={"intervals": {**record.intervals, "bundles": 64}})
+
+    top1 = compare_runs((bundled, folder), other).metrics[0]
+
+    assert top1.difference is not None
+    assert (top1.low, top1.high, top1.p) == (None, None, None)
 
 
 def test_groups_are_said_where_they_are_not_the_samples(runs: dict[str, Run]) -> None:

@@ -350,6 +350,17 @@ def test_replicates_of_another_number_are_not_compared(tmp_path):
     assert {row.model: row.rank_low for row in board.rows} == {"a": 1, "b": 2, "c": None}
 
 
+def test_replicates_that_were_drawn_in_bundles_are_compared_with_their_like_only(tmp_path):
+    single = make_record("single", 0.7)
+    for record in (make_record("a", 0.9), make_record("b", 0.8)):
+        write_run(tmp_path, record.model_copy(update={"intervals": {**record.intervals, "bundles": 64}}))
+    write_run(tmp_path, single)
+
+    (board,), _ = read_boards(tmp_path)
+
+    assert {row.model: row.rank_low for row in board.rows} == {"a": 1, "b": 2, "single": None}
+
+
 def test_the_pareto_front_is_taken_machine_by_machine():
     board = board_of(
         make_record("fast", 0.90, p50=1e-3),

@@ -93,6 +93,18 @@ def test_a_thousand_replicates_are_drawn_unless_the_scorer_says_otherwise() -> N
     assert scoring.interval_info(scored)["replicates"] == 1000
 
 
+def test_the_record_says_in_how_many_bundles_many_groups_are_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    alone = scoring.with_replicates(scoring.score(MeanScorer(), columns(10), split(10)), split(10))
+    assert "bundles" not in scoring.interval_info(alone)
+
+    monkeypatch.setattr(bootstrap, "MOST_GROUPS", 9)
+    monkeypatch.setattr(bootstrap, "BUNDLES", 4)
+    bundled = scoring.with_replicates(scoring.score(MeanScorer(), columns(10), split(10)), split(10))
+
+    assert scoring.interval_info(bundled) == {**scoring.interval_info(alone), "bundles": 4}
+    assert scoring.interval_info(bundled)["groups"] == 10
+
+
 def test_without_rows_a_reference_engine_gives_the_value_alone() -> None:
     scorer = OfficialScorer()
 

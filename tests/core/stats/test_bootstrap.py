@@ -33,10 +33,11 @@ class CountedMean(Mean):
     def __init__(self):
         self.given = []
 
-    def by_counts(self, table):
+    def by_counts(self, table, group_of=None):
         def summarise(weights):
             self.given.append((weights.dtype.name, weights.shape))
-            return self.summarise_many(table, weights.astype(np.float64))
+            units = weights if group_of is None else weights[:, group_of]
+            return self.summarise_many(table, units.astype(np.float64))
 
         return summarise
 
@@ -109,7 +110,7 @@ def test_a_scorer_by_counts_gets_the_same_resamples_in_any_number_of_threads(mon
     found = bootstrap.replicates(scorer, table, groups, n=70, seed=5, threads=threads)
 
     assert all(np.array_equal(found[name], plain[name], equal_nan=True) for name in plain)
-    assert {(dtype, shape[1]) for dtype, shape in scorer.given} == {("uint8", 41)}
+    assert {(dtype, shape[1]) for dtype, shape in scorer.given} == {("uint8", len(np.unique(groups)))}
     assert sum(shape[0] for _, shape in scorer.given) == 70
     assert len(scorer.given) > 4
 
@@ -155,3 +156,64 @@ def test_a_seed_group_varies_by_units_and_by_seeds():
     assert found.mean() == pytest.approx(0.92, abs=1e-3)
     assert found.var() == pytest.approx(between + 0.01**2, rel=0.1)
     assert np.array_equal(found, bootstrap.hierarchical(values, seed=1))
+
+
+def test_many_groups_are_drawn_in_bundles_of_nearly_equal_size(monkeypatch):
+    monkeypatch.setattr(bootstrap, "MOST_GROUPS", 40)
+    monkeypatch.setattr(bootstrap, "BUNDLES", 12)
+
+    weights = np.concatenate(list(bootstrap.resample_weights(np.arange(41), 200, seed=1)))
+
+    _, bundle, sizes = np.unique(weights, axis=1, return_inverse=True, return_counts=True)
+    assert sorted(sizes.tolist()) == [3] * 7 + [4] * 5
+    assert (np.diff(bundle.ravel()) != 0).any()  # made at random
+    assert not np.array_equal(bundle, np.sort(bundle))
+    assert [bootstrap.bundles(40), bootstrap.bundles(41)] == [None, 12]
+
+
+def test_100000_groups_are_drawn_one_by_one_and_more_in_16384_bundles():
+    assert [bootstrap.bundles(100_000), bootstrap.bundles(100_001)] == [None, 16_384]
+
+
+def test_the_bundles_of_a_seed_never_change(monkeypatch):
+    monkeypatch.setattr(bootstrap, "MOST_GROUPS", 5)
+    monkeypatch.setattr(bootstrap, "BUNDLES", 4)
+
+    first = next(bootstrap.resample_weights(np.arange(8), 3, seed=1))
+
+    assert first.astype(int).tolist() == [[1, 1, 2, 2, 0, 0, 1, 1], [0, 0, 2, 2, 2, 2, 0, 0], [2, 2, 1, 1, 1, 1, 0, 0]]
+
+
+def test_units_of_one_group_stay_together_in_a_bundle(monkeypatch):
+    monkeypatch.setattr(bootstrap, "MOST_GROUPS", 9)
+    monkeypatch.setattr(bootstrap, "BUNDLES", 5)
+    groups = np.arange(30) % 10
+
+    weights = np.concatenate(list(bootstrap.resample_weights(groups, 100, seed=2)))
+
+    assert (weights[:, :10] == weights[:, 10:20]).all()
+    assert (weights[:, :10] == weights[:, 20:]).all()
+
+
+@pytest.mark.parametrize("each", [1, 3])
+def test_bundles_spread_a_mean_as_far_as_its_groups_do(monkeypatch, each):
+    monkeypatch.setattr(bootstrap, "MOST_GROUPS", 6_000)
+    monkeypatch.setattr(bootstrap, "BUNDLES", 2_048)
+    values = np.random.default_rng(7).exponential(size=8_000).repeat(each)
+
+    found = bootstrap.replicates(Mean(), table_of(values), np.arange(8_000).repeat(each), n=1000, seed=3)["mean"]
+
+    assert found.std() == pytest.approx(values.std() / np.sqrt(8_000), rel=0.07)  # three times what draws leave open
+    assert found.mean() == pytest.approx(values.mean(), abs=0.1 * found.std())
+
+
+def test_scores_on_the_same_bundles_are_compared_pair_by_pair(monkeypatch):
+    monkeypatch.setattr(bootstrap, "MOST_GROUPS", 6_000)
+    monkeypatch.setattr(bootstrap, "BUNDLES", 2_048)
+    rng = np.random.default_rng(8)
+    first = rng.normal(size=8_000)
+    second = first + rng.normal(scale=0.1, size=8_000)
+
+    a, b = (bootstrap.replicates(Mean(), table_of(x), np.arange(8_000), n=400, seed=3)["mean"] for x in (first, second))
+
+    assert (b - a).std() == pytest.approx(0.1 / np.sqrt(8_000), rel=0.12)

@@ -11,6 +11,9 @@ from support.classification import problem_of
 
 from mlcvbench.contract import Table
 from mlcvbench.errors import DataError
+from mlcvbench.stats import bootstrap
+from mlcvbench.stats.intervals import interval
+from mlcvbench_classification import sums
 from mlcvbench_classification.ranking import rank_labels, rank_probabilities
 from mlcvbench_classification.scoring import ClassificationScorer, FirstScorer, confidence_bins, confusion_matrix
 
@@ -161,6 +164,52 @@ def test_whole_numbers_of_any_type_are_weights_like_others_bit_for_bit(size, dty
 
     wanted = scorer.summarise_many(table, weights.astype(np.float64))
     assert all(np.array_equal(found[name], wanted[name]) for name in NAMES)
+
+
+@pytest.mark.parametrize("kept", [True, False])
+@pytest.mark.parametrize("dtype", [np.uint8, np.int64, np.float64])
+def test_weights_of_groups_are_those_of_their_samples_bit_for_bit(monkeypatch, kept, dtype):
+    monkeypatch.setattr(sums, "_MOST_SUMS", 64 if kept else 0)
+    scores, labels = random_case(3_000, 12)
+    scorer, table = ClassificationScorer(problem_of(12)), rows(scores, labels)
+    rng = np.random.default_rng(1)
+    group_of, weights = rng.integers(0, 50, 3_000), rng.poisson(1, (5, 50)).astype(dtype)
+
+    found = scorer.by_counts(table, group_of)(weights)
+
+    wanted = scorer.by_counts(table)(weights[:, group_of])
+    assert all(np.array_equal(found[name], wanted[name]) for name in NAMES)
+
+
+def test_counts_beyond_float32_are_exact():
+    scores, labels = random_case(500, 8)
+    scorer, table = ClassificationScorer(problem_of(8)), rows(scores, labels)
+    weights = np.random.default_rng(1).integers(0, 2**22, (3, 20))
+
+    found = scorer.by_counts(table, np.arange(500) % 20)(weights)
+
+    wanted = scorer.summarise_many(table, weights[:, np.arange(500) % 20].astype(np.float64))
+    assert all(np.array_equal(found[name], wanted[name]) for name in NAMES if name not in {"nll", "ece"})
+
+
+@pytest.mark.parametrize("classes", [8, 100])
+def test_intervals_from_bundles_are_those_of_single_samples_within_the_error_of_1000_resamples(monkeypatch, classes):
+    scores, labels = random_case(12_000, classes, seed=3)
+    scorer, table, units = ClassificationScorer(problem_of(classes)), rows(scores, labels), np.arange(12_000)
+    values = scorer.summarise(table)
+    alone = bootstrap.replicates(scorer, table, units, seed=4)
+    monkeypatch.setattr(bootstrap, "MOST_GROUPS", 10_000)
+    monkeypatch.setattr(bootstrap, "BUNDLES", 2_048)
+
+    bundled = bootstrap.replicates(scorer, table, units, seed=4)
+
+    for name in NAMES:
+        ends, wanted = (
+            interval(values[name], draws[name], 12_000, fraction=name != "nll") for draws in (bundled, alone)
+        )
+        slack = 0.3 * alone[name].std()  # an end moves by 0.08 of a standard error between seeds
+        assert not np.array_equal(bundled[name], alone[name])
+        assert (ends.low, ends.high) == pytest.approx((wanted.low, wanted.high), abs=slack), name
 
 
 def test_a_subset_of_the_units_takes_the_weights_of_its_units():

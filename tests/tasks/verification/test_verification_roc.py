@@ -20,6 +20,12 @@ scored_pairs = st.lists(
 ).filter(lambda pairs: 0 < sum(same for _, same in pairs) < len(pairs))
 
 
+def weighted_numbers(similarity, same, first, second, weights):
+    """The numbers under one row of weights."""
+    many = WeightedRoc(similarity, same, first, second).numbers(np.asarray(weights)[None])
+    return {name: values[0] for name, values in many.items()}
+
+
 def arrays(pairs):
     return np.array([p[0] for p in pairs]), np.array([p[1] for p in pairs])
 
@@ -56,7 +62,7 @@ def test_weights_of_one_give_the_same_bits_as_no_weights(pairs):
     similarity, same = arrays(pairs)
     first, second = np.arange(len(same)), np.where(same, np.arange(len(same)), len(same))
 
-    weighted = WeightedRoc(similarity, same, first, second).numbers(np.ones(len(same) + 1))
+    weighted = weighted_numbers(similarity, same, first, second, np.ones(len(same) + 1))
 
     for name, value in roc_numbers(similarity, same).items():
         assert weighted[name] == value or (np.isnan(weighted[name]) and np.isnan(value)), name
@@ -71,7 +77,7 @@ def test_a_pair_of_weight_w_counts_like_w_pairs(pairs, data):
     again = np.repeat(images, counts)
     weights = np.append(counts.astype(float), 1.0)
 
-    weighted = WeightedRoc(similarity, same, images, np.where(same, images, len(same))).numbers(weights)
+    weighted = weighted_numbers(similarity, same, images, np.where(same, images, len(same)), weights)
 
     repeated = roc_numbers(similarity[again], same[again])
     for name, value in repeated.items():
@@ -85,14 +91,48 @@ def test_sums_that_are_kept_at_some_places_only_give_the_same_numbers(pairs, dat
     images = st.lists(st.integers(0, 9), min_size=len(same), max_size=len(same))
     first, second = np.array(data.draw(images)), np.array(data.draw(images))
     weights = np.array(data.draw(st.lists(st.integers(0, 3), min_size=10, max_size=10)), dtype=np.float64)
-    everywhere = WeightedRoc(similarity, same, first, second).numbers(weights)
+    everywhere = weighted_numbers(similarity, same, first, second, weights)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(roc, "_BLOCK", 0)
+        patch.setattr(roc, "_EVERYWHERE", 0)
         patch.setattr(roc, "_WEIGHED", 3)
-        found = WeightedRoc(similarity, same, first, second).numbers(weights)
+        found = weighted_numbers(similarity, same, first, second, weights)
 
     assert np.array_equal([*found.values()], [*everywhere.values()], equal_nan=True)
+
+
+@pytest.mark.parametrize("shift", [0.0, 4.0])
+def test_many_weights_at_once_count_like_so_many_pairs(monkeypatch, shift):
+    monkeypatch.setattr(roc, "_EVERYWHERE", 0)
+    rng = np.random.default_rng(2)
+    first, second = rng.integers(0, 30, (2, 9_000))
+    same = rng.random(9_000) < 0.05
+    similarity = np.round(rng.normal(0, 1, 9_000) + shift * same, 2)  # with a shift most impostors lie below all others
+    weights = rng.integers(0, 4, (12, 30)).astype(np.uint8)
+
+    many = WeightedRoc(similarity, same, first, second).numbers(weights)
+
+    for row, found in zip(weights, zip(*many.values(), strict=True), strict=True):
+        copies = row[first] * np.where(same, 1, row[second])
+        wanted = roc_numbers(similarity.repeat(copies), same.repeat(copies))
+        assert np.array_equal(found, [*wanted.values()], equal_nan=True)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int64, np.float64])
+@pytest.mark.parametrize("held", [1, 10_000])
+def test_neither_the_type_of_weights_nor_what_is_held_at_once_changes_a_bit(monkeypatch, dtype, held):
+    monkeypatch.setattr(roc, "_EVERYWHERE", 0)
+    rng = np.random.default_rng(3)
+    first, second = rng.integers(0, 30, (2, 9_000))
+    same = rng.random(9_000) < 0.05
+    weighted = WeightedRoc(rng.normal(0, 1, 9_000) + same, same, first, second)
+    weights = rng.integers(0, 256, (5, 30))  # sums of their products exceed float32
+    wanted = weighted.numbers(weights.astype(np.float64))
+    monkeypatch.setattr(roc, "_HELD", held)
+
+    found = weighted.numbers(weights.astype(dtype))
+
+    assert all(np.array_equal(found[name], values, equal_nan=True) for name, values in wanted.items())
 
 
 @pytest.mark.parametrize("levels", [None, 40])
@@ -161,5 +201,5 @@ def test_equal_scores_are_chance():
 
 def test_one_kind_of_pairs_has_no_numbers():
     assert np.isnan(list(roc_numbers(np.arange(3.0), np.ones(3, bool)).values())).all()
-    one = WeightedRoc(np.array([0.2, 0.4]), np.array([True, False]), np.array([0, 1]), np.array([0, 2]))
-    assert np.isnan(list(one.numbers(np.array([1.0, 0.0, 1.0])).values())).all()
+    one = (np.array([0.2, 0.4]), np.array([True, False]), np.array([0, 1]), np.array([0, 2]))
+    assert np.isnan(list(weighted_numbers(*one, [1.0, 0.0, 1.0]).values())).all()

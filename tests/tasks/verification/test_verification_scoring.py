@@ -124,6 +124,19 @@ def test_a_genuine_pair_weighs_its_person_and_an_impostor_pair_both():
     assert weighted == repeated
 
 
+@pytest.mark.parametrize("protocol", ["pairs/cosine@1", "pairs/10fold/cosine@1"])
+def test_weights_of_people_are_those_of_their_images_bit_for_bit(protocol):
+    split = face_split(count=8, each=3, folds=2 if "fold" in protocol else 0)
+    scorer = scorer_of(protocol)
+    table, person = table_of(scorer, split, embeddings(split)), np.asarray(split.targets()["identity"])
+    weights = np.random.default_rng(0).poisson(1, (20, 8)).astype(np.uint8)
+
+    found = scorer.by_counts(table, person)(weights)
+
+    wanted = scorer.by_counts(table)(weights[:, person])
+    assert all(np.array_equal(found[name], wanted[name], equal_nan=True) for name in wanted)
+
+
 def test_bootstrap_over_people_brackets_the_value():
     split = face_split(count=20, each=3)
     scorer = scorer_of("pairs/cosine@1")
