@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 import click
 
@@ -15,7 +15,7 @@ from mlcvbench.cli.protocol_families import about_protocol, described, protocol_
 from mlcvbench.errors import UnknownNameError
 from mlcvbench.processes.stdout import emit
 from mlcvbench.registry import Entry, Registry, get_registry
-from mlcvbench.specs import DatasetSpec, ModelSpec, Param, TaskSpec
+from mlcvbench.specs import DatasetSpec, Field, ModelSpec, Param, Place, TaskSpec
 from mlcvbench.specs.values import condition, wanted
 
 WIDTH = 80
@@ -93,6 +93,7 @@ def _text(card: Card, registry: Registry) -> str:
     elif isinstance(spec, TaskSpec):
         if spec.reads:
             lines += ["", "what `mlcvbench score` reads", *columns(list(spec.reads), WIDTH)]
+        lines += _fields(spec.fields)
         lines += _settings("", spec.reading) + described(spec.name, WIDTH)
     return "\n".join(lines)
 
@@ -119,6 +120,15 @@ def _settings(place: str, params: Sequence[Param]) -> list[str]:
         rows.append((key, f"{wanted(param)}; {state}{help_text}{only}"))
     title = {"fit": "fit settings", "": "how `mlcvbench score` reads predictions"}.get(place, "settings")
     return ["", title, *columns(rows, WIDTH)]
+
+
+def _fields(fields: Sequence[Field]) -> list[str]:
+    """Return what models get and return, a section for each place."""
+    lines: list[str] = []
+    for place in get_args(Place):
+        rows = [(field.name, f"{field.form}; {field.text}") for field in fields if field.place == place]
+        lines += ["", _PLACES[place], *columns(rows, WIDTH)] if rows else []
+    return lines
 
 
 def _plain(param: Param) -> str:
@@ -180,6 +190,14 @@ def _definition_facts(spec: Any, _: Registry) -> list[tuple[str, str]]:
     ]
 
 
+_PLACES = {
+    "inputs": "inputs, in `batch.inputs`; lists of arrays where images differ in size",
+    "targets": "targets, of training and validation samples",
+    "extra": "settings of the problem, in `problem.extra`",
+    "meta": "facts of each sample, in `batch.meta`",
+    "predictions": "predictions, what `postprocess` returns",
+}
+"""The headings of what models of a task kind get and return."""
 _FACTS: dict[str, Any] = {
     "model": _model_facts,
     "data set": _dataset_facts,

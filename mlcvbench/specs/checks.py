@@ -12,9 +12,11 @@ from mlcvbench.specs import (
     NAME_PATTERN,
     Chosen,
     DatasetSpec,
+    Field,
     ModelSpec,
     Param,
     ParamType,
+    Place,
     TaskSpec,
     load_target,
 )
@@ -59,6 +61,7 @@ def check_spec(spec: Spec) -> None:
     if isinstance(spec, TaskSpec):
         _check_params(what, "reading", spec.reading)
         _check_pairs(what, "reads", spec.reads)
+        _check_fields(what, spec.fields)
         _check_module(what, "toys", spec.toys)
         return
     _check_strings(what, "kinds", spec.kinds)
@@ -150,6 +153,15 @@ def _check_pairs(what: str, field: str, values: Any) -> None:
         for pair in values
     ):
         raise PluginError(f"{what}: {field} must be a tuple of pairs of strings, got {values!r}.")
+
+
+def _check_fields(what: str, fields: Any) -> None:
+    if not isinstance(fields, tuple | list) or not all(isinstance(one, Field) for one in fields):
+        raise PluginError(f"{what}: fields must be a tuple of Field, got {fields!r}.")
+    for one in fields:
+        if one.place not in get_args(Place):
+            hint = did_you_mean(str(one.place), get_args(Place))
+            raise PluginError(f"{what}: field {one.name!r}: unknown place {one.place!r}.{hint}")
 
 
 def _check_params(what: str, field: str, params: Any) -> None:

@@ -135,6 +135,25 @@ class DatasetSpec:
         return frozenset(param.name for param in self.params if param.type == "path")
 
 
+Place = Literal["inputs", "targets", "extra", "meta", "predictions"]
+
+
+@names_fields
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One entry of what models of a task kind get or return.
+
+    `place`: a batch's `inputs`, the training `targets`, `problem.extra`, a batch's `meta`, or the `predictions`.
+    `form`: dtype and shape, such as `float32 (B, H, W)`; B samples, n objects of one image. `text`: meaning, unit and
+    range.
+    """
+
+    place: Place
+    name: str
+    form: str
+    text: str
+
+
 @names_fields
 @dataclass(frozen=True, slots=True)
 class TaskSpec:
@@ -142,6 +161,7 @@ class TaskSpec:
 
     `reads` says what `mlcvbench score` reads, in pairs of a form (`.npz`, `folder of PNG`) and what it holds.
     `reading` are the settings with which that is read, as in `mlcvbench score value=distance`.
+    `fields` say what models get and return, for `mlcvbench info` and the manual.
     `toys`, a lazy target, makes the data on which the conformance kit tries models of the kind: a function of the input
     kinds that a model needs, which returns `LoadedData` by name. On the first, most checks are made; the others, such
     as `images of 9x31`, are each a check of their own.
@@ -156,6 +176,7 @@ class TaskSpec:
     reference: str = ""
     reads: tuple[tuple[str, str], ...] = ()
     reading: tuple[Param, ...] = ()
+    fields: tuple[Field, ...] = ()
     toys: str = ""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mlcvbench import DatasetSpec, Param, TaskSpec, hookimpl
 from mlcvbench.specs import SKIP
+from mlcvbench_classification.fields import FIELDS
 
 _ROOT = Param("root", "path", required=True, help="folder with the files of the data set")
 _MNIST_PAPER = "LeCun et al., Gradient-based learning applied to document recognition, Proc. IEEE 1998"
@@ -19,6 +20,7 @@ def mlcvbench_tasks() -> list[TaskSpec]:
             summary="Name the one class that an image shows.",
             default="digits",
             package="mlcvbench_classification",
+            fields=FIELDS,
             toys="mlcvbench_classification.toys:toys",
             reads=(
                 (

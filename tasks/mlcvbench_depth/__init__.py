@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mlcvbench.hookspecs import hookimpl
 from mlcvbench.specs import SKIP, DatasetSpec, Param, TaskSpec
+from mlcvbench_depth.fields import FIELDS
 
 _ROOT = Param("root", "path", required=True, help="folder with the images and the ground truth")
 _SCENES = (
@@ -26,6 +27,7 @@ def mlcvbench_tasks() -> list[TaskSpec]:
             summary="Measure how far every pixel is: disparity of a stereo pair, or depth from one image.",
             default="scenes-stereo",
             package="mlcvbench_depth",
+            fields=FIELDS,
             toys="mlcvbench_depth.toys:toys",
             reads=(("folder", "one map per image, named like the sample: .pfm, 16-bit .png, .npz, .npy"),),
             reading=(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mlcvbench import DatasetSpec, Param, TaskSpec, hookimpl
 from mlcvbench.specs import SKIP
+from mlcvbench_detection.fields import FIELDS
 
 
 @hookimpl
@@ -16,6 +17,7 @@ def mlcvbench_tasks() -> list[TaskSpec]:
             summary="Find the objects of an image: boxes, classes, scores, and masks on request.",
             default="scenes",
             package="mlcvbench_detection",
+            fields=FIELDS,
             toys="mlcvbench_detection.toys:toys",
             reads=(
                 (".json", "COCO results, a list of {image_id, category_id, score, bbox or segmentation}; .gz, .zip"),

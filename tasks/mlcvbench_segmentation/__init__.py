@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mlcvbench.hookspecs import hookimpl
 from mlcvbench.specs import SKIP, DatasetSpec, Param, TaskSpec
+from mlcvbench_segmentation.fields import FIELDS
 
 _LEVEL = Param("level", "str", default="medium", choices=("easy", "medium", "hard"), help="difficulty")
 
@@ -18,6 +19,7 @@ def mlcvbench_tasks() -> list[TaskSpec]:
             summary="Name the class of every pixel.",
             default="scenes-semantic",
             package="mlcvbench_segmentation",
+            fields=FIELDS,
             toys="mlcvbench_segmentation.toys:toys",
             reads=(
                 (

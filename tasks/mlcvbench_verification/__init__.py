@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from mlcvbench.hookspecs import hookimpl
 from mlcvbench.specs import SKIP, DatasetSpec, Param, TaskSpec
+from mlcvbench_verification.fields import FIELDS
 
 
 @hookimpl
@@ -18,6 +19,7 @@ def mlcvbench_tasks() -> list[TaskSpec]:
             summary="Say whether two images show the same person, or who of a gallery it is.",
             default="faces",
             package="mlcvbench_verification",
+            fields=FIELDS,
             toys="mlcvbench_verification.toys:toys",
             reads=(
                 (

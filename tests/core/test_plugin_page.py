@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support.page_fields import KINDS, table
 from support.paths import FIXTURES, ROOT
 
 from mlcvbench import hookspecs
@@ -19,7 +20,6 @@ from mlcvbench.testing.subjects import check_reference
 
 PAGE = (ROOT / "docs" / "plugins.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^`([\w/.]+)`\n\n```\w+\n(.*?)```$", PAGE, flags=re.MULTILINE | re.DOTALL)
-TASKS = ("classification", "detection", "segmentation", "verification", "depth")
 PACKAGES = {"mlcvbench_example": "example_plugin", "mlcvbench_counting": "example_task"}
 
 
@@ -72,10 +72,19 @@ def test_every_check_of_the_kit_is_on_the_page():
     assert missing == []
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_page_says_what_each_kind_gets_and_returns_as_the_kind_declares_it(kind: str):
+    assert table(kind) in PAGE
+
+
+def test_the_page_names_no_file_that_an_installed_bench_lacks():
+    assert re.findall(r"`((?:tasks|plugins|tests|docs|leaderboards)/[^`]*)`", PAGE) == []
+
+
 def test_all_toy_data_of_a_kind_are_in_its_row_of_the_page():
     from mlcvbench.testing import toy_data
 
-    for kind, needs in (*((task, ()) for task in TASKS), ("depth", ("left", "right"))):
+    for kind, needs in (*((task, ()) for task in KINDS), ("depth", ("left", "right"))):
         (row,) = re.findall(rf"^\| {kind} \| (.*images.*) \|$", PAGE, flags=re.MULTILINE)
         assert [name for name in toy_data(kind, needs) if name not in row] == ["toy", "images of unequal size"]
 

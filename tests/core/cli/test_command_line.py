@@ -398,6 +398,33 @@ def test_info_of_a_task_explains_its_protocols_and_what_score_reads(capsys: pyte
     assert "  nll  mean of -log softmax(scores)[label], in nat; lower is better\n" in out
 
 
+def test_info_of_a_task_says_what_models_get_and_return_at_80_columns(capsys: pytest.CaptureFixture[str]):
+    assert main(["info", "detection"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+
+    for line in (
+        "inputs, in `batch.inputs`; lists of arrays where images differ in size",
+        "targets, of training and validation samples",
+        "settings of the problem, in `problem.extra`",
+        "facts of each sample, in `batch.meta`",
+        "predictions, what `postprocess` returns",
+        "  labels      int64 (n,) per image; 0 to C-1, indices into `problem.classes`",
+    ):
+        assert line in lines
+    assert max(map(len, lines)) <= 80
+
+
+def test_info_of_a_task_as_json_holds_what_models_get_and_return(capsys: pytest.CaptureFixture[str]):
+    import json
+
+    assert main(["info", "depth", "--json"]) == 0
+    [card] = json.loads(capsys.readouterr().out)
+
+    assert {"place": "targets", "name": "occluded"} in [
+        {key: field[key] for key in ("place", "name")} for field in card["fields"]
+    ]
+
+
 def test_info_of_a_task_that_cannot_be_imported_says_so(toys: Registry, site: Path, capsys: pytest.CaptureFixture[str]):
     (site / "toytask" / "task.py").unlink()
 

@@ -133,6 +133,21 @@ BROKEN = {
         "    return [TaskSpec('mine', 'm:M', 'Mine.', default='d', reads=('.csv', '.npz'))]\n",
         "TaskSpec 'mine': reads must be a tuple of pairs of strings, got ('.csv', '.npz').",
     ),
+    "fields_that_are_none": (
+        "from mlcvbench import TaskSpec, hookimpl\nfrom mlcvbench.specs import Field\n\n@hookimpl\ndef mlcvbench_tasks():\n"
+        "    return [TaskSpec('mine', 'm:M', 'Mine.', default='d', fields=('image',))]\n",
+        "TaskSpec 'mine': fields must be a tuple of Field, got ('image',).",
+    ),
+    "a_field_in_an_unknown_place": (
+        "from mlcvbench import TaskSpec, hookimpl\nfrom mlcvbench.specs import Field\n\n@hookimpl\ndef mlcvbench_tasks():\n"
+        "    return [TaskSpec('mine', 'm:M', 'Mine.', default='d', fields=(Field('input', 'x', 'int', 'X.'),))]\n",
+        "TaskSpec 'mine': field 'x': unknown place 'input'. Did you mean 'inputs'?",
+    ),
+    "toys_that_are_not_there": (
+        "from mlcvbench import TaskSpec, hookimpl\nfrom mlcvbench.specs import Field\n\n@hookimpl\ndef mlcvbench_tasks():\n"
+        "    return [TaskSpec('mine', 'm:M', 'Mine.', default='d', toys='nowhere.at_all:toys')]\n",
+        "TaskSpec 'mine': the toys 'nowhere.at_all:toys' names a module that does not exist.",
+    ),
     "same_name_twice": (
         models(f"[{model()}, {model()}]"),
         "model 'mine' of task kind 'classification' is already provided by plugin 'same_name_twice'.",

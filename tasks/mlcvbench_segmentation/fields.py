@@ -1,0 +1,25 @@
+"""What segmenters get and return, as `mlcvbench info segmentation` prints it. Imports nothing heavy."""
+
+from __future__ import annotations
+
+from mlcvbench.specs import Field
+
+FIELDS = (
+    Field("inputs", "image", "uint8 (B, H, W, 3)", "RGB, 0 to 255"),
+    Field("inputs", "depth", "float32 (B, H, W)", "metres, 0 = unknown; instead of images, in `bodies`"),
+    Field(
+        "targets",
+        "label_map",
+        "uint8 (B, H, W)",
+        "0 to C-1, or 255 = unknown, neither learned from nor scored; uint16 and 65535 for more than 255 classes",
+    ),
+    Field("extra", "sparse", "bool", "unlabelled pixels are no object, so pictures leave them black; `bodies`"),
+    Field("extra", "coding", "dict", "what values and colours of label files mean; `label-folder`"),
+    Field("extra", "palette", "colours", "of the label files; `label-folder`"),
+    Field(
+        "predictions",
+        "label_map",
+        "integers (B, H, W)",
+        "0 to C-1 in the size of the original image; a list of arrays (H, W) where sizes differ",
+    ),
+)
