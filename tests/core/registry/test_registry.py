@@ -29,6 +29,7 @@ OF_A_KIND = hook("mlcvbench_tasks", "[TaskSpec('classification', 'm:T', 'A kind.
 )
 """A task kind and a data set of it, by which misspelt kinds are found."""
 
+FIELDS = "from mlcvbench import TaskSpec, hookimpl\nfrom mlcvbench.specs import Field\n"
 BROKEN = {
     "raises_at_import": ("1 / 0", "importing it raised ZeroDivisionError: division by zero."),
     "exits_at_import": ("import sys\nsys.exit(3)", "importing it raised SystemExit: 3."),
@@ -134,18 +135,19 @@ BROKEN = {
         "TaskSpec 'mine': reads must be a tuple of pairs of strings, got ('.csv', '.npz').",
     ),
     "fields_that_are_none": (
-        "from mlcvbench import TaskSpec, hookimpl\nfrom mlcvbench.specs import Field\n\n@hookimpl\ndef mlcvbench_tasks():\n"
-        "    return [TaskSpec('mine', 'm:M', 'Mine.', default='d', fields=('image',))]\n",
+        FIELDS + hook("mlcvbench_tasks", "[TaskSpec('mine', 'm:M', 'Mine.', default='d', fields=('image',))]"),
         "TaskSpec 'mine': fields must be a tuple of Field, got ('image',).",
     ),
     "a_field_in_an_unknown_place": (
-        "from mlcvbench import TaskSpec, hookimpl\nfrom mlcvbench.specs import Field\n\n@hookimpl\ndef mlcvbench_tasks():\n"
-        "    return [TaskSpec('mine', 'm:M', 'Mine.', default='d', fields=(Field('input', 'x', 'int', 'X.'),))]\n",
+        FIELDS
+        + hook(
+            "mlcvbench_tasks",
+            "[TaskSpec('mine', 'm:M', 'Mine.', default='d', fields=(Field('input', 'x', 'int', 'X.'),))]",
+        ),
         "TaskSpec 'mine': field 'x': unknown place 'input'. Did you mean 'inputs'?",
     ),
     "toys_that_are_not_there": (
-        "from mlcvbench import TaskSpec, hookimpl\nfrom mlcvbench.specs import Field\n\n@hookimpl\ndef mlcvbench_tasks():\n"
-        "    return [TaskSpec('mine', 'm:M', 'Mine.', default='d', toys='nowhere.at_all:toys')]\n",
+        FIELDS + hook("mlcvbench_tasks", "[TaskSpec('mine', 'm:M', 'Mine.', default='d', toys='nowhere.at_all:toys')]"),
         "TaskSpec 'mine': the toys 'nowhere.at_all:toys' names a module that does not exist.",
     ),
     "same_name_twice": (
