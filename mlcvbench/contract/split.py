@@ -226,7 +226,8 @@ class JoinedSplit(Split):
 
     def targets(self) -> Targets:
         parts = [part.targets() for part in self._parts]
-        return {name: join([targets[name] for targets in parts]) for name in parts[0]}
+        columns = [name for name, column in parts[0].items() if hasattr(column, "__getitem__")]  # pairs are of a whole
+        return {name: join([targets[name] for targets in parts]) for name in columns}
 
     def content(self) -> str:
         return "".join(part.content() for part in self._parts)
