@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import numpy as np
 import torch
@@ -16,17 +16,18 @@ import torch
 from mlcvbench.contract import Array, Batch, Split, Targets
 from mlcvbench.errors import DataError
 from mlcvbench.files.ahead import ahead
+from mlcvbench_training.loop import SCALED_BYTES, scaled
 from mlcvbench_training.padding import Size, frame_of, gathered, grown
 from mlcvbench_training.sample_batch import SMALLEST, UNKNOWN, Objects, SampleBatch, unknown_value
+
+if TYPE_CHECKING:
+    from mlcvbench_training.objective import Chosen
 
 __all__ = ["DenseSamples", "Objects", "SampleBatch"]
 
 Item = TypeVar("Item")
-Chosen: TypeAlias = torch.Tensor | slice
 Values: TypeAlias = torch.Tensor | list[torch.Tensor]
 """A column: a tensor (N, ...) where all samples are of one shape, otherwise a list of N tensors."""
-SCALED_BYTES = 256 * 2**20
-"""Images that take no more than this as floats are scaled once, not in each step."""
 READ_AT_ONCE = 64
 PROBES = 8
 """Samples from which the bytes of all are estimated; images of unequal size vary."""
@@ -273,8 +274,8 @@ def _plain(values: Array) -> torch.Tensor:
 
 
 def _scaled(images: torch.Tensor) -> torch.Tensor:
-    """Return bytes as float32 in [0, 1], exactly as `TorchModel.preprocess` does; numbers as they are."""
-    return images.to(torch.float32).div_(255.0) if images.dtype == torch.uint8 else images
+    """Return bytes as float32 in [0, 1], numbers as they are."""
+    return scaled(images) if images.dtype == torch.uint8 else images
 
 
 def _as_map(values: Values, frame: Size, unknown: int) -> torch.Tensor:
