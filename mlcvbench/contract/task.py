@@ -18,6 +18,8 @@ from mlcvbench.contract.problem import Problem
 from mlcvbench.contract.scoring import MetricSpec, Scorer, Table
 from mlcvbench.contract.split import LoadedData, Split
 from mlcvbench.errors import PredictionError
+from mlcvbench.files.maps import PICTURE
+from mlcvbench.files.npz import shrink_npz
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,8 @@ class Task(ABC):
 
     kind: str
     extension: str = ".npz"
+    reads_halves: bool = False
+    """Whether `load` takes float16 arrays for those that `save` writes as float32."""
 
     @abstractmethod
     def scorer(self, protocol: str, problem: Problem) -> Scorer:
@@ -203,6 +207,16 @@ class Task(ABC):
     @abstractmethod
     def save(self, predictions: Predictions, ids: Array, folder: Path) -> Path:
         """Write `predictions.*` into `folder` and return its path. Equal predictions give equal bytes."""
+
+    def shrink(self, path: Path, most: int) -> Path:
+        """Bring the file that `save` wrote to at most `most` bytes, as far as that goes, and return its path.
+
+        Called where a user's file is smaller. `load` gives the same as before. The default compresses the arrays of an
+        npz and leaves other files as they are.
+        """
+        if path.suffix == ".npz":
+            shrink_npz(path, most, halves=self.reads_halves, beside=(PICTURE,))
+        return path
 
     @abstractmethod
     def load(self, path: Path, split_ids: Array, problem: Problem) -> Predictions:

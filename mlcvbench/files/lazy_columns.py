@@ -25,12 +25,13 @@ KEPT_BYTES = 256 * 2**20
 class Original(NamedTuple):
     """A submitted file that already holds a value as it would be stored: its suffix and its bytes.
 
-    `scale`: the divisor that turns its numbers into the value, the same for all files of a column.
+    `scale`: the divisor that turns its numbers into measured ones, the same for all files of a column; None: they are
+    as stored.
     """
 
     suffix: str
     content: bytes
-    scale: float = 1.0
+    scale: float | None = None
 
 
 class _Kept:

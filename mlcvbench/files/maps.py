@@ -7,8 +7,6 @@ members are in the order of the split and carry no date.
 
 from __future__ import annotations
 
-import io
-import zipfile
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,11 +18,10 @@ from numpy.typing import NDArray
 from mlcvbench.errors import DataError, PredictionError, RecordError
 from mlcvbench.files.ahead import ahead
 from mlcvbench.files.lazy_columns import LazyColumn, Original
-from mlcvbench.files.npz import NpzReader, open_npz
+from mlcvbench.files.npz import NpzReader, array_member, open_npz
 from mlcvbench.files.rasters import decode_raster
-from mlcvbench.files.zip_members import Member, MemberArchive, deflated, stored
+from mlcvbench.files.zip_members import Member, MemberArchive, stored
 
-_EPOCH = (1980, 1, 1, 0, 0, 0)
 _FASTEST = 1
 PICTURE = ".png"
 """The suffix of pictures that are stored as submitted."""
@@ -45,15 +42,19 @@ def write_maps(
     def member(index: int) -> Member:
         original = None if column is None or first is None else column.original(index)
         name = _member(field, index)
-        return _packed(name, maps[index]) if original is None else _as_it_is(name, original)
+        return (
+            array_member(name, maps[index], _FASTEST)
+            if original is None
+            else stored(f"{name}{original.suffix}", original.content)
+        )
 
     members: Iterable[Member] = map(member, range(len(maps)))
     if column is None or column.threaded:
         members = ahead(member, range(len(maps)), lambda one: one.info.file_size)
     with MemberArchive(path, "w") as archive:
-        archive.add(_packed("ids", np.asarray(ids, dtype=np.str_)))
-        if first is not None and first.scale != 1.0:
-            archive.add(_packed(SCALE, np.array([first.scale])))
+        archive.add(array_member("ids", np.asarray(ids, dtype=np.str_), _FASTEST))
+        if first is not None and first.scale is not None:
+            archive.add(array_member(SCALE, np.array([first.scale]), _FASTEST))
         for one in members:
             archive.add(one)
 
@@ -67,14 +68,22 @@ def stored_field(path: Path, fields: Collection[str]) -> str:
     raise RecordError(f"{path}: wanted maps of {' or '.join(fields)}, found none.")
 
 
-def stored_maps(path: Path, field: str, split_ids: NDArray[Any], dtypes: Collection[str]) -> LazyColumn[NDArray[Any]]:
+def stored_maps(
+    path: Path,
+    field: str,
+    split_ids: NDArray[Any],
+    dtypes: Collection[str],
+    quantise: Callable[[NDArray[Any]], NDArray[Any]] = lambda measured: measured,
+) -> LazyColumn[NDArray[Any]]:
     """Return the stored maps, read one at a time; RecordError or PredictionError when they do not fit the split.
 
     Args:
         path: what `write_maps` wrote.
         field: their name.
         split_ids: ids (N,) of the split, in order.
-        dtypes: names of the storage types that a map may have; pictures have the first, or what their scale makes them.
+        dtypes: names of the storage types that a map may have; float16 arrays stand for float32. Pictures without a
+            scale have the first.
+        quantise: gives the map of a picture with a scale from its numbers divided by that, in float32.
 
     """
     with open_npz(path, RecordError, (PICTURE,)) as file:
@@ -88,7 +97,8 @@ def stored_maps(path: Path, field: str, split_ids: NDArray[Any], dtypes: Collect
         if ids.shape != split_ids.shape or (ids != split_ids).any():
             raise PredictionError(f"{path}: its {ids.size} ids are not the {len(split_ids)} of the split, in order.")
         for name, header in file.headers.items():
-            if name not in {"ids", SCALE} and (header.dtype.name not in dtypes or len(header.shape) != 2):
+            held = "float32" if header.dtype == np.float16 else header.dtype.name
+            if name not in {"ids", SCALE} and (held not in dtypes or len(header.shape) != 2):
                 types = " or ".join(dtypes)
                 raise RecordError(f"{path}: {name}: wanted {types} (H, W), got {header.dtype} {header.shape}.")
     kind = np.dtype(next(iter(dtypes)))
@@ -99,33 +109,40 @@ def stored_maps(path: Path, field: str, split_ids: NDArray[Any], dtypes: Collect
 
             def read(index: int) -> NDArray[Any]:
                 name = _member(field, index)
-                return _picture(path, file, name + PICTURE, kind, scale) if name in pictures else file.read(name)
+                if name in pictures:
+                    numbers = _picture(path, file, name + PICTURE)
+                    if scale is None:
+                        return numbers.astype(kind, copy=False)
+                    return quantise((numbers / scale).astype(np.float32))
+                values = file.read(name)
+                return values.astype(np.float32) if values.dtype == np.float16 else values
 
             yield read
 
     return LazyColumn(source, range(len(split_ids)), threaded=True)
 
 
-def _scale(path: Path, file: NpzReader) -> float:
-    """Return the divisor of the numbers in pictures; RecordError unless it is a positive number."""
+def _scale(path: Path, file: NpzReader) -> float | None:
+    """Return the divisor of the numbers in pictures, None when they are as stored; RecordError unless it is
+    positive.
+    """
     if SCALE not in file.headers:
-        return 1.0
+        return None
     scale = file.read(SCALE)
     if scale.shape != (1,) or scale.dtype != np.float64 or not (np.isfinite(scale) & (scale > 0)).all():
         raise RecordError(f"{path}: {SCALE}: wanted one positive float64, got {scale.dtype} {scale.shape}.")
     return float(scale[0])
 
 
-def _picture(path: Path, file: NpzReader, name: str, kind: np.dtype[Any], scale: float) -> NDArray[Any]:
+def _picture(path: Path, file: NpzReader, name: str) -> NDArray[Any]:
     try:
-        values = decode_raster(file.content(name), f"{path}: {name}")
+        return decode_raster(file.content(name), f"{path}: {name}")
     except DataError as error:
         raise RecordError(str(error)) from None
-    return values.astype(kind, copy=False) if scale == 1.0 else (values / scale).astype(kind)
 
 
-def original_picture(path: Path, scale: float = 1.0) -> Original:
-    """Return a PNG as submitted, whose numbers are to be divided by `scale`. DataError when it cannot be read."""
+def original_picture(path: Path, scale: float | None = None) -> Original:
+    """Return a PNG as submitted; `scale`: what its numbers are to be divided by, None: they are as stored."""
     try:
         return Original(PICTURE, path.read_bytes(), scale)
     except OSError as error:
@@ -134,20 +151,3 @@ def original_picture(path: Path, scale: float = 1.0) -> Original:
 
 def _member(field: str, index: int) -> str:
     return f"{field}_{index:06d}"
-
-
-def _packed(name: str, array: NDArray[Any]) -> Member:
-    little = array.astype(array.dtype.newbyteorder("<"), copy=False)
-    buffer = io.BytesIO()
-    np.lib.format.write_array(buffer, np.ascontiguousarray(little), version=(1, 0), allow_pickle=False)
-    return deflated(_info(f"{name}.npy"), buffer.getbuffer(), _FASTEST)
-
-
-def _as_it_is(name: str, original: Original) -> Member:
-    return stored(_info(f"{name}{original.suffix}"), original.content)
-
-
-def _info(name: str) -> zipfile.ZipInfo:
-    info = zipfile.ZipInfo(name, date_time=_EPOCH)
-    info.create_system = 3
-    return info

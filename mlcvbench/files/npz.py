@@ -29,6 +29,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlcvbench.errors import DataError, MlcvbenchError, RecordError
+from mlcvbench.files.ahead import ahead
+from mlcvbench.files.zip_members import Member, MemberArchive, deflated, stored
 from mlcvbench.limits import MAX_ARRAY_BYTES
 
 _MAGIC = b"\x93NUMPY"
@@ -50,6 +52,8 @@ _END = struct.Struct("<4s4H2LH")
 _ENTRY = struct.Struct("<4s6H3L5H2L")
 _LOCAL = struct.Struct("<4s5H3L2H")
 _MOST_VECTORS = 1_000
+_LEVELS = (1, 9)
+"""Of zlib: quickly, and well."""
 
 Floats = NDArray[np.float64]
 
@@ -192,6 +196,45 @@ def write_npz(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
                 stream.write(head.getbuffer())
                 for start in range(0, len(data), _CHUNK):  # avoids a second copy in memory
                     stream.write(data[start : start + _CHUNK].data)
+
+
+def array_member(name: str, array: NDArray[Any], level: int) -> Member:
+    """Return an array as a member of an npz, compressed at a zlib level; equal arrays give equal bytes."""
+    little = array.astype(array.dtype.newbyteorder("<"), copy=False)
+    buffer = io.BytesIO()
+    np.lib.format.write_array(buffer, np.ascontiguousarray(little), version=(1, 0), allow_pickle=False)
+    return deflated(f"{name}.npy", buffer.getbuffer(), level)
+
+
+def shrink_npz(path: Path, most: int, *, halves: bool, beside: tuple[str, ...] = ()) -> None:
+    """Compress the arrays of an npz, first quickly, then well, until it has at most `most` bytes.
+
+    `halves`: float32 arrays whose numbers are all numbers of float16 are stored as those. `beside`: see `open_npz`.
+    """
+    for level in _LEVELS:
+        smaller = path.with_name(f".{path.name}.smaller")
+        with open_npz(path, RecordError, beside) as file, MemberArchive(smaller, "w") as archive:
+
+            def member(name: str, file: NpzReader = file, level: int = level) -> Member:
+                if name in file.others:
+                    return stored(name, file.content(name))
+                array = file.read(name)
+                return array_member(name, _half(array) if halves else array, level)
+
+            for one in ahead(member, sorted([*file.headers, *file.others]), lambda one: one.info.file_size):
+                archive.add(one)
+        smaller.replace(path)
+        if path.stat().st_size <= most:
+            return
+
+
+def _half(array: NDArray[Any]) -> NDArray[Any]:
+    """Return an array in float16 if it is float32 and nothing is lost, else as it is."""
+    if array.dtype != np.float32:
+        return array
+    with np.errstate(over="ignore"):
+        half = array.astype(np.float16)
+    return half if np.array_equal(half, array, equal_nan=True) else array
 
 
 def read_vectors(path: Path, names: Collection[str] | None, most: int) -> dict[str, Floats]:

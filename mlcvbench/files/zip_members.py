@@ -6,6 +6,9 @@ import zipfile
 import zlib
 from dataclasses import dataclass
 
+_EPOCH = (1980, 1, 1, 0, 0, 0)
+"""No date: equal content gives equal bytes."""
+_UNIX = 3
 _READABLE = 0o600 << 16
 """The mode of a member, as the zip module writes it."""
 
@@ -18,20 +21,21 @@ class Member:
     content: bytes
 
 
-def deflated(info: zipfile.ZipInfo, content: memoryview, level: int) -> Member:
+def deflated(name: str, content: bytes | memoryview, level: int) -> Member:
     """Return a member compressed at a zlib level from 1 to 9."""
     packer = zlib.compressobj(level, zlib.DEFLATED, -zlib.MAX_WBITS)
     packed = packer.compress(content) + packer.flush()
-    return _member(info, zipfile.ZIP_DEFLATED, content, packed)
+    return _member(name, zipfile.ZIP_DEFLATED, content, packed)
 
 
-def stored(info: zipfile.ZipInfo, content: bytes) -> Member:
+def stored(name: str, content: bytes) -> Member:
     """Return a member that is not compressed."""
-    return _member(info, zipfile.ZIP_STORED, content, content)
+    return _member(name, zipfile.ZIP_STORED, content, content)
 
 
-def _member(info: zipfile.ZipInfo, way: int, content: bytes | memoryview, packed: bytes) -> Member:
-    info.compress_type, info.external_attr = way, _READABLE
+def _member(name: str, way: int, content: bytes | memoryview, packed: bytes) -> Member:
+    info = zipfile.ZipInfo(name, _EPOCH)
+    info.create_system, info.external_attr, info.compress_type = _UNIX, _READABLE, way
     info.CRC, info.file_size, info.compress_size = zlib.crc32(content), len(content), len(packed)
     return Member(info, packed)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from mlcvbench.contract import External, Notice, Scorer
+from mlcvbench.contract import External, Notice, Scorer, Task
 from mlcvbench.contract.scoring import iter_names
 from mlcvbench.errors import DataError, PredictionError
 from mlcvbench.files.ahead import readers
@@ -19,9 +19,11 @@ from mlcvbench.records.store import Store
 from mlcvbench.running import stages
 from mlcvbench.running.record_draft import Draft
 from mlcvbench.running.results import Costs, Subject
-from mlcvbench.storage.digests import state_of
+from mlcvbench.storage.digests import size_of, state_of
 from mlcvbench.storage.durable import sha256_of
 
+LARGER = 1.05
+"""How many times as large as what was handed in a record's predictions may be before they are compressed."""
 NOT_MEASURED = "only predictions are known"
 
 
@@ -65,8 +67,17 @@ def _read(draft: Draft, path: Path, folder: Path) -> stages.Answered:
     draft.notice(external.notices)
     if protocol != wanted:
         draft.notice([_another_protocol(config, wanted, prepared.scorer)])
-    draft.known_by(predictions=sha256_of(task.save(external.predictions, prepared.test.ids, folder)))
+    saved = task.save(external.predictions, prepared.test.ids, folder)
+    draft.known_by(predictions=sha256_of(kept_small(task, saved, path)))
     return stages.Answered(prepared, external.predictions)
+
+
+def kept_small(task: Task, saved: Path, given: Path) -> Path:
+    """Return the stored predictions, at most `LARGER` times as large as those that were handed in, as far as that
+    goes.
+    """
+    most = int(LARGER * size_of(given))
+    return task.shrink(saved, most) if saved.stat().st_size > most else saved
 
 
 def _another_protocol(config: RunConfig, wanted: str, scorer: Scorer) -> Notice:

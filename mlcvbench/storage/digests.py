@@ -45,6 +45,14 @@ def state_of(path: str | Path) -> str:
         raise DataError(f"{error.filename or path}: cannot be read ({error.strerror}).") from None
 
 
+def size_of(path: str | Path) -> int:
+    """Return the bytes of a file, or of all files below a folder; DataError as in `content_hash`."""
+    try:
+        return sum(status.st_size for _, _, status in _all_of(Path(path)))
+    except OSError as error:
+        raise DataError(f"{error.filename or path}: cannot be read ({error.strerror}).") from None
+
+
 def file_hash(paths: list[Path], root: Path) -> str:
     """Return the digest of some files of a folder, as `content_hash` does for all of them."""
     return _digest(str(root), [(path.relative_to(root).as_posix(), path, path.stat()) for path in sorted(paths)])

@@ -49,6 +49,7 @@ class ClassificationTask(Task):
     """
 
     kind = "classification"
+    reads_halves = True
 
     def protocols(self) -> tuple[str, ...]:
         return tuple(SCORERS)

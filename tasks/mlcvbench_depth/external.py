@@ -49,7 +49,7 @@ def read_predictions(path: Path, split: Split, problem: Problem, settings: Mappi
         settings.get("scale"), float(problem.extra.get("scale", KITTI_SCALE)) if field == "depth" else KITTI_SCALE
     )
     way, truth = settings.get("resize"), split.targets()[field]
-    scale = unit.value if field == "depth" else 1.0  # disparities are stored in the steps of the file
+    as_stored = field == "disparity" and unit.value == KITTI_SCALE
 
     def read(place: int) -> Array:
         file = files[ids[place]]
@@ -63,10 +63,12 @@ def read_predictions(path: Path, split: Split, problem: Problem, settings: Mappi
             raise DataError(f"{file}: {error}") from None
 
     def original(place: int) -> Original | None:
-        """Return a 16-bit PNG in the unit of the stored maps; one that would be resized is none."""
+        """Return a PNG of measurements; one that would be resized is none."""
         file = files[ids[place]]
-        kept = way is None and file.suffix.lower() == PICTURE and (field == "depth" or unit.value == KITTI_SCALE)
-        return original_picture(file, scale) if kept and raster_bits(file) == 16 else None
+        if way is not None or file.suffix.lower() != PICTURE:
+            return None
+        bits = (16,) if unit.said is None else (8, 16)
+        return original_picture(file, None if as_stored else unit.value) if raster_bits(file) in bits else None
 
     names = [str(files[name]) for name in ids]
     maps: Any = LazyColumn(lambda: nullcontext(read), range(len(ids)), names, threaded=True, original=original)

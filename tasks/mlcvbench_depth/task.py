@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,7 @@ class DepthTask(Task):
     """
 
     kind = "depth"
+    reads_halves = True
 
     def protocols(self) -> tuple[str, ...]:
         return PROTOCOLS
@@ -100,7 +102,8 @@ class DepthTask(Task):
 
     def load(self, path: Path, split_ids: Array, problem: Problem) -> Predictions:
         field = stored_field(path, FIELDS)
-        return {field: stored_maps(path, field, split_ids, DTYPES[field])}
+        quantise = partial(STORE[field], where=f"field {field!r}")
+        return {field: stored_maps(path, field, split_ids, DTYPES[field], quantise)}
 
     def read_external(self, path: Path, split: Split, problem: Problem, settings: Mapping[str, Any]) -> External:
         from mlcvbench_depth.external import read_predictions

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -102,6 +104,21 @@ class DetectionTask(Task):
         path = folder / f"predictions{self.extension}"
         write_results(path, predictions, ids)
         return path
+
+    def shrink(self, path: Path, most: int) -> Path:
+        """Return the file compressed with gzip, which `load` reads as well."""
+        packed = path.with_name(f"{path.name}.gz")
+        for level in (1, 9):
+            with (
+                path.open("rb") as plain,
+                packed.open("wb") as file,
+                gzip.GzipFile("", "wb", level, file, mtime=0) as stream,  # no name and no date: equal bytes
+            ):
+                shutil.copyfileobj(plain, stream)
+            if packed.stat().st_size <= most:
+                break
+        path.unlink()
+        return packed
 
     def load(self, path: Path, split_ids: Array, problem: Problem) -> Predictions:
         masks = bool(problem.extra.get("masks"))

@@ -47,6 +47,7 @@ class VerificationTask(Task):
     """
 
     kind = "verification"
+    reads_halves = True
 
     def protocols(self) -> tuple[str, ...]:
         return PROTOCOLS
