@@ -13,6 +13,7 @@ from mlcvbench.files import maps as module
 from mlcvbench.files.ahead import readers
 from mlcvbench.files.lazy_columns import file_column
 from mlcvbench.files.maps import stored_maps, write_maps
+from mlcvbench.files.zip_members import Member
 
 IDS = np.array([f"{index:02d}" for index in range(40)])
 
@@ -27,13 +28,13 @@ def some_maps() -> list[np.ndarray]:
 def packers(monkeypatch: pytest.MonkeyPatch) -> set[str]:
     """The threads that pack maps."""
     seen: set[str] = set()
-    deflated = module.deflated
+    pack = module.array_member
 
-    def watched(*arguments: object) -> object:
+    def watched(name: str, array: np.ndarray, level: int) -> Member:
         seen.add(threading.current_thread().name)
-        return deflated(*arguments)  # type: ignore[arg-type]
+        return pack(name, array, level)
 
-    monkeypatch.setattr(module, "deflated", watched)
+    monkeypatch.setattr(module, "array_member", watched)
     return seen
 
 
