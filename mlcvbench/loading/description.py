@@ -28,7 +28,8 @@ def run_key(config: RunConfig) -> str:
 def describe_data(config: RunConfig) -> dict[str, Any]:
     """Return {"fingerprint", "sizes", "name", "version"} of the run's data.
 
-    The child also refuses inconsistent data, and a protocol or metric unknown to the task. It may take as long as the
+    The child also refuses inconsistent data, a protocol or metric unknown to the task, and data that do not suit the
+    weights of a run. It may take as long as the
     run: DataError when it takes longer, ends without an answer, or reports an error.
     """
     request = {
@@ -40,6 +41,7 @@ def describe_data(config: RunConfig) -> dict[str, Any]:
         "metrics": config.metrics,
         "splits": config.splits,
         "recheck": config.recheck,
+        "weights": config.weights,
     }
     key = json.dumps(request, sort_keys=True)
     if key not in _described:

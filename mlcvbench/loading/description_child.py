@@ -17,6 +17,7 @@ def describe(request: dict[str, Any]) -> dict[str, Any]:
     from mlcvbench.files.remembered import rechecked
     from mlcvbench.loading.data import read_data
     from mlcvbench.loading.tasks import task_of_kind
+    from mlcvbench.plan.given_weights import given_weights
     from mlcvbench.registry import get_registry
 
     spec = get_registry().dataset(request["dataset"], request["kind"]).spec
@@ -24,6 +25,8 @@ def describe(request: dict[str, Any]) -> dict[str, Any]:
     with rechecked(request["recheck"]):
         data = read_data(spec, task, request["params"], request["data_seed"], request["splits"])
         task.scorer_for(data, request["protocol"], request["metrics"])
+        if request["weights"] is not None:
+            given_weights(request["weights"]).problem_for(data.problem, data.name)
         fingerprint = data.fingerprint()
     sizes = {name: len(split) for name, split in data.splits.items()}
     return {"name": data.name, "version": data.version, "fingerprint": fingerprint, "sizes": sizes}

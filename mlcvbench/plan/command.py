@@ -11,7 +11,8 @@ from mlcvbench.plan.config import RunConfig, Search
 from mlcvbench.plan.definition_files import names_of
 from mlcvbench.plan.definitions import TASK_MARK
 from mlcvbench.plan.entries import Entries, entries_of
-from mlcvbench.plan.named_files import renamed
+from mlcvbench.plan.given_weights import is_run
+from mlcvbench.plan.named_files import WEIGHTS, renamed
 from mlcvbench.plan.vocabulary import RUN_KEYS
 from mlcvbench.specs.values import text
 
@@ -19,15 +20,18 @@ ALWAYS = ("seed", "threads")
 """Keys a command always states: their defaults differ between machines."""
 PATH = "PATH"
 """Placeholder for a path outside the data."""
-PATHS = ("weights",)
+PATHS = (WEIGHTS,)
 UNSTATED = (*PATHS, "timeout", "memory")
 """Keys that are paths, or that limit a run without changing its result; in a search they also limit its candidates."""
 
 
 def command_of(config: RunConfig, entries: Entries | None = None) -> str:
-    """Return a command line that resolves to `config`; `DIR` and `PATH` stand for paths, since a record holds none."""
+    """Return a command line that resolves to `config`; `DIR` and `PATH` stand for paths, since a record holds none.
+
+    A run whose weights it takes is named by its id.
+    """
     known = entries or entries_of(config)
-    config = renamed(config, known, lambda *_: PATH)
+    config = renamed(config, known, _without_place)
     words = ["mlcvbench", "run", *_task_words(config, known), f"model={config.model}"]
     words += [f"{key}={text(value)}" for key, value in sorted(given_settings(config, known).items())]
     words += [] if config.search is None else _search_words(config.search)
@@ -35,6 +39,10 @@ def command_of(config: RunConfig, entries: Entries | None = None) -> str:
     if config.weights:
         words.append(f"weights={config.weights}")
     return " ".join(shlex.quote(word) for word in words)
+
+
+def _without_place(key: str, path: str) -> str:
+    return os.path.basename(path) if key == WEIGHTS and is_run(path) else PATH  # noqa: PTH119 - it is text
 
 
 def score_command_of(config: RunConfig, file: str, title: str = "", entries: Entries | None = None) -> str:

@@ -6,17 +6,14 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from importlib import metadata
-from pathlib import Path
 from typing import Any, NamedTuple
 
-from mlcvbench.errors import RequestError
 from mlcvbench.plan.config import RunConfig
 from mlcvbench.plan.entries import Entries, entries_of
 from mlcvbench.plan.named_files import Renaming, label, labelled
 from mlcvbench.plan.search import inner_packages
 from mlcvbench.plan.sources import sources_of
 from mlcvbench.registry.inner import InnerModel, inner_models
-from mlcvbench.storage.digests import content_hash
 
 LIBRARIES = ("numpy", "scikit-learn", "torch")
 LIMITS = ("seconds", "memory_mb")
@@ -57,13 +54,6 @@ def compute_fit_key(config: RunConfig, fingerprint: str, entries: Entries | None
     for name in ("limit", "shards", "batch_size", "protocol"):
         identity["config"].pop(name, None)
     return _digest(identity)
-
-
-def weights_hash(given: str) -> str:
-    """Return the sha256 of a weights file, or of all files of a weights folder; RequestError when it is absent."""
-    if not Path(given).exists():
-        raise RequestError(f"weights={given}: no file or folder of that name.")
-    return content_hash(given)
 
 
 def _identity(config: RunConfig, fingerprint: str, entries: Entries | None) -> dict[str, Any]:

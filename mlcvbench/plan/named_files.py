@@ -15,11 +15,13 @@ from typing import Any
 from mlcvbench.errors import DataError, OverrideError, RecordError, RequestError, short_digests
 from mlcvbench.plan.config import RunConfig
 from mlcvbench.plan.entries import Entries, entries_of
+from mlcvbench.plan.given_weights import given_weights, is_run
 from mlcvbench.registry import Registry
 from mlcvbench.specs import Param
 from mlcvbench.specs.values import absolute, parse_setting, split_commas
 from mlcvbench.storage.digests import content_hash
 
+WEIGHTS = "weights"
 ABSENT = "absent"
 """Label of a default that names no file on this machine."""
 _LABEL = re.compile(r".+@[0-9a-f]{64}")
@@ -68,7 +70,7 @@ def renamed(config: RunConfig, entries: Entries, rename: Rename) -> RunConfig:
         model_params=renaming.settings(entries.declared("model"), config.model_params, "model"),
         fit=renaming.settings(entries.declared("fit"), config.fit, "fit"),
         reading=renaming.settings(entries.task.spec.reading, config.reading, ""),
-        weights=rename("weights", config.weights) if config.weights else config.weights,
+        weights=rename(WEIGHTS, config.weights) if config.weights else config.weights,
         search=search and replace(search, space=_rename_keyed(entries, search.space, renaming)),
     )
 
@@ -182,8 +184,14 @@ def _rename_keyed(entries: Entries, settings: Mapping[str, Any], renaming: Renam
 
 
 def label(key: str, path: str) -> str:
-    """Return the label of what a setting names; DataError begins with its key."""
+    """Return the label of what a setting names; DataError begins with its key.
+
+    A run that `weights=` names is known by its weights, wherever its folder and whatever else is in it.
+    """
     try:
+        if key == WEIGHTS and is_run(path):
+            given = given_weights(path)
+            return f"{given.run}@{given.digest}"
         return file_label(path)
     except DataError as error:
         raise DataError(f"{key}: {error}") from None

@@ -15,6 +15,8 @@ from mlcvbench.errors import OverrideError, RequestError
 from mlcvbench.plan.config import Definition, RunConfig
 from mlcvbench.plan.definitions import TASK_MARK, definition_files, load_definition
 from mlcvbench.plan.expansion import Benchmark, expand
+from mlcvbench.plan.given_weights import check_given, is_run
+from mlcvbench.plan.named_files import WEIGHTS
 from mlcvbench.plan.reading import take_reading
 from mlcvbench.plan.search import SEARCH_KEYS, take_request
 from mlcvbench.plan.vocabulary import REQUEST_KEYS, RUN_KEYS
@@ -59,8 +61,18 @@ def plan(
     params = known.task(definition.kind).spec.reading if reads else ()
     reading = take_reading(pairs, params)
     bench = Benchmark(known, definition, dataset, models, search, reads)
+    if WEIGHTS in pairs:
+        pairs[WEIGHTS] = _located(pairs[WEIGHTS], Path(out).expanduser())
     configs = [replace(_settled(config), reading=reading) for config in expand(bench, pairs)]
+    for config in configs:
+        check_given(config.weights, config.model, definition.kind)
     return Plan(configs, Path(out).expanduser(), definition)
+
+
+def _located(value: str, out: Path) -> str:
+    """Return what `weights=` is given, with the folder of a run in the place of its id among the records in `out`."""
+    parts = split_commas(value, WEIGHTS)
+    return ",".join(str(out / part) if not Path(part).exists() and is_run(out / part) else part for part in parts)
 
 
 def _settled(config: RunConfig) -> RunConfig:

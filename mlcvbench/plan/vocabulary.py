@@ -64,7 +64,12 @@ RUN_KEYS: dict[str, RunKey] = {
             "precision",
         ),
         RunKey(
-            Param("weights", "path", None, "fitted weights to use instead of fitting: a folder, or a network's file"),
+            Param(
+                "weights",
+                "path",
+                None,
+                "fitted weights, instead of fitting: those of a run, a folder, or a network's file",
+            ),
             "weights",
         ),
         RunKey(Param("limit", "int", None, "score only the first N samples (marked partial)", low=1), "limit"),

@@ -69,7 +69,10 @@ class DatasetInfo(Part):
 
 
 class WeightsInfo(Part):
-    """`source`: `fitted`, `file` or `none`; `trained_on` names data sets and splits."""
+    """`source`: `fitted`, `file`, `run`, whose weights were given to this one, or `none`; `sha256`: of the saved state.
+
+    `trained_on` names data sets and splits.
+    """
 
     source: str
     sha256: str | None = None

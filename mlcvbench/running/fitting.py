@@ -17,7 +17,8 @@ from mlcvbench.loading.data import fit_data
 from mlcvbench.loading.models import build_model
 from mlcvbench.loading.resolved import Resolved
 from mlcvbench.plan.config import RunConfig
-from mlcvbench.plan.identity import compute_fit_key, weights_hash
+from mlcvbench.plan.given_weights import FITS, FITTED_FILE, STATE_FOLDER, described, given_weights
+from mlcvbench.plan.identity import compute_fit_key
 from mlcvbench.processes.progress import Progress
 from mlcvbench.processes.usage import high_water, lifetime_peak, reset_high_water
 from mlcvbench.records.schema import FitInfo, ParametersInfo, WeightsInfo
@@ -26,14 +27,16 @@ from mlcvbench.running.reported import Reported
 from mlcvbench.running.results import FitResult
 from mlcvbench.storage import cache
 from mlcvbench.storage.digests import content_hash
+from mlcvbench.storage.durable import replace_text
 
 FIT_FILE = "fit.json"
-STATE_FOLDER = "state"
 
 
 @dataclass(frozen=True, slots=True)
 class Fitted:
-    """A model ready to predict. `weights`: the folder or file of its saved state, None for a live model."""
+    """A model ready to predict. `weights`: what its saved state is loaded from, as in `weights=`; None for a live
+    model.
+    """
 
     model: Model
     ragged: bool
@@ -56,13 +59,16 @@ def obtain_model(resolved: Resolved, data: LoadedData, report: Progress, live: M
     if config.weights is not None:
         return _from_file(resolved, data, Path(config.weights))
     key = compute_fit_key(config, data.fingerprint_of(("train", "val")), resolved.entries)
-    stored = cache.get("fits", key)
+    learned = fit_data(data, spec, config.fit).train
+    trained_on = (f"{data.name}/{learned.name}",) if learned is not None else ()
+    stored = cache.get(FITS, key)
     if stored is None:
         stored, model, cached = *_fit_and_store(resolved, data, report, key), False
     else:
         model, cached = build_model(resolved, data.problem, stored / STATE_FOLDER), True
+    if not (stored / FITTED_FILE).exists():  # also one of an earlier version, which kept no problem
+        replace_text(stored / FITTED_FILE, described(data.problem, trained_on, stored / STATE_FOLDER))
     info = FitInfo(**{**json.loads((stored / FIT_FILE).read_text()), "cached": cached})
-    split_names = fit_data(data, spec, config.fit).train
     return Fitted(
         model,
         ragged=spec.ragged,
@@ -71,7 +77,7 @@ def obtain_model(resolved: Resolved, data: LoadedData, report: Progress, live: M
         weights_info=WeightsInfo(
             source="fitted",
             sha256=content_hash(stored / STATE_FOLDER),
-            trained_on=(f"{data.name}/{split_names.name}",) if split_names is not None else (),
+            trained_on=trained_on,
         ),
     )
 
@@ -82,7 +88,10 @@ def fit_result(fitted: Fitted) -> FitResult:
 
 
 def _from_file(resolved: Resolved, data: LoadedData, given: Path) -> Fitted:
-    info = WeightsInfo(source="file", sha256=weights_hash(str(given)))
+    named = given_weights(given)
+    info = WeightsInfo(
+        source="file" if named.run is None else "run", sha256=content_hash(named.state), trained_on=named.trained_on
+    )
     model = build_model(resolved, data.problem, given)
     return Fitted(model, ragged=resolved.spec.ragged, info=FitInfo(), weights=given, weights_info=info)
 
@@ -98,7 +107,7 @@ def _fit_and_store(resolved: Resolved, data: LoadedData, report: Progress, key: 
         model.save(folder / STATE_FOLDER)
         (folder / FIT_FILE).write_text(json.dumps(info.model_dump(), sort_keys=True))
 
-    return cache.put("fits", key, write), model
+    return cache.put(FITS, key, write), model
 
 
 class _FitProgress:

@@ -15,11 +15,10 @@ from mlcvbench.loading.models import build_model
 from mlcvbench.loading.resolved import resolve
 from mlcvbench.plan.config import RunConfig
 from mlcvbench.plan.entries import entries_of
-from mlcvbench.plan.identity import compute_fit_key, weights_hash
+from mlcvbench.plan.given_weights import STATE_FOLDER, find_fitted, given_weights
 from mlcvbench.plan.named_files import with_files
 from mlcvbench.records.schema import Record
-from mlcvbench.running.fitting import STATE_FOLDER
-from mlcvbench.storage import cache
+from mlcvbench.storage.digests import content_hash
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +57,8 @@ def open_subject(
         raise RequestError(
             f"run {record.run_id!r} ({config.definition.kind}) has no image classes, so there is nothing to explain."
         )
-    state = weights or _cached(record, config, data)
-    if record.model.weights.sha256 not in {None, weights_hash(str(state))}:
+    state = weights or _cached(record)
+    if record.model.weights.sha256 not in {None, content_hash(given_weights(state).state)}:
         raise RecordError(f"{state.name}: these are not the weights of run {record.run_id!r} (their sha256 differs).")
     return Subject(record, data, build_model(resolved, data.problem, state))
 
@@ -73,18 +72,17 @@ def _refuse(record: Record, config: RunConfig) -> None:
         )
 
 
-def _cached(record: Record, config: RunConfig, data: LoadedData) -> Path:
-    """Return the folder of the fitted state, by its key or else by its content; RequestError says how to get it again.
+def _cached(record: Record) -> Path:
+    """Return the folder of the fitted state; RequestError says how to get it again.
 
-    The key also covers the code, which may have changed since, and the request with its search.
+    It is found by its content: its key also covers the code, which may have changed since.
     """
     source, digest = record.model.weights.source, record.model.weights.sha256
-    if source == "file":
-        raise RequestError(f"run {record.run_id!r} was made with weights from a file; give weights=PATH.")
-    stored = cache.get("fits", compute_fit_key(config, data.fingerprint_of(("train", "val"))))
-    for folder in ([stored] if stored is not None else []) + cache.entries("fits"):
-        if (folder / STATE_FOLDER).is_dir() and weights_hash(str(folder / STATE_FOLDER)) == digest:
-            return folder / STATE_FOLDER
+    if source in {"file", "run"}:
+        raise RequestError(f"run {record.run_id!r} was made with weights from a {source}; give weights=PATH.")
+    found = find_fitted(digest or "")
+    if found is not None:
+        return found / STATE_FOLDER
     raise RequestError(
         f"the fitted weights of run {record.run_id!r} are not in the cache; fit them again with "
         f"`{record.command} out=refit` and explain that run, or give weights=PATH."

@@ -8,11 +8,10 @@ from pathlib import Path
 import pytest
 from support.runs import config_for
 
-from mlcvbench.errors import RequestError
 from mlcvbench.loading.data import load_data
 from mlcvbench.loading.description import run_key
 from mlcvbench.loading.resolved import resolve
-from mlcvbench.plan.identity import compute_fit_key, compute_keys, compute_run_key, weights_hash
+from mlcvbench.plan.identity import compute_fit_key, compute_keys, compute_run_key
 
 DATA = "d" * 64
 
@@ -109,18 +108,6 @@ def test_the_key_of_a_run_is_that_of_its_record(tmp_path: Path) -> None:
     config = config_for("limit=5")
 
     assert stages.execute(config, tmp_path).run_key == run_key(config)
-
-
-def test_weights_are_known_by_their_content(tmp_path: Path) -> None:
-    one, two = tmp_path / "one", tmp_path / "two"
-    for folder in (one, two):
-        folder.mkdir()
-        (folder / "weights.safetensors").write_bytes(b"same")
-
-    assert weights_hash(str(one)) == weights_hash(str(two))
-    (two / "weights.safetensors").write_bytes(b"other")
-    with pytest.raises(RequestError, match=r"^weights=.*nothing: no file or folder of that name\.$"):
-        weights_hash(str(tmp_path / "nothing"))
 
 
 def test_the_file_of_a_definition_is_not_what_makes_a_run(tmp_path: Path) -> None:

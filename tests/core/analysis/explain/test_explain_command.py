@@ -13,9 +13,9 @@ from support.runs import stored_run
 
 from mlcvbench.analysis.explain.explaining import _file_of
 from mlcvbench.cli import main
-from mlcvbench.plan.identity import weights_hash
 from mlcvbench.records.schema import Record
 from mlcvbench.storage import cache
+from mlcvbench.storage.digests import content_hash
 
 SETTINGS = ("model=small_cnn", "fit.epochs=2", "model.width=8", "model.stages=2")
 
@@ -40,7 +40,7 @@ def states(record: Record, *, own: bool) -> list[Path]:
     """Return the stored states in the cache that are, or are not, the record's weights."""
     digest = record.model.weights.sha256
     folders = [folder / "state" for folder in cache.entries("fits")]
-    return [folder for folder in folders if (weights_hash(str(folder)) == digest) == own]
+    return [folder for folder in folders if (content_hash(folder) == digest) == own]
 
 
 def stored_scores(folder: Path) -> dict[str, np.ndarray]:
@@ -150,17 +150,10 @@ def test_a_method_without_a_network_has_no_deconvnet(neighbours, place, capsys):
     assert list(place.iterdir()) == []
 
 
-def test_weights_are_found_by_what_they_are_when_the_code_has_changed(run, place, monkeypatch):
-    monkeypatch.setattr("mlcvbench.analysis.explain.subject.compute_fit_key", lambda *_: "0" * 64)
-
-    assert main(["explain", str(run[1]), "count=1", "show=occlusion"]) == 0
-
-
 def test_weights_that_are_gone_can_be_made_again_or_given(run, place, capsys, monkeypatch):
     record, folder = run
     shutil.copytree(states(record, own=True)[0], place / "kept")
-    monkeypatch.setattr("mlcvbench.analysis.explain.subject.cache.get", lambda *_: None)
-    monkeypatch.setattr("mlcvbench.analysis.explain.subject.cache.entries", lambda *_: [])
+    monkeypatch.setattr("mlcvbench.plan.given_weights.cache.entries", lambda *_: [])
 
     assert main(["explain", str(folder)]) == 2
     assert capsys.readouterr().err == (
