@@ -34,10 +34,11 @@ class CountsByGroup:
     def __init__(self, lists: Sequence[tuple[Array, Array]], classes: int, groups: int) -> None:
         """Count the samples of each list, given by their classes and groups (N,)."""
         self._classes = classes
-        self._counts = np.empty((groups, len(lists) * classes), dtype=np.float32)
-        for place, (label, group) in enumerate(lists):
-            counts = np.bincount(group * classes + label, minlength=groups * classes)
-            self._counts[:, place * classes : (place + 1) * classes] = counts.reshape(groups, classes)
+        columns = len(lists) * classes
+        self._counts = np.zeros((groups, columns), dtype=np.float32)
+        for place, (label, group) in enumerate(lists):  # most cells are empty: a bincount would take more memory
+            cells, counts = np.unique(group * columns + (place * classes + label), return_counts=True)
+            self._counts.ravel()[cells] = counts
         self._most = int(self._counts.max(initial=0))
 
     def __call__(self, weights: Array) -> list[Array]:

@@ -66,5 +66,6 @@ def test_all_pairs_of_3000_embeddings_beside_one_matrix_product(benchmark):
 
     values = benchmark.pedantic(ours, rounds=3, warmup_rounds=1)
     benchmark.extra_info["times_the_script"] = round(median(timed(ours) / timed(script) for _ in range(5)), 2)
+    benchmark.extra_info["seconds"] = round(benchmark.stats.stats.median, 2)  # goal: 0.3 on two quiet cores
 
     assert values == pytest.approx(script(), abs=1e-5)
