@@ -13,7 +13,7 @@ TimeProfile = Literal["off", "quick", "standard", "publish"]
 class Definition:
     """A benchmark: task kind, data, protocol and metrics. `file`: base name of a user's YAML file.
 
-    `sha256`: of that file, to tell it from others of its name.
+    `sha256`: of that file, to tell it from others of its name. `columns`: metrics that tables show beside the primary.
     """
 
     name: str
@@ -23,6 +23,7 @@ class Definition:
     protocol: str
     data: dict[str, Any] = field(default_factory=dict)
     metrics: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
     models: tuple[str, ...] = ()
     fit_budget: float | None = None
     title: str = ""
@@ -123,8 +124,8 @@ class RunConfig:
     def from_dict(data: dict[str, Any]) -> RunConfig:
         """Rebuild the object from `to_dict`, also after a round trip through JSON."""
         definition = dict(data["definition"])
-        for name in ("metrics", "models"):
-            definition[name] = tuple(definition[name])
+        for name in ("metrics", "columns", "models"):
+            definition[name] = tuple(definition.get(name, ()))  # records of before have no columns
         rest = {name: value for name, value in data.items() if name not in {"definition", "search"}}
         rest["given"] = tuple(rest.get("given", ()))
         search = Search(**data["search"]) if data.get("search") else None

@@ -38,7 +38,7 @@ _TEXTS = (
     Param("title", "str"),
     Param("version", "int", 1, low=1, high=10**6),
 )
-_KEYS = (*(param.name for param in _TEXTS), "data", "metrics", "models", "fit")
+_KEYS = (*(param.name for param in _TEXTS), "data", "metrics", "columns", "models", "fit")
 _PROSE = ("summary", "title")
 """Keys whose text may span several lines of the file."""
 ANY_CLASS = "CLASS"
@@ -110,6 +110,7 @@ def read_definition(path: Path, registry: Registry, *, installed: bool = True, c
         dataset=dataset,
         data=data,
         metrics=metrics,
+        columns=reader.names("columns"),
         models=reader.names("models"),
         fit_budget=reader.budget(),
     )
@@ -161,15 +162,16 @@ class _Reader:
             known = _names(task, protocol)
         except UnknownNameError as error:
             raise DefinitionError(f"{self.path}:{self.root.lines['protocol']}: protocol: {error}") from None
-        node = self.root.items.get("metrics")
-        for item in node.items if isinstance(node, Sequence) else ():
-            name = item.text if isinstance(item, Scalar) else ""
-            if name not in known and not _may_be_of_a_class(name, known):
-                others = [other for other in task.protocols() if name in _names(task, other)]
-                hint = f" Protocol {others[0]!r} has it." if others else did_you_mean(name, known)
-                raise DefinitionError(
-                    f"{self.path}:{item.line}: metrics: protocol {protocol!r} has no metric {name!r}.{hint}"
-                )
+        for key in ("metrics", "columns"):
+            node = self.root.items.get(key)
+            for item in node.items if isinstance(node, Sequence) else ():
+                name = item.text if isinstance(item, Scalar) else ""
+                if name not in known and not _may_be_of_a_class(name, known):
+                    others = [other for other in task.protocols() if name in _names(task, other)]
+                    hint = f" Protocol {others[0]!r} has it." if others else did_you_mean(name, known)
+                    raise DefinitionError(
+                        f"{self.path}:{item.line}: {key}: protocol {protocol!r} has no metric {name!r}.{hint}"
+                    )
 
     def budget(self) -> float | None:
         node = self.root.items.get("fit")

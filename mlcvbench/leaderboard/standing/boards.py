@@ -23,7 +23,10 @@ UNRESOLVED = "0" * 64
 
 @dataclass(frozen=True, slots=True)
 class Board:
-    """One table: rows in order, what is not ranked and why. `slug` is its file name; `metrics` the primary first."""
+    """One table: rows in order, what is not ranked and why. `slug` is its file name; `metrics` the primary first.
+
+    `beside`: the metrics that every table shows beside the primary, as the definition's `columns` says.
+    """
 
     slug: str
     kind: str
@@ -35,6 +38,7 @@ class Board:
     rows: tuple[BoardRow, ...]
     unranked: tuple[Unranked, ...]
     rank_method: str
+    beside: tuple[str, ...] = ()
 
     @property
     def primary(self) -> str:
@@ -195,7 +199,15 @@ def _board(slug: str, group: Sequence[StoredRun], refuted: dict[str, str]) -> Bo
         rows=tuple(ordered),
         unranked=tuple(unranked),
         rank_method=method,
+        beside=tuple(name for name in _columns(group) if name in metrics and name != primary),
     )
+
+
+def _columns(group: Sequence[StoredRun]) -> Sequence[str]:
+    """Return the columns that the newest run's definition asks for."""
+    newest = max((entry.record for entry in group), key=lambda record: record.created_utc)
+    columns: Sequence[str] = (newest.config.get("definition") or {}).get("columns", ())
+    return columns
 
 
 def _state(record: Record, older: Collection[str]) -> str:

@@ -50,13 +50,14 @@ _COSTS: dict[str, tuple[str, Level, Literal["high", "low", ""], str]] = {
 
 
 def columns_of(board: Board) -> list[BoardColumn]:
-    """Return the numeric columns of a board: the primary metric, costs, then the other metrics."""
-    metrics = [_metric_column(board, name) for name in board.metrics]
+    """Return the numeric columns of a board: the primary metric and those beside it, costs, then the other metrics."""
+    first = [*([board.primary] if board.primary else []), *board.beside]
+    metrics = [_metric_column(board, name) for name in (*first, *(name for name in board.metrics if name not in first))]
     costs = [_cost_column(name) for name in _COSTS]
     main = [column for column in costs if column.level == "main"]
     shown = [column for column in costs if column.level == "cost"]
     rest = [column for column in costs if column.level == "all"]
-    return [*metrics[:1], *main, *shown, *metrics[1:], *rest]
+    return [*metrics[: len(first)], *main, *shown, *metrics[len(first) :], *rest]
 
 
 def used(columns: Iterable[BoardColumn], board: Board) -> list[BoardColumn]:
@@ -74,7 +75,7 @@ def _metric_column(board: Board, name: str) -> BoardColumn:
         key=name,
         title=metric_title(name, spec.unit),
         unit="" if spec.unit == "fraction" else spec.unit,
-        level="main" if name == board.primary else "all",
+        level="main" if name in (board.primary, *board.beside) else "all",
         better="high" if spec.higher_is_better else "low",
         cell=lambda row: row.metrics.get(name, Cell(None, reason="not scored")),
         show=lambda value: score(value, spec.unit),

@@ -204,8 +204,11 @@ def _markdown_table(board: Board) -> list[str]:
 
 
 def _table_columns(board: Board) -> list[BoardColumn]:
-    """Return the columns of the Markdown and LaTeX tables: the score, and the costs that some row has."""
-    return used([c for c in columns_of(board) if c.key == board.primary or c.key in PRINTED_COSTS], board)
+    """Return the columns of the Markdown and LaTeX tables: the score, the metrics beside it and the costs that some row
+    has.
+    """
+    printed = {board.primary, *board.beside, *PRINTED_COSTS}
+    return used([column for column in columns_of(board) if column.key in printed], board)
 
 
 def _markdown_facts(board: Board) -> str:

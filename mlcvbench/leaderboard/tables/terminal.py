@@ -6,7 +6,7 @@ import textwrap
 
 from mlcvbench.leaderboard.standing.boards import Board
 from mlcvbench.leaderboard.standing.labels import short_config
-from mlcvbench.leaderboard.standing.rows import BoardRow
+from mlcvbench.leaderboard.standing.rows import BoardRow, Cell
 from mlcvbench.leaderboard.tables.notes import Notes, notes_of
 from mlcvbench.leaderboard.tables.wording import (
     COST_TITLES,
@@ -36,7 +36,8 @@ def render_terminal(board: Board, width: int = 80) -> str:
     """
     unit = board.metrics[board.primary].unit if board.primary else ""
     costs = [name for name in COSTS if any(row.costs[name].value is not None for row in board.rows)]
-    header = ["rank", "model", metric_title(board.primary, unit), *(COST_TITLES[name] for name in costs)]
+    beside = [metric_title(name, board.metrics[name].unit) for name in board.beside]
+    header = ["rank", "model", metric_title(board.primary, unit), *beside, *(COST_TITLES[name] for name in costs)]
     cells = [_cells(board, row, unit, costs) for row in board.rows]
     notes = notes_of(board.rows)
     lines = [*_wrapped(f"{plain(board.title)} · {_data(board)} · {board.protocol_id}", width)]
@@ -102,7 +103,12 @@ def _cells(board: Board, row: BoardRow, unit: str, costs: list[str]) -> list[str
     known = [row.costs[name].value for name in costs]
     shown = [DASH if value is None else cost(name, value) for name, value in zip(costs, known, strict=True)]
     shown[:1] = [f"{shown[0]} {_narrow(spread(time, 's'))}".strip()] if costs[:1] == ["p50"] else shown[:1]
-    return [rank_text(row), plain(row.model), value, *shown]
+    others = [_value(row.metrics.get(name, Cell(None)).value, board.metrics[name].unit) for name in board.beside]
+    return [rank_text(row), plain(row.model), value, *others, *shown]
+
+
+def _value(value: float | None, unit: str) -> str:
+    return DASH if value is None else score(value, unit)
 
 
 def _narrow(interval: str) -> str:

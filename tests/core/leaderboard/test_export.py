@@ -151,3 +151,27 @@ def test_latex_shows_special_characters_as_they_are():
 
 def test_a_long_reason_is_cut():
     assert len(export.shortened("x" * 10_000)) == 300
+
+
+def beside(tmp_path, *columns):
+    """Return a board whose definition shows these metrics beside the primary."""
+    records = [make_record("knn", 0.9), make_record("cnn", 0.95)]
+    return board_of(
+        tmp_path, *(one.model_copy(update={"config": {"definition": {"columns": columns}}}) for one in records)
+    )
+
+
+def test_the_columns_of_a_definition_stand_beside_the_score(tmp_path):
+    board = beside(tmp_path, "nll")
+
+    assert board.beside == ("nll",)
+    assert "| rank | model | top1 % | nll nat | p50 ms |" in export.to_markdown(board)
+    assert "nll" in export.to_latex(board)
+    columns = [column["key"] for column in export.to_json(board)["columns"]]
+    assert columns[:3] == ["top1", "nll", "p50"]
+    assert columns.count("nll") == 1
+
+
+def test_the_primary_and_metrics_that_no_run_has_are_no_columns_beside_it(tmp_path):
+    assert beside(tmp_path, "top1", "top7", "nll").beside == ("nll",)
+    assert board_of(tmp_path / "other", make_record("knn", 0.9)).beside == ()

@@ -153,3 +153,12 @@ def test_costs_that_all_rows_share_give_their_room_to_long_names(tmp_path):
     assert lines[2] == "All rows: MACs 1.23 M, params 61.8 k, peak MB 12.3, fit s 1.25."
     assert lines[4].split() == ["rank", "model", "top1", "%", "p50", "ms"]
     assert lines[6].split()[:4] == ["1-2", "linear_softmax", "optimizer=momentum,", "lr=0.003"]
+
+
+def test_the_columns_of_a_definition_stand_beside_the_score(tmp_path):
+    config = {"definition": {"columns": ["nll"]}}
+
+    lines = render_terminal(board_of(tmp_path, make_record("knn", config=config))).splitlines()
+
+    assert lines[2].split()[:7] == ["rank", "model", "top1", "%", "nll", "nat", "p50"]
+    assert lines[4].split()[:5] == ["1", "knn", "90.00", "±1.00", "0.3100"]

@@ -148,6 +148,10 @@ REFUSED = {
         "mine.yaml:8: fit: unknown key 'budgets'. Did you mean 'budget'?",
     ),
     "fit as a number": (("{budget: 60}", "60"), "mine.yaml:8: fit: wanted a mapping like {budget: 600}."),
+    "an unknown column": (
+        ("metrics: [top1]", "metrics: [top1]\ncolumns: [top5]"),
+        "mine.yaml:7: columns: protocol 'top1@1' has no metric 'top5'. Protocol 'top5@1' has it.",
+    ),
     "metrics as a text": (("[top1]", "top1"), "mine.yaml:6: metrics: wanted a list of names like [a, b]."),
     "metric twice": (("[top1]", "[top1, top1]"), "mine.yaml:6: metrics: 'top1' is listed twice."),
     "unknown protocol": (
@@ -205,7 +209,7 @@ def test_an_installed_definition_is_read_without_importing_its_task(toys: Regist
 def test_a_file_that_holds_a_list_is_no_definition(toys: Registry, tmp_path: Path):
     assert refusal(tmp_path, "- a\n", toys) == (
         "mine.yaml:1: wanted a mapping with the keys name, kind, protocol, summary, title, version, data, metrics, "
-        "models, fit."
+        "columns, models, fit."
     )
 
 
