@@ -7,13 +7,29 @@ from mlcvbench.specs import SKIP, DatasetSpec, Param, TaskSpec
 from mlcvbench_depth.fields import FIELDS
 
 _ROOT = Param("root", "path", required=True, help="folder with the images and the ground truth")
-_SCENES = (
-    Param("level", "str", default="medium", choices=("easy", "medium", "hard"), help="difficulty"),
-    Param("size", "ints", default=(128, 128), low=32, high=1024, length=2, help="height and width, pixels"),
-    Param("train", "int", default=240, low=0, high=20_000, help="scenes to train on"),
-    Param("val", "int", default=60, low=0, high=20_000, help="scenes to choose on"),
-    Param("test", "int", default=150, low=1, high=20_000, help="scenes to test on"),
+_SUPERVISION = (
+    Param(
+        "supervision",
+        "str",
+        default="depth",
+        choices=("depth", "stereo", "sequence", "none"),
+        help="what training sees beside the image: its depth, the right image, or a sequence",
+    ),
+    Param("frames", "int", default=3, low=2, high=9, help="frames of a training sequence"),
 )
+
+
+def _scenes(train: int, val: int, test: int) -> tuple[Param, ...]:
+    """Return the settings of rendered scenes with these default counts."""
+    return (
+        Param("level", "str", default="medium", choices=("easy", "medium", "hard"), help="difficulty"),
+        Param("size", "ints", default=(128, 128), low=32, high=1024, length=2, help="height and width, pixels"),
+        Param("train", "int", default=train, low=0, high=20_000, help="scenes to train on"),
+        Param("val", "int", default=val, low=0, high=20_000, help="scenes to choose on"),
+        Param("test", "int", default=test, low=1, high=20_000, help="scenes to test on"),
+    )
+
+
 _SCALE = "divisor of PNG values of the ground truth; not set: 16-bit files, divided by 256"
 
 
@@ -61,7 +77,7 @@ def mlcvbench_datasets() -> list[DatasetSpec]:
             summary="Rendered solids seen by a calibrated pair of cameras, with exact disparity; no download.",
             provides=("left", "right"),
             params=(
-                *_SCENES,
+                *_scenes(240, 60, 150),
                 Param(
                     "disparities", "int", low=16, high=1024, help="search range given to the methods; a quarter width"
                 ),
@@ -73,17 +89,15 @@ def mlcvbench_datasets() -> list[DatasetSpec]:
             kinds=("depth",),
             target="mlcvbench_depth.scenes:load_scenes_mono",
             summary="Rendered solids seen by one camera, with exact depth; pairs or sequences to learn from.",
-            params=(
-                *_SCENES,
-                Param(
-                    "supervision",
-                    "str",
-                    default="depth",
-                    choices=("depth", "stereo", "sequence", "none"),
-                    help="what training sees beside the image: its depth, the right image, or a sequence",
-                ),
-                Param("frames", "int", default=3, low=2, high=9, help="frames of a training sequence"),
-            ),
+            params=(*_scenes(240, 60, 150), *_SUPERVISION),
+            reference="mlcvbench_scenes, the renderer of this bench",
+        ),
+        DatasetSpec(
+            name="scenes-mono-varied",
+            kinds=("depth",),
+            target="mlcvbench_depth.scenes:load_scenes_mono_varied",
+            summary="As scenes-mono, from cameras whose height, pitch and focal length differ; no download.",
+            params=(*_scenes(1500, 150, 500), *_SUPERVISION),
             reference="mlcvbench_scenes, the renderer of this bench",
         ),
         DatasetSpec(

@@ -46,6 +46,16 @@ def load_scenes_stereo(params: Mapping[str, Any], data_seed: int) -> LoadedData:
 
 
 def load_scenes_mono(params: Mapping[str, Any], data_seed: int) -> LoadedData:
+    """Return the data set `scenes-mono`, see `load_mono`: every camera stands and looks alike."""
+    return load_mono("scenes-mono", params, data_seed)
+
+
+def load_scenes_mono_varied(params: Mapping[str, Any], data_seed: int) -> LoadedData:
+    """Return the data set `scenes-mono-varied`, see `load_mono`: each scene has a camera of its own."""
+    return load_mono("scenes-mono-varied", {**params, "cameras": "varied"}, data_seed)
+
+
+def load_mono(dataset: str, params: Mapping[str, Any], data_seed: int) -> LoadedData:
     """Return images with depth and the splits train, val and test; `data_seed` says which scenes.
 
     Input `image` uint8 (H, W, 3), target `depth` float32 (H, W) metres, known everywhere. `meta`: `intrinsics` 3x3 px,
@@ -71,9 +81,7 @@ def load_scenes_mono(params: Mapping[str, Any], data_seed: int) -> LoadedData:
                 inputs["frames"], meta["poses"] = walks.frames, walks.poses
         splits[name] = ArraySplit(name, inputs, targets, ids=frames.ids, meta=meta)
     extra = {"field": "depth", "supervision": supervision}
-    return LoadedData(
-        "scenes-mono", "1", Problem("depth", (), {"image": InputSpec((*settings.size, 3))}, extra), splits
-    )
+    return LoadedData(dataset, "1", Problem("depth", (), {"image": InputSpec((*settings.size, 3))}, extra), splits)
 
 
 def _camera(frames: LeftFrames) -> dict[str, Array]:

@@ -27,6 +27,16 @@ SLIVER_VISIBLE = 0.2
 
 
 def load_scenes(params: Mapping[str, Any], data_seed: int) -> LoadedData:
+    """Return the data set `scenes`, see `load_named`."""
+    return load_named("scenes", params, data_seed)
+
+
+def load_scenes_256(params: Mapping[str, Any], data_seed: int) -> LoadedData:
+    """Return the data set `scenes-256`, see `load_named`: solids of sizes that differ more, in larger pictures."""
+    return load_named("scenes-256", params, data_seed)
+
+
+def load_named(name: str, params: Mapping[str, Any], data_seed: int) -> LoadedData:
     """Return rendered scenes with the splits train, val and test; `data_seed` says which scenes.
 
     Inputs `image` uint8 (H, W, 3). Targets are those of a COCO file (`DetectionSplit`), and `occluded` and `truncated`,
@@ -36,10 +46,10 @@ def load_scenes(params: Mapping[str, Any], data_seed: int) -> LoadedData:
     """
     settings = SceneSettings.of(params, data_seed)
     masks = bool(params.get("masks"))
-    splits: dict[str, Split] = {name: SceneSplit(name, left_frames(settings, name), masks) for name in settings.splits}
+    splits: dict[str, Split] = {one: SceneSplit(one, left_frames(settings, one), masks) for one in settings.splits}
     extra = {"category_ids": tuple(range(1, len(SOLIDS) + 1)), "masks": masks}
     problem = Problem("detection", SOLIDS, {"image": InputSpec((*settings.size, 3))}, extra)
-    return LoadedData("scenes", "1", problem, splits)
+    return LoadedData(name, "1", problem, splits)
 
 
 class SceneSplit(DetectionSplit):

@@ -4,7 +4,7 @@ Same seed, same bytes, on any processor: only + - * / and square roots, floor an
 """
 
 from mlcvbench_scenes.camera import Camera, Rig, looking
-from mlcvbench_scenes.compose import LEVELS, Level, compose
+from mlcvbench_scenes.compose import CAMERAS, LEVELS, Cameras, Level, compose
 from mlcvbench_scenes.render import Frame, StereoFrame, render, render_sequence, render_stereo
 from mlcvbench_scenes.scene import CLASSES, Light, Plane, Scene, Thing
 from mlcvbench_scenes.shapes import Solid
@@ -12,9 +12,11 @@ from mlcvbench_scenes.textures import Texture
 from mlcvbench_scenes.truth import Instances
 
 __all__ = [
+    "CAMERAS",
     "CLASSES",
     "LEVELS",
     "Camera",
+    "Cameras",
     "Frame",
     "Instances",
     "Level",

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import TypeVar
 
 from mlcvbench.errors import RequestError, UnknownNameError
 from mlcvbench_scenes.camera import Rig, looking
@@ -18,6 +19,7 @@ from mlcvbench_scenes.textures import FIGURES, Texture
 from mlcvbench_scenes.vectors import IDENTITY, Mat, Vec, from_quaternion, unit
 
 Range = tuple[float, float]
+Kind = TypeVar("Kind", bound="Level | Cameras")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,6 +58,29 @@ LEVELS: dict[str, Level] = {
     "medium": Level((4, 7), -0.8, 0.35, 5.0, 0.65, 0.2, (0.2, 0.45), 0.35, (0.5, 0.9), (0.65, 1.1), (0.26, 0.5)),
     "hard": Level((8, 14), -1.0, 0.65, 10.0, 0.4, 0.45, (0.08, 0.35), 0.6, (0.35, 0.8), (0.35, 1.15), (0.2, 0.5)),
 }
+
+
+@dataclasses.dataclass(frozen=True)
+class Cameras:
+    """How cameras stand from scene to scene: least and greatest of each.
+
+    - `height`: metres above the ground.
+    - `aim`: height in metres of the point in the image's middle, 3.7 m ahead; it pitches the camera.
+    - `focal`: focal length in widths of the image.
+    """
+
+    height: Range
+    aim: Range
+    focal: Range
+
+
+CAMERAS: dict[str, Cameras] = {
+    "alike": Cameras((1.5, 2.1), (0.1, 0.4), (0.95, 0.95)),
+    "varied": Cameras((1.0, 2.6), (-1.0, 1.6), (0.7, 1.3)),
+}
+"""`alike`: at eye height, looking a little down, all with one lens. `varied`: heights from a child's to an arm raised,
+pitched up or far down, from wide angle to short telephoto, so that a place in the image says little about distance.
+"""
 TYPICAL: dict[str, tuple[str, Vec]] = {
     "sphere": ("spots", (0.62, 0.10, 0.08)),
     "box": ("checks", (0.50, 0.30, 0.10)),
@@ -73,16 +98,19 @@ def compose(
     *,
     size: tuple[int, int] = (128, 128),
     kinds: Sequence[str] = KINDS,
+    cameras: str | Cameras = "alike",
 ) -> Scene:
     """Return scene number `index` of a seed; no two (seed, index) share a random number.
 
     - `level`: `easy`, `medium`, `hard`, or a `Level` of your own.
     - `size`: height and width of the images in pixels.
     - `kinds`: the solids to choose from.
+    - `cameras`: `alike`, `varied`, or `Cameras` of your own.
 
-    Raises UnknownNameError for an unknown level or kind, RequestError for an image below 16 x 16 pixels.
+    Raises UnknownNameError for an unknown level, kind or name of cameras, RequestError for an image below 16 x 16
+    pixels.
     """
-    chosen = _level(level)
+    chosen = level_of(level)
     for kind in kinds:
         if kind not in KINDS:
             raise UnknownNameError("solid", kind, KINDS)
@@ -92,7 +120,7 @@ def compose(
             f"wanted at least 16 x 16 pixels and one kind."
         )
     draws = Draws("scene", seed, index)
-    rig = _rig(draws.child("rig"), size)
+    rig = _rig(draws.child("rig"), size, _named("cameras", cameras, CAMERAS))
     planes = _planes(draws.child("planes"), chosen)
     count = draws.child("count").integer(*chosen.solids)
     ground = planes[0].texture.colors[0]
@@ -105,19 +133,25 @@ def compose(
     return Scene(tuple(things), planes, _light(draws.child("light"), chosen), rig, chosen.noise, mix("key", draws.key))
 
 
-def _level(level: str | Level) -> Level:
-    if isinstance(level, Level):
-        return level
-    if level not in LEVELS:
-        raise UnknownNameError("level", level, LEVELS)
-    return LEVELS[level]
+def level_of(level: str | Level) -> Level:
+    """Return the level of a name, or one of the caller's own; UnknownNameError lists the names."""
+    return _named("level", level, LEVELS)
 
 
-def _rig(draws: Draws, size: tuple[int, int]) -> Rig:
-    """Return a rig at eye height that looks a little down, with 0.95 image widths of focal length."""
-    position = (0.0, 0.0, draws.uniform(1.5, 2.1))
-    target = (draws.uniform(-0.3, 0.3), 3.7, draws.uniform(0.1, 0.4))
-    return Rig(looking(position, target, size, 0.95 * size[1]), baseline=0.25)
+def _named(what: str, given: str | Kind, known: Mapping[str, Kind]) -> Kind:
+    """Return what a name stands for, or one of the caller's own."""
+    if not isinstance(given, str):
+        return given
+    if given not in known:
+        raise UnknownNameError(what, given, known)
+    return known[given]
+
+
+def _rig(draws: Draws, size: tuple[int, int], cameras: Cameras) -> Rig:
+    position = (0.0, 0.0, draws.uniform(*cameras.height))
+    target = (draws.uniform(-0.3, 0.3), 3.7, draws.uniform(*cameras.aim))
+    focal = draws.child("focal").uniform(*cameras.focal)
+    return Rig(looking(position, target, size, focal * size[1]), baseline=0.25)
 
 
 def _planes(draws: Draws, level: Level) -> tuple[Plane, Plane]:

@@ -1,6 +1,6 @@
 """Splits of rendered scenes as plain arrays, from which each task kind builds its data set.
 
-    settings = SceneSettings.of(params, data_seed)     # params: level, size, train, val, test
+    settings = SceneSettings.of(params, data_seed)     # params: level, size, train ...
     frames = left_frames(settings, "train")            # LeftFrames: images and their whole ground truth
     pairs = stereo_frames(settings, "test")            # StereoFrames: `pairs.left` is `left_frames` of the same split
     scene = scene_of(settings, "test", 7)              # the Scene of the eighth sample, to render it otherwise
@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from mlcvbench.errors import RequestError
 from mlcvbench_scenes.cached import Arrays, kept
-from mlcvbench_scenes.compose import compose
+from mlcvbench_scenes.compose import compose, level_of
 from mlcvbench_scenes.render import render, render_stereo
 from mlcvbench_scenes.scene import Scene
 from mlcvbench_scenes.truth import Instances
@@ -36,18 +36,25 @@ BLOCK = 64
 
 @dataclasses.dataclass(frozen=True)
 class SceneSettings:
-    """Which scenes: `level` of difficulty, `size` (height, width) in pixels, scenes per split, and the seed."""
+    """Which scenes: `level` of difficulty, `size` (height, width) in pixels, scenes per split, and the seed.
+
+    `half_size`: least and greatest half size of the solids in metres, None: the level's. `cameras`: a name in
+    `CAMERAS`.
+    """
 
     level: str
     size: tuple[int, int]
     counts: Mapping[str, int]
     seed: int
+    half_size: tuple[float, float] | None = None
+    cameras: str = "alike"
 
     @classmethod
     def of(cls, params: Mapping[str, Any], data_seed: int) -> SceneSettings:
-        """Read `level`, `size`, `train`, `val` and `test` from a data set's parameters; a count left out is 0.
+        """Read `level`, `size`, `train`, `val`, `test`, `half_size` and `cameras` from a data set's parameters.
 
-        RequestError when the test split is empty or a split requests more scenes than there are numbers.
+        A count left out is 0. RequestError when the test split is empty, a split requests more scenes than there are
+        numbers, or the least half size is not the smaller one.
         """
         counts = {name: int(params.get(name) or 0) for name in FIRST_NUMBER}
         if counts["test"] < 1:
@@ -56,12 +63,40 @@ class SceneSettings:
             if not 0 <= count <= FIRST_NUMBER["val"]:
                 raise RequestError(f"data.{name}={count}: wanted 0 to {FIRST_NUMBER['val']} scenes.")
         height, width = params.get("size") or (128, 128)
-        return cls(str(params.get("level") or "medium"), (int(height), int(width)), counts, int(data_seed))
+        half_size = params.get("half_size")
+        if half_size is not None and half_size[0] > half_size[1]:
+            least, most = half_size
+            raise RequestError(f"data.half_size=[{least:g},{most:g}]: wanted the least half size first, in metres.")
+        return cls(
+            level=str(params.get("level") or "medium"),
+            size=(int(height), int(width)),
+            counts=counts,
+            seed=int(data_seed),
+            half_size=None if half_size is None else (float(half_size[0]), float(half_size[1])),
+            cameras=str(params.get("cameras") or "alike"),
+        )
 
     @property
     def splits(self) -> tuple[str, ...]:
         """The splits that hold at least one scene."""
         return tuple(name for name, count in self.counts.items() if count)
+
+    def scene(self, number: int) -> Scene:
+        """Return the scene of a number."""
+        level = level_of(self.level)
+        if self.half_size is not None:
+            level = dataclasses.replace(level, size=self.half_size)
+        return compose(self.seed, number, level, size=self.size, cameras=self.cameras)
+
+    def drawn(self) -> dict[str, Any]:
+        """Return what a scene of a given number depends on, as values that JSON can write."""
+        return {
+            "level": self.level,
+            "size": list(self.size),
+            "seed": self.seed,
+            "half_size": self.half_size,
+            "cameras": self.cameras,
+        }
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,7 +148,7 @@ class StereoFrames:
 
 def scene_of(settings: SceneSettings, split: str, place: int) -> Scene:
     """Return the scene of sample `place` of a split."""
-    return compose(settings.seed, FIRST_NUMBER[split] + place, settings.level, size=settings.size)
+    return settings.scene(FIRST_NUMBER[split] + place)
 
 
 def scene_ids(settings: SceneSettings, split: str) -> NDArray[np.str_]:
@@ -172,13 +207,10 @@ def in_blocks(
     parts = []
     for first in range(0, settings.counts[split], BLOCK):
         places = range(first, min(first + BLOCK, settings.counts[split]))
-        params = {
-            "level": settings.level,
-            "size": list(settings.size),
-            "seed": settings.seed,
-            "numbers": [FIRST_NUMBER[split] + places.start, FIRST_NUMBER[split] + places.stop],
-        }
+        numbers = [FIRST_NUMBER[split] + places.start, FIRST_NUMBER[split] + places.stop]
+        params = {**settings.drawn(), "numbers": numbers}
         parts.append(
             kept(f"{what}-frames", params, lambda own=places: draw([scene_of(settings, split, at) for at in own]))  # type: ignore[misc]
         )
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    # a column's blocks go as it is joined, so that memory never holds all of a large split twice
+    return {name: np.concatenate([part.pop(name) for part in parts]) for name in list(parts[0])}

@@ -7,12 +7,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mlcvbench.contract import ArraySplit, Problem
+from mlcvbench.contract import ArraySplit, Device, FitContext, Problem
 from mlcvbench.errors import DataError
+from mlcvbench.plan.definitions import load_definition
+from mlcvbench.registry import get_registry
 from mlcvbench.storage import cache
 from mlcvbench_depth.pictures import HIDDEN, UNKNOWN, map_panel, preview
-from mlcvbench_depth.scenes import load_scenes_mono, load_scenes_stereo
-from mlcvbench_scenes import compose, render
+from mlcvbench_depth.scenes import load_scenes_mono, load_scenes_mono_varied, load_scenes_stereo
+from mlcvbench_depth.scoring import scorer_of
+from mlcvbench_monodepth.depth_prior import DepthPrior
+from mlcvbench_monodepth.patch_depth import PatchDepth
+from mlcvbench_scenes import compose, render, render_stereo
 
 PARAMS = {"level": "medium", "size": [32, 48], "train": 3, "val": 2, "test": 2}
 
@@ -150,3 +155,60 @@ def test_pixels_that_the_right_camera_does_not_see_can_be_left_out():
 
     assert bad("stereo/noc/holes-bad@1") == 0
     assert bad("stereo/holes-bad@1") == pytest.approx(np.mean(targets["occluded"]), abs=1e-9)
+
+
+def test_cameras_of_the_varied_set_differ_and_say_how_in_meta():
+    data = load_scenes_mono_varied({**PARAMS, "test": 6}, 0)
+    batch, _ = data.splits["test"].read(slice(0, 6))
+
+    focal, height = batch.meta["intrinsics"][:, 0, 0], batch.meta["pose"][:, 2, 3]
+
+    assert data.name == "scenes-mono-varied"
+    assert len(set(focal.tolist())) == len(set(height.tolist())) == 6
+    alike, _ = load_scenes_mono({**PARAMS, "test": 6}, 0).splits["test"].read(slice(0, 6))
+    assert set(alike.meta["intrinsics"][:, 0, 0].tolist()) == {0.95 * 48}
+
+
+@pytest.mark.parametrize("supervision", ["stereo", "sequence"])
+def test_pairs_and_walks_of_varied_cameras_are_theirs(supervision):
+    data = load_scenes_mono_varied({**PARAMS, "supervision": supervision}, 0)
+    batch, _ = data.splits["train"].read(slice(0, 3))
+
+    assert len(set(batch.meta["intrinsics"][:, 0, 0].tolist())) == 3
+    if supervision == "stereo":
+        drawn = render_stereo(compose(0, 1, size=(32, 48), cameras="varied"))
+        np.testing.assert_array_equal(batch.inputs["right"][1], drawn.right.image)
+    else:
+        np.testing.assert_array_equal(batch.inputs["frames"][:, 1], batch.inputs["image"])
+
+
+@pytest.mark.parametrize("name", ["scenes-stereo", "scenes-stereo-large", "scenes-stereo-noc"])
+def test_boards_of_stereo_count_missing_estimates_as_bad_and_show_the_density(name):
+    definition = load_definition(name, get_registry())
+    scorer = scorer_of(definition.protocol)
+    truth, estimate = np.full((4, 5), 8, np.float32), np.full((4, 5), 8, np.float32)
+    estimate[0] = 0  # no estimate
+
+    targets = {"disparity": [truth], "occluded": [np.zeros((4, 5), np.bool_)]}
+    values = scorer.summarise(scorer.rows({"disparity": [estimate]}, targets, np.arange(1)))
+
+    assert scorer.primary().name == definition.metrics[0] == "bad_2"
+    assert (values["bad_2"], values["density"]) == (0.25, 0.75)
+    assert "density" in definition.columns
+
+
+@pytest.mark.slow
+def test_a_prior_without_pixels_is_worse_by_far_than_patches_where_cameras_vary():
+    params = {"level": "medium", "size": [64, 64], "train": 120, "val": 0, "test": 60}
+    gaps = []
+    for load in (load_scenes_mono, load_scenes_mono_varied):
+        data, errors = load(params, 0), []
+        for method in (DepthPrior, PatchDepth):
+            model = method(data.problem, size=[64, 64], cell=4, penalty=100.0)
+            model.fit(data.splits["train"], None, FitContext(seed=0, device=Device()))
+            batch, targets = data.splits["test"].read(slice(0, 60))
+            scorer = scorer_of("mono/full/cap20/metric@1")
+            errors.append(scorer.summarise(scorer.rows(model.predict(batch), targets, np.arange(60)))["abs_rel"])
+        gaps.append(errors[0] - errors[1])
+
+    assert gaps[1] > 3 * gaps[0] > 0

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 from mlcvbench.contract import Batch
+from mlcvbench.plan.definitions import load_definition
 from mlcvbench.registry import get_registry
 from mlcvbench.testing.datasets import check_dataset
 from mlcvbench_detection.geometry.rle import encode_dense
 from mlcvbench_detection.pictures.preview import class_colors, preview
-from mlcvbench_detection.scenes import SLIVER_AREA, SLIVER_VISIBLE, SOLIDS, SceneSplit, load_scenes
+from mlcvbench_detection.scenes import SLIVER_AREA, SLIVER_VISIBLE, SOLIDS, SceneSplit, load_scenes, load_scenes_256
 from mlcvbench_detection.task import DetectionTask
 from mlcvbench_scenes.dataset import SceneSettings, left_frames
 
@@ -183,3 +184,33 @@ class Picture:
             "crowd": [np.array([False, True])[:count]],
         }
         return Batch(self.ids, {"image": [self._image]}), targets | ({"masks": self._masks} if self._masks else {})
+
+
+def test_scenes_256_are_scenes_of_solids_of_all_sizes():
+    params = {"level": "medium", "size": (64, 64), "half_size": (0.15, 0.9), "train": 2, "val": 1, "test": 3}
+
+    data = load_scenes_256(params, 0)
+
+    frames = left_frames(SceneSettings.of(params, 0), "test")
+    batch, _ = data.splits["test"].read(slice(0, 3))
+    assert data.name == "scenes-256"
+    assert {name: len(split) for name, split in data.splits.items()} == {"train": 2, "val": 1, "test": 3}
+    np.testing.assert_array_equal(batch.inputs["image"], frames.image)
+    plain = load_scenes({**params, "half_size": None}, 0).splits["test"].read(slice(0, 3))[0]
+    assert (plain.inputs["image"] != batch.inputs["image"]).any()
+
+
+def test_scenes_256_keep_the_contract():
+    params = {"size": (48, 48), "train": 3, "val": 1, "test": 6}
+
+    results = check_dataset(get_registry().dataset("scenes-256", "detection").spec, params=params)
+
+    assert [result for result in results if result.passed is False] == []
+
+
+@pytest.mark.parametrize("name", ["scenes-256", "scenes-256-masks"])
+def test_the_boards_of_scenes_256_say_how_well_each_size_is_found(name):
+    definition = load_definition(name, get_registry())
+
+    assert [column.rpartition("_")[2] for column in definition.columns] == ["small", "medium", "large"]
+    assert definition.dataset == "scenes-256"

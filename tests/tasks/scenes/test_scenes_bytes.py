@@ -6,11 +6,12 @@ import hashlib
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from mlcvbench_scenes import Camera, compose, render, render_sequence, render_stereo
+from mlcvbench_scenes import CAMERAS, LEVELS, Camera, compose, render, render_sequence, render_stereo
 from mlcvbench_scenes.scene import Scene
 
 GOLDEN = {
@@ -18,6 +19,7 @@ GOLDEN = {
     "medium": "dcba6118b5daada6722bd0c70ad7afed2425dad3db55587a45f531eb4b73b209",
     "hard": "5847c38975010da7e9fb37c49ced1b63f562be2bd8552c6542f8d19244dcb745",
 }
+GOLDEN_VARIED = "729cec66582fba1b0b859b25667ad61a3c33ae48b07371e47bafb5d452453607"
 
 
 def digest(level: str) -> str:
@@ -39,6 +41,17 @@ def digest(level: str) -> str:
 @pytest.mark.parametrize("level", list(GOLDEN))
 def test_renders_have_the_golden_bytes(level):
     assert digest(level) == GOLDEN[level]
+
+
+def test_scenes_of_varied_cameras_and_sizes_have_the_golden_bytes():
+    total = hashlib.sha256()
+    level = replace(LEVELS["medium"], size=(0.15, 0.9))
+    for index, size in enumerate(((48, 64), (64, 64), (65, 47))):
+        frame = render(compose(11, index, level, size=size, cameras="varied"))
+        for array in (frame.image, frame.depth, frame.surface, frame.instances.box, frame.camera.intrinsics):
+            total.update(array.tobytes())
+
+    assert total.hexdigest() == GOLDEN_VARIED
 
 
 @pytest.mark.parametrize("disabled", ["AVX512_ICL AVX512_SPR AVX512_SKX X86_V4", "everything"])
@@ -79,10 +92,6 @@ def test_another_seed_another_index_and_another_moment_give_other_pictures():
 
 
 def test_more_solids_do_not_change_the_earlier_ones():
-    from dataclasses import replace
-
-    from mlcvbench_scenes import LEVELS
-
     few = compose(5, 3, replace(LEVELS["medium"], solids=(3, 3)))
     many = compose(5, 3, replace(LEVELS["medium"], solids=(9, 9)))
 
@@ -96,3 +105,11 @@ def test_the_view_of_one_camera_is_the_left_of_the_pair():
     camera: Camera = scene.rig.left
 
     assert render(scene, camera).image.tobytes() == render_stereo(scene).left.image.tobytes()
+
+
+def test_other_cameras_leave_the_world_as_it_is_where_it_does_not_depend_on_them():
+    alike, varied = (compose(5, 3, cameras=cameras) for cameras in ("alike", "varied"))
+
+    assert (alike.planes, alike.light) == (varied.planes, varied.light)
+    assert alike.rig != varied.rig
+    assert compose(5, 3, cameras=CAMERAS["varied"]) == varied

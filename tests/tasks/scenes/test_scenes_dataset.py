@@ -83,8 +83,12 @@ def test_a_frame_is_drawn_once(monkeypatch):
     np.testing.assert_array_equal(left_frames(settings(), "test").image, first.image)
 
 
-@pytest.mark.parametrize("change", [{"seed": 1}, {"level": "hard"}, {"size": (32, 32)}])
-def test_seed_level_and_size_change_the_scenes(change):
+@pytest.mark.parametrize(
+    "change",
+    [{"seed": 1}, {"level": "hard"}, {"size": (32, 32)}, {"half_size": (0.6, 0.9)}, {"cameras": "varied"}],
+    ids=lambda change: next(iter(change)),
+)
+def test_each_setting_changes_the_scenes(change):
     base, other = (left_frames(settings(**asked), "test") for asked in ({}, change))
 
     assert base.image.shape != other.image.shape or not np.array_equal(base.image, other.image)
@@ -101,6 +105,7 @@ def test_a_split_of_no_scenes_does_not_exist():
         ({"test": 0}, "data.test=0: wanted at least one scene to test on."),
         ({"train": 1_000_001}, "data.train=1000001: wanted 0 to 1000000 scenes."),
         ({"val": -1}, "data.val=-1: wanted 0 to 1000000 scenes."),
+        ({"half_size": (0.9, 0.15)}, "data.half_size=[0.9,0.15]: wanted the least half size first, in metres."),
     ],
 )
 def test_counts_that_cannot_be_are_refused(params, message):
@@ -113,3 +118,38 @@ def test_counts_that_cannot_be_are_refused(params, message):
 def test_an_unknown_level_is_named():
     with pytest.raises(UnknownNameError, match="unknown level 'brutal'"):
         left_frames(dataclasses.replace(settings(), level="brutal"), "test")
+
+
+def test_unknown_cameras_are_named():
+    with pytest.raises(UnknownNameError, match="unknown cameras 'wild'"):
+        left_frames(settings(cameras="wild"), "test")
+
+
+def test_solids_have_half_sizes_of_the_given_range():
+    spheres = [
+        thing.solid.size[0]
+        for number in range(30)
+        for thing in settings(half_size=(0.6, 0.9)).scene(number).things
+        if thing.solid.kind == "sphere"
+    ]
+
+    assert len(spheres) > 10
+    assert 0.6 <= min(spheres) <= max(spheres) <= 0.9
+
+
+def test_varied_cameras_differ_in_height_pitch_and_focal_length():
+    alike, varied = (
+        [settings(cameras=cameras).scene(number).rig.left for number in range(40)] for cameras in ("alike", "varied")
+    )
+
+    for cameras, heights, drops, focals in (
+        (alike, (1.5, 2.1), (0.28, 0.49), (0.95, 0.95)),
+        (varied, (1.0, 2.6), (-0.17, 0.71), (0.7, 1.3)),
+    ):
+        for found, (low, high) in (
+            ([camera.position[2] for camera in cameras], heights),
+            ([-camera.rotation[2][2] for camera in cameras], drops),
+            ([camera.focal / camera.width for camera in cameras], focals),
+        ):
+            assert low - 1e-9 <= min(found) <= max(found) <= high + 1e-9
+            assert max(found) - min(found) >= 0.6 * (high - low) - 1e-9

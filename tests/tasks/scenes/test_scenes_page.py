@@ -40,8 +40,10 @@ def test_the_commands_of_the_page_are_understood(tmp_path, monkeypatch):
     assert {run.definition.kind for run in runs} == {"detection", "segmentation", "depth", "verification"}
     assert {one.data.spec.name for found in previews for one in found} == {
         "scenes",
+        "scenes-256",
         "scenes-stereo",
         "scenes-mono",
+        "scenes-mono-varied",
         "bodies",
         "faces",
     }
