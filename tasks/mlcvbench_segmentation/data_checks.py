@@ -8,7 +8,7 @@ from mlcvbench.contract import LoadedData, check_target, checked_ends
 from mlcvbench.errors import DataError
 from mlcvbench.files.lazy_columns import value_name
 from mlcvbench_segmentation.counting import ignore_value, map_dtype
-from mlcvbench_segmentation.scoring import parse_protocol
+from mlcvbench_segmentation.scoring import background_of, parse_protocol
 
 
 def check_data(data: LoadedData) -> None:
@@ -27,6 +27,15 @@ def check_data(data: LoadedData) -> None:
                 f"{place.where}: wanted labels from 0 to {count - 1}, or {ignored} (not scored), in the target "
                 f"'label_map', got {int(np.min(labels[bad]))}."
             )
+
+
+def refuse_without_background(data: LoadedData, protocol: str) -> None:
+    """Refuse a protocol with the foreground's metric for data without a background: DataError."""
+    if parse_protocol(protocol).foreground and not background_of(data.problem):
+        raise DataError(
+            f"data set {data.name!r} says of none of its classes that it is background, and protocol {protocol!r} "
+            f"scores the foreground; use {protocol.replace('/foreground', '')!r}, or call a class 'background'."
+        )
 
 
 def refuse_ignored(data: LoadedData, protocol: str) -> None:

@@ -10,7 +10,9 @@ import numpy as np
 from mlcvbench.contract import Array, ArraySplit, InputSpec, LoadedData, Problem
 from mlcvbench_scenes import CLASSES
 from mlcvbench_scenes.dataset import SceneSettings, left_frames
+from mlcvbench_scenes.scene import FIRST_SOLID
 from mlcvbench_segmentation.counting import ignore_value
+from mlcvbench_segmentation.scoring import BACKGROUND
 
 
 def load_scenes(params: Mapping[str, Any], data_seed: int) -> LoadedData:
@@ -26,7 +28,8 @@ def load_scenes(params: Mapping[str, Any], data_seed: int) -> LoadedData:
         frames = left_frames(settings, name)
         labels = without_borders(frames.semantic, border, ignore_value(len(CLASSES)))
         splits[name] = ArraySplit(name, {"image": frames.image}, {"label_map": labels}, ids=frames.ids)
-    problem = Problem("segmentation", CLASSES, {"image": InputSpec((*settings.size, 3))})
+    inputs = {"image": InputSpec((*settings.size, 3))}
+    problem = Problem("segmentation", CLASSES, inputs, {BACKGROUND: CLASSES[:FIRST_SOLID]})
     return LoadedData("scenes", "1", problem, splits)
 
 

@@ -29,24 +29,30 @@ from mlcvbench_segmentation.counting import IGNORE, IGNORE_WIDE, count_pixels, i
 from mlcvbench_segmentation.notices import notices
 
 BOUNDARY_TOLERANCE = 0.0075
+BACKGROUND = "background"
+"""The key of `Problem.extra` under which data name the classes that are not foreground; by default the class so called.
+"""
 PRIMARY = {"miou": "miou", "class-accuracy": "mean_accuracy"}
 """The metric that ranks, by the first word of a protocol id."""
 PROTOCOLS = tuple(
-    f"{first}/ignore{ignore}/absent-{absent}{boundary}@1"
-    for first, boundary in (("miou", ""), ("miou", "/bf0.75"), ("class-accuracy", ""))
+    f"{first}/ignore{ignore}/absent-{absent}{more}@1"
+    for first, more in (("miou", ""), ("miou", "/bf0.75"), ("miou", "/foreground/bf0.75"), ("class-accuracy", ""))
     for ignore in (IGNORE, IGNORE_WIDE, "-none")
     for absent in ("skip", "zero")
 )
-_PATTERN = re.compile(r"([a-z-]+)/ignore(\d+|-none)/absent-(skip|zero)(/bf0\.75)?@1")
+_PATTERN = re.compile(r"([a-z-]+)/ignore(\d+|-none)/absent-(skip|zero)(/foreground)?(/bf0\.75)?@1")
 _COUNTS = ("hit", "predicted", "labelled")
 
 
 class Protocol(NamedTuple):
-    """The rules of an id: the ranking metric, the ignored value (None: none is), absent classes, boundaries or not."""
+    """The rules of an id: the ranking metric, the ignored value (None: none is), absent classes, foreground or not,
+    boundaries or not.
+    """
 
     primary: str
     ignore: int | None
     absent: str
+    foreground: bool
     boundary: bool
 
 
@@ -54,17 +60,28 @@ def parse_protocol(protocol: str) -> Protocol:
     """Return the rules of a protocol id.
 
     >>> parse_protocol("miou/ignore255/absent-skip@1")
-    Protocol(primary='miou', ignore=255, absent='skip', boundary=False)
+    Protocol(primary='miou', ignore=255, absent='skip', foreground=False, boundary=False)
     """
     if protocol not in PROTOCOLS:
         raise UnknownNameError("segmentation protocol", protocol, PROTOCOLS)
     match = _PATTERN.fullmatch(protocol)
     assert match is not None
-    return Protocol(PRIMARY[match[1]], None if match[2] == "-none" else int(match[2]), match[3], match[4] is not None)
+    ignored = None if match[2] == "-none" else int(match[2])
+    return Protocol(PRIMARY[match[1]], ignored, match[3], match[4] is not None, match[5] is not None)
+
+
+def background_of(problem: Problem) -> tuple[str, ...]:
+    """Return the classes that are not foreground: those that the data name, else the one called `background`, if any.
+
+    >>> background_of(Problem("segmentation", ("sky", "ground", "car"), {}, {"background": ("sky", "ground")}))
+    ('sky', 'ground')
+    """
+    named = problem.extra.get(BACKGROUND, (BACKGROUND,))
+    return tuple(name for name in problem.classes if name in named)
 
 
 class SegmentationScorer(VectorizedScorer):
-    """Protocols `miou/ignore<V>/absent-<rule>[/bf0.75]@1` and `class-accuracy/ignore<V>/absent-<rule>@1`.
+    """Protocols `miou/ignore<V>/absent-<rule>[/foreground][/bf0.75]@1` and `class-accuracy/ignore<V>/absent-<rule>@1`.
 
     The first word gives the ranking metric: `miou`, or `mean_accuracy`, the mean over classes of their pixel recall, as
     for body parts in Shotton et al., CVPR 2011.
@@ -79,6 +96,9 @@ class SegmentationScorer(VectorizedScorer):
     Absent classes. `absent-skip`: a class with neither label nor prediction has no IoU, one without label no accuracy;
     they are excluded from the means (torchmetrics, mmsegmentation). `absent-zero`: they count as 0, and the means run
     over all C classes.
+
+    `foreground` adds `foreground_iou`: IoU of the pixels of all classes but the background's (`background_of`), taken
+    as one class: how well things are cut out, whatever they are called.
 
     `bf0.75` adds `boundary_f`: F of the boundaries (module `boundary`), tolerance 0.75 % of the image diagonal, mean
     over the images that have a boundary of the class, then over the classes that have any.
@@ -97,16 +117,19 @@ class SegmentationScorer(VectorizedScorer):
             )
         self.class_names, self.sparse = problem.classes, bool(problem.extra.get("sparse"))
         self.class_metrics = iou_names(problem.classes)
+        background = background_of(problem)
+        self.things = np.array([name not in background for name in problem.classes])
         self.metrics = metrics_of(self.rules, problem.classes)
 
     def rows(self, predictions: Predictions, targets: Targets, units: Array) -> Table:
-        """Return a row per (image, class that occurs in it): unit, rank = class, hit, predicted, labelled, boundary_f.
+        """Return a row per (image, class that occurs in it): unit, rank = class, hit, predicted, labelled; by protocol
+        also found, the class' pixels that are predicted as any class of the foreground, and boundary_f.
 
         `ignored`: the unscored pixels of the image, in its first row, which exists even for an image without others
         (then with zeros); 0 in the other rows. One image is read and counted at a time. PredictionError and DataError
         name the image.
         """
-        names, counts, scores = [], [], []
+        names, counts, found, scores = [], [], [], []
         labels, predicted_maps = targets["label_map"], predictions["label_map"]
         for place, (unit, label, predicted) in enumerate(zip(units.tolist(), labels, predicted_maps, strict=True)):
             try:
@@ -121,11 +144,16 @@ class SegmentationScorer(VectorizedScorer):
             ignored = np.zeros(len(present), np.int64)
             ignored[0] = label.size - counted[2].sum()
             counts.append(np.stack([*counted[:, present], ignored]))
+            if self.rules.foreground:
+                taken = label[self._are_things(predicted) & self._are_things(label)]
+                found.append(np.bincount(taken, minlength=self.classes)[present])
             if self.rules.boundary:
                 scores.append(boundary_scores(label, predicted, self.classes, BOUNDARY_TOLERANCE)[present])
         where = np.concatenate([np.empty((2, 0), np.int64), *names], axis=1)
         counted = np.concatenate([np.empty((4, 0), np.int64), *counts], axis=1)
         columns = {"unit": where[0], "rank": where[1], **dict(zip((*_COUNTS, "ignored"), counted, strict=True))}
+        if self.rules.foreground:
+            columns["found"] = np.concatenate([np.empty(0, np.int64), *found])
         if self.rules.boundary:
             columns["boundary_f"] = np.concatenate([np.empty(0), *scores])
         return Table(columns)
@@ -146,6 +174,10 @@ class SegmentationScorer(VectorizedScorer):
                 "mean_accuracy": self._mean(accuracy, total),
                 "fwiou": (labelled * np.nan_to_num(iou)).sum(axis=1) / total,
             }
+            if self.rules.foreground:
+                both = self._sums(table, weights, table["found"]).sum(axis=1)
+                either = (labelled + predicted)[:, self.things].sum(axis=1) - both
+                many["foreground_iou"] = both / either
             if self.rules.boundary:
                 many["boundary_f"] = self._boundary(table, weights)
         return many | dict(zip(self.class_metrics, self._per_class(iou, total).T, strict=True))
@@ -156,11 +188,18 @@ class SegmentationScorer(VectorizedScorer):
         missing = [name for name, value in values.items() if value is None]
         if values["pixel_accuracy"] is None:
             return dict.fromkeys(missing, "no pixel is scored")
-        absent = "the class is neither labelled nor predicted"
-        return {name: absent if name in self.class_metrics else "no class has a boundary" for name in missing}
+        reasons = dict.fromkeys(self.class_metrics, "the class is neither labelled nor predicted")
+        reasons["foreground_iou"] = "no pixel is labelled or predicted as foreground"
+        return {name: reasons.get(name, "no class has a boundary") for name in missing}
 
     def notices(self, table: Table) -> Sequence[Notice]:
         return notices(table, self.class_names, sparse=self.sparse)
+
+    def _are_things(self, labels: Array) -> Array:
+        """Return which pixels hold a class of the foreground; an ignored one does not."""
+        table = np.zeros(ignore_value(self.classes) + 1, dtype=np.bool_)
+        table[: self.classes] = self.things
+        return table[labels]
 
     def _sums(self, table: Table, weights: Array, values: Array) -> Array:
         """Return the weighted sums (R, C) of a column over images."""
@@ -213,6 +252,8 @@ def metrics_of(rules: Protocol, classes: tuple[str, ...]) -> tuple[MetricSpec, .
         MetricSpec("mean_accuracy", "mean over classes of the share of their pixels that is found"),
         MetricSpec("fwiou", "mean IoU weighted by the labelled pixels of each class"),
     ]
+    if rules.foreground:
+        specs.append(MetricSpec("foreground_iou", "IoU of all classes but the background's, taken as one"))
     if rules.boundary:
         text = "F of boundary pixels matched within 0.75 % of the diagonal, mean over images, then classes"
         specs.append(MetricSpec("boundary_f", text, provenance="reference-tolerance"))

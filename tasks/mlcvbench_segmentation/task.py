@@ -25,7 +25,7 @@ from mlcvbench.contract import (
 from mlcvbench.errors import PredictionError
 from mlcvbench.files.maps import stored_maps, write_maps
 from mlcvbench_segmentation.counting import map_dtype
-from mlcvbench_segmentation.data_checks import check_data, refuse_ignored
+from mlcvbench_segmentation.data_checks import check_data, refuse_ignored, refuse_without_background
 from mlcvbench_segmentation.scoring import PROTOCOLS, SegmentationScorer, metrics_of, parse_protocol
 
 
@@ -48,7 +48,7 @@ class SegmentationTask(Task):
         return (
             "Pixels are counted over the whole data set, then classes are averaged. ignoreVALUE: pixels with this "
             "label are not scored. A class without a labelled or predicted pixel is left out of means (absent-skip) "
-            "or counts as 0 (absent-zero)."
+            "or counts as 0 (absent-zero). foreground: all classes but the background's as one, too."
         )
 
     def metrics_of(self, protocol: str) -> tuple[MetricSpec, ...]:
@@ -58,6 +58,7 @@ class SegmentationTask(Task):
         check_data(data)
 
     def check_protocol(self, data: LoadedData, protocol: str) -> None:
+        refuse_without_background(data, protocol)
         refuse_ignored(data, protocol)
 
     def check(self, predictions: Predictions, ids: Array, problem: Problem) -> Predictions:

@@ -123,6 +123,13 @@ REFERENCES = (
     ),
     Reference(
         "segmentation",
+        "foreground_iou",
+        DEFINITION,
+        "test_segmentation_scoring.py",
+        "test_foreground_is_all_classes_but_the_background_as_one",
+    ),
+    Reference(
+        "segmentation",
         "boundary_f",
         DEFINITION,
         "test_segmentation_boundary.py",

@@ -1,5 +1,7 @@
 """A data set whose label maps contradict its problem is refused, with split, sample, field, wanted and got."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -66,4 +68,20 @@ def test_a_protocol_that_scores_every_pixel_is_refused_for_labels_that_leave_som
     assert str(caught.value) == (
         f"data set 'mine': sample 1 of the split has pixels that are not scored, and protocol '{protocol}' scores "
         f"every pixel; use '{other}'."
+    )
+
+
+def test_the_foreground_is_not_scored_for_data_without_a_background():
+    protocol = "miou/ignore255/absent-skip/foreground/bf0.75@1"
+    data = data_of(LABELS)
+    SegmentationTask().check_protocol(
+        replace(data, problem=replace(data.problem, extra={"background": ("sky",)})), protocol
+    )
+
+    with pytest.raises(DataError) as caught:
+        SegmentationTask().check_protocol(data, protocol)
+
+    assert str(caught.value) == (
+        f"data set 'mine' says of none of its classes that it is background, and protocol '{protocol}' scores the "
+        "foreground; use 'miou/ignore255/absent-skip/bf0.75@1', or call a class 'background'."
     )

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 from mlcvbench.errors import RequestError
+from mlcvbench.plan.definitions import load_definition
+from mlcvbench.registry import get_registry
 from mlcvbench.testing import check_dataset
 from mlcvbench_scenes import CLASSES
 from mlcvbench_scenes.bodies import PARTS, render_body
@@ -18,7 +20,7 @@ from mlcvbench_segmentation.bodies import load_bodies
 from mlcvbench_segmentation.palette import class_colors, label_colors
 from mlcvbench_segmentation.pictures import GAP, depth_picture, picture_of
 from mlcvbench_segmentation.scenes import load_scenes, without_borders
-from mlcvbench_segmentation.scoring import SegmentationScorer
+from mlcvbench_segmentation.scoring import SegmentationScorer, background_of
 from mlcvbench_segmentation.task import SegmentationTask
 
 SMALL = {"level": "medium", "size": (48, 64), "train": 3, "val": 2, "test": 4}
@@ -186,3 +188,15 @@ def test_grey_images_are_drawn_as_they_are():
 
     assert picture.shape == (2, 3, 3)
     assert (picture == grey[0][..., None]).all()
+
+
+@pytest.mark.parametrize("name", ["scenes-semantic", "scenes-semantic-large"])
+def test_the_boards_of_scenes_show_how_well_solids_are_cut_out_beside_how_well_they_are_told_apart(name):
+    definition = load_definition(name, get_registry())
+    data = scenes()
+
+    scorer = SegmentationTask().scorer_for(data, definition.protocol, definition.metrics)
+
+    assert scorer.primary().name == "miou"
+    assert definition.columns == ("foreground_iou", "boundary_f")
+    assert background_of(data.problem) == ("ground", "wall")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -14,14 +16,19 @@ from mlcvbench.running import scoring
 from mlcvbench.stats import bootstrap
 from mlcvbench.stats.intervals import interval
 from mlcvbench_segmentation.counting import count_pixels, joint_histogram
-from mlcvbench_segmentation.scoring import SegmentationScorer, iou_names, parse_protocol
+from mlcvbench_segmentation.scoring import SegmentationScorer, background_of, iou_names, parse_protocol
 
 SKIP = "miou/ignore255/absent-skip@1"
+FOREGROUND = "miou/ignore255/absent-skip/foreground/bf0.75@1"
 PUBLISHED = np.array([[5, 2, 0], [1, 6, 1], [0, 0, 5]])
 
 
 def problem(classes: int = 3) -> Problem:
     return Problem("segmentation", tuple(f"class{i}" for i in range(classes)), {})
+
+
+def with_background(*names: str) -> Problem:
+    return replace(problem(4), extra={"background": names})
 
 
 def maps_of(joint: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -74,6 +81,49 @@ def test_metrics_equal_their_definition_pixel_by_pixel(pairs):
     assert values["mean_accuracy"] == pytest.approx(np.mean(accuracy), abs=1e-12)
     weighted = sum(s * h / u for s, h, u in zip(sizes, hits, unions, strict=True) if u) / len(kept)
     assert values["fwiou"] == pytest.approx(weighted, abs=1e-12)
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.lists(st.tuples(label_image, guess_image), min_size=1, max_size=3))
+def test_foreground_is_all_classes_but_the_background_as_one(pairs):
+    labels, guesses = [p[0] for p in pairs], [p[1] for p in pairs]
+    flat, guess = (np.concatenate([one.ravel() for one in side]) for side in (labels, guesses))
+    thing, found = np.isin(flat, [1, 3]), np.isin(guess, [1, 3]) & (flat != 255)
+
+    values = values_of(SegmentationScorer(FOREGROUND, with_background("class0", "class2")), labels, guesses)
+
+    either = (thing | found).sum()
+    assert values["foreground_iou"] == ((thing & found).sum() / either if either else None)
+
+
+def test_a_wrong_class_of_a_thing_cut_out_well_costs_recognition_not_the_foreground():
+    label, guess = np.array([[0, 1, 1, 2]], np.uint8), np.array([[0, 2, 2, 1]], np.uint8)
+
+    values = values_of(SegmentationScorer(FOREGROUND, with_background("class0")), [label], [guess])
+
+    assert values["foreground_iou"] == 1
+    assert values["miou"] == pytest.approx(1 / 3)
+
+
+def test_the_foreground_needs_something_labelled_or_predicted_as_such():
+    scorer = SegmentationScorer(FOREGROUND, with_background("class0"))
+    ground = np.zeros((2, 3), np.uint8)
+
+    undefined = scorer.undefined(scorer.rows({"label_map": [ground]}, {"label_map": [ground]}, np.arange(1)))
+
+    assert undefined["foreground_iou"] == "no pixel is labelled or predicted as foreground"
+
+
+@pytest.mark.parametrize(
+    ("classes", "extra", "background"),
+    [
+        (("background", "cat"), {}, ("background",)),
+        (("sky", "ground", "cat"), {"background": ("ground", "sky")}, ("sky", "ground")),
+        (("road", "car"), {}, ()),
+    ],
+)
+def test_the_background_is_what_the_data_say_or_the_class_of_that_name(classes, extra, background):
+    assert background_of(Problem("segmentation", classes, {}, extra)) == background
 
 
 def test_metrics_equal_torchmetrics():
