@@ -11,7 +11,7 @@ from mlcvbench.contract import Array, Batch, Split, Targets, fingerprint_columns
 from mlcvbench.errors import DataError
 from mlcvbench_scenes.hashing import hash32, mix
 from mlcvbench_verification.pairs import Pairs, all_pairs
-from mlcvbench_verification.protocols import FOLDED, IDENTIFICATION, parse_protocol
+from mlcvbench_verification.protocols import FOLDED, IDENTIFICATION, STRICT, STRICT_RIVALS, parse_protocol
 
 FOLDS = 10
 MOST_FOR_ALL_PAIRS = 2_000
@@ -20,13 +20,14 @@ MOST_IN_A_FOLD = 2_000
 """Images of a fold that settings are compared on: two million pairs to draw from."""
 
 
-def draw_folds(owner: Array, folds: int, seed: int, most: int | None = None) -> Pairs:
+def draw_folds(owner: Array, folds: int, seed: int, most: int | None = None, rivals: int = 0) -> Pairs:
     """Return every genuine pair and, fold by fold, as many impostor pairs of images (N,) of the people `owner`.
 
     Person p, numbered from 0, is in fold p mod `folds` with all images and all pairs, so no person is on both sides of
     a threshold's choice. Each impostor pair of a fold is as likely as any other: those with the smallest hashes are
     taken. A fold of a single person has no impostors, and then no pairs at all. `most`: images of a fold that are
-    paired, whole people as they come.
+    paired, whole people as they come. `rivals`: impostor pairs of all folds together, at least, where there are so
+    many.
 
     >>> pairs = draw_folds(np.array([0, 0, 1, 1, 2, 2, 3, 3]), 2, seed=0)
     >>> pairs.first.tolist()[:2], pairs.second.tolist()[:2], pairs.fold.tolist()
@@ -37,10 +38,10 @@ def draw_folds(owner: Array, folds: int, seed: int, most: int | None = None) -> 
         images = _first(np.flatnonzero(owner % folds == fold), owner, most)
         one, other = (images[places] for places in np.triu_indices(len(images), k=1))
         same = owner[one] == owner[other]
-        genuine, rivals = np.flatnonzero(same), np.flatnonzero(~same)
-        chance = hash32(len(rivals), mix("impostors", seed, fold))
-        wanted = min(len(genuine), len(rivals))
-        chosen = np.sort(rivals[np.argsort(chance, kind="stable")[:wanted]])
+        genuine, others = np.flatnonzero(same), np.flatnonzero(~same)
+        chance = hash32(len(others), mix("impostors", seed, fold))
+        wanted = min(len(genuine), len(others))
+        chosen = np.sort(others[np.argsort(chance, kind="stable")[: max(wanted, -(-rivals // folds))]])
         places = np.concatenate([genuine[:wanted], chosen])
         columns.append((one[places], other[places], np.full(len(places), fold)))
     first, second, fold_of = (np.concatenate(column) for column in zip(*columns, strict=True))
@@ -88,6 +89,7 @@ def with_pairs(split: Split, protocol: str, seed: int) -> tuple[Split, str]:
     """Return a split with pairs for a protocol, and their description; a split with pairs is returned unchanged.
 
     Protocols with folds get at most ten, each of two people or more; other lists hold every pair of up to 2,000 images.
+    One that ranks by a rate of false accepts gets ten times the impostor pairs that it takes to show it, if there are.
     DataError when there are too few people with several images.
     """
     targets = split.targets()
@@ -107,5 +109,6 @@ def with_pairs(split: Split, protocol: str, seed: int) -> tuple[Split, str]:
         return PairedSplit(split, all_pairs(0)), ""  # no pairs needed: each image is looked up
     if not folded and len(split) <= MOST_FOR_ALL_PAIRS:
         return PairedSplit(split, all_pairs(len(split))), "all pairs"
-    pairs = draw_folds(owner, min(FOLDS, len(numbers) // 2), seed, MOST_IN_A_FOLD)
+    rivals = 10 * STRICT_RIVALS if family == STRICT else 0
+    pairs = draw_folds(owner, min(FOLDS, len(numbers) // 2), seed, MOST_IN_A_FOLD, rivals)
     return PairedSplit(split, pairs), f"{len(pairs):,} pairs drawn with data.seed={seed}"

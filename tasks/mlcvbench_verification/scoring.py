@@ -14,7 +14,15 @@ from mlcvbench_verification.folds import FoldAccuracy
 from mlcvbench_verification.identification import probe_ranks, roles_of
 from mlcvbench_verification.noticing import notices_of_pairs
 from mlcvbench_verification.pairs import NO_FOLD, Pairs
-from mlcvbench_verification.protocols import DECLARED, FOLDED, GIVEN, IDENTIFICATION, parse_protocol
+from mlcvbench_verification.protocols import (
+    DECLARED,
+    FOLDED,
+    GIVEN,
+    IDENTIFICATION,
+    STRICT,
+    STRICT_METRIC,
+    parse_protocol,
+)
 from mlcvbench_verification.roc import EXPONENTS, WeightedRoc, roc_numbers
 from mlcvbench_verification.similarity import pair_similarity
 
@@ -67,7 +75,9 @@ class _WholeScorer(Scorer):
 
 
 class PairScorer(_WholeScorer):
-    """Protocols `lfw/10fold/<by>@1`, `pairs/10fold/<by>@1` and `pairs/<by>@1`.
+    """Protocols `lfw/10fold/<by>@1`, `pairs/10fold/<by>@1`, `pairs/10fold/tar1e-3/<by>@1` and `pairs/<by>@1`.
+
+    `tar1e-3`: the same metrics, of which `tar_at_far_1e-3` ranks.
 
     `<by>`: `cosine`, `l2`, `l1` compare embeddings; `declared` uses the distance each method declares; `given` takes
     values of pairs made elsewhere. Module `roc` defines auc, eer and tar_at_far; module `folds` the accuracy over
@@ -82,7 +92,10 @@ class PairScorer(_WholeScorer):
         super().__init__(protocol)
         self.folded = self.rules.family in FOLDED
         accuracy = MetricSpec("accuracy_10fold", "mean accuracy over folds, threshold chosen on the other folds")
-        self.metrics = ((accuracy,) if self.folded else ()) + _ROC_METRICS
+        metrics = ((accuracy,) if self.folded else ()) + _ROC_METRICS
+        if self.rules.family == STRICT:  # stable: only the primary moves
+            metrics = tuple(sorted(metrics, key=lambda metric: metric.name != STRICT_METRIC))
+        self.metrics = metrics
 
     def rows(self, predictions: Predictions, targets: Targets, units: Array) -> Table:
         """Return one row per pair whose first image is among `units`: unit, other, same, joint, fold, similarity.

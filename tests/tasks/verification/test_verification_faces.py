@@ -12,6 +12,7 @@ from support.faces import write_faces
 import mlcvbench
 from mlcvbench.contract import JoinedSplit
 from mlcvbench.errors import DataError
+from mlcvbench.plan.definitions import load_definition
 from mlcvbench.registry import get_registry
 from mlcvbench.storage import cache
 from mlcvbench.testing import check_dataset
@@ -19,6 +20,7 @@ from mlcvbench_scenes.dataset import FIRST_NUMBER
 from mlcvbench_scenes.faces import draw_identity, draw_shot, render_face
 from mlcvbench_verification import faces as module
 from mlcvbench_verification.clusters import pair_clusters
+from mlcvbench_verification.drawing_pairs import with_pairs
 from mlcvbench_verification.face_folder import load_face_folder
 from mlcvbench_verification.faces import draw_pairs, load_faces
 from mlcvbench_verification.pairs import all_pairs
@@ -254,7 +256,7 @@ def test_too_few_people_for_two_folds_are_refused_when_scored():
 @pytest.mark.parametrize(
     ("definition", "protocol", "metric"),
     [
-        ("verification", "pairs/10fold/declared@1", "accuracy_10fold"),
+        ("verification", "pairs/10fold/tar1e-3/declared@1", "accuracy_10fold"),
         ("faces-identification", "identification/closed-set/declared@1", "rank1"),
     ],
 )
@@ -271,3 +273,34 @@ def test_both_definitions_run_their_starters_and_rank_the_one_that_learns_people
     assert list(values) == ["pixel_distance", "eigenfaces", "fisherfaces"]
     assert max(values, key=values.get) == "fisherfaces"
     assert values["fisherfaces"] > values["pixel_distance"] + 0.1
+
+
+@pytest.mark.parametrize("name", ["faces", "faces-large"])
+def test_the_boards_of_faces_rank_by_genuine_pairs_accepted_with_a_thousandth_of_the_impostors(name):
+    definition = load_definition(name, get_registry())
+    test = faces(test=24).splits["test"]
+    embedding = np.random.default_rng(0).normal(size=(72, 4)).astype(np.float32)
+    predictions = {"embedding": embedding, "distance": np.full(72, "l2")}
+
+    strict, plain = (scorer_of(protocol) for protocol in (definition.protocol, "pairs/10fold/declared@1"))
+
+    assert strict.primary().name == definition.metrics[0] == "tar_at_far_1e-3"
+    assert {metric.name for metric in strict.metrics} == {metric.name for metric in plain.metrics}
+    tables = [one.rows(predictions, test.targets(), np.arange(72)) for one in (strict, plain)]
+    assert strict.summarise(tables[0]) == plain.summarise(tables[1])
+
+
+def test_settings_can_be_chosen_by_that_rate_on_the_people_of_val():
+    """Thirty people of eight photographs: as many impostors as genuine pairs, 840, would not show a rate of 1e-3."""
+    val = faces(val=30, shots=8).splits["val"]
+
+    judged, said = with_pairs(val, "pairs/10fold/tar1e-3/declared@1", seed=0)
+    few, _ = with_pairs(val, "pairs/10fold/declared@1", seed=0)
+
+    same = [judge.targets()["pairs"].genuine(judge.targets()["identity"], slice(None)) for judge in (judged, few)]
+    assert (int(same[0].sum()), int((~same[0]).sum())) == (840, 1920)
+    assert (int(same[1].sum()), int((~same[1]).sum())) == (840, 840)
+    assert said == "2,760 pairs drawn with data.seed=0"
+    scorer = scorer_of("pairs/10fold/tar1e-3/declared@1")
+    embedding = {"embedding": np.eye(240, dtype=np.float32), "distance": np.full(240, "l2")}
+    assert "tar_at_far_1e-3" not in scorer.undefined(scorer.rows(embedding, judged.targets(), np.arange(240)))
