@@ -203,6 +203,7 @@ class JoinedSplit(Split):
         self.ids = np.concatenate([part.ids for part in parts])
         self.groups = np.concatenate([part.groups for part in parts])
         self._starts = np.cumsum([0] + [len(part) for part in parts])
+        self._names: frozenset[str] | None = None
 
     @property
     def ragged(self) -> bool:
@@ -222,12 +223,20 @@ class JoinedSplit(Split):
             inputs={k: take(join([piece.inputs[k] for _, piece, _ in pieces]), back) for k in first_batch.inputs},
             meta={k: take(join([piece.meta[k] for _, piece, _ in pieces]), back) for k in first_batch.meta},
         )
-        return batch, {k: take(join([targets[k] for _, _, targets in pieces]), back) for k in first_targets}
+        names = [name for name in first_targets if name in self._shared()]
+        return batch, {k: take(join([targets[k] for _, _, targets in pieces]), back) for k in names}
 
     def targets(self) -> Targets:
         parts = [part.targets() for part in self._parts]
-        columns = [name for name, column in parts[0].items() if hasattr(column, "__getitem__")]  # pairs are of a whole
+        shared = {name: column for name, column in parts[0].items() if name in self._shared()}
+        columns = [name for name, column in shared.items() if hasattr(column, "__getitem__")]  # pairs are of a whole
         return {name: join([targets[name] for targets in parts]) for name in columns}
+
+    def _shared(self) -> frozenset[str]:
+        """Return the targets that all parts have: validation has those of its score, where training may have none."""
+        if self._names is None:
+            self._names = frozenset.intersection(*(frozenset(part.targets()) for part in self._parts))
+        return self._names
 
     def content(self) -> str:
         return "".join(part.content() for part in self._parts)

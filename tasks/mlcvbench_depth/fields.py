@@ -10,15 +10,15 @@ FIELDS = (
         "inputs",
         "right",
         "uint8 (B, H, W, 3)",
-        "stereo: the image of the right camera; for monocular depth it is there in training alone, with "
-        "`data.supervision=stereo`",
+        "stereo: the image of the right camera; for monocular depth it is there in training and "
+        "validation, with `data.supervision=stereo`",
     ),
     Field("inputs", "image", "uint8 (B, H, W, 3)", "monocular: RGB, 0 to 255"),
     Field(
         "inputs",
         "frames",
         "uint8 (B, T, H, W, 3)",
-        "monocular: in training alone, with `data.supervision=sequence`; frame T // 2 is the image",
+        "monocular: in training and validation, with `data.supervision=sequence`; frame T // 2 is the image",
     ),
     Field(
         "targets",

@@ -101,13 +101,14 @@ def _mono(toy: _Toy) -> LoadedData:
     for name, scenes in _scenes(toy).items():
         inputs, meta = {"image": [one.view(0)[0] for one in scenes]}, {}
         targets = {"depth": [(FOCAL_PX * BASELINE_M / one.disparity()).astype(np.float32) for one in scenes]}
-        if name != "test" and toy.supervision != "depth":
+        if name == "train" and toy.supervision != "depth":
             targets = {}
-            if toy.supervision == "stereo":
-                inputs["right"] = [one.view(1)[0] for one in scenes]
-            else:
+        if name != "test" and toy.supervision == "stereo":
+            inputs["right"] = [one.view(1)[0] for one in scenes]
+        if toy.supervision == "sequence":
+            meta["poses"] = np.tile(np.stack([_pose(place) for place in (-1, 0, 1)]), (len(scenes), 1, 1, 1))
+            if name != "test":
                 inputs["frames"] = [np.stack([one.view(place)[0] for place in (-1, 0, 1)]) for one in scenes]
-                meta["poses"] = np.tile(np.stack([_pose(place) for place in (-1, 0, 1)]), (len(scenes), 1, 1, 1))
         splits[name] = _split(name, toy, scenes, inputs, targets, meta)
     extra = {"field": "depth", "supervision": toy.supervision}
     return LoadedData("toy", "1", Problem("depth", (), {"image": _spec(toy)}, extra), splits)

@@ -193,6 +193,11 @@ def stereo_frames(settings: SceneSettings, split: str) -> StereoFrames:
     return StereoFrames(left=left_frames(settings, split), **in_blocks("stereo", settings, split, draw))
 
 
+def baselines(settings: SceneSettings, split: str) -> NDArray[np.float64]:
+    """Return the baselines of `stereo_frames`, float64 (N,) metres, without drawing the pairs."""
+    return np.array([scene_of(settings, split, place).rig.baseline for place in range(settings.counts[split])])
+
+
 _PIXELS = ("image", "depth", "semantic", "surface")
 _RIGHT_PIXELS = ("disparity", "occluded", "right_disparity", "right_occluded")
 

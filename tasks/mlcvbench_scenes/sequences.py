@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from mlcvbench_scenes.cached import Arrays
 from mlcvbench_scenes.camera import Rig
-from mlcvbench_scenes.dataset import SceneSettings, in_blocks
+from mlcvbench_scenes.dataset import SceneSettings, in_blocks, scene_of
 from mlcvbench_scenes.hashing import Draws
 from mlcvbench_scenes.render import render
 from mlcvbench_scenes.scene import Scene
@@ -45,6 +45,12 @@ def sequence_frames(settings: SceneSettings, split: str, length: int) -> Sequenc
         return {"frames": np.array(images), "poses": np.array([[rig.left.pose for rig in walk] for walk in walks])}
 
     return Sequences(**in_blocks(f"sequence-{length}-frames", settings, split, draw))
+
+
+def sequence_poses(settings: SceneSettings, split: str, length: int) -> NDArray[np.float64]:
+    """Return the poses of `sequence_frames`, float64 (N, T, 4, 4), without drawing the frames."""
+    scenes = (scene_of(settings, split, place) for place in range(settings.counts[split]))
+    return np.array([[rig.left.pose for rig in _walk(scene, length)] for scene in scenes])
 
 
 def _walk(scene: Scene, length: int) -> list[Rig]:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mlcvbench.contract import ArraySplit, Device, FitContext, Problem
+from mlcvbench.contract import ArraySplit, Device, FitContext, JoinedSplit, Problem
 from mlcvbench.errors import DataError
 from mlcvbench.plan.definitions import load_definition
 from mlcvbench.registry import get_registry
@@ -18,6 +18,8 @@ from mlcvbench_depth.scoring import scorer_of
 from mlcvbench_monodepth.depth_prior import DepthPrior
 from mlcvbench_monodepth.patch_depth import PatchDepth
 from mlcvbench_scenes import compose, render, render_stereo
+from mlcvbench_scenes.dataset import SceneSettings, baselines, stereo_frames
+from mlcvbench_scenes.sequences import sequence_frames, sequence_poses
 
 PARAMS = {"level": "medium", "size": [32, 48], "train": 3, "val": 2, "test": 2}
 
@@ -66,12 +68,31 @@ def test_a_given_search_range_is_told_to_the_methods():
 def test_supervision_says_what_training_sees_and_leaves_the_test_alone(supervision, inputs, targets, meta):
     data = load_scenes_mono({**PARAMS, "supervision": supervision, "frames": 4}, 0)
 
-    for name in ("train", "val"):
-        batch, known = data.splits[name].read(slice(0, 2))
-        assert (set(batch.inputs), set(known), set(batch.meta)) == (inputs, targets, meta)
+    batch, known = data.splits["train"].read(slice(0, 2))
+    assert (set(batch.inputs), set(known), set(batch.meta)) == (inputs, targets, meta)
+    batch, known = data.splits["val"].read(slice(0, 2))
+    assert (set(batch.inputs), set(known), set(batch.meta)) == (inputs, {"depth"}, meta)
     batch, known = data.splits["test"].read([0])
-    assert (set(batch.inputs), set(known), set(batch.meta)) == ({"image"}, {"depth"}, {"intrinsics", "pose"})
+    assert (set(batch.inputs), set(known), set(batch.meta)) == ({"image"}, {"depth"}, meta)
     assert data.splits["test"].fingerprint() == load_scenes_mono(PARAMS, 0).splits["test"].fingerprint()
+    assert (data.splits["test"].content() == "") == (meta == {"intrinsics", "pose"})
+
+
+def test_facts_that_are_not_drawn_are_those_of_what_is():
+    settings = SceneSettings.of(PARAMS, 0)
+
+    np.testing.assert_array_equal(baselines(settings, "val"), stereo_frames(settings, "val").baseline)
+    np.testing.assert_array_equal(sequence_poses(settings, "val", 4), sequence_frames(settings, "val", 4).poses)
+
+
+def test_what_training_lacks_is_not_read_from_validation_samples_joined_to_it():
+    data = load_scenes_mono({**PARAMS, "supervision": "stereo"}, 0)
+    joined = JoinedSplit([data.splits["train"], data.splits["val"]], "train+val")
+
+    assert joined.targets() == {}
+    for index in ([0], [len(joined) - 1], [0, len(joined) - 1]):
+        batch, targets = joined.read(index)
+        assert (set(batch.inputs), targets) == ({"image", "right"}, {})
 
 
 @pytest.mark.parametrize("length", [2, 3, 6])
