@@ -107,7 +107,7 @@ class Split(ABC):
         """Return the error for inputs of unequal size where one array is wanted."""
         return DataError(
             f"split {self.name!r}: the {kind} inputs differ in size, so they do not form one array; "
-            "set data.size=[H,W] to resize them."
+            "read them in batches, which hold lists."
         )
 
     def take(self, indices: Sequence[int] | Array, name: str | None = None) -> Split:

@@ -65,7 +65,7 @@ class TorchModel(Model):
 
         images = batch.inputs["image"]
         if isinstance(images, list):
-            raise DataError(f"{type(self).__name__} needs images of one size; set data.size=[H,W] to resize them.")
+            raise DataError(f"{type(self).__name__} needs images of one size, and these differ.")
         tensor = torch.from_numpy(images if images.flags.c_contiguous else np.ascontiguousarray(images))
         if self.device.type != "cpu":
             tensor = tensor.to(self.torch_device, non_blocking=True)  # (B, H, W[, 3])

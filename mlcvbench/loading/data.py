@@ -75,17 +75,36 @@ def load_all(
     return data
 
 
-def refuse_ragged(data: LoadedData, spec: ModelSpec) -> None:
-    """Refuse images of unequal size for a model that would be fitted and wants one size.
+SIZE = "size"
+"""The setting of a data set that can resize its images."""
+SHOWN = 6
+"""The most models that a message lists."""
+
+
+def refuse_ragged(data: LoadedData, resolved: Resolved) -> None:
+    """Refuse images of unequal size for a model that would be fitted and wants one size, with what can be done.
 
     A model without a fit predicts image by image, so it may still work.
     """
+    spec = resolved.spec
     fits = getattr(class_of(spec), "fit", None) is not Model.fit
     if fits and not spec.ragged and any(split.ragged for split in data.splits.values()):
         raise DataError(
             f"model {spec.name!r} needs images of one size, and those of data set {data.name!r} differ; "
-            "set data.size=[H,W] to resize them."
+            f"{_about_sizes(resolved)}."
         )
+
+
+def _about_sizes(resolved: Resolved) -> str:
+    """Return what helps where images differ in size: to resize them where the data set can, else other models."""
+    entries = resolved.entries
+    if any(param.name == SIZE for param in entries.dataset.spec.params):
+        return f"set data.{SIZE}=[H,W] to resize them"
+    models = entries.registry.models(resolved.config.definition.kind)
+    names = sorted(entry.spec.name for entry in models if entry.spec.ragged)
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    able = f"models that take them as they are: {', '.join(names[:SHOWN])}{more}"
+    return f"it cannot resize them; {able if names else 'no installed model takes them as they are'}"
 
 
 def fit_data(data: LoadedData, spec: ModelSpec, settings: Mapping[str, Any] | None = None) -> FitData:

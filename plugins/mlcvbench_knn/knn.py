@@ -144,7 +144,7 @@ class KNN(Model):
 def pixels_of(images: Column) -> Array:
     """Return 8-bit images (B, H, W[, 3]) as contiguous rows, uint8 (B, D)."""
     if isinstance(images, list):
-        raise DataError("knn needs images of one size; set data.size=[H,W] to resize them.")
+        raise DataError("knn needs images of one size, and these differ.")
     if images.dtype != np.uint8:
         raise DataError(f"knn compares 8-bit images; wanted uint8, got {images.dtype}.")
     width = int(np.prod(images.shape[1:]))

@@ -25,7 +25,7 @@ class LinearLeastSquares(TorchModel):
         features = 1
         for side in self.problem.inputs["image"].shape:
             if side is None:
-                raise DataError("linear_least_squares needs images of one size; set data.size=[H,W] to resize them.")
+                raise DataError("linear_least_squares needs images of one size, and these differ.")
             features *= side
         return nn.Sequential(nn.Flatten(), nn.Linear(features, len(self.problem.classes)))
 

@@ -67,7 +67,7 @@ class LinearSoftmax(TorchModel):
         features = 1
         for side in self.problem.inputs["image"].shape:
             if side is None:
-                raise DataError("linear_softmax needs images of one size; set data.size=[H,W] to resize them.")
+                raise DataError("linear_softmax needs images of one size, and these differ.")
             features *= side
         if self.polar and features != POINT:
             raise DataError(

@@ -104,7 +104,7 @@ class Fits:
     def _measure(self, job: Job, report: Progress) -> Point:
         config, resolved = job.config, resolve(job.config)
         found, task = self._validation(resolved), resolved.task
-        refuse_ragged(found.data, resolved.spec)
+        refuse_ragged(found.data, resolved)
         data = found.for_fit(config, resolved.spec)
         if job.sample is not None:
             data = replace(data, splits={**data.splits, "train": bootstrap(data.splits["train"], job.sample)})

@@ -55,7 +55,7 @@ def test_a_ragged_column_is_a_list_and_refuses_to_be_one_array() -> None:
         split.arrays()
     assert str(error.value) == (
         "split 'test': the image inputs differ in size, so they do not form one array; "
-        "set data.size=[H,W] to resize them."
+        "read them in batches, which hold lists."
     )
 
 

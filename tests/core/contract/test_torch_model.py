@@ -79,7 +79,7 @@ def test_ragged_images_are_refused_in_one_sentence() -> None:
     with pytest.raises(DataError) as error:
         Tiny(PROBLEM).preprocess(ragged)
 
-    assert str(error.value) == "Tiny needs images of one size; set data.size=[H,W] to resize them."
+    assert str(error.value) == "Tiny needs images of one size, and these differ."
 
 
 def test_parameters_frozen_ones_and_buffers_are_counted_apart() -> None:

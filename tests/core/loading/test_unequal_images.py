@@ -1,11 +1,17 @@
 """Images of unequal size are refused before the fit of a model that wants one size, in one sentence."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import numpy as np
+import pytest
 from support.runs import config_for
 
+from mlcvbench.contract import ArraySplit, LoadedData, Problem
+from mlcvbench.errors import DataError
+from mlcvbench.loading.data import refuse_ragged
+from mlcvbench.loading.resolved import resolve
 from mlcvbench.running import stages
 
 
@@ -36,6 +42,27 @@ def test_a_model_that_wants_one_size_is_told_before_its_fit(tmp_path: Path):
         "model 'knn' needs images of one size, and those of data set 'image-folder' differ; "
         "set data.size=[H,W] to resize them."
     )
+
+
+def test_where_the_data_set_cannot_resize_the_models_that_need_no_resizing_are_named(tmp_path: Path):
+    resolved = resolve(config_for("task=classification", "data=image-folder", f"data.root={tmp_path}", "model=knn"))
+    sizes = [np.zeros((2, 2), np.uint8), np.zeros((3, 2), np.uint8)]
+    train = ArraySplit("train", {"image": sizes}, {"label": np.zeros(2, np.int64)})
+    data = LoadedData("photos", "1", Problem("classification", ("a",), {}), {"train": train, "test": train})
+    fixed = replace(resolved.entries.dataset.spec, params=())
+    dataset = replace(resolved.entries.dataset, spec=fixed)
+
+    with pytest.raises(DataError) as caught:
+        refuse_ragged(data, replace(resolved, entries=replace(resolved.entries, dataset=dataset)))
+
+    assert "data.size" not in str(caught.value)
+    assert str(caught.value).startswith(
+        "model 'knn' needs images of one size, and those of data set 'photos' differ; it cannot resize them; models "
+        "that take them as they are: "
+    )
+    named = str(caught.value).rpartition(": ")[2]
+    assert "majority" in named
+    assert "knn" not in named
 
 
 def test_resized_images_are_taken(tmp_path: Path):

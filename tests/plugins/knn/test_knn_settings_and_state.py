@@ -109,7 +109,7 @@ def test_images_it_cannot_compare_are_refused():
     model = fitted(KNN(problem(np.zeros((1, 2, 2)), 3), k=1), train)
     sizes = [np.zeros((2, 2), np.uint8), np.zeros((3, 3), np.uint8)]
     cases = {
-        "knn needs images of one size; set data.size=[H,W] to resize them.": sizes,
+        "knn needs images of one size, and these differ.": sizes,
         "knn: wanted images of 4 values as in training, got 9.": np.zeros((1, 3, 3), np.uint8),
         "knn compares 8-bit images; wanted uint8, got float32.": np.zeros((1, 2, 2), np.float32),
     }

@@ -226,4 +226,4 @@ def test_images_without_one_size_are_refused():
     with pytest.raises(DataError) as error:
         model.fit(split(np.zeros((2, 2, 2, 3), np.uint8), [0, 1]), None, context())
 
-    assert str(error.value) == "linear_softmax needs images of one size; set data.size=[H,W] to resize them."
+    assert str(error.value) == "linear_softmax needs images of one size, and these differ."

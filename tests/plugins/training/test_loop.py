@@ -421,5 +421,5 @@ def test_nothing_to_train_on_and_images_of_several_sizes_are_refused():
     assert str(empty.value) == "split 'train' has no samples, wanted at least 1 to train on."
     assert str(ragged.value) == (
         "split 'train': the image inputs differ in size, so they do not form one array; "
-        "set data.size=[H,W] to resize them."
+        "read them in batches, which hold lists."
     )
