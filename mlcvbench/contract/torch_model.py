@@ -81,9 +81,13 @@ class TorchModel(Model):
             module.eval()
         with torch.inference_mode():
             if self.device.precision == "float32":
-                return module(inputs)
+                return self.pass_through(module, inputs)
             with torch.autocast(self.device.type, dtype=getattr(torch, self.device.precision)):
-                return in_float32(module(inputs))
+                return in_float32(self.pass_through(module, inputs))
+
+    def pass_through(self, module: nn.Module, inputs: Any) -> Any:
+        """Return the network's outputs for what `preprocess` gave; override for a network of several arguments."""
+        return module(inputs)
 
     def postprocess(self, outputs: Any, batch: Batch) -> Predictions:
         return {"scores": outputs.float().cpu().numpy()}

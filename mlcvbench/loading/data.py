@@ -114,7 +114,7 @@ def fit_data(data: LoadedData, spec: ModelSpec, settings: Mapping[str, Any] | No
     """
     train, val = data.splits.get("train"), data.splits.get("val")
     chosen = {param.name: (settings or {}).get(param.name) for param in spec.fit if param.wants_val}
-    wanting = [param.name for param in spec.fit if chosen.get(param.name) in param.wants_val]
+    wanting = [param.name for param in spec.fit if param.name in chosen and param.wants_validation(chosen[param.name])]
     if wanting and val is None:
         raise DataError(
             f"fit.{wanting[0]}={text(chosen[wanting[0]])} chooses on a validation split, and data set {data.name!r} "

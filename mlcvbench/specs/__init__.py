@@ -1,6 +1,7 @@
 """What a plugin declares about itself, and the values of its settings. Plugins import from here."""
 
 from mlcvbench.specs.declared import (
+    ANY_VALUE,
     NAME_PATTERN,
     SKIP,
     Chosen,
@@ -16,6 +17,7 @@ from mlcvbench.specs.declared import (
 )
 
 __all__ = [
+    "ANY_VALUE",
     "NAME_PATTERN",
     "SKIP",
     "Chosen",

@@ -17,6 +17,9 @@ from mlcvbench.errors import PluginError, names_fields
 NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+:-]{0,99}")
 ParamType = Literal["int", "float", "bool", "str", "path", "ints", "floats", "model"]
 
+ANY_VALUE = ("*",)
+"""For `Param.wants_val`: every value but None."""
+
 
 @names_fields
 @dataclass(frozen=True, slots=True)
@@ -25,11 +28,12 @@ class Param:
 
     `default=None` means "not set" (the implementation decides); `required` means the user must give it.
     `low` and `high` are inclusive bounds; `choices` lists the allowed values; `length` is how many numbers a list must
-    have. `when` pairs the names of settings declared earlier with values: unless each of them has one of its values,
-    this setting is inactive, and giving it is refused. `wants_val` lists the values of a `fit.*` setting with which fit
-    chooses on the validation split. A value of type `model` names a registered model of the same task kind, optionally
-    with settings: `[small_cnn,width=8]`; the `fit.*` settings are those of the first such model, which also decides one
-    whose default is None. `alias` is a second name for the key.
+    have. `when` pairs the names of settings declared earlier with values: unless each of them has one of its
+    values, this setting is inactive, and giving it is refused. `wants_val` lists the values of a `fit.*` setting
+    with which fit chooses on the validation split, or is `ANY_VALUE`, for any that is set. A value of type `model`
+    names a registered model of the same task kind, optionally with settings: `[small_cnn,width=8]`; the `fit.*`
+    settings are those of the first such model, which also decides one whose default is None. `alias` is a second
+    name for the key.
     """
 
     name: str
@@ -44,6 +48,10 @@ class Param:
     when: tuple[tuple[str, tuple[Any, ...]], ...] = ()
     wants_val: tuple[Any, ...] = ()
     alias: str = ""
+
+    def wants_validation(self, value: Any) -> bool:
+        """Tell whether fit chooses on the validation split when this setting has this value."""
+        return value is not None if self.wants_val == ANY_VALUE else value in self.wants_val
 
 
 SKIP = Param(

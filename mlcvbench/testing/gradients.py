@@ -5,6 +5,7 @@ v.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from copy import deepcopy
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -47,23 +48,23 @@ def check_gradients(model: TorchModel, batch: Batch) -> CheckResult:
         for parameter in network.parameters():
             parameter.add_(_normal(parameter, draw), alpha=0.01)
     try:
-        outputs = _outputs(network, noise)
+        outputs = _outputs(partial(model.pass_through, network), noise)
     except Exception as error:  # noqa: BLE001 - forward() may call the network otherwise, and anything may be raised
         return CheckResult(NAME, None, f"not made: the network takes no such inputs in float64 ({said_by(error)}).")
     if not outputs.requires_grad:
         return CheckResult(NAME, None, "not made: no output of the network is a float that depends on its parameters.")
-    worst, place = _worst(network, noise, draw)
+    worst, place = _worst(network, partial(model.pass_through, network), noise, draw)
     if worst > TOLERANCE:
         what = f"the gradient of {place!r} differs from central differences by {worst:.2g} of its size"
         return CheckResult(NAME, passed=False, detail=f"{what}; the most is {TOLERANCE:g}.")
     return CheckResult(NAME, passed=True, detail=f"backpropagation is within {worst:.1g} of central differences.")
 
 
-def _worst(network: nn.Module, noise: Any, draw: torch.Generator) -> tuple[float, str]:
+def _worst(network: nn.Module, call: Callable[[Any], Any], noise: Any, draw: torch.Generator) -> tuple[float, str]:
     """Return the largest difference over the parameters, relative to the gradient, and the parameter's name."""
     import torch
 
-    outputs = _outputs(network, noise)
+    outputs = _outputs(call, noise)
     weights = torch.randn(outputs.shape, generator=draw, dtype=torch.float64)
     names, parameters = zip(*network.named_parameters(), strict=True)
     gradients = torch.autograd.grad((outputs * weights).sum(), parameters, allow_unused=True)
@@ -81,7 +82,7 @@ def _worst(network: nn.Module, noise: Any, draw: torch.Generator) -> tuple[float
                 ends = []
                 for side in (step, -step):
                     parameter.add_(direction, alpha=side)
-                    ends.append(float((_outputs(network, noise) * weights).sum()))
+                    ends.append(float((_outputs(call, noise) * weights).sum()))
                     parameter.sub_(direction, alpha=side)
                 difference = abs((ends[0] - ends[1]) / (2 * step) - slope)
                 off = min(off, difference / max(length, ROUNDING * size / step / TOLERANCE, 1e-30))
@@ -91,7 +92,7 @@ def _worst(network: nn.Module, noise: Any, draw: torch.Generator) -> tuple[float
     return max(found)
 
 
-def _outputs(network: nn.Module, inputs: Any) -> torch.Tensor:
+def _outputs(call: Callable[[Any], Any], inputs: Any) -> torch.Tensor:
     """Return all outputs of a network that are floats, in one row, computed in float64 throughout."""
     import torch
     from torch.overrides import TorchFunctionMode
@@ -112,7 +113,7 @@ def _outputs(network: nn.Module, inputs: Any) -> torch.Tensor:
             found.append(value.double().flatten())
 
     with WithoutCasts():
-        map_leaves(keep, network(inputs))
+        map_leaves(keep, call(inputs))
     return torch.cat(found) if found else torch.zeros(0)
 
 

@@ -25,16 +25,27 @@ class Rule:
     SGD has v = beta v + g, theta -= lr v, the same at a constant rate but not after a change of it, since the old steps
     would change with it; fed with lr g at a rate of 1 it is the form above. So the loss is multiplied by `scale` before
     its gradient is taken, which costs nothing.
+
+    The parameters of a `backbone` have `settings.backbone_lr` times the rate in all of this.
     """
 
-    def __init__(self, module: nn.Module, settings: Settings) -> None:
+    def __init__(self, module: nn.Module, settings: Settings, backbone: nn.Module | None = None) -> None:
         trainable = [parameter for parameter in module.parameters() if parameter.requires_grad]
         self.settings = settings
         self.heavy = settings.optimizer in HEAVY_BALLS
         self.weights = [parameter for parameter in trainable if parameter.ndim > 1]
         self.others = [parameter for parameter in trainable if parameter.ndim <= 1]
         parts = (self.weights, self.others) if settings.l2 else ([*self.weights, *self.others],)  # a group costs time
-        groups = [{"params": part} for part in parts if part]
+        slow: set[int] = set()
+        if backbone is not None and settings.backbone_lr != 1:
+            slow = {id(parameter) for parameter in backbone.parameters()}
+        groups = [
+            {"params": chosen, "share": settings.backbone_lr if slowly else 1.0}
+            for part in parts
+            for slowly in (False, True)
+            if (chosen := [parameter for parameter in part if (id(parameter) in slow) == slowly])
+        ]
+        self.paces = [settings.backbone_lr if id(weight) in slow else 1.0 for weight in self.weights]
         self.optimizer = _optimizer(groups, settings)
         self._forget()
 
@@ -53,12 +64,12 @@ class Rule:
                 largest = settings.clip * self.scale(rate)
                 torch.nn.utils.clip_grad_norm_([*self.weights, *self.others], largest)
             if settings.weight_decay:
-                for weight in self.weights:
-                    weight.mul_(1 - rate * settings.weight_decay)
+                for weight, pace in zip(self.weights, self.paces, strict=True):
+                    weight.mul_(1 - pace * rate * settings.weight_decay)
             self.optimizer.step()
             if settings.l1:
-                for weight in self.weights:
-                    weight.copy_(torch.nn.functional.softshrink(weight, rate * settings.l1))
+                for weight, pace in zip(self.weights, self.paces, strict=True):
+                    weight.copy_(torch.nn.functional.softshrink(weight, pace * rate * settings.l1))
         self._forget()
 
     def _forget(self) -> None:
@@ -69,7 +80,7 @@ class Rule:
     def _set(self, rate: float, momentum: float) -> None:
         """Bring the rate, the momentum and the L2 gradient (torch's weight_decay) to what this step wants."""
         for group in self.optimizer.param_groups:
-            group["lr"] = 1.0 if self.heavy else rate
+            group["lr"] = group["share"] * (1.0 if self.heavy else rate)
             if self.settings.l2 and group["params"][0].ndim > 1:
                 group["weight_decay"] = self.settings.l2 * self.scale(rate)
             if self.heavy:
@@ -84,7 +95,7 @@ class Rule:
         """Go on from what `state` gave, in the memory layout that the parameters have."""
         import torch
 
-        parameters = [*self.weights, *self.others]
+        parameters = [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
         entries: dict[int, dict[str, torch.Tensor]] = {}
         for key, value in state.items():
             number, _, name = key.partition("/")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from mlcvbench.contract.torch_model import in_float32
+
 if TYPE_CHECKING:
     import torch
     from torch import nn
@@ -22,20 +24,6 @@ def in_precision(module: nn.Module, precision: str, device: torch.device) -> Net
     def passed(*inputs: Any, **further: Any) -> Any:
         with cast:
             outputs = module(*inputs, **further)
-        return _widened(outputs)
+        return in_float32(outputs)
 
     return passed
-
-
-def _widened(outputs: Any) -> Any:
-    """Return outputs with float32 in the place of shorter floats, in the tuples, lists and dicts that hold them."""
-    import torch
-
-    if isinstance(outputs, torch.Tensor):
-        return outputs.float() if outputs.is_floating_point() else outputs
-    if isinstance(outputs, dict):
-        return {name: _widened(value) for name, value in outputs.items()}
-    if isinstance(outputs, tuple | list):
-        values = [_widened(value) for value in outputs]
-        return type(outputs)(*values) if hasattr(outputs, "_fields") else type(outputs)(values)
-    return outputs

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass, fields, replace
+from typing import Any, TypeVar
 
-from mlcvbench.specs import Param
+from mlcvbench.specs import ANY_VALUE, Param
 
 OPTIMIZERS = ("gd", "sgd", "online_gd", "momentum", "nesterov", "adagrad", "rmsprop", "adam", "adamw")
 NEWTON = "newton"
@@ -22,6 +22,9 @@ LOSSES = ("cross_entropy", "squared", "norm")
 PRECISIONS = ("float32", "bfloat16")
 IMAGE_CHANGES = ("augmentation", "flip", "rotate", "crop", "colour", "cutout", "cutout_size")
 """Settings that mean something for images only."""
+OF_LABELS = ("loss", "label_smoothing")
+"""Settings that mean something for the labels of a classifier only."""
+AnySettings = TypeVar("AnySettings", bound="Settings")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,14 +77,14 @@ class Settings:
     colour: float = 0.0
     cutout: str = "none"
     cutout_size: int | None = None
+    backbone_lr: float = 1.0
 
     @staticmethod
-    def of(values: Mapping[str, Any], defaults: Settings) -> Settings:
+    def of(values: Mapping[str, Any], defaults: AnySettings) -> AnySettings:
         """Return `defaults` with the settings that `values` gives; other keys are not the loop's and are left out."""
-        given = {name: values[name] for name in Settings.__slots__ if name in values}
-        if "milestones" in given:
-            given["milestones"] = tuple(given["milestones"])
-        return replace(defaults, **given)
+        given = {field.name: values[field.name] for field in fields(defaults) if field.name in values}
+        lists = {name: tuple(value) for name, value in given.items() if isinstance(value, list)}
+        return replace(defaults, **given | lists)
 
     @property
     def base_schedule(self) -> str:
@@ -89,15 +92,47 @@ class Settings:
         return self.schedule.removeprefix(WARM)
 
 
+@dataclass(frozen=True, slots=True)
+class NetworkSettings(Settings):
+    """How to train the network of any task kind, whose images change together with what is known of them.
+
+    `watch`: the metric of the run's protocol that validation data are scored by, after every `watch_every` epochs;
+    early stopping and `plateau` go by it, and by the primary one where it is None.
+    """
+
+    scale: tuple[float, ...] = (1.0, 1.0)
+    shift: float = 0.0
+    upside_down: float = 0.0
+    watch: str | None = None
+    watch_every: int = 1
+
+
+def network_fit_params(defaults: NetworkSettings, without: tuple[str, ...] = ()) -> tuple[Param, ...]:
+    """Return the settings of a network of any task kind as `fit.*` parameters, except those `without`."""
+    declared = (*_rule(), *_schedule(), *_regularisers(), *_moves(), *_transfer(), *_watching())
+    return _with_defaults(declared, defaults, OPTIMIZERS, (*OF_LABELS, *without))
+
+
 def fit_params(
-    defaults: Settings | None, optimizers: tuple[str, ...] = OPTIMIZERS, without: tuple[str, ...] = ()
+    defaults: Settings | None,
+    optimizers: tuple[str, ...] = OPTIMIZERS,
+    without: tuple[str, ...] = (),
+    *,
+    backbone: bool = False,
 ) -> tuple[Param, ...]:
     """Return the settings as typed `fit.*` parameters with these defaults and their bounds, except those `without`.
 
     `optimizers` are the rules that the method knows. Of those that are not the loop's, only `epochs`, `l2`, `loss` and
     `label_smoothing` are settings. Without `defaults` each setting is unset, for a method that fits another one.
+    `backbone`: whether the network has one that may learn at a rate of its own.
     """
-    declared = (*_rule(), *_schedule(), *_regularisers(), *_image_changes())
+    declared = (*_rule(), *_schedule(), *_regularisers(), *_image_changes(), *(_transfer() if backbone else ()))
+    return _with_defaults(declared, defaults, optimizers, without)
+
+
+def _with_defaults(
+    declared: tuple[Param, ...], defaults: Settings | None, optimizers: tuple[str, ...], without: tuple[str, ...]
+) -> tuple[Param, ...]:
     chosen = []
     for param in declared:
         if param.name in without or not _users(param, optimizers):
@@ -236,12 +271,12 @@ def _regularisers() -> tuple[Param, ...]:
         Param(
             "early_stopping",
             "bool",
-            help="end when validation accuracy stalls, keep the best weights",
+            help="end when the validation score stalls, keep the best weights",
             when=(("average", ("none", "ema")),),
             wants_val=(True,),
         ),
         Param("patience", "int", help="epochs without gain before the end", low=1, when=stops),
-        Param("min_gain", "float", help="least gain of accuracy", low=0.0, high=1.0, when=stops),
+        Param("min_gain", "float", help="least gain of the score", low=0.0, high=1.0, when=stops),
     )
 
 
@@ -260,4 +295,31 @@ def _image_changes() -> tuple[Param, ...]:
             low=1,
             when=(("cutout", ("any", "inside")),),
         ),
+    )
+
+
+def _moves() -> tuple[Param, ...]:
+    return (
+        Param("flip", "float", help="share of images mirrored left to right", low=0.0, high=1.0),
+        Param("upside_down", "float", help="share of images mirrored top to bottom", low=0.0, high=1.0),
+        Param("scale", "floats", help="least and largest random zoom", low=0.05, high=20.0, length=2),
+        Param("shift", "float", help="farthest random move, as a share of the sides", low=0.0, high=1.0),
+        Param("rotate", "float", help="largest angle in degrees, either way", low=0.0, high=180.0),
+        Param("colour", "float", help="largest change of brightness, contrast, saturation", low=0.0, high=1.0),
+    )
+
+
+def _transfer() -> tuple[Param, ...]:
+    return (Param("backbone_lr", "float", help="rate of the backbone as a share of lr", low=1e-6, high=1.0),)
+
+
+def _watching() -> tuple[Param, ...]:
+    return (
+        Param(
+            "watch",
+            "str",
+            help="metric of the validation split that is looked at; unset, the first one where it is needed, else none",
+            wants_val=ANY_VALUE,
+        ),
+        Param("watch_every", "int", help="epochs between two looks", low=1),
     )

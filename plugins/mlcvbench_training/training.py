@@ -7,6 +7,7 @@ where they are so short that writing would take a hundredth of the time.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
@@ -99,7 +100,10 @@ class Training:
         self.generator = torch.Generator().manual_seed(ctx.seed)
         self.full_batch = settings.optimizer == "gd"
         self.size = 1 if settings.optimizer == "online_gd" else settings.batch
-        self.rule = Rule(self.trained, settings)
+        backbone = getattr(module, "backbone", None)
+        if settings.backbone_lr != 1 and backbone is None:
+            raise RequestError(f"fit.backbone_lr={settings.backbone_lr:g}: this network has no backbone.")
+        self.rule = Rule(self.trained, settings, backbone)
         self.schedule = Schedule(settings, 1 if self.full_batch else objective.steps(self.size))
         self.average = None if settings.average == "none" else Average(module)
         self.stopper = Stopper(settings) if settings.early_stopping else None
@@ -121,6 +125,7 @@ class Training:
             while self.epochs < self.last and not (self.ended or self.out_of_time):
                 self.next_epoch()
                 self.ctx.progress(self.epochs, self.last)
+                self.ctx.report(self.epochs, **{name: column[-1] for name, column in self.history.items()})
             self.finish()
         self.module.eval()
         return FitReport(self.epochs, self.history, self.earlier, self.cut_short)
@@ -289,7 +294,8 @@ class Training:
         moving = self.average is not None and self.settings.average == "ema"
         with self.average.shown() if self.average is not None and moving else nullcontext():
             numbers = dict(watch.numbers(self.module))
-            score = numbers[watch.score] if watch.higher_is_better else -numbers[watch.score]
+            value = numbers[watch.score]
+            score = -math.inf if math.isnan(value) else value if watch.higher_is_better else -value
             if self.stopper is not None:
                 self.ended = self.stopper.look(score, self.module)
         self.schedule.end_epoch(score)

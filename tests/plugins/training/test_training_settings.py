@@ -19,15 +19,15 @@ def planned(*words: str) -> dict[str, object]:
 def test_declared_settings_are_those_of_the_loop_with_the_methods_defaults():
     defaults = Settings(lr=0.5)
 
-    declared = {param.name: param.default for param in fit_params(defaults, (*OPTIMIZERS, NEWTON))}
+    declared = {param.name: param.default for param in fit_params(defaults, (*OPTIMIZERS, NEWTON), backbone=True)}
 
     assert declared == {name: getattr(defaults, name) for name in Settings.__slots__}
-    assert declared.keys() - {param.name for param in fit_params(defaults)} == {"damping", "newton_lr"}
+    assert declared.keys() - {param.name for param in fit_params(defaults)} == {"damping", "newton_lr", "backbone_lr"}
     assert not {param.name for param in fit_params(defaults, without=IMAGE_CHANGES)} & set(IMAGE_CHANGES)
 
 
 def test_without_defaults_each_setting_is_unset_and_the_declaration_is_valid():
-    params = fit_params(None, (*OPTIMIZERS, NEWTON))
+    params = fit_params(None, (*OPTIMIZERS, NEWTON), backbone=True)
 
     check_spec(ModelSpec("a", ("classification",), "a:A", "A.", fit=params))
     assert {param.default for param in params} == {None}

@@ -1,0 +1,170 @@
+"""What all bases share: a network that the engine trains on samples as tensors, shown images padded to its stride."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+import torch
+from torch import nn
+
+from mlcvbench.contract import Array, Batch, Column, FitContext, FitReport, Split, TorchModel
+from mlcvbench_training.geometry import Changes, augment_batch
+from mlcvbench_training.layout import to_channels_last
+from mlcvbench_training.objective import Objective
+from mlcvbench_training.padding import frame_of, pad_batch
+from mlcvbench_training.samples import DenseSamples, SampleBatch
+from mlcvbench_training.seeding import seeded
+from mlcvbench_training.settings import NetworkSettings
+from mlcvbench_training.training import train
+from mlcvbench_training.watching import watch_of
+
+if TYPE_CHECKING:
+    from mlcvbench_training.objective import Chosen, Network
+
+Losses = torch.Tensor | Mapping[str, torch.Tensor]
+
+
+class NetworkModel(TorchModel):
+    """A model of any kind whose network is trained by the engine.
+
+    A method writes `network` and `loss`; the base of its kind, which says by `SAMPLES` what is read of the training
+    data, turns outputs into predictions. Images of unequal size are padded below and to the right, sides to a multiple
+    of `MULTIPLE` pixels. `FIT`: how it is trained by default. `CHANNELS_LAST`: whether weights lie in that memory
+    order, which trains faster on CPUs; False for a network that views its maps as vectors.
+    """
+
+    INPUTS: ClassVar[tuple[str, ...]] = ("image",)
+    SAMPLES: ClassVar[Mapping[str, Any]] = {}
+    MULTIPLE: ClassVar[int] = 32
+    CHANNELS_LAST: ClassVar[bool] = True
+    FIT: ClassVar[NetworkSettings] = NetworkSettings()
+    beside: nn.Module | None = None
+
+    @abstractmethod
+    def network(self) -> nn.Module:
+        """Return the network, freshly initialised; torch's generators are seeded by the run."""
+
+    @abstractmethod
+    def loss(self, network: Network, batch: SampleBatch, generator: torch.Generator) -> Losses:
+        """Return the loss of a batch, a scalar, or a dict of `loss` and further numbers for the history.
+
+        `network` maps inputs to outputs in float32. Whatever is drawn comes from `generator`, on the CPU.
+        """
+
+    def beside_of(self, samples: DenseSamples) -> nn.Module | None:
+        """Return what is learned beside the network and not stored; during the fit it is `self.beside`."""
+        return None
+
+    @property
+    def channels(self) -> int:
+        """Channels of the images: 1 or 3."""
+        shape = self.problem.inputs[self.INPUTS[0]].shape
+        return 1 if len(shape) == 2 else int(shape[2] or 3)
+
+    def build(self) -> nn.Module:
+        module = self.network()
+        if self.CHANNELS_LAST:
+            to_channels_last(module)
+        return module
+
+    def fit(self, train_split: Split, val: Split | None, ctx: FitContext) -> FitReport:
+        settings = NetworkSettings.of(ctx.settings, self.FIT)
+        samples = DenseSamples.of(
+            train_split,
+            self.torch_device,
+            memory=ctx.memory,
+            multiple=self.MULTIPLE,
+            **{"inputs": self.INPUTS, **self.SAMPLES},
+        )
+        with seeded(ctx.seed, self.torch_device):
+            self.module = self.build().to(self.torch_device)
+            beside = self.beside_of(samples)
+            self.beside = None if beside is None else beside.to(self.torch_device)
+        try:
+            objective = self.objective(samples, settings)
+            return train(self.module, objective, settings, ctx, watch=watch_of(self, val, settings, ctx))
+        finally:
+            self.beside = None
+
+    def objective(self, samples: DenseSamples, settings: NetworkSettings) -> SampleObjective:
+        """Return what the training minimises."""
+        return SampleObjective(self, samples, settings)
+
+    def augment(self, batch: SampleBatch, settings: NetworkSettings, generator: torch.Generator) -> SampleBatch:
+        """Return a batch as a step sees it: changed at random, as the settings say."""
+        return augment_batch(batch, changes_of(settings), generator)
+
+    def preprocess(self, batch: Batch) -> Any:
+        """Return float32 (B, C, H, W) in [0, 1], sides padded to the multiple; a tuple where there are several inputs.
+
+        H and W are those of the largest image of the batch.
+        """
+        shown = [self._shown(batch.inputs[name]) for name in self.INPUTS]
+        return shown[0] if len(shown) == 1 else tuple(shown)
+
+    def pass_through(self, module: nn.Module, inputs: Any) -> Any:
+        return module(*inputs) if isinstance(inputs, tuple) else module(inputs)
+
+    def _shown(self, column: Column) -> torch.Tensor:
+        """Return one input of a batch as the network sees it."""
+        images: Any
+        if isinstance(column, list):
+            images = [_channels_first(image[None], self.channels)[0] for image in column]
+        else:
+            images = _channels_first(column, self.channels)
+        if len(images) == 0:
+            frame = frame_of([column.shape[1:3]] if isinstance(column, np.ndarray) else [(1, 1)], self.MULTIPLE)
+            return torch.zeros((0, self.channels, *frame), device=self.torch_device)
+        shown = pad_batch(images, self.MULTIPLE).tensor.to(self.torch_device, non_blocking=True)
+        return shown.to(torch.float32).div_(255.0) if shown.dtype == torch.uint8 else shown
+
+
+class SampleObjective(Objective):
+    """The loss of a model's method over samples, each batch changed at random as the settings say."""
+
+    def __init__(self, model: NetworkModel, samples: DenseSamples, settings: NetworkSettings) -> None:
+        self.model, self.samples, self.settings = model, samples, settings
+        self.device = samples.device
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def read(self, chosen: Sequence[Chosen]) -> Iterator[SampleBatch]:
+        return self.samples.read(chosen)
+
+    def loss(self, network: Network, batch: SampleBatch, generator: torch.Generator) -> Mapping[str, torch.Tensor]:
+        losses = self.model.loss(network, self.model.augment(batch, self.settings, generator), generator)
+        return {"loss": losses} if isinstance(losses, torch.Tensor) else losses
+
+    def show(self, network: Network, batch: SampleBatch) -> None:
+        network(*(batch.inputs[name] for name in self.model.INPUTS))
+
+    def extra(self) -> nn.Module | None:
+        return self.model.beside
+
+
+def changes_of(settings: NetworkSettings) -> Changes:
+    """Return what the settings say about random changes."""
+    least, most = settings.scale
+    return Changes(
+        scale=(least, most),
+        flip=settings.flip,
+        upside_down=settings.upside_down,
+        shift=settings.shift,
+        rotate=settings.rotate,
+        colour=settings.colour,
+    )
+
+
+def sizes_of(batch: Batch, name: str = "image") -> list[tuple[int, int]]:
+    """Return height and width of each image of a batch."""
+    return [(int(image.shape[0]), int(image.shape[1])) for image in batch.inputs[name]]
+
+
+def _channels_first(images: Array, channels: int) -> torch.Tensor:
+    """Return images (B, H, W) or (B, H, W, C) as a tensor (B, C, H, W)."""
+    tensor = torch.from_numpy(np.require(images, requirements=["C", "W"]))  # torch warns of read-only memory
+    return (tensor.unsqueeze(1) if channels == 1 else tensor.permute(0, 3, 1, 2)).contiguous()
