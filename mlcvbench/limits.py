@@ -1,8 +1,10 @@
-"""Every bound on what is read or run, in one place, and the number of usable cores."""
+"""Every bound on what is read or run, in one place, and the usable cores and memory."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from pathlib import Path
 
 MIB = 2**20
 
@@ -59,3 +61,37 @@ def usable_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def usable_memory() -> int:
+    """Return the bytes of memory this process may use: the machine's, or fewer where its container has a limit."""
+    import psutil
+
+    return min([psutil.virtual_memory().total, *container_limits()])
+
+
+def container_limits(root: Path = Path("/")) -> Iterator[int]:
+    """Yield the limits in bytes of the control groups that this process is in, of either version, if there are any."""
+    system = root / "sys/fs/cgroup"
+    for line in _lines(root / "proc/self/cgroup"):
+        _, _, named = line.partition(":")
+        controllers, _, path = named.partition(":")
+        if not controllers:
+            top, name = system, "memory.max"
+        elif "memory" in controllers.split(","):
+            top, name = system / "memory", "memory.limit_in_bytes"
+        else:
+            continue
+        folder = top / path.strip("/")
+        # a container may see its own group as the topmost one, whatever it is called
+        for group in (folder, *folder.parents):
+            if group == top or group.is_relative_to(top):
+                yield from (int(limit) for limit in _lines(group / name) if limit.isdecimal())
+
+
+def _lines(path: Path) -> list[str]:
+    """Return the lines of a small file, none when it cannot be read."""
+    try:
+        return path.read_text(encoding="ascii").splitlines()
+    except (OSError, UnicodeDecodeError):
+        return []

@@ -12,7 +12,7 @@ import psutil
 from mlcvbench.contract import FitContext, FitReport, LoadedData, Model, Notice
 from mlcvbench.contract.history import stored_history
 from mlcvbench.errors import DataError
-from mlcvbench.limits import MIB
+from mlcvbench.limits import MIB, usable_memory
 from mlcvbench.loading.data import fit_data
 from mlcvbench.loading.models import build_model
 from mlcvbench.loading.resolved import Resolved
@@ -171,7 +171,7 @@ def _fit(
 
 
 def _memory_of(config: RunConfig) -> int:
-    """Return the bytes that images of a split may take: as asked, else a quarter of the run's, or of the machine's."""
+    """Return the bytes that images of a split may take: as asked, else a quarter of the run's, or of what there is."""
     if config.fit_memory_mb is not None:
         return config.fit_memory_mb * MIB
-    return (psutil.virtual_memory().total if config.memory_mb is None else config.memory_mb * MIB) // 4
+    return (usable_memory() if config.memory_mb is None else config.memory_mb * MIB) // 4
