@@ -215,6 +215,45 @@ def test_score_of_stereo_maps_against_pillow_and_numpy(
     ratio(benchmark, ours, plain, "speed in plain scripts, stored and drawn", 0.77)
 
 
+def test_score_of_depth_maps_against_pillow_and_numpy(benchmark: Any, tmp_path_factory: pytest.TempPathFactory) -> None:
+    folder, rng = tmp_path_factory.mktemp("depth"), np.random.default_rng(0)
+    for name in ("set/depth", "predicted"):
+        (folder / name).mkdir(parents=True)
+    for number in range(100):
+        truth = cv2.resize(rng.random((12, 40)).astype(np.float32) * 70 + 3, (1242, 375))
+        estimate = truth * np.exp(rng.normal(0, 0.1, truth.shape))
+        cv2.imwrite(str(folder / f"set/depth/{number:03d}.png"), (truth * 256).astype(np.uint16))
+        cv2.imwrite(str(folder / f"predicted/{number:03d}.png"), (estimate * 256).astype(np.uint16))
+    config = scored("task=depth", "data=depth-folder", f"data.root={folder / 'set'}")
+
+    def plain() -> np.ndarray:
+        found = []
+        for path in sorted((folder / "set/depth").iterdir()):
+            truth, estimate = (
+                np.asarray(Image.open(one)).astype(np.float32) / 256 for one in (path, folder / "predicted" / path.name)
+            )
+            known = (truth > 1e-3) & (truth < 80)
+            t, p = truth[known], np.clip(estimate[known], 1e-3, 80)
+            ratio, logs = np.maximum(t / p, p / t), np.log(p) - np.log(t)
+            found.append(
+                [
+                    (np.abs(t - p) / t).mean(),
+                    ((t - p) ** 2 / t).mean(),
+                    np.sqrt(((t - p) ** 2).mean()),
+                    np.sqrt((logs**2).mean()),
+                    np.sqrt((logs**2).mean() - logs.mean() ** 2),
+                    np.abs(np.log10(p) - np.log10(t)).mean(),
+                    *((ratio < 1.25**power).mean() for power in (1, 2, 3)),
+                ]
+            )
+        return np.mean(found, axis=0)
+
+    def ours() -> object:
+        return score_file(config, "x", folder / "predicted", tmp_path_factory.mktemp("run"))
+
+    ratio(benchmark, ours, plain, "speed in plain scripts, stored and drawn", 0.77)
+
+
 @pytest.fixture(scope="module")
 def many_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A test set of many small pictures and a few to learn from."""
