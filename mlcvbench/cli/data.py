@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -58,9 +59,12 @@ def preview(name: str, settings: tuple[str, ...]) -> None:
       data.seed=0        other rendered scenes, other splits
     """  # noqa: D301 - backslash-b keeps click from rewrapping the lines
     from mlcvbench.analysis.preview import no_pictures, plan_previews, write_preview
+    from mlcvbench.files.ahead import counting
+    from mlcvbench.processes.status_line import StatusLine, counted
 
     requests = plan_previews(name, settings)
-    written = [sheet for sheet in map(write_preview, requests) if sheet is not None]
+    with StatusLine() as line, counting(partial(counted(line), "preview")):
+        written = [sheet for sheet in map(write_preview, requests) if sheet is not None]
     if not written:
         raise no_pictures(requests)
     for sheet in written:
@@ -111,14 +115,14 @@ def _read_all(request: DataRequest, quiet: bool) -> tuple[LoadedData, list[Broke
     from mlcvbench.loading.broken import find_broken
     from mlcvbench.loading.data import load_all
     from mlcvbench.plan.data_requests import guarded
-    from mlcvbench.processes.status_line import StatusLine
+    from mlcvbench.processes.status_line import StatusLine, counted
     from mlcvbench.specs import SKIP
 
     leniently = {SKIP.name: "broken"} if SKIP in request.spec.params else {}
     params = {**request.params, **leniently}
     loaded = guarded(request, "reading", lambda: load_all(request.spec, params, request.seed))
     with StatusLine(quiet=quiet) as line:
-        broken = find_broken(loaded, lambda split, done, total: line.show(lambda _: f"{split} {done:,} of {total:,}"))
+        broken = find_broken(loaded, counted(line))
     return loaded, broken
 
 

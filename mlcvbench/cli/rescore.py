@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -47,8 +48,11 @@ def rescore(run: str, settings: tuple[str, ...], as_json: bool) -> None:
 def _recompute(record: Record, folder: Path, data: dict[str, str], as_json: bool) -> None:
     from mlcvbench.analysis.rescoring import recompute
     from mlcvbench.errors import CheckFailedError
+    from mlcvbench.files.ahead import counting
+    from mlcvbench.processes.status_line import StatusLine, counted
 
-    result = recompute(record, folder, data)
+    with StatusLine() as line, counting(partial(counted(line), "rescore")):
+        result = recompute(record, folder, data)
     if as_json:
         rows = [{"check": d.check, "file": d.file, "wanted": d.wanted, "got": d.got} for d in result.differences]
         emit(json.dumps({"run": record.run_id, "metrics": result.values, "differences": rows}, indent=2))

@@ -30,6 +30,7 @@ def score(settings: tuple[str, ...], as_json: bool) -> None:
     from mlcvbench.plan.search import SEARCH_KEYS
     from mlcvbench.plan.titles import name_and_title
     from mlcvbench.plan.words import parse_pairs
+    from mlcvbench.processes.status_line import StatusLine, counted
     from mlcvbench.records.display import to_text
     from mlcvbench.records.store import Store
     from mlcvbench.running.external import already_stored, score_file
@@ -51,7 +52,8 @@ def score(settings: tuple[str, ...], as_json: bool) -> None:
     store.ensure_writable()
     pending = store.begin(name)
     try:
-        record = score_file(request.configs[0], name, Path(path), pending.folder, title)
+        with StatusLine() as line:
+            record = score_file(request.configs[0], name, Path(path), pending.folder, title, counted(line))
         folder = store.commit(pending, record)
     except BaseException:
         store.discard(pending)

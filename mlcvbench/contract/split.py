@@ -15,8 +15,10 @@ from mlcvbench.contract.batch import Array, Batch, Column, Targets, join, take
 from mlcvbench.contract.notices import Notice
 from mlcvbench.contract.problem import Problem
 from mlcvbench.errors import DataError
-from mlcvbench.files.ahead import ahead
+from mlcvbench.files.ahead import ahead, note_read, noted
 
+READ_AT_ONCE = 64
+"""Samples in a block where a whole split is read."""
 Item = TypeVar("Item")
 Value = TypeVar("Value")
 
@@ -83,12 +85,15 @@ class Split(ABC):
         total = len(self) if indices is None else len(indices)
         blocks = [slice(start, min(start + size, total)) for start in range(0, total, size)]
         chosen: list[Any] = [block if indices is None else indices[block] for block in blocks]
-        yield from self.each(self.read, chosen, _bytes_of)
+        yield from self._ahead(self.read, chosen, _bytes_of)
 
-    def each(
+    def each(self, read: Callable[[int], Value], places: Sequence[int]) -> Iterator[Value]:
+        """Yield `read(place)` for each place, in order; ahead, by other threads, where the split may be read so."""
+        return noted(self._ahead(read, places), len(places))
+
+    def _ahead(
         self, read: Callable[[Item], Value], items: Sequence[Item], size_of: Callable[[Value], int] = lambda _: 0
     ) -> Iterator[Value]:
-        """Yield `read(item)` for each item, in order; ahead, by other threads, where the split may be read so."""
         return ahead(read, items, size_of) if self.threaded else map(read, items)
 
     def arrays(self) -> tuple[dict[str, Array], dict[str, Any]]:
@@ -96,12 +101,35 @@ class Split(ABC):
 
         Targets that form no array, such as the boxes of each image or maps of unequal size, are given as they are.
         """
+        if self.threaded and len(self) > READ_AT_ONCE:
+            return self._arrays_ahead()
         batch, targets = self.read(slice(0, len(self)))
-        inputs = {kind: _stacked(column) for kind, column in batch.inputs.items()}
-        for kind, column in inputs.items():
-            if not isinstance(column, np.ndarray):
-                raise self.no_arrays(kind)
+        inputs = {kind: self._array(kind, column) for kind, column in batch.inputs.items()}
         return inputs, {name: _stacked(column) for name, column in targets.items()}
+
+    def _arrays_ahead(self) -> tuple[dict[str, Array], dict[str, Any]]:
+        """Return what `arrays` does, read in blocks by several threads."""
+        inputs: dict[str, Array] = {}
+        parts: list[Targets] = []
+        done = 0
+        for batch, targets in self.batches(READ_AT_ONCE):
+            for kind, column in batch.inputs.items():
+                block = self._array(kind, column)
+                if kind not in inputs:
+                    inputs[kind] = np.empty((len(self), *block.shape[1:]), block.dtype)
+                if block.shape[1:] != inputs[kind].shape[1:]:
+                    raise self.no_arrays(kind)
+                inputs[kind][done : done + len(block)] = block
+            parts.append(targets)
+            done += len(batch)
+            note_read(done, len(self))
+        return inputs, {name: _stacked(_joined([targets[name] for targets in parts])) for name in parts[0]}
+
+    def _array(self, kind: str, column: Column) -> Array:
+        array = _stacked(column)
+        if not isinstance(array, np.ndarray):
+            raise self.no_arrays(kind)
+        return array
 
     def no_arrays(self, kind: str) -> DataError:
         """Return the error for inputs of unequal size where one array is wanted."""
@@ -319,6 +347,11 @@ def _stacked(column: Any) -> Any:
         equal = bool(column) and len({np.shape(value) for value in column}) == 1
         return np.stack(column) if equal else column
     return column
+
+
+def _joined(columns: Sequence[Any]) -> Any:
+    """Return columns one after the other; a column type of a task kind becomes a list of its values."""
+    return join([column if isinstance(column, np.ndarray | list) else list(column) for column in columns])
 
 
 def _bytes_of(read: tuple[Batch, Targets]) -> int:

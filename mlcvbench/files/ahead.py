@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import Context, ContextVar, copy_context
 from dataclasses import dataclass
@@ -38,6 +38,33 @@ def counting_waits(into: list[float]) -> Iterator[None]:
         yield
     finally:
         _WAITED.reset(token)
+
+
+_COUNTED: ContextVar[Callable[[int, int], None] | None] = ContextVar("counted", default=None)
+
+
+@contextmanager
+def counting(report: Callable[[int, int], None] | None) -> Iterator[None]:
+    """Call `report` inside the block with how many values of a whole have been read, and of how many."""
+    token = _COUNTED.set(report)
+    try:
+        yield
+    finally:
+        _COUNTED.reset(token)
+
+
+def note_read(done: int, total: int) -> None:
+    """Report that so many values of a whole have been read."""
+    report = _COUNTED.get()
+    if report is not None:
+        report(done, total)
+
+
+def noted(values: Iterable[Value], total: int) -> Iterator[Value]:
+    """Yield values and report each as read."""
+    for done, value in enumerate(values, start=1):
+        note_read(done, total)
+        yield value
 
 
 @contextmanager
@@ -111,6 +138,7 @@ def _alone(context: Context) -> Context:
     """Return a context in which no threads read ahead, else each of many would start as many again."""
     context.run(_READERS.set, (0, 1))
     context.run(_WAITED.set, None)  # who waits for the whole counts it
+    context.run(_COUNTED.set, None)
     return context
 
 

@@ -11,7 +11,7 @@ from typing import Any, Generic, NamedTuple, TypeVar, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from mlcvbench.files.ahead import ahead
+from mlcvbench.files.ahead import ahead, noted
 
 Value = TypeVar("Value")
 Reader = Callable[[int], Value]
@@ -94,7 +94,8 @@ class LazyColumn(Generic[Value]):
     def __iter__(self) -> Iterator[Value]:
         with self._source() as read:
             places, reader = self._places.tolist(), self._keeping(read)
-            yield from ahead(reader, places, _bytes_of) if self.threaded else map(reader, places)
+            values = ahead(reader, places, _bytes_of) if self.threaded else map(reader, places)
+            yield from noted(values, len(places))
 
     @overload
     def __getitem__(self, index: int | np.integer[Any]) -> Value: ...

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlcvbench.errors import DataError, PredictionError, RecordError
-from mlcvbench.files.ahead import ahead
+from mlcvbench.files.ahead import ahead, noted
 from mlcvbench.files.lazy_columns import LazyColumn, Original
 from mlcvbench.files.npz import NpzReader, array_member, open_npz
 from mlcvbench.files.rasters import decode_raster
@@ -55,7 +55,7 @@ def write_maps(
         archive.add(array_member("ids", np.asarray(ids, dtype=np.str_), _FASTEST))
         if first is not None and first.scale is not None:
             archive.add(array_member(SCALE, np.array([first.scale]), _FASTEST))
-        for one in members:
+        for one in noted(members, len(maps)):
             archive.add(one)
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from mlcvbench.errors import StoreError
-from mlcvbench.files.ahead import ahead
+from mlcvbench.files.ahead import ahead, noted
 from mlcvbench.storage import cache
 from mlcvbench.storage.digests import SETTLED_SECONDS
 
@@ -80,7 +80,8 @@ def remembered(kind: str, paths: Sequence[Path], find: Callable[[Path], bytes]) 
     missing = [place for place, value in enumerate(found) if value is None]
     done = 0
     try:
-        for place, value in zip(missing, ahead(find, [paths[place] for place in missing]), strict=True):
+        values = noted(ahead(find, [paths[place] for place in missing]), len(missing))
+        for place, value in zip(missing, values, strict=True):
             found[place], done = value, done + 1
             if seen is not None and (state := states[place]):
                 seen[kind, state] = value

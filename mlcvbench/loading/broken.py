@@ -34,7 +34,7 @@ def find_broken(data: LoadedData, progress: Callable[[str, int, int], None] = si
     found = []
     for name, split in data.splits.items():
         for place, message in enumerate(split.each(partial(_complaint, split), range(len(split)))):
-            progress(name, place, len(split))
+            progress(name, place + 1, len(split))
             if message is not None:
                 found.append(Broken(name, place, str(split.ids[place]), message))
     return found

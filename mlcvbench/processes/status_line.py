@@ -9,6 +9,8 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import TextIO
 
+from mlcvbench.processes.progress import NO_NUMBERS, Numbers, Progress
+
 TICK_SECONDS = 0.25
 LONG_MINUTES, LONG_HOURS = 90, 90 * 60
 
@@ -79,6 +81,16 @@ class StatusLine:
             self._stream.flush()
         except (OSError, ValueError):
             self._live = False  # nobody is reading; the work goes on
+
+
+def counted(line: StatusLine) -> Progress:
+    """Return the progress that shows on `line` how many images of a stage are done."""
+
+    def show(stage: str, done: int, total: int, numbers: Numbers = NO_NUMBERS) -> None:  # noqa: ARG001 - of a fit
+        text = f"{stage} {done:,} of {total:,}" if total > 1 else stage
+        line.show(lambda _: text)
+
+    return show
 
 
 def span_text(seconds: float) -> str:

@@ -14,6 +14,7 @@ from mlcvbench.loading.prepared import prepare
 from mlcvbench.plan.command import score_command_of
 from mlcvbench.plan.config import RunConfig
 from mlcvbench.plan.entries import entries_of
+from mlcvbench.processes.progress import Progress
 from mlcvbench.records.schema import PREDICTIONS, MemoryInfo, ModelInfo, OperationsInfo, Record
 from mlcvbench.records.store import Store
 from mlcvbench.running import stages
@@ -27,7 +28,9 @@ LARGER = 1.05
 NOT_MEASURED = "only predictions are known"
 
 
-def score_file(config: RunConfig, name: str, path: Path, folder: Path, title: str = "") -> Record:
+def score_file(
+    config: RunConfig, name: str, path: Path, folder: Path, title: str = "", progress: Progress | None = None
+) -> Record:
     """Score the predictions in `path` as model `name`, write the artifacts into `folder` and return the record.
 
     The predictions are part of its key. DataError names the file and its fault; then nothing is scored.
@@ -37,7 +40,7 @@ def score_file(config: RunConfig, name: str, path: Path, folder: Path, title: st
     info = ModelInfo(name=name, title=title, plugin=PREDICTIONS, plugin_version="", summary=summary)
     entries = entries_of(config)
     command = score_command_of(config, path.name, title, entries)
-    draft = Draft(Subject(config, entries, model=info, command=command))
+    draft = Draft(Subject(config, entries, model=info, command=command), progress)
     draft.results.costs = Costs(OperationsInfo(reason=NOT_MEASURED), memory=MemoryInfo(reason=NOT_MEASURED))
     before = state_of(path)
     with readers(config.load_threads), keeping():

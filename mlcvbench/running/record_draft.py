@@ -18,7 +18,7 @@ from typing import TypeVar
 
 from mlcvbench.contract import Notice
 from mlcvbench.errors import DataError, RequestError, first_line, scrub, short_digests
-from mlcvbench.files.ahead import counting_waits
+from mlcvbench.files.ahead import counting, counting_waits
 from mlcvbench.loading.prepared import Prepared
 from mlcvbench.plan.command import command_of
 from mlcvbench.plan.config import RunConfig
@@ -45,6 +45,8 @@ from mlcvbench.storage.durable import message_of
 from mlcvbench.version import __version__
 
 CONTAMINATED = "its settings were chosen on the test split (select_on=test), so its score is too good"
+READING = {"resolve": "resolve", "fit": "read", "score": "score"}
+"""The stages that count what they read, and the name of that."""
 _Made = TypeVar("_Made")
 
 
@@ -152,10 +154,23 @@ class Draft:
         self._stage = name
         self.report(name, 0, 1)
         start = time.perf_counter()
-        with counting_waits([] if name == "resolve" else self.results.waits):  # that stage is all files anyway
+        waits = [] if name == "resolve" else self.results.waits  # that stage is all files anyway
+        with counting_waits(waits), counting(self._counter(name)):
             yield
         self.results.seconds[name] = time.perf_counter() - start
         self.report(name, 1, 1)
+
+    def _counter(self, stage: str) -> Callable[[int, int], None] | None:
+        """Return what reports how much of a stage's data has been read; others count their own progress."""
+        if stage not in READING:
+            return None
+
+        def report(done: int, total: int) -> None:
+            self.report(READING[stage], done, total)
+            if done == total and READING[stage] != stage:
+                self.report(stage, 0, 1)
+
+        return report
 
     def report(self, stage: str, done: int, total: int, numbers: Numbers = NO_NUMBERS) -> None:
         """Report the progress of a stage, and what its fit reports."""

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from mlcvbench.contract import ArraySplit, Batch, JoinedSplit, fingerprint_columns
 from mlcvbench.contract.batch import join, take
 from mlcvbench.errors import DataError
+from mlcvbench.files.ahead import counting, readers
 
 
 def split_of(n: int = 5, name: str = "train", offset: int = 0) -> ArraySplit:
@@ -144,3 +145,43 @@ def test_images_in_a_list_that_are_of_one_size_form_an_array() -> None:
     inputs, targets = split.arrays()
 
     assert inputs["image"].shape == targets["map"].shape == (3, 4, 4)
+
+
+class Threaded(ArraySplit):
+    """A split that may be read by several threads."""
+
+    threaded = True
+
+
+@pytest.mark.parametrize("threads", [0, 3])
+def test_arrays_read_in_blocks_are_those_of_one_reading_and_are_counted(threads: int) -> None:
+    plain, seen = split_of(150), list[tuple[int, int]]()
+    split = Threaded("train", *plain_columns(plain), plain.ids)
+
+    with readers(threads), counting(lambda done, total: seen.append((done, total))):
+        inputs, targets = split.arrays()
+
+    wanted_inputs, wanted_targets = plain.arrays()
+    assert {name: column.dtype for name, column in inputs.items()} == {"image": np.dtype(np.uint8)}
+    assert np.array_equal(inputs["image"], wanted_inputs["image"])
+    assert np.array_equal(targets["label"], wanted_targets["label"])
+    assert seen == [(64, 150), (128, 150), (150, 150)]
+
+
+def test_images_of_another_size_in_a_later_block_form_no_array() -> None:
+    images = [np.zeros((4, 4 + (index == 100)), np.uint8) for index in range(130)]
+
+    with pytest.raises(DataError, match="differ in size"):
+        Threaded("train", {"image": images}, {"label": np.zeros(130, np.int64)}).arrays()
+
+
+def test_images_of_another_size_in_all_of_a_later_block_form_no_array() -> None:
+    images = [np.zeros((4, 4 + (index >= 64)), np.uint8) for index in range(128)]
+
+    with pytest.raises(DataError, match="differ in size"):
+        Threaded("train", {"image": images}, {"label": np.zeros(128, np.int64)}).arrays()
+
+
+def plain_columns(split: ArraySplit) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    batch, targets = split.read(slice(0, len(split)))
+    return {name: np.asarray(column) for name, column in batch.inputs.items()}, dict(targets)

@@ -19,7 +19,7 @@ from mlcvbench.contract import Batch, Split, Targets
 from mlcvbench.errors import DataError
 from mlcvbench.files import ahead as module
 from mlcvbench.files import pillow_warnings
-from mlcvbench.files.ahead import ahead, counting_waits, readers
+from mlcvbench.files.ahead import ahead, counting, counting_waits, noted, readers
 from mlcvbench.files.images import read_image, turned_images
 from mlcvbench.files.lazy_columns import file_column
 
@@ -359,3 +359,18 @@ def test_the_seconds_that_a_taker_waits_are_counted_and_its_own_work_is_not(monk
     list(ahead(slow, range(2)))
 
     assert waits == [3.0]
+
+
+@pytest.mark.parametrize("count", [0, 3])
+def test_what_is_read_of_a_whole_is_counted_by_its_taker_alone(count: int) -> None:
+    def read(number: int) -> int:
+        return sum(noted(range(number), number))  # a part of the whole, in a thread of its own or the taker's
+
+    seen: list[tuple[int, int]] = []
+    with readers(count), counting(lambda done, total: seen.append((done, total))):
+        values = list(noted(ahead(read, [0, 0, 0]), 3))
+
+    assert values == [0, 0, 0]
+    assert seen == [(1, 3), (2, 3), (3, 3)]
+    assert list(noted("ab", 2)) == ["a", "b"]
+    assert len(seen) == 3

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from mlcvbench.processes.status_line import StatusLine, fitted, span_text
+from mlcvbench.processes.status_line import StatusLine, counted, fitted, span_text
 
 
 @pytest.fixture(autouse=True)
@@ -89,3 +89,14 @@ def test_a_time_is_said_in_the_unit_that_suits_it(seconds: float, said: str):
 )
 def test_the_end_of_a_line_is_kept_when_its_beginning_must_go(head: str, width: int, whole: str):
     assert fitted(head, "fit, 3 s", width) == whole
+
+
+def test_images_of_a_stage_are_counted():
+    stream = io.StringIO()
+    line = StatusLine(stream=stream, live=True)
+
+    for done, total in ((0, 1), (1200, 5000)):
+        counted(line)("score", done, total)
+        line.draw()
+
+    assert stream.getvalue() == "\rscore\rscore 1,200 of 5,000"

@@ -7,12 +7,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 from support.classification import write_image_folder
+from support.label_folders import label_maps, write_label_folder, write_predictions
 from support.runs import config_for
 
 from mlcvbench.contract import ArraySplit, Model, Table
 from mlcvbench.errors import PredictionError
+from mlcvbench.plan.planning import plan
 from mlcvbench.records.schema import Record
 from mlcvbench.running import predicting, stages
+from mlcvbench.running.external import score_file
 
 STAGES = ["resolve", "fit", "predict", "score", "replicates", "operations", "plots"]
 
@@ -215,3 +218,27 @@ def test_an_empty_split_is_refused() -> None:
         predicting.predict(Reuser(data.problem), empty, task, data.problem, 2)
 
     assert str(error.value) == "split 'test' has no samples, so there is nothing to predict."
+
+
+def test_images_that_are_read_are_counted_under_the_name_of_their_stage(tmp_path: Path) -> None:
+    root = write_image_folder(tmp_path / "set", {"train/a": 40, "train/b": 40, "test/a": 3})
+    seen: list[tuple[str, int, int]] = []
+    config = config_for("data=image-folder", f"data.root={root}", "data.size=[4,4]", "model=knn")
+
+    record = stages.execute(config, tmp_path, progress=lambda *said: seen.append(said[:3]))
+
+    assert record.status == "ok"
+    reading = seen.index(("read", 64, 80))
+    assert seen[reading : reading + 3] == [("read", 64, 80), ("read", 80, 80), ("fit", 0, 1)]
+
+
+def test_maps_that_are_scored_are_counted(tmp_path: Path) -> None:
+    root, seen = write_label_folder(tmp_path / "set", label_maps()), list[tuple[str, int, int]]()
+    write_predictions(tmp_path / "out", label_maps())
+    (config,) = plan(["task=label-folder", f"data.root={root}"], outside="x", reads=True).configs
+    (tmp_path / "run").mkdir()
+
+    score_file(config, "x", tmp_path / "out", tmp_path / "run", progress=lambda *said: seen.append(said[:3]))
+
+    assert {("resolve", place, 3) for place in (1, 2, 3)} < set(seen)
+    assert {("score", place, 3) for place in (1, 2, 3)} < set(seen)
