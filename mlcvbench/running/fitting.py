@@ -93,7 +93,14 @@ def _from_file(resolved: Resolved, data: LoadedData, given: Path) -> Fitted:
         source="file" if named.run is None else "run", sha256=content_hash(named.state), trained_on=named.trained_on
     )
     model = build_model(resolved, data.problem, given)
-    return Fitted(model, ragged=resolved.spec.ragged, info=FitInfo(), weights=given, weights_info=info)
+    learned = FitInfo() if named.run is None else _learned_from(named.state.parent)
+    return Fitted(model, ragged=resolved.spec.ragged, info=learned, weights=given, weights_info=info)
+
+
+def _learned_from(stored: Path) -> FitInfo:
+    """Return what a fit in the cache learned from; what it cost is no cost of a run that is given its weights."""
+    plain = json.loads((stored / FIT_FILE).read_text())
+    return FitInfo(train_samples=plain.get("train_samples"), val_samples=plain.get("val_samples"))
 
 
 def _fit_and_store(resolved: Resolved, data: LoadedData, report: Progress, key: str) -> tuple[Path, Model]:

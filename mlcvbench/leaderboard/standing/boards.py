@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -12,13 +12,23 @@ from mlcvbench.errors import REFUSALS
 from mlcvbench.leaderboard.standing.labels import config_labels
 from mlcvbench.leaderboard.standing.latency_ranks import with_latency_ranks
 from mlcvbench.leaderboard.standing.ranking import rank
-from mlcvbench.leaderboard.standing.rows import BoardRow, StoredRun, Unranked, finite, make_row, merge_seeds
+from mlcvbench.leaderboard.standing.rows import (
+    BoardRow,
+    StoredRun,
+    Unranked,
+    finite,
+    learned_from,
+    make_row,
+    merge_seeds,
+)
 from mlcvbench.leaderboard.standing.superseding import drop_failed_attempts, replaced
 from mlcvbench.records.doubts import decisive
 from mlcvbench.records.schema import DatasetInfo, Metric, Record
 from mlcvbench.registry import Registry, get_registry
 
 UNRESOLVED = "0" * 64
+EXTRA = "extra training data"
+"""The class of what learned from more than the definition gives; it is ranked on a board of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +95,36 @@ def boards_of(
         groups[_key(entry.record)].append(entry)
     _place_unfinished(groups)
     slugs = _slugs(groups)
-    boards = [_board(slugs[key], group, refuted or {}) for key, group in groups.items()]
+    boards = [board for key, group in groups.items() for board in _classes(slugs[key], group, refuted or {})]
     return sorted(boards, key=lambda board: board.slug)
+
+
+def _classes(slug: str, group: Sequence[StoredRun], refuted: dict[str, str]) -> list[Board]:
+    """Return the board of a group, and beside it that of what learned from more data than the others."""
+    label = config_labels([entry.record for entry in group])
+    given = _most_given([entry.record for entry in group])
+    usual = [entry for entry in group if not _learned_from_more(entry.record, given)]
+    if len(usual) == len(group):
+        return [_board(slug, group, refuted, label)]
+    extra = [entry for entry in group if _learned_from_more(entry.record, given)]
+    apart = _board(f"{slug}-{EXTRA.replace(' ', '-')}", extra, refuted, label)
+    return [_board(slug, usual, refuted, label), replace(apart, title=f"{apart.title}, {EXTRA}")]
+
+
+def _most_given(records: Iterable[Record]) -> int | None:
+    """Return the most samples that a run could learn from on the definition's own data; None where none fitted."""
+    own = (record for record in records if record.status == "ok" and not _other_data(record))
+    return max(
+        (n for r in own if r.model.weights.source == "fitted" and (n := learned_from(r)) is not None), default=None
+    )
+
+
+def _learned_from_more(record: Record, given: int | None) -> bool:
+    """Return whether a run, or the run that its weights are of, learned from more samples, or from other data."""
+    if given is None or record.status != "ok" or record.dataset is None:
+        return False
+    others = [name for name in record.model.weights.trained_on if name.partition("/")[0] != record.dataset.name]
+    return bool(others) or (learned_from(record) or 0) > given
 
 
 def _trusted(record: Record, recomputed: Collection[str]) -> Record:
@@ -170,8 +208,7 @@ def _long_name(key: tuple[str, str, str], group: Sequence[StoredRun]) -> str:
     return "-".join([key[0], *names[:1], digest])
 
 
-def _board(slug: str, group: Sequence[StoredRun], refuted: dict[str, str]) -> Board:
-    label = config_labels([entry.record for entry in group])
+def _board(slug: str, group: Sequence[StoredRun], refuted: dict[str, str], label: Callable[[Record], str]) -> Board:
     reference = _reference(group)
     older = replaced(entry.record for entry in group if entry.record.retraction is None)
     ranked: list[StoredRun] = []

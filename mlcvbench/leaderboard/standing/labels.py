@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 from mlcvbench.errors import short_digests
@@ -21,13 +22,15 @@ Settings = dict[str, Any]
 def config_labels(records: Iterable[Record]) -> Callable[[Record], str]:
     """Return a function that names the configuration of each of these records.
 
-    A name holds the settings given in the request, in its order, and those that the model varies where they are few.
+    A name holds the settings given in the request, in its order, and those that the model varies where they are few; of
+    the data, those that are not the same for all records.
     Where two configurations of a model would share a name, it also holds the settings in which they differ.
     """
     by_model: dict[str, list[Record]] = defaultdict(list)
     for record in records:
         by_model[record.model.name].append(record)
-    names = {id(record): name for group in by_model.values() for record, name in _named(group)}
+    shared = _shared_data([record for group in by_model.values() for record in group])
+    names = {id(record): name for group in by_model.values() for record, name in _named(group, shared)}
     return lambda record: names[id(record)]
 
 
@@ -54,9 +57,35 @@ def settings_of(record: Record) -> Settings:
     return settings | _searched(config.get("search"))
 
 
-def _named(records: Sequence[Record]) -> list[tuple[Record, str]]:
-    """Return records of one model with their names."""
-    settings = [{name: _text(value) for name, value in settings_of(record).items()} for record in records]
+def data_settings_of(record: Record) -> Settings:
+    """Return the given settings of a record's data that differ from its definition's; paths are not in a record."""
+    params = _plain_part(record.config, "data_params")
+    own = _plain_part(_plain_part(record.config, "definition"), "data")
+    keys = [str(key) for key in record.config.get("given") or ()]
+    given = {key: params.get(key.removeprefix("data.")) for key in keys if key.startswith("data.")}
+    return {
+        key: value for key, value in given.items() if value is not None and value != own.get(key.removeprefix("data."))
+    }
+
+
+def _plain_part(plain: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """Return a part of a configuration, empty where it is absent or, in a record by others, something else."""
+    part = plain.get(name)
+    return part if isinstance(part, dict) else {}
+
+
+def _shared_data(records: Sequence[Record]) -> set[tuple[str, str]]:
+    """Return the settings of the data, with their values, that all records have: they are those of the board."""
+    each = [{(name, _text(value)) for name, value in data_settings_of(record).items()} for record in records]
+    return set.intersection(*each) if each else set()
+
+
+def _named(records: Sequence[Record], shared: AbstractSet[tuple[str, str]]) -> list[tuple[Record, str]]:
+    """Return records of one model with their names; `shared`: settings that tell no record from another."""
+    every = [{**settings_of(record), **data_settings_of(record)} for record in records]
+    settings = [
+        {name: _text(value) for name, value in own.items() if (name, _text(value)) not in shared} for own in every
+    ]
     varied = _differing(settings)
     order = _order(records)
     shown = [_given(record) & set(own) for record, own in zip(records, settings, strict=True)]

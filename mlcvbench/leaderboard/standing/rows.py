@@ -166,8 +166,15 @@ def _costs(records: Sequence[Record]) -> dict[str, Cell]:
         ),
         "energy": Cell(None, reason="no energy counter was read"),
         "fit_s": _over([_fit_seconds(record) for record in records], fmean, "nothing was fitted here"),
+        "train_samples": _over([learned_from(record) for record in records], max, "nothing was fitted here"),
         "year": _over([record.model.year for record in records], max, "not stated"),
     }
+
+
+def learned_from(record: Record) -> int | None:
+    """Return how many samples a run's model learned from, those that it validated on included; None if unknown."""
+    fit = record.fit
+    return None if fit.train_samples is None else fit.train_samples + (fit.val_samples or 0)
 
 
 def _fit_seconds(record: Record) -> float | None:

@@ -40,6 +40,7 @@ _COSTS: dict[str, tuple[str, Level, Literal["high", "low", ""], str]] = {
     "params": ("1", "cost", "low", "Parameters, trainable and frozen"),
     "peak_bytes": ("B", "cost", "low", "Peak memory of predicting over the baseline"),
     "fit_s": ("s", "cost", "low", "Time to fit"),
+    "train_samples": ("1", "cost", "", "Samples that it learned from, those that it validated on included"),
     "images_per_s": ("1/s", "all", "high", "Throughput at the best batch size"),
     "latency_rank": ("1", "all", "low", "Ranks the latency can have among rows of this hardware; time=publish only"),
     "flops": ("1", "all", "low", "Operations of one image; one multiply-accumulate is two"),

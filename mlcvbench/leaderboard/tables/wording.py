@@ -71,6 +71,8 @@ def cost(name: str, value: float) -> str:
         return significant(value / 1e6)
     if name == "fit_s":
         return significant(value) if value >= 1e-3 else "<0.001"
+    if name == "train_samples":
+        return f"{value:,.0f}"
     return f"{value:.0f}" if name in ("year", "latency_rank") else significant(value)
 
 
@@ -86,6 +88,7 @@ COST_TITLES = {
     "peak_bytes": "peak MB",
     "energy": "J/image",
     "fit_s": "fit s",
+    "train_samples": "trained on",
     "year": "year",
 }
 

@@ -99,6 +99,7 @@ def test_a_network_has_the_shape_of_what_it_was_fitted_for_and_not_of_what_it_is
     assert given.parameters is not None
     assert given.parameters.trainable == fitted.parameters.trainable == 32 * 3
     assert given.model.weights.source == "run"
+    assert (given.fit.train_samples, given.fit.seconds) == (fitted.fit.train_samples, None)
     assert given.model.weights.sha256 == fitted.model.weights.sha256
     assert given.model.weights.trained_on == fitted.model.weights.trained_on == ("scenes-stereo/train+val",)
     assert given.config["weights"].startswith(f"{fitted.run_id}@")
