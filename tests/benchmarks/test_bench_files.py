@@ -12,12 +12,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
+import psutil
 import pytest
 import torch
 from PIL import Image
@@ -26,15 +28,18 @@ from torch.utils.data import DataLoader
 
 from mlcvbench.contract import Batch, Device, FitContext, InputSpec, Model, Predictions, Problem
 from mlcvbench.files.ahead import readers
+from mlcvbench.limits import MIB
 from mlcvbench.loading.data import load_data
 from mlcvbench.loading.resolved import resolve
 from mlcvbench.plan.config import RunConfig
 from mlcvbench.plan.planning import plan
+from mlcvbench.processes.usage import lifetime_peak
 from mlcvbench.running.external import score_file
 from mlcvbench.running.predicting import predict
 from mlcvbench_classification.file_split import Decoding, FileSplit
 from mlcvbench_classification.task import ClassificationTask
 from mlcvbench_cnn.small import SmallCNN
+from mlcvbench_training.examples import streamed_or_held
 
 pytestmark = pytest.mark.slow
 SIZE, SMALL, JPEGS, MAPS, CLASSES = 224, 64, 800, 60, 19
@@ -346,3 +351,29 @@ def test_an_epoch_streamed_from_files_against_a_dataloader_with_two_workers(benc
             optimizer.step()
 
     ratio(benchmark, ours, plain, "share of the loader's images/s", 0.95)
+
+
+def memory_of_epoch(paths: list[Path], memory: int | None) -> float:
+    """Return the MB that an epoch of batches, without a model, adds to this process; `memory`: see `FitContext`."""
+    places = torch.randperm(len(paths)).split(64)
+    before = psutil.Process().memory_info().rss
+    with readers(None, beside=1):
+        examples = streamed_or_held(split_of(paths), torch.device("cpu"), memory)
+        for images, _ in examples.batches(places):
+            images.float().sum()
+    return (lifetime_peak() - before) / MIB
+
+
+def test_memory_of_an_epoch_streamed_from_files(benchmark: Any, jpegs: list[Path]) -> None:
+    many = jpegs * (3_200 // JPEGS)
+    held = len(many) * SIZE * SIZE * 3 / MIB
+
+    def alone(memory: int | None) -> float:
+        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+            return pool.submit(memory_of_epoch, many, memory).result()
+
+    streamed = benchmark.pedantic(alone, args=(int(held / 8 * MIB),), rounds=1)
+    benchmark.extra_info["MB of the images"] = round(held)
+    benchmark.extra_info["MB, streamed"] = round(streamed)
+    benchmark.extra_info["MB, held"] = round(alone(None))
+    benchmark.extra_info["goal, at most"] = 1024
