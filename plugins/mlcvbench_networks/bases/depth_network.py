@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 
 from mlcvbench.contract import Batch, Predictions
-from mlcvbench_networks.bases.dense_model import DenseModel, enlarged
+from mlcvbench_networks.bases.dense_model import DenseModel
 from mlcvbench_networks.bases.network_model import Losses
 from mlcvbench_networks.stereo.losses import silog
 
@@ -24,8 +24,8 @@ class DepthNetwork(DenseModel):
 
     def loss(self, network: Network, batch: SampleBatch, generator: torch.Generator) -> Losses:
         """Return the scale-invariant logarithmic loss over the pixels whose depth is known."""
-        depth, truth = enlarged(network(batch.inputs["image"]), batch.frame), batch.maps["depth"][:, None]
-        return silog(depth, truth, truth > 0)
+        truth = batch.maps["depth"][:, None]
+        return silog(self.answers(network, batch), truth, truth > 0)
 
     def postprocess(self, outputs: torch.Tensor, batch: Batch) -> Predictions:
         return {"depth": self.cropped(outputs[:, 0], batch)}

@@ -61,7 +61,11 @@ class NetworkModel(TorchModel):
     @property
     def channels(self) -> int:
         """Channels of the images: 1 or 3."""
-        shape = self.problem.inputs[self.INPUTS[0]].shape
+        return self.channels_of(self.INPUTS[0])
+
+    def channels_of(self, name: str) -> int:
+        """Return how many channels an input has: depth, for one, has 1 beside an image's 3."""
+        shape = self.problem.inputs[name].shape
         return 1 if len(shape) == 2 else int(shape[2] or 3)
 
     def build(self) -> nn.Module:
@@ -102,22 +106,22 @@ class NetworkModel(TorchModel):
 
         H and W are those of the largest image of the batch.
         """
-        shown = [self._shown(batch.inputs[name]) for name in self.INPUTS]
+        shown = [self._shown(batch.inputs[name], self.channels_of(name)) for name in self.INPUTS]
         return shown[0] if len(shown) == 1 else tuple(shown)
 
     def pass_through(self, module: nn.Module, inputs: Any) -> Any:
         return module(*inputs) if isinstance(inputs, tuple) else module(inputs)
 
-    def _shown(self, column: Column) -> torch.Tensor:
+    def _shown(self, column: Column, channels: int) -> torch.Tensor:
         """Return one input of a batch as the network sees it."""
         images: Any
         if isinstance(column, list):
-            images = [_channels_first(image[None], self.channels)[0] for image in column]
+            images = [_channels_first(image[None], channels)[0] for image in column]
         else:
-            images = _channels_first(column, self.channels)
+            images = _channels_first(column, channels)
         if len(images) == 0:
             frame = frame_of([column.shape[1:3]] if isinstance(column, np.ndarray) else [(1, 1)], self.MULTIPLE)
-            return torch.zeros((0, self.channels, *frame), device=self.torch_device)
+            return torch.zeros((0, channels, *frame), device=self.torch_device)
         shown = pad_batch(images, self.MULTIPLE).tensor.to(self.torch_device, non_blocking=True)
         return shown.to(torch.float32).div_(255.0) if shown.dtype == torch.uint8 else shown
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 
 from mlcvbench.contract import Batch, Predictions
-from mlcvbench_networks.bases.dense_model import DenseModel, enlarged
+from mlcvbench_networks.bases.dense_model import DenseModel
 from mlcvbench_networks.bases.network_model import Losses
 from mlcvbench_networks.dense.losses import cross_entropy
 
@@ -24,8 +24,7 @@ class Segmenter(DenseModel):
 
     def loss(self, network: Network, batch: SampleBatch, generator: torch.Generator) -> Losses:
         """Return the mean cross-entropy over the pixels that are known, at full size."""
-        logits = enlarged(network(batch.inputs["image"]), batch.frame)
-        return cross_entropy(logits, batch.maps["label_map"], ignore=batch.unknown)
+        return cross_entropy(self.answers(network, batch), batch.maps["label_map"], ignore=batch.unknown)
 
     def postprocess(self, outputs: torch.Tensor, batch: Batch) -> Predictions:
         kind = torch.uint8 if len(self.problem.classes) <= 256 else torch.int32

@@ -9,8 +9,9 @@ import torch
 from torch.nn import functional
 
 from mlcvbench.contract import Batch, Predictions
+from mlcvbench.errors import DataError
 from mlcvbench_networks.arithmetic import mean_over
-from mlcvbench_networks.bases.dense_model import DenseModel, enlarged
+from mlcvbench_networks.bases.dense_model import DenseModel
 from mlcvbench_networks.bases.network_model import Losses
 
 if TYPE_CHECKING:
@@ -32,13 +33,18 @@ class StereoNetwork(DenseModel):
 
     @property
     def levels(self) -> int:
-        """One more than the largest disparity, in whole pixels, that the data set expects."""
-        return int(self.problem.extra["disparities"])
+        """One more than the largest disparity, in whole pixels, that the data set expects; DataError without that."""
+        told = self.problem.extra.get("disparities")
+        if told is None:
+            raise DataError(
+                f"{type(self).__name__}: wanted problem.extra['disparities'], the search range in pixels, got nothing; "
+                "the data set must say it."
+            )
+        return int(told)
 
     def loss(self, network: Network, batch: SampleBatch, generator: torch.Generator) -> Losses:
         """Return the smooth L1 distance, as mean over the pixels whose disparity is known."""
-        found = enlarged(network(batch.inputs["left"], batch.inputs["right"]), batch.frame)
-        truth = batch.maps["disparity"][:, None]
+        found, truth = self.answers(network, batch), batch.maps["disparity"][:, None]
         return mean_over(functional.smooth_l1_loss(found, truth, reduction="none"), truth > 0)
 
     def postprocess(self, outputs: torch.Tensor, batch: Batch) -> Predictions:
