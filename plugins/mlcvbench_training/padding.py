@@ -75,12 +75,12 @@ def pad_batch(
     """
     if isinstance(images, torch.Tensor):
         size = (int(images.shape[-2]), int(images.shape[-1]))
-        to = _fitted(size, shortest, longest)
+        to = fitted(size, shortest, longest)
         tensor = grown(resized(images, to), frame_of([to], multiple), 0)
         sizes, shown = [size] * len(images), [to] * len(images)
     else:
         sizes = [(int(image.shape[-2]), int(image.shape[-1])) for image in images]
-        shown = [_fitted(size, shortest, longest) for size in sizes]
+        shown = [fitted(size, shortest, longest) for size in sizes]
         own = [resized(image, to) for image, to in zip(images, shown, strict=True)]
         tensor = gathered(own, frame_of(shown, multiple), 0)
     before, after = (torch.tensor(some, dtype=torch.int64).reshape(-1, 2) for some in (sizes, shown))
@@ -201,8 +201,8 @@ def resize_batch(batch: SampleBatch, size: Size) -> SampleBatch:
     )
 
 
-def _fitted(size: Size, shortest: int | None, longest: int | None) -> Size:
-    """Return the size at which an image is shown."""
+def fitted(size: Size, shortest: int | None, longest: int | None) -> Size:
+    """Return the size of an image whose shorter side is resized to `shortest`, the longer one to `longest` at most."""
     if shortest is None and longest is None:
         return size
     factor = float("inf") if shortest is None else shortest / min(size)

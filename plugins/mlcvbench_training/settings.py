@@ -96,6 +96,7 @@ class Settings:
 class NetworkSettings(Settings):
     """How to train the network of any task kind, whose images change together with what is known of them.
 
+    `sizes`: longer sides in pixels, one of which the images of each step are resized to, whatever else is changed.
     `watch`: the metric of the run's protocol that validation data are scored by, after every `watch_every` epochs;
     early stopping and `plateau` go by it, and by the primary one where it is None.
     """
@@ -103,6 +104,7 @@ class NetworkSettings(Settings):
     scale: tuple[float, ...] = (1.0, 1.0)
     shift: float = 0.0
     upside_down: float = 0.0
+    sizes: tuple[int, ...] | None = None
     watch: str | None = None
     watch_every: int = 1
 
@@ -306,6 +308,7 @@ def _moves() -> tuple[Param, ...]:
         Param("shift", "float", help="farthest random move, as a share of the sides", low=0.0, high=1.0),
         Param("rotate", "float", help="largest angle in degrees, either way", low=0.0, high=180.0),
         Param("colour", "float", help="largest change of brightness, contrast, saturation", low=0.0, high=1.0),
+        Param("sizes", "ints", help="pixels of the longer side, one drawn for each step; unset, as it is", low=1),
     )
 
 

@@ -16,7 +16,7 @@ from mlcvbench_networks.bases.network_model import NetworkModel, sizes_of
 class Detections(NamedTuple):
     """What is found in one image: boxes float (K, 4) x1 y1 x2 y2 in pixels, scores (K,) in [0, 1], labels (K,).
 
-    `masks`: for instance segmentation, the probabilities of each object's pixels inside its box, (K, 1, M, M).
+    `masks`: for instance segmentation, the probabilities of each object on a grid over its box, (K, 1, M, M).
     """
 
     boxes: torch.Tensor
@@ -34,7 +34,8 @@ class Detector(NetworkModel):
     """Find objects. A method writes `network`, `loss` and `decode`.
 
     `LEAST`: scores below it are left out. `OVERLAP`: of two boxes of a class with a larger IoU the better one stays;
-    None for a method that names an object once. `MOST`: detections an image.
+    None for a method that names an object once. `MOST`: detections an image. A network of two stages, which learns
+    from the objects, is called in `loss` as `network(images, batch.objects)`, and to predict as `network(images)`.
     """
 
     SAMPLES: ClassVar[Mapping[str, Any]] = {"objects": True}
@@ -55,19 +56,25 @@ class Detector(NetworkModel):
     def columns(self, found: Sequence[Detections], sizes: Sequence[tuple[int, int]]) -> Predictions:
         """Return the detections of images (H, W) as prediction columns."""
         return {
-            "boxes": [one.boxes.cpu().numpy() for one in found],
+            "boxes": [
+                clip_boxes_to_image(one.boxes.float(), size).cpu().numpy()
+                for one, size in zip(found, sizes, strict=True)
+            ],
             "scores": [one.scores.float().cpu().numpy() for one in found],
             "labels": [one.labels.long().cpu().numpy() for one in found],
         }
 
     def selected(self, found: Detections, size: tuple[int, int]) -> Detections:
-        """Return the detections of an image (H, W) that are reported, best first."""
-        found = found.at(found.scores >= self.LEAST)
-        found = found._replace(boxes=clip_boxes_to_image(found.boxes.float(), size))
-        sides = found.boxes[:, 2:] - found.boxes[:, :2]
-        found = found.at((sides > 0).all(1))
+        """Return the detections of an image (H, W) that are reported, best first; boxes may reach beyond its borders.
+
+        What lies outside of it altogether is left out, and overlaps are those of the parts inside.
+        """
+        found = found.at(~(found.scores < self.LEAST))  # what is not finite stays, and is refused by the task
+        boxes = clip_boxes_to_image(found.boxes.float(), size)
+        visible = ~(boxes[:, 2:] <= boxes[:, :2]).any(1)
+        found, boxes = found.at(visible), boxes[visible]
         if self.OVERLAP is None:
             order = torch.argsort(found.scores, descending=True, stable=True)
-        else:
-            order = batched_nms(found.boxes, found.scores.float(), found.labels, self.OVERLAP)
+        else:  # in float64, since classes are told apart by moving their boxes far from each other
+            order = batched_nms(boxes.double(), found.scores.double(), found.labels, self.OVERLAP)
         return found.at(order[: self.MOST])

@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-import numpy as np
-from torchvision.models.detection.roi_heads import paste_masks_in_image
-
 from mlcvbench.contract import Array, Predictions
 from mlcvbench_networks.bases.detector import Detections, Detector
+from mlcvbench_networks.detection.masks import paste_masks
 
 
 class InstanceSegmenter(Detector):
-    """Find objects and their pixels. `decode` gives `masks` too: probabilities in the frame of each box.
+    """Find objects and their pixels. `decode` gives `masks` too: probabilities on a grid over each box.
 
-    A pixel belongs to an object from a probability of `INSIDE` on.
+    A pixel belongs to an object from a probability of `INSIDE` on. `batch.objects` of a loss have masks.
     """
 
     SAMPLES: ClassVar[Mapping[str, Any]] = {"objects": True, "masks": True}
@@ -27,8 +25,7 @@ class InstanceSegmenter(Detector):
 
     def pasted(self, found: Detections, size: tuple[int, int]) -> Array:
         """Return the masks of an image (H, W), bool (K, H, W)."""
-        if not len(found.boxes) or found.masks is None:
-            return np.zeros((0, *size), dtype=np.bool_)
-        whole = paste_masks_in_image(found.masks.float(), found.boxes, size)  # (K, 1, H, W)
-        inside: Array = (whole[:, 0] >= self.INSIDE).cpu().numpy()
-        return inside
+        if found.masks is None:
+            raise TypeError(f"{type(self).__name__}.decode gave no masks for its boxes.")
+        masks: Array = paste_masks(found.masks, found.boxes, size, self.INSIDE).cpu().numpy()
+        return masks

@@ -14,7 +14,7 @@ from mlcvbench.contract import Array, Batch, Column, FitContext, FitReport, Spli
 from mlcvbench_training.geometry import Changes, augment_batch
 from mlcvbench_training.layout import to_channels_last
 from mlcvbench_training.objective import Objective
-from mlcvbench_training.padding import frame_of, pad_batch
+from mlcvbench_training.padding import fitted, frame_of, multi_scale_sizes, pad_batch, resize_batch
 from mlcvbench_training.samples import DenseSamples, SampleBatch
 from mlcvbench_training.seeding import seeded
 from mlcvbench_training.settings import NetworkSettings
@@ -99,7 +99,11 @@ class NetworkModel(TorchModel):
 
     def augment(self, batch: SampleBatch, settings: NetworkSettings, generator: torch.Generator) -> SampleBatch:
         """Return a batch as a step sees it: changed at random, as the settings say."""
-        return augment_batch(batch, changes_of(settings), generator)
+        batch = augment_batch(batch, changes_of(settings), generator)
+        if settings.sizes is None:
+            return batch
+        sizes = [frame_of([fitted(batch.frame, None, side)], self.MULTIPLE) for side in settings.sizes]
+        return resize_batch(batch, multi_scale_sizes(sizes, 1, generator)[0])
 
     def preprocess(self, batch: Batch) -> Any:
         """Return float32 (B, C, H, W) in [0, 1], sides padded to the multiple; a tuple where there are several inputs.

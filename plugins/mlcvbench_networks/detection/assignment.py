@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torchvision.ops import box_area, box_iou
 
 from mlcvbench_networks.detection.box_coding import cells_of, encode_sides
+
+if TYPE_CHECKING:
+    from mlcvbench_training.sample_batch import Objects
 
 BACKGROUND = -1
 """In place of an object's number: learns that there is none."""
@@ -125,13 +128,19 @@ def heat_map(
     cells rounded down (Zhou et al. 2019, section 3). `labels` int64 (M,). Cells in the ignored regions of a class are
     not counted for it, except those of its objects.
     """
-    values = torch.zeros((classes, *grid), device=boxes.device)
-    counted = torch.ones_like(values, dtype=torch.bool)
-    for label in sorted(set(labels.tolist())):
-        own = labels == label
-        values[label] = _gaussians(boxes[own & ~ignored], grid, stride, overlap)
-        counted[label] = (values[label] == 1) | ~_cells_in(boxes[own & ignored], grid, stride)
-    return HeatMap(values, counted)
+    values = _highest(_gaussians(boxes[~ignored], grid, stride, overlap), labels[~ignored], classes)
+    hidden = _highest(_cells_in(boxes[ignored], grid, stride).float(), labels[ignored], classes)
+    return HeatMap(values, (values == 1) | (hidden == 0))
+
+
+def heat_maps(
+    objects: Sequence[Objects], classes: int, grid: tuple[int, int], stride: float, overlap: float = 0.3
+) -> HeatMap:
+    """Return the `heat_map` of each image of a batch, (B, K, H, W), worked out together."""
+    boxes, ignored = torch.cat([own.boxes for own in objects]), torch.cat([own.ignored for own in objects])
+    maps = torch.cat([own.labels + place * classes for place, own in enumerate(objects)])
+    values, counted = heat_map(boxes, maps, ignored, len(objects) * classes, grid, stride, overlap)
+    return HeatMap(*(part.reshape(len(objects), classes, *grid) for part in (values, counted)))
 
 
 def gaussian_radius(sizes: torch.Tensor, overlap: float = 0.3) -> torch.Tensor:
@@ -154,17 +163,22 @@ def _drawn(which: torch.Tensor, most: int, generator: torch.Generator) -> torch.
     return places[torch.randperm(len(places), generator=generator, device=generator.device)[:most]]
 
 
+def _highest(values: torch.Tensor, labels: torch.Tensor, classes: int) -> torch.Tensor:
+    """Return the largest of the values (M, H, W) of each class in each cell, (K, H, W); 0 where it has none."""
+    flat = values.flatten(1)
+    largest = flat.new_zeros((classes, flat.shape[1])).scatter_reduce(0, labels[:, None].expand_as(flat), flat, "amax")
+    return largest.reshape(classes, *values.shape[1:])
+
+
 def _gaussians(boxes: torch.Tensor, grid: tuple[int, int], stride: float, overlap: float) -> torch.Tensor:
-    """Return the largest of the Gaussians of boxes (M, 4) in each cell, (H, W); 0 where there is none."""
-    if not len(boxes):
-        return torch.zeros(grid, device=boxes.device)
+    """Return the Gaussian of each box (M, 4), (M, H, W)."""
     radius = gaussian_radius((boxes[:, 2:] - boxes[:, :2]) / stride, overlap).floor()
     cells = cells_of(boxes, grid, stride)
     down, across = (
         _gaussian(torch.arange(side, device=boxes.device) - cells[:, axis, None], radius[:, None])
         for side, axis in zip(grid, (1, 0), strict=True)
     )
-    return (down[:, :, None] * across[:, None, :]).amax(dim=0)
+    return down[:, :, None] * across[:, None, :]
 
 
 def _gaussian(distance: torch.Tensor, radius: torch.Tensor) -> torch.Tensor:
@@ -173,10 +187,10 @@ def _gaussian(distance: torch.Tensor, radius: torch.Tensor) -> torch.Tensor:
 
 
 def _cells_in(boxes: torch.Tensor, grid: tuple[int, int], stride: float) -> torch.Tensor:
-    """Tell which cells have their middle in one of the boxes, bool (H, W)."""
+    """Tell which cells have their middle in each of the boxes, bool (M, H, W)."""
     y, x = ((torch.arange(side, device=boxes.device) + 0.5) * stride for side in grid)
     x0, y0, x1, y1 = boxes[:, :, None].unbind(dim=1)  # each (M, 1)
-    return (((y >= y0) & (y < y1))[:, :, None] & ((x >= x0) & (x < x1))[:, None, :]).any(dim=0)
+    return ((y >= y0) & (y < y1))[:, :, None] & ((x >= x0) & (x < x1))[:, None, :]
 
 
 def _covered(anchors: torch.Tensor, regions: torch.Tensor) -> torch.Tensor:

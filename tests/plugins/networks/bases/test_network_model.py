@@ -128,6 +128,27 @@ def test_images_of_unequal_size_are_answered_in_their_sizes():
     assert [one.shape for one in maps] == [(20, 33), (17, 48)]
 
 
+def test_a_step_may_see_its_images_at_one_of_several_sizes():
+    """Frames are multiples of 32, objects grow with them, and the same seed draws the same sizes."""
+    data, seen = data_of("detection"), []
+    model = model_of("detection", data)
+    loss = model.loss
+
+    def looked_at(network: Any, batch: Any, generator: torch.Generator) -> Any:
+        largest = max((float(own.boxes.max()) for own in batch.objects if len(own)), default=0.0)
+        seen.append((batch.frame, largest <= max(batch.frame)))
+        return loss(network, batch, generator)
+
+    model.loss = looked_at  # type: ignore[method-assign]
+    for _ in range(2):
+        settings = {"epochs": 3, "batch": 8, "sizes": [32, 64, 70]}
+        model.fit(data.splits["train"], None, FitContext(seed=0, device=Device(), settings=settings))
+
+    assert {frame for frame, _ in seen} == {(32, 32), (64, 64), (96, 96)}
+    assert all(fits for _, fits in seen)
+    assert seen[: len(seen) // 2] == seen[len(seen) // 2 :]
+
+
 def scored(values: list[float], metric: str) -> dict[str, Any]:
     given = iter(values)
 

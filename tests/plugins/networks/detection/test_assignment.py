@@ -22,9 +22,11 @@ from mlcvbench_networks.detection.assignment import (
     classes_of,
     gaussian_radius,
     heat_map,
+    heat_maps,
     level_reach,
     sampled,
 )
+from mlcvbench_training.sample_batch import Objects
 
 RPN = {"low": 0.3, "high": 0.7, "nearest": True}
 RETINANET = {"low": 0.4, "high": 0.5, "nearest": False}
@@ -200,6 +202,21 @@ def test_a_crowd_alone_makes_no_peak() -> None:
 
     assert heat.values.sum() == 0
     assert int(heat.counted.sum()) == 64 - 16
+
+
+def test_heat_maps_of_a_batch_are_those_of_its_images() -> None:
+    parts = [(random_boxes(count, seed=count, dtype=torch.float32), count) for count in (3, 0, 5)]
+    objects = [
+        Objects(boxes, torch.arange(count) % 2, torch.arange(count) % 3 == 2 if count else nobody(boxes))
+        for boxes, count in parts
+    ]
+
+    together = heat_maps(objects, 2, (33, 33), 4)
+
+    for place, own in enumerate(objects):
+        alone = heat_map(own.boxes, own.labels, own.ignored, 2, (33, 33), 4)
+        assert torch.equal(together.values[place], alone.values)
+        assert torch.equal(together.counted[place], alone.counted)
 
 
 def test_the_class_of_an_anchor_is_that_of_its_object() -> None:
