@@ -39,4 +39,6 @@ def cut_masks(masks: torch.Tensor, boxes: torch.Tensor, side: int) -> torch.Tens
     section 3: RoIAlign of the mask).
     """
     own = torch.arange(len(masks), device=masks.device)
-    return roi_align(masks[:, None].float(), torch.cat((own[:, None].to(boxes), boxes), dim=1), side, 1.0, 2, True)
+    regions = torch.cat((own[:, None].to(boxes), boxes), dim=1)
+    cut: torch.Tensor = roi_align(masks[:, None].float(), regions, side, 1.0, 2, True)
+    return cut

@@ -19,6 +19,7 @@ from mlcvbench_networks.detection.assignment import (
     LEFT_OUT,
     by_centre,
     by_overlap,
+    cells_near,
     classes_of,
     gaussian_radius,
     heat_map,
@@ -217,6 +218,18 @@ def test_heat_maps_of_a_batch_are_those_of_its_images() -> None:
         alone = heat_map(own.boxes, own.labels, own.ignored, 2, (33, 33), 4)
         assert torch.equal(together.values[place], alone.values)
         assert torch.equal(together.counted[place], alone.counted)
+
+
+def test_the_cells_near_a_centre_are_those_around_it_that_are_on_the_map() -> None:
+    boxes = torch.tensor([[16.0, 8.0, 24.0, 16.0], [0.0, 0.0, 6.0, 6.0]])  # in the cells (5, 3) and (0, 0)
+
+    cells, owner = cells_near(boxes, (8, 7), 4)
+
+    around = [[column, row] for column in (4, 5, 6) for row in (2, 3, 4)]
+    assert cells[owner == 0].tolist() == around
+    assert cells[owner == 1].tolist() == [[0, 0], [0, 1], [1, 0], [1, 1]]
+    assert cells_near(boxes, (8, 7), 4, reach=0)[0].tolist() == [[5, 3], [0, 0]]
+    assert [len(part) for part in cells_near(boxes[:0], (8, 7), 4)] == [0, 0]
 
 
 def test_the_class_of_an_anchor_is_that_of_its_object() -> None:
