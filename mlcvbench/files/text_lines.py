@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -93,3 +94,11 @@ def read_names(path: Path) -> list[str]:
     if not names:
         raise DataError(f"{path}: names no image.")
     return list(names)
+
+
+def plain_number(text: str | None) -> float | None:
+    """Return a finite number written in plain digits, None for anything else."""
+    if text is None or len(text) > 40 or not re.fullmatch(r"\s*[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?\s*", text, re.ASCII):
+        return None
+    value = float(text)
+    return value if math.isfinite(value) else None

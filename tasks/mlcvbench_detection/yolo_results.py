@@ -14,11 +14,10 @@ import numpy as np
 
 from mlcvbench.contract import Array, External, Notice, Predictions, Problem
 from mlcvbench.errors import DataError
-from mlcvbench.files.text_lines import numbered_lines
+from mlcvbench.files.text_lines import numbered_lines, plain_number
 from mlcvbench_detection.coco.image_names import Images, stem_of
 from mlcvbench_detection.geometry.ragged import Labels, Ragged, starts_of
 from mlcvbench_detection.predictions import category_ids
-from mlcvbench_detection.voc.annotations import plain_number
 from mlcvbench_detection.wording import counted
 
 _FORM = "'class cx cy w h confidence'"

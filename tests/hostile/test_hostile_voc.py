@@ -95,7 +95,7 @@ def test_an_object_without_difficult_is_not_difficult(tmp_path):
 def test_a_file_over_the_limit(tmp_path, monkeypatch):
     monkeypatch.setattr(annotations, "MAX_XML_BYTES", 100)
 
-    assert error_of(tmp_path, GOOD) == f": has {len(GOOD)} bytes; the most for an annotation is 100."
+    assert error_of(tmp_path, GOOD) == f": has {len(GOOD)} bytes; the most for the annotation of an image is 100."
 
 
 def test_an_unknown_class_names_the_nearest(tmp_path):

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from xml.etree.ElementTree import Element, ParseError, TreeBuilder
+from xml.etree.ElementTree import Element
 
 import numpy as np
 
 from mlcvbench.contract import InputSpec, LoadedData, Problem, Split
 from mlcvbench.errors import DataError, did_you_mean, short
-from mlcvbench.files.text_lines import read_names
-from mlcvbench.limits import MAX_PIXELS, MAX_XML_BYTES, MAX_XML_DEPTH
+from mlcvbench.files.text_lines import plain_number, read_names
+from mlcvbench.files.xml_tree import read_xml
+from mlcvbench.limits import MAX_PIXELS, MAX_XML_BYTES
 from mlcvbench_detection.geometry.ragged import Ragged, starts_of
 from mlcvbench_detection.predictions import FARTHEST
 from mlcvbench_detection.split import DetectionSplit
@@ -109,7 +109,7 @@ def _read_list(root: Path, listed: str) -> list[_Image]:
 
 def read_annotation(path: Path) -> _Image:
     """Return the objects of one image; DataError names the file, the object and the field."""
-    root = _parse(path)
+    root = read_xml(path, "the annotation of an image", MAX_XML_BYTES)
     if root.tag != "annotation":
         raise DataError(f"{path}: wanted an <annotation>, got <{root.tag[:60]}>.")
     height, width = (_pixels(path, root, side) for side in ("height", "width"))
@@ -152,59 +152,3 @@ def _pixels(path: Path, root: Element, side: str) -> int:
     if value is None or value != int(value) or not 0 <= value <= MAX_PIXELS:
         raise DataError(f"{path}, <size>, <{side}>: wanted 0 (unknown) to {MAX_PIXELS} pixels, got {short(text)}.")
     return int(value)
-
-
-def plain_number(text: str | None) -> float | None:
-    """Return a finite number written in plain digits, None for anything else."""
-    if text is None or len(text) > 40 or not re.fullmatch(r"\s*[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?\s*", text, re.ASCII):
-        return None
-    value = float(text)
-    return value if math.isfinite(value) else None
-
-
-class _Shallow(TreeBuilder):
-    """A tree of at most `MAX_XML_DEPTH` levels."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._depth = 0
-
-    def start(self, tag: Any, attrs: Any, /) -> Element:
-        self._depth += 1
-        if self._depth > MAX_XML_DEPTH:
-            raise ParseError(f"more than {MAX_XML_DEPTH} levels of elements")
-        return super().start(tag, attrs)
-
-    def end(self, tag: str, /) -> Element:
-        self._depth -= 1
-        return super().end(tag)
-
-
-def _parse(path: Path) -> Element:
-    """Return the root of an XML file without a document type: no entity is ever expanded."""
-    from defusedxml.common import DefusedXmlException
-    from defusedxml.ElementTree import DefusedXMLParser
-
-    if not path.is_file():
-        raise DataError(f"{path}: no such file; wanted the annotation of an image.")
-    size = path.stat().st_size
-    if size > MAX_XML_BYTES:
-        raise DataError(f"{path}: has {size} bytes; the most for an annotation is {MAX_XML_BYTES}.")
-    parser = DefusedXMLParser(target=_Shallow(), forbid_dtd=True)
-    try:
-        for block in _blocks(path):
-            parser.feed(block)
-        root: Element = parser.close()
-    except DefusedXmlException as error:
-        raise DataError(
-            f"{path}: has a document type or an entity, which are refused ({type(error).__name__})."
-        ) from None
-    except (ParseError, ValueError, LookupError) as error:
-        raise DataError(f"{path}: is not XML ({error}).") from None
-    return root
-
-
-def _blocks(path: Path) -> Iterator[bytes]:
-    with path.open("rb") as file:
-        while block := file.read(1 << 16):
-            yield block

@@ -11,11 +11,10 @@ import numpy as np
 
 from mlcvbench.contract import Array, External, Predictions, Problem
 from mlcvbench.errors import DataError, did_you_mean
-from mlcvbench.files.text_lines import numbered_lines
+from mlcvbench.files.text_lines import numbered_lines, plain_number
 from mlcvbench_detection.coco.image_names import UNKNOWN, Images
 from mlcvbench_detection.geometry.ragged import Labels, Ragged, starts_of
 from mlcvbench_detection.predictions import FARTHEST, category_ids
-from mlcvbench_detection.voc.annotations import plain_number
 
 _FILE = re.compile(r"comp\d{1,2}_det_.+\.txt")
 _FORM = "'image score xmin ymin xmax ymax'"
