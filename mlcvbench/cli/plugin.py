@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mlcvbench.cli.command import Command
+from mlcvbench.cli.scaffold import KINDS, short_name, write_plugin
 from mlcvbench.errors import CheckFailedError, MlcvbenchError, said_by
 from mlcvbench.processes.stdout import emit
 
@@ -26,26 +27,27 @@ def plugin() -> None:
 
 @plugin.command("new", cls=Command, short_help="Write an installable package with one working method.")
 @click.argument("name")
+@click.option(
+    "--kind", type=click.Choice(KINDS), default=KINDS[0], help="Task kind of the method; classification by default."
+)
+@click.option("--torch", is_flag=True, help="Write a small network that is trained with torch.")
 @click.option("--into", default=".", metavar="DIR", help="Folder to write it in; the working folder by default.")
-def new(name: str, into: str) -> None:
-    """Write an installable package with one working method NAME and its tests."""
-    from mlcvbench.cli.scaffold import write_plugin
-
-    folder = write_plugin(name, Path(into))
+def new(name: str, kind: str, torch: bool, into: str) -> None:
+    """Write an installable package with one working method NAME of a task kind, and its tests."""
+    folder = write_plugin(name, Path(into), kind, torch=torch)
     files = sorted(path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
     emit("\n".join([f"wrote {folder}", *(f"  {file}" for file in files)]))
-    for line in _taken(name):
+    for line in _taken(name, kind):
         click.echo(line, err=True)
     emit(f"next: pip install -e {folder} && mlcvbench plugin check {folder}")
 
 
-def _taken(name: str) -> Iterator[str]:
+def _taken(name: str, kind: str) -> Iterator[str]:
     """Warn of an installed model or plugin of the new name: the later one would be quarantined."""
-    from mlcvbench.cli.scaffold import short_name
     from mlcvbench.registry import get_registry
 
     short, registry = short_name(name), get_registry()
-    for entry in registry.models():
+    for entry in registry.models(kind):
         if entry.spec.name == short:
             yield f"warning: plugin {entry.origin.plugin!r} has a model {short!r} already; give yours another name."
     if any(origin.plugin == short for origin in registry.plugins):

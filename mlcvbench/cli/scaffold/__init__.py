@@ -1,9 +1,10 @@
-"""The package that `mlcvbench plugin new` writes: an installable plugin with one working method."""
+"""The package that `mlcvbench plugin new` writes: an installable plugin with one working method of a task kind."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from string import Template
+from typing import NamedTuple
 
 from mlcvbench.errors import RequestError, StoreError
 from mlcvbench.specs.checks import RESERVED_NAMES
@@ -13,16 +14,63 @@ _FILES = {
     "pyproject.toml": "pyproject.toml.tmpl",
     "README.md": "README.md.tmpl",
     "$package/__init__.py": "init.py.tmpl",
-    "$package/model.py": "model.py.tmpl",
+    "$package/model.py": "${library}_$kind.py.tmpl",
     "$package/py.typed": "",
-    "tests/test_$name.py": "test.py.tmpl",
+    "tests/test_$name.py": "test_$library.py.tmpl",
 }
+_WITH_TORCH = {"$package/training.py": "training.py.tmpl"}
+_DEPENDENCIES = {"numpy": '"numpy>=2.0"', "torch": '"numpy>=2.0", "torch>=2.6", "torchvision>=0.21"'}
 
 
-def write_plugin(name: str, parent: Path) -> Path:
-    """Write the package of a method `name` into a new folder below `parent` and return the folder.
+class _Method(NamedTuple):
+    """What a template's method is: its summary, family, `model.*` settings and whether images may differ in size."""
 
-    RequestError when the name cannot be a Python name, StoreError when the folder exists or cannot be written.
+    summary: str
+    family: str
+    params: str = ""
+    ragged: bool = False
+
+
+_WIDTH = 'Param("width", "int", 16, "channels of the first layer", low=1)'
+_EPOCHS = 'Param("epochs", "int", 10, "passes over the training samples", low=1)'
+_RATE = 'Param("lr", "float", 0.003, "learning rate of Adam", low=0)'
+_METHODS = {
+    ("classification", "numpy"): _Method(
+        "The class whose mean training image is nearest",
+        "nearest mean",
+        'Param("shrink", "float", 0.0, "moves the class means to the overall mean", low=0, high=1)',
+    ),
+    ("detection", "numpy"): _Method("The average training object of each class", "mean box", ragged=True),
+    ("segmentation", "numpy"): _Method(
+        "The class whose mean training colour is nearest", "nearest colour", ragged=True
+    ),
+    ("verification", "numpy"): _Method(
+        "Compares faces by the mean grey of the cells of a grid",
+        "coarse pixels",
+        'Param("cells", "int", 8, "cells of the grid in each direction", low=1)',
+        ragged=True,
+    ),
+    ("depth", "numpy"): _Method(
+        "The mean training depth at the height of the pixel",
+        "depth by the row",
+        'Param("bands", "int", 16, "bands of equal height, each with one depth", low=1)',
+        ragged=True,
+    ),
+    ("classification", "torch"): _Method("A small convolutional network", "cnn", _WIDTH),
+    ("detection", "torch"): _Method("A small detector without anchors", "dense detector", _WIDTH),
+    ("segmentation", "torch"): _Method("A small encoder and decoder", "fcn", _WIDTH),
+    ("verification", "torch"): _Method("A small network that embeds faces", "embedding", _WIDTH),
+    ("depth", "torch"): _Method("A small network for depth from one image", "monodepth", _WIDTH),
+}
+KINDS = tuple(kind for kind, library in _METHODS if library == "numpy")
+"""The task kinds that a package can be begun for."""
+
+
+def write_plugin(name: str, parent: Path, kind: str = "classification", *, torch: bool = False) -> Path:
+    """Write the package of a method `name` for a task kind into a new folder below `parent` and return the folder.
+
+    `torch`: the method is a small network. RequestError when the name cannot be a Python name, StoreError when the
+    folder exists or cannot be written.
     """
     short = short_name(name)
     if not (short.isascii() and short.isidentifier() and short.islower()) or short in RESERVED_NAMES or len(short) > 60:
@@ -30,19 +78,24 @@ def write_plugin(name: str, parent: Path) -> Path:
             f"{name!r} cannot name a plugin; wanted small letters, digits and _, at most 60, such as nearest_mean."
         )
     package = PREFIX + short
+    library = "torch" if torch else "numpy"
     words = {
         "name": short,
         "package": package,
         "distribution": package.replace("_", "-"),
         "class_name": "".join(part.capitalize() for part in short.split("_")) or "Method",
+        "kind": kind,
+        "library": library,
+        "dependencies": _DEPENDENCIES[library],
+        **_declaration(_METHODS[kind, library], torch=torch),
     }
     folder = parent / words["distribution"]
     try:
         folder.mkdir(parents=True)
-        for target, template in _FILES.items():
+        for target, template in (_FILES | _WITH_TORCH if torch else _FILES).items():
             path = folder / Template(target).substitute(words)
             path.parent.mkdir(exist_ok=True)
-            path.write_text(_render(template, words) if template else "", encoding="utf-8")
+            path.write_text(_render(Template(template).substitute(words), words) if template else "", encoding="utf-8")
     except FileExistsError:
         raise StoreError(f"{folder} exists already; choose another name or another folder with --into.") from None
     except OSError as error:
@@ -57,6 +110,19 @@ def short_name(name: str) -> str:
     'my_method'
     """
     return name.replace("-", "_").removeprefix(PREFIX)
+
+
+def _declaration(method: _Method, *, torch: bool) -> dict[str, str]:
+    """Return the words of a method's spec: its summary, its family and the lines of its settings."""
+    settings = [f"params=({method.params},)"] if method.params else []
+    settings += [f"fit=(\n    {_EPOCHS},\n    {_RATE},\n)"] if torch else []
+    settings += ["ragged=True"] if method.ragged else []
+    return {
+        "summary": method.summary,
+        "family": method.family,
+        "settings": "".join(f"{line},\n" for line in settings).replace("\n", "\n            "),
+        "names": "ModelSpec, Param, hookimpl" if method.params else "ModelSpec, hookimpl",
+    }
 
 
 def _render(template: str, words: dict[str, str]) -> str:

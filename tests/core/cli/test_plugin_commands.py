@@ -12,6 +12,7 @@ from support.paths import FIXTURES
 from support.plugins import install, toy_registry
 
 from mlcvbench.cli import main
+from mlcvbench.cli.scaffold import KINDS, write_plugin
 from mlcvbench.registry import Registry, using
 
 PROGRAM = [sys.executable, "-c", "import sys; from mlcvbench.cli import main; sys.exit(main())"]
@@ -53,6 +54,47 @@ def test_what_new_writes_passes_its_own_check_and_its_own_tests(tmp_path: Path, 
         text=True,
         check=False,
     )
+    assert tests.returncode == 0, tests.stdout
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("library", ["numpy", "torch"])
+def test_new_writes_a_method_of_each_kind(kind: str, library: str, tmp_path: Path):
+    flags = ["--torch"] if library == "torch" else []
+
+    assert main(["plugin", "new", "mine", f"--kind={kind}", *flags, "--into", str(tmp_path)]) == 0
+
+    folder = tmp_path / "mlcvbench-mine"
+    files = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+    assert ("mlcvbench_mine/training.py" in files) == (library == "torch")
+    assert not any("$" in (folder / file).read_text() for file in files)
+    assert f'kinds=("{kind}",)' in (folder / "mlcvbench_mine" / "__init__.py").read_text()
+    assert f"mlcvbench run task={kind} model=mine" in (folder / "README.md").read_text()
+
+
+def test_new_refuses_a_kind_that_it_has_no_method_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    assert main(["plugin", "new", "mine", "--kind=tracking", "--into", str(tmp_path)]) == 2
+    assert "'tracking'" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("library", ["numpy", "torch"])
+def test_a_method_of_each_kind_passes_its_check_and_its_tests(kind: str, library: str, tmp_path: Path):
+    name = f"new_{kind}_{library}"
+    main(["plugin", "new", name, f"--kind={kind}", *(["--torch"] * (library == "torch")), "--into", str(tmp_path)])
+    folder = tmp_path / f"mlcvbench-{name.replace('_', '-')}"
+
+    tests = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(folder / "tests")],
+        env={**os.environ, "PYTHONPATH": str(folder), "OMP_NUM_THREADS": "1"},
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
     assert tests.returncode == 0, tests.stdout
 
 
@@ -261,7 +303,19 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     sources = [place / "src" / name for name in ("example_plugin", "example_task")]
     for source in sources:
         shutil.copytree(FIXTURES / source.name, source, ignore=shutil.ignore_patterns("__pycache__"))
-    target = place / "site"
+    return pip_install(sources, place / "site")
+
+
+@pytest.fixture(scope="module")
+def begun(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder into which a network of each kind was installed, as `plugin new --torch` writes it."""
+    place = tmp_path_factory.mktemp("begun")
+    sources = [write_plugin(f"new_{kind}", place, kind, torch=True) for kind in KINDS]
+    return pip_install(sources, place / "site")
+
+
+def pip_install(sources: list[Path], target: Path) -> Path:
+    """Install projects into the folder `target` and return it."""
     uv = shutil.which("uv") or shutil.which("uv", path=str(Path(sys.executable).parent))
     installer = [uv, "pip", "install", "--python", sys.executable] if uv else [sys.executable, "-m", "pip", "install"]
     options = ["--quiet", "--no-deps", "--no-build-isolation", "--target", str(target)]
@@ -306,6 +360,28 @@ def test_a_plugin_that_pip_installed_passes_its_check(installed: Path, tmp_path:
 
     assert done.returncode == 0
     assert "FAILED" not in done.stdout
+
+
+FEW = ("data.train=6", "data.val=2", "data.test=20", "fit.epochs=2", "model.width=4", "intervals=false")
+DATA = {
+    "classification": ("data=digits", "limit=20", *FEW[3:]),
+    "detection": ("data=scenes", "data.size=[48,48]", *FEW),
+    "segmentation": ("data=scenes", "data.size=[48,48]", *FEW),
+    "verification": ("data=faces", "data.size=24", "data.shots=2", *FEW),
+    "depth": ("data=scenes-mono", "data.size=[48,48]", *FEW),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_network_that_new_wrote_trains_and_is_scored(kind: str, begun: Path, tmp_path: Path):
+    definition = {"depth": "scenes-mono"}.get(kind, kind)
+    words = ["run", f"task={definition}", f"model=new_{kind}", *DATA[kind], "time=off", "out=runs"]
+
+    done = call(words, begun, tmp_path)
+
+    assert done.returncode == 0, done.stderr
+    assert f"new_{kind}" in done.stdout
 
 
 @pytest.mark.slow
