@@ -13,6 +13,7 @@ FIELDS = (
         "uint8 (B, H, W)",
         "0 to C-1, or 255 = unknown, neither learned from nor scored; uint16 and 65535 for more than 255 classes",
     ),
+    Field("extra", "background", "class names", "the classes that are no objects, such as ground and wall"),
     Field("extra", "sparse", "bool", "unlabelled pixels are no object, so pictures leave them black; `bodies`"),
     Field("extra", "coding", "dict", "what values and colours of label files mean; `label-folder`"),
     Field("extra", "palette", "colours", "of the label files; `label-folder`"),
