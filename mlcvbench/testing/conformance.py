@@ -28,7 +28,7 @@ from mlcvbench.testing.gradients import check_gradients
 from mlcvbench.testing.imports import heavy_imports
 from mlcvbench.testing.results import CheckResult, run_check
 from mlcvbench.testing.toy import odd_pixels
-from mlcvbench.testing.under_test import Given, UnderTest, digest, disturb_global_randomness
+from mlcvbench.testing.under_test import Given, UnderTest, digest, disturb_global_randomness, one_thread
 
 STATE_SUFFIXES = (".safetensors", ".json")
 
@@ -64,7 +64,8 @@ def check_model(
     for name, check in kit.behaviour():
         if results[-1].name == "predictions" and kit.contract_broken:
             return [*results, *_skipped(kit, after="predictions")]
-        results.append(run_check(name, check))
+        with one_thread():
+            results.append(run_check(name, check))
         if name == "fit" and results[-1].passed is False:
             return [*results, *_skipped(kit, after="fit")]
     return results

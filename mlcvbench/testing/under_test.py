@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import random
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -110,6 +112,21 @@ class UnderTest:
         """Return checked predictions for all test samples at once."""
         batch = self.batch()
         return self.task.check(model.predict(batch), batch.ids, model.problem)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let torch, if it is loaded, compute with one thread: on toy data several would mostly wait for one another."""
+    torch = sys.modules.get("torch")
+    if torch is None:
+        yield
+        return
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def digest(split: Split | None) -> str:

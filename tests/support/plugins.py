@@ -1,15 +1,19 @@
-"""Writes plugins to disk as pip would have installed them, and a registry with one made-up task, for tests."""
+"""Writes plugins to disk as pip would have installed them, installs them by it, and makes registries of them."""
 
 from __future__ import annotations
 
+import os
+import shutil
+import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from textwrap import dedent
 
 from mlcvbench.registry import Registry, discover
 
+PROGRAM = [sys.executable, "-c", "import sys; from mlcvbench.cli import main; sys.exit(main())"]
 TOY_TASK = """
 from mlcvbench import DatasetSpec, ModelSpec, Param, TaskSpec, hookimpl
 
@@ -95,6 +99,31 @@ def install(
     lines = [f"{key} = {value}" for key, value in (entry_points or {name: name}).items()]
     (info / "entry_points.txt").write_text("[console_scripts]\nx = y:z\n\n[mlcvbench]\n" + "\n".join(lines) + "\n")
     return info
+
+
+def pip_install(sources: Sequence[Path], target: Path) -> Path:
+    """Install projects into the folder `target` by pip, as a stranger does, and return it."""
+    uv = shutil.which("uv") or shutil.which("uv", path=str(Path(sys.executable).parent))
+    installer = [uv, "pip", "install", "--python", sys.executable] if uv else [sys.executable, "-m", "pip", "install"]
+    options = ["--quiet", "--no-deps", "--no-build-isolation", "--target", str(target)]
+    done = subprocess.run(
+        [*installer, *options, *map(str, sources)], capture_output=True, text=True, check=False, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    return target
+
+
+def call(words: list[str], place: Path, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """Run a command of the bench with what is installed in `place`, in the folder `cwd`."""
+    return subprocess.run(
+        [*PROGRAM, *words],
+        env={**os.environ, "PYTHONPATH": str(place), "MLCVBENCH_CACHE": str(cwd / "cache")},
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=240,
+    )
 
 
 @contextmanager

@@ -271,6 +271,21 @@ def test_a_data_set_without_a_test_split_fails_once(site: Path):
     assert failed == {"splits": "there is no split 'test'; got train, val."}
 
 
+def test_networks_are_checked_with_one_thread(site: Path, example: None, monkeypatch: pytest.MonkeyPatch):
+    """Several would wait for one another on toy data; the caller's number comes back."""
+    torch = pytest.importorskip("torch")
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
+    asked: list[int] = []
+    monkeypatch.setattr(torch, "set_num_threads", asked.append)
+    body = "def forward(self, inputs):\n    return super().forward(inputs)"
+
+    check_model(bad_model(site, body), "classification")
+
+    assert len(asked) > 10
+    assert asked[::2] == [1] * len(asked[::2])
+    assert asked[1::2] == [3] * len(asked[::2])
+
+
 def test_a_fit_that_edits_its_data_is_found(site: Path, example: None):
     body = (
         "def fit(self, train, val, ctx):\n    super().fit(train, val, ctx)\n"
