@@ -9,13 +9,11 @@ from pathlib import Path
 
 import pytest
 from support.paths import FIXTURES
-from support.plugins import install, toy_registry
+from support.plugins import call, install, pip_install, toy_registry
 
 from mlcvbench.cli import main
 from mlcvbench.cli.scaffold import KINDS, write_plugin
 from mlcvbench.registry import Registry, using
-
-PROGRAM = [sys.executable, "-c", "import sys; from mlcvbench.cli import main; sys.exit(main())"]
 
 
 def test_new_writes_exactly_these_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
@@ -312,30 +310,6 @@ def begun(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("begun")
     sources = [write_plugin(f"new_{kind}", place, kind, torch=True) for kind in KINDS]
     return pip_install(sources, place / "site")
-
-
-def pip_install(sources: list[Path], target: Path) -> Path:
-    """Install projects into the folder `target` and return it."""
-    uv = shutil.which("uv") or shutil.which("uv", path=str(Path(sys.executable).parent))
-    installer = [uv, "pip", "install", "--python", sys.executable] if uv else [sys.executable, "-m", "pip", "install"]
-    options = ["--quiet", "--no-deps", "--no-build-isolation", "--target", str(target)]
-    done = subprocess.run(
-        [*installer, *options, *map(str, sources)], capture_output=True, text=True, check=False, timeout=120
-    )
-    assert done.returncode == 0, done.stderr
-    return target
-
-
-def call(words: list[str], place: Path, cwd: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*PROGRAM, *words],
-        env={**os.environ, "PYTHONPATH": str(place), "MLCVBENCH_CACHE": str(cwd / "cache")},
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=240,
-    )
 
 
 def test_a_plugin_that_pip_installed_is_listed(installed: Path, tmp_path: Path):
