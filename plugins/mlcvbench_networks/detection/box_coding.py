@@ -45,19 +45,23 @@ def decode_deltas(deltas: torch.Tensor, anchors: torch.Tensor, weights: Weights 
     return _cornered(at_x + dx * wide, at_y + dy * high, width, height)
 
 
-def encode_cells(boxes: torch.Tensor, cells: torch.Tensor, priors: torch.Tensor, stride: float) -> torch.Tensor:
+def encode_cells(
+    boxes: torch.Tensor, cells: torch.Tensor, priors: torch.Tensor, stride: float | torch.Tensor
+) -> torch.Tensor:
     """Return what sigmoid(t_x), sigmoid(t_y), t_w and t_h of YOLOv3 should be for boxes (N, 4), as (N, 4).
 
     The first two are the place of the centre in its cell, in [0, 1): a target for the logistic of the outputs, which
     are infinite on a cell's border (Redmon and Farhadi 2018, section 2.1). `cells` int64 (N, 2) as x, y, those of
-    `cells_of`; `priors` (N, 2) are widths and heights in pixels.
+    `cells_of`; `priors` (N, 2) are widths and heights in pixels. `stride`: a number, or a tensor (N, 1) of one a box.
     """
     x, y, width, height = _centred(boxes)
     place = torch.stack((x, y), dim=-1) / stride - cells
     return torch.cat((place, torch.log(torch.stack((width, height), dim=-1) / priors)), dim=-1)
 
 
-def decode_cells(outputs: torch.Tensor, cells: torch.Tensor, priors: torch.Tensor, stride: float) -> torch.Tensor:
+def decode_cells(
+    outputs: torch.Tensor, cells: torch.Tensor, priors: torch.Tensor, stride: float | torch.Tensor
+) -> torch.Tensor:
     """Return the boxes (..., 4) of outputs t: centre (sigmoid(t) + cell) stride, sides prior e^t (clamped as above)."""
     outputs = in_float32(outputs)
     centre = (torch.sigmoid(outputs[..., :2]) + cells) * stride

@@ -1,0 +1,122 @@
+"""FCOS (Tian et al. 2019): each point inside an object tells how far its sides are, and how central it is.
+
+Published: `model.backbone=torchvision:resnet50 model.width=256 model.levels=[3,7] model.beyond=pyramid model.layers=4`;
+32,322,720 parameters with 91 classes and `model.scales=false`, as torchvision's, and one more a level with them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from mlcvbench.contract import Problem
+from mlcvbench_networks.bases.detector import Detections, Detector
+from mlcvbench_networks.bases.network_model import Losses
+from mlcvbench_networks.detection.anchors import by_anchor, points
+from mlcvbench_networks.detection.assignment import by_centre, classes_of, level_reach
+from mlcvbench_networks.detection.box_coding import LARGEST, centreness, decode_sides, encode_sides
+from mlcvbench_networks.detection.losses import focal, giou
+from mlcvbench_networks.initialisation import head_initialised, set_prior
+from mlcvbench_networks.pyramid import Extra
+from mlcvbench_onestage.levels import Body, Levels, Maps, best_of, strides_of, tower
+from mlcvbench_onestage.limits import check_levels
+from mlcvbench_training.sample_batch import SampleBatch
+
+if TYPE_CHECKING:
+    from mlcvbench_training.objective import Network
+
+FARTHEST = 8
+"""Strides of a level within which the farthest side of its objects is: 64 pixels at level 3, 128 at level 4 ..."""
+
+
+class FCOS(Detector):
+    """The score of a class is its probability times the point's centreness (section 3)."""
+
+    OVERLAP = 0.6
+
+    def __init__(
+        self,
+        problem: Problem,
+        backbone: str = "small",
+        width: int = 64,
+        levels: Sequence[int] = (2, 5),
+        beyond: Extra = "pyramid",
+        layers: int = 2,
+        scales: bool = True,
+    ) -> None:
+        check_levels("fcos", levels)
+        super().__init__(
+            problem, backbone=backbone, width=width, levels=levels, beyond=beyond, layers=layers, scales=scales
+        )
+        self.body, self.layers, self.scales = Body(backbone, self.channels, width, levels, beyond), layers, scales
+        self.strides = strides_of(levels)
+
+    def network(self) -> nn.Module:
+        return FCOSNetwork(self.body, self.layers, len(self.problem.classes), scales=self.scales)
+
+    def loss(self, network: Network, batch: SampleBatch, generator: torch.Generator) -> Losses:
+        outputs = network(batch.inputs["image"])
+        logits, logarithms, middles = (
+            torch.cat([by_anchor(level, width) for level in maps], dim=1)
+            for maps, width in zip(outputs, (len(self.problem.classes), 4, 1), strict=True)
+        )  # (B, N, K), (B, N, 4), (B, N, 1)
+        at, strides = (torch.cat(level) for level in zip(*self.points(outputs[0]), strict=True))  # (N, 2), (N, 1)
+        reach = level_reach([FARTHEST * stride for stride in self.strides[:-1]], [m[0, 0].numel() for m in outputs[0]])
+        reach = reach.to(at.device)
+        chosen = [by_centre(at, strides[:, 0], reach, own.boxes, own.ignored) for own in batch.objects]
+        classes = [classes_of(one, own.labels) for one, own in zip(chosen, batch.objects, strict=True)]
+        wanted = torch.cat([own.boxes[one[one >= 0]] for one, own in zip(chosen, batch.objects, strict=True)])
+        image, point = torch.nonzero(torch.stack(chosen) >= 0, as_tuple=True)
+        here, count = at[point], len(wanted)
+        boxes = decode_sides(distances(logarithms[image, point]), here, strides[point])
+        found, sides = focal(logits.flatten(0, 1), torch.cat(classes)), giou(boxes, wanted, count)
+        central = functional.binary_cross_entropy_with_logits(
+            middles[image, point, 0], centreness(encode_sides(wanted, here)), reduction="sum"
+        ) / max(count, 1)
+        return {"loss": found + sides + central, "classes": found, "boxes": sides, "centreness": central}
+
+    def decode(self, outputs: tuple[Maps, Maps, Maps]) -> Sequence[Detections]:
+        levels = []
+        for (at, stride), logits, logarithms, middles in zip(self.points(outputs[0]), *outputs, strict=True):
+            scores = by_anchor(logits, len(self.problem.classes)).sigmoid() * by_anchor(middles, 1).sigmoid()
+            levels.append((decode_sides(distances(by_anchor(logarithms, 4)), at, stride), scores))
+        return [
+            best_of((boxes[place], scores[place]) for boxes, scores in levels) for place in range(len(outputs[0][0]))
+        ]
+
+    def points(self, maps: Maps) -> list[tuple[torch.Tensor, torch.Tensor]]:
+        """Return the places (N_i, 2) of the cells of each level, and their strides (N_i, 1)."""
+        at = [points((m.shape[2], m.shape[3]), s).to(m.device) for m, s in zip(maps, self.strides, strict=True)]
+        return [(one, torch.full_like(one[:, :1], stride)) for one, stride in zip(at, self.strides, strict=True)]
+
+
+def distances(logarithms: torch.Tensor) -> torch.Tensor:
+    """Return how far sides are in strides, by outputs (..., 4) of any sign: e^x."""
+    return logarithms.clamp(max=LARGEST).exp()
+
+
+class FCOSNetwork(Levels):
+    """Levels of a pyramid and two towers: for classes, and for the sides with the centreness beside them."""
+
+    def __init__(self, body: Body, layers: int, classes: int, *, scales: bool) -> None:
+        super().__init__(body)
+        self.class_tower, self.box_tower = (tower(body.width, layers, normed=True) for _ in range(2))
+        self.classes, self.boxes, self.middles = (
+            nn.Conv2d(body.width, outputs, 3, padding=1) for outputs in (classes, 4, 1)
+        )
+        for part in (self.class_tower, self.box_tower, self.classes, self.boxes, self.middles):
+            head_initialised(part)
+        set_prior(self.classes)
+        self.scales = nn.Parameter(torch.ones(len(strides_of(body.levels)))) if scales else None
+
+    def forward(self, images: torch.Tensor) -> tuple[Maps, Maps, Maps]:
+        maps = self.levels(images)
+        at = [self.box_tower(level) for level in maps]
+        sides = [self.boxes(level) for level in at]
+        if self.scales is not None:
+            sides = [scale * level for scale, level in zip(self.scales, sides, strict=True)]
+        return [self.classes(self.class_tower(level)) for level in maps], sides, [self.middles(level) for level in at]

@@ -1,0 +1,91 @@
+"""What holds for every detector of the family: it learns, takes any image, keeps the contract, says what it refuses."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from support.fitting import context, images_batch
+from support.onestage import SPECS, batch_of, built, model_of, objects_of
+
+from mlcvbench.testing import assert_conforms
+from mlcvbench.testing.toy import toy_data
+
+NAMES = sorted(SPECS)
+FORMS = [name for name in NAMES if name not in {"efficientdet_d1", "efficientdet_d2"}]  # these are d0 with more of it
+
+
+def tiny(name):
+    """Return settings of a network that is small in tests."""
+    return {"width": 16} if "width" in {param.name for param in SPECS[name].params} else {}
+
+
+@pytest.fixture(scope="module", params=FORMS)
+def fitted(request):
+    """Return a detector after a few steps on toy data, and its history."""
+    data = next(iter(toy_data("detection").values()))
+    model = model_of(request.param, len(data.problem.classes), **tiny(request.param))
+    report = model.fit(data.splits["train"], None, context(epochs=6, batch=8, lr=0.003))
+    return model, report.history
+
+
+def test_the_loss_falls_over_a_few_steps(fitted):
+    _, history = fitted
+
+    assert history["loss"][-1] < 0.7 * history["loss"][0]
+
+
+@pytest.mark.parametrize("shapes", [[(16, 16)], [(300, 420)], [(16, 16), (90, 61), (33, 140)]], ids=str)
+def test_images_of_any_size_are_looked_at_also_together(fitted, shapes):
+    model, _ = fitted
+    generator = np.random.default_rng(0)
+    images = [generator.integers(0, 256, (*shape, 3), dtype=np.uint8) for shape in shapes]
+
+    together, alone = model.predict(images_batch(images)), [model.predict(images_batch([one])) for one in images]
+
+    for place, (height, width) in enumerate(shapes):
+        boxes, scores = together["boxes"][place], together["scores"][place]
+        assert len(boxes) == len(scores) == len(together["labels"][place]) <= 100
+        assert (boxes >= 0).all()
+        assert (boxes <= [width, height, width, height]).all()
+        assert (np.diff(scores) <= 0).all()
+        assert len(alone[place]["boxes"][0]) <= 100
+
+
+def test_no_image_has_no_objects(fitted):
+    model, _ = fitted
+
+    assert model.predict(images_batch(np.zeros((0, 64, 64, 3), np.uint8))) == {"boxes": [], "scores": [], "labels": []}
+
+
+@pytest.mark.parametrize("name", FORMS)
+@pytest.mark.parametrize("counts", [(0,), (1,), (0, 0), (0, 1, 200)], ids=str)
+def test_no_object_one_and_200_are_learned_from(name, counts):
+    model = built(model_of(name, **tiny(name)))
+    objects, network = objects_of(counts, side=12.0), model.module
+
+    losses = model.loss(network, batch_of(objects), torch.Generator())
+    losses["loss"].backward()
+
+    assert all(torch.isfinite(value) for value in losses.values())
+    assert all(torch.isfinite(part.grad).all() for part in network.parameters() if part.grad is not None)
+    assert any(part.grad is not None and part.grad.any() for part in network.parameters())
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_what_is_to_be_ignored_is_neither_an_object_nor_background(name):
+    model = built(model_of(name, **tiny(name)))
+    network = model.module.eval()
+    (objects,) = objects_of([3])
+    ignored = type(objects)(objects.boxes, objects.labels, torch.ones(3, dtype=torch.bool))
+    nobody = objects_of([0])
+
+    spared, empty = (model.loss(network, batch_of(truth), torch.Generator()) for truth in ([ignored], nobody))
+
+    assert 0 < spared["loss"] < empty["loss"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
+def test_it_keeps_the_contract(name):
+    assert_conforms(name, "detection", params=tiny(name))
