@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mlcvbench.contract.batch import Batch, Predictions
+from mlcvbench.contract.notices import Notice
 from mlcvbench.contract.problem import Problem
 from mlcvbench.contract.scoring import MetricSpec
 from mlcvbench.contract.split import Split
@@ -74,13 +75,15 @@ class FitReport:
 
     A missing number of the history, None or not finite, is a gap. `earlier_seconds`: spent by interrupted processes,
     for a fit that resumed from a checkpoint. `cut_short`: `ctx.budget` ended it before its settings did, so that a
-    faster machine would have fitted another model.
+    faster machine would have fitted another model. `notices`: what a reader of the record must know of the fit, such as
+    weights of a checkpoint that were left out.
     """
 
     epochs: int | None = None
     history: Mapping[str, Sequence[float | None]] = field(default_factory=dict)
     earlier_seconds: float = 0.0
     cut_short: bool = False
+    notices: tuple[Notice, ...] = ()
 
 
 @names_fields

@@ -30,12 +30,13 @@ from mlcvbench.storage.digests import content_hash
 from mlcvbench.storage.durable import replace_text
 
 FIT_FILE = "fit.json"
+NOTICES = "notices"
 
 
 @dataclass(frozen=True, slots=True)
 class Fitted:
     """A model ready to predict. `weights`: what its saved state is loaded from, as in `weights=`; None for a live
-    model.
+    model. `said`: the notices of its fit, now or when it was stored.
     """
 
     model: Model
@@ -43,12 +44,14 @@ class Fitted:
     info: FitInfo
     weights: Path | None
     weights_info: WeightsInfo
+    said: tuple[Notice, ...] = ()
 
     @property
     def notices(self) -> list[Notice]:
         """What must be said of the fit."""
         why = self.info.history_reason
-        return [] if why is None else [Notice("history-not-kept", f"The history of the fit is not kept: {why}.")]
+        lost = [] if why is None else [Notice("history-not-kept", f"The history of the fit is not kept: {why}.")]
+        return [*self.said, *lost]
 
 
 def obtain_model(resolved: Resolved, data: LoadedData, report: Progress, live: Model | None) -> Fitted:
@@ -68,7 +71,9 @@ def obtain_model(resolved: Resolved, data: LoadedData, report: Progress, live: M
         model, cached = build_model(resolved, data.problem, stored / STATE_FOLDER), True
     if not (stored / FITTED_FILE).exists():  # also one of an earlier version, which kept no problem
         replace_text(stored / FITTED_FILE, described(data.problem, trained_on, stored / STATE_FOLDER))
-    info = FitInfo(**{**json.loads((stored / FIT_FILE).read_text()), "cached": cached})
+    facts = json.loads((stored / FIT_FILE).read_text())
+    said = tuple(Notice(**notice) for notice in facts.pop(NOTICES, ()))  # none in one of an earlier version
+    info = FitInfo(**{**facts, "cached": cached})
     return Fitted(
         model,
         ragged=spec.ragged,
@@ -79,6 +84,7 @@ def obtain_model(resolved: Resolved, data: LoadedData, report: Progress, live: M
             sha256=content_hash(stored / STATE_FOLDER),
             trained_on=trained_on,
         ),
+        said=said,
     )
 
 
@@ -107,12 +113,13 @@ def _fit_and_store(resolved: Resolved, data: LoadedData, report: Progress, key: 
     model = build_model(resolved, data.problem)
     with cache.interruptible("checkpoints", key) as checkpoints, cache.interruptible("histories", key) as histories:
         progress = _FitProgress(report, histories)
-        info = _fit(resolved, data, progress, model, checkpoints)
+        info, said = _fit(resolved, data, progress, model, checkpoints)
 
     def write(folder: Path) -> None:
         (folder / STATE_FOLDER).mkdir()
         model.save(folder / STATE_FOLDER)
-        (folder / FIT_FILE).write_text(json.dumps(info.model_dump(), sort_keys=True))
+        facts = {**info.model_dump(), NOTICES: [asdict(notice) for notice in said]}
+        (folder / FIT_FILE).write_text(json.dumps(facts, sort_keys=True))
 
     return cache.put(FITS, key, write), model
 
@@ -133,9 +140,9 @@ class _FitProgress:
 
 def _fit(
     resolved: Resolved, data: LoadedData, progress: _FitProgress, model: Model, checkpoints: Path | None
-) -> FitInfo:
+) -> tuple[FitInfo, tuple[Notice, ...]]:
     if type(model).fit is Model.fit:
-        return FitInfo(seconds=0.0)
+        return FitInfo(seconds=0.0), ()
     config = resolved.config
     parts = fit_data(data, resolved.spec, config.fit)
     if parts.train is None:
@@ -165,7 +172,7 @@ def _fit(
         peak = lifetime_peak()
     # what was fitted is not lost for a history that cannot be kept
     history, why = stored_history(outcome.history or progress.reported.columns())
-    return FitInfo(
+    info = FitInfo(
         seconds=seconds + outcome.earlier_seconds,
         epochs=outcome.epochs,
         cut_short=outcome.cut_short,
@@ -175,6 +182,7 @@ def _fit(
         history=history,
         history_reason=why,
     )
+    return info, tuple(outcome.notices)
 
 
 def _memory_of(config: RunConfig) -> int:

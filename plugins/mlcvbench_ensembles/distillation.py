@@ -63,6 +63,7 @@ class Distill(TorchModel):
             report,
             earlier_seconds=report.earlier_seconds + taught.earlier_seconds,
             cut_short=report.cut_short or taught.cut_short,
+            notices=tuple(dict.fromkeys((*taught.notices, *report.notices))),
         )
 
 

@@ -43,6 +43,7 @@ class Ensemble(TorchModel):
             history=mean_history(reports),
             earlier_seconds=sum(report.earlier_seconds for report in reports),
             cut_short=any(report.cut_short for report in reports),
+            notices=tuple(dict.fromkeys(notice for report in reports for notice in report.notices)),
         )
 
 

@@ -80,7 +80,7 @@ class SnapshotEnsemble(TorchModel):
             if end != ends[-1]:
                 _keep(model, stored)
         self.module = Committee(networks).eval()
-        return FitReport(last.epochs, last.history, first.earlier_seconds, last.cut_short)
+        return FitReport(last.epochs, last.history, first.earlier_seconds, last.cut_short, last.notices)
 
     def load(self, folder: Path) -> None:
         """Read what `save` wrote: a training that was cut short has left fewer snapshots than `members`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import psutil
 import pytest
 from support.runs import config_for
 
-from mlcvbench.contract import FitReport
+from mlcvbench.contract import FitReport, Notice
 from mlcvbench.limits import MIB
 from mlcvbench.records.schema import Record
 from mlcvbench.running import stages
@@ -112,3 +113,42 @@ def test_images_may_take_a_quarter_of_the_memory_unless_asked_otherwise(
     stages.execute(config_for("model=majority", *settings), tmp_path)
 
     assert given == [wanted]
+
+
+def test_what_a_fit_says_is_in_the_record_and_again_when_its_weights_come_from_the_cache(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    fit, notice = Majority.fit, Notice("weights-left-out", "2 tensors are left out.", 2)
+
+    def saying(self: Majority, train: Any, val: Any, ctx: Any) -> FitReport:
+        fit(self, train, val, ctx)
+        return FitReport(notices=(notice,))
+
+    monkeypatch.setenv("MLCVBENCH_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(Majority, "fit", saying)
+    for number in range(2):
+        (tmp_path / f"run-{number}").mkdir()
+        record = stages.execute(config_for("model=majority"), tmp_path / f"run-{number}")
+
+        assert record.fit.cached == bool(number)
+        assert (record.notices[0].code, record.notices[0].text, record.notices[0].count) == (
+            "weights-left-out",
+            "2 tensors are left out.",
+            2,
+        )
+
+
+def test_a_fit_that_was_stored_before_fits_said_anything_is_read(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    run(monkeypatch, tmp_path, {"loss": [1.0]})
+    (stored,) = (tmp_path / "cache").rglob("fit.json")
+    facts = json.loads(stored.read_text())
+    assert facts.pop("notices") == []
+    stored.chmod(0o644)
+    stored.write_text(json.dumps(facts))
+
+    record = run(monkeypatch, tmp_path, {})
+
+    assert (record.status, record.fit.cached) == ("ok", True)
+    assert record.fit.history == {"loss": [1.0]}
