@@ -12,10 +12,17 @@ if TYPE_CHECKING:
     import torch
 
 CHECKPOINTS = (".pth", ".pt")
+HOLDERS = ("state_dict", "model_state_dict", "model")
+"""Entries under which training scripts store the tensors, beside others such as the state of the optimizer."""
+WRAPPER = "module."
+"""What DataParallel and its kin put before all names."""
+TO_SAVE = "save the tensors alone, as torch.save(model.state_dict(), FILE)"
 
 
 def read_weights(path: Path) -> dict[str, torch.Tensor]:
     """Return the named tensors of a safetensors file or of a torch checkpoint, read without running code from it.
+
+    A checkpoint may hold them under one of `HOLDERS`, and all names may begin with `WRAPPER`.
 
     RecordError when it is neither.
     """
@@ -29,10 +36,15 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch's unpickler raises many types; each means that this is not a file of tensors
-        raise RecordError(f"{path.name}: not a checkpoint of tensors alone ({type(error).__name__}).") from error
-    state = state.get("state_dict", state) if isinstance(state, dict) else state
+        raise RecordError(
+            f"{path.name}: not a checkpoint of tensors alone ({type(error).__name__}); {TO_SAVE}."
+        ) from error
+    if isinstance(state, dict):
+        state = next((state[name] for name in HOLDERS if isinstance(state.get(name), dict)), state)
+    if isinstance(state, dict) and state and all(str(name).startswith(WRAPPER) for name in state):
+        state = {name.removeprefix(WRAPPER): value for name, value in state.items()}
     if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
-        raise RecordError(f"{path.name}: wanted a dict of tensors, got {type(state).__name__}.")
+        raise RecordError(f"{path.name}: wanted a dict of tensors, got {type(state).__name__}; {TO_SAVE}.")
     return state
 
 
