@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from mlcvbench.contract import Batch, Predictions
+from mlcvbench.errors import DataError, RequestError
 from mlcvbench_networks.bases.network_model import NetworkModel, SampleObjective
 from mlcvbench_networks.embedding.batches import identity_batches
 
@@ -23,13 +24,14 @@ class Embedder(NetworkModel):
     """Embed images. A method writes `network`, whose outputs are (B, D), and `loss`.
 
     `batch.labels` of a loss are identities 0 .. n - 1 of the training data. `DISTANCE`: how two embeddings are
-    compared. `TOGETHER`: samples of one identity in a batch, for losses of pairs; 0 draws samples one by one.
+    compared. `TOGETHER`: samples of one identity in a batch, for losses of pairs; 0 draws samples one by one (a
+    setting may decide: then `__init__` sets it).
     """
 
     SAMPLES: ClassVar[Mapping[str, Any]] = {"labels": "identity"}
     MULTIPLE: ClassVar[int] = 1
     DISTANCE: ClassVar[str] = "cosine"
-    TOGETHER: ClassVar[int] = 4
+    TOGETHER: int = 4
 
     def head(self, identities: int) -> nn.Module | None:
         """Return what is learned beside the network, such as the class weights of ArcFace; it becomes `self.beside`."""
@@ -56,6 +58,13 @@ class IdentityObjective(SampleObjective):
     def __init__(self, model: Embedder, samples: DenseSamples, settings: NetworkSettings) -> None:
         super().__init__(model, samples, settings)
         self.identities, self.numbers = identities_of(samples), labels_of(samples).cpu().numpy()
+        if model.TOGETHER and len(self.identities) < 2:
+            raise DataError("all training samples are of one identity, wanted at least 2 to learn from pairs.")
+        if settings.batch < 2 * model.TOGETHER:
+            raise RequestError(
+                f"fit.batch={settings.batch}: wanted 2 identities with {model.TOGETHER} samples each, or more; set "
+                f"fit.batch={2 * model.TOGETHER} or more."
+            )
 
     def batches(self, size: int, generator: torch.Generator) -> Sequence[torch.Tensor]:
         if not self.model.TOGETHER:
