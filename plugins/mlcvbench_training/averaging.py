@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from mlcvbench_training.frozen import frozen_norms
+
 if TYPE_CHECKING:
     from torch import nn
 
@@ -59,11 +61,16 @@ class Average:
 
 
 def estimate_norms(module: nn.Module, show: Callable[[nn.Module, Any], None], batches: Iterable[Any]) -> None:
-    """Take the statistics of batch norms anew, as `show` lets the module see `batches`: they were of other weights."""
+    """Take the statistics of batch norms anew, as `show` lets the module see `batches`: they were of other weights.
+
+    Those of frozen norms stay.
+    """
     import torch
 
+    frozen = frozen_norms(module)
+
     class Shown(torch.nn.Module):
-        """The module as something that is called with a batch."""
+        """The module as something that is called with a batch; its frozen norms are not among its modules."""
 
         def __init__(self) -> None:
             super().__init__()
@@ -71,5 +78,14 @@ def estimate_norms(module: nn.Module, show: Callable[[nn.Module, Any], None], ba
 
         def forward(self, batch: Any) -> None:
             show(self.module, batch)
+
+        def modules(self, remove_duplicate: bool = True) -> Iterator[torch.nn.Module]:
+            return (part for part in super().modules(remove_duplicate) if part not in frozen)
+
+        def train(self, mode: bool = True) -> Shown:
+            super().train(mode)
+            for norm in frozen:
+                norm.eval()
+            return self
 
     torch.optim.swa_utils.update_bn(([batch] for batch in batches), Shown())  # of a list it passes on the first

@@ -5,9 +5,10 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from mlcvbench.contract import FitContext, FitReport, Problem, Split, TorchModel
+from mlcvbench.contract import FitContext, FitReport, Notice, Problem, Split, TorchModel
 from mlcvbench.errors import DataError
 from mlcvbench_training.examples import streamed_or_held
 from mlcvbench_training.layout import runs_channels_last, to_channels_last
@@ -98,8 +99,14 @@ class NetworkClassifier(TorchModel):
         held_out = None if val is None else streamed_or_held(val, self.torch_device, ctx.memory)
         with seeded(ctx.seed, self.torch_device):
             self.module = self.build().to(self.torch_device)
+        notices = self.begin(self.module)
         with seeded(ctx.seed + 1, self.torch_device), self.training_form(self.module) as module:
-            return train_network(module, examples, Settings.of(ctx.settings, self.FIT), ctx, held_out)
+            report = train_network(module, examples, Settings.of(ctx.settings, self.FIT), ctx, held_out)
+        return replace(report, notices=notices)
+
+    def begin(self, module: nn.Module) -> tuple[Notice, ...]:
+        """Give the network the weights that it starts from; the default leaves the fresh ones. Return what to say."""
+        return ()
 
     @contextmanager
     def training_form(self, module: nn.Module) -> Iterator[nn.Module]:

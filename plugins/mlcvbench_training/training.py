@@ -20,6 +20,7 @@ from mlcvbench.contract import FitContext, FitReport
 from mlcvbench.errors import RequestError
 from mlcvbench_training.averaging import Average, estimate_norms
 from mlcvbench_training.checkpoint import read_checkpoint, write_checkpoint
+from mlcvbench_training.frozen import backbone_of, frozen_norms
 from mlcvbench_training.guidance import GuidedContext
 from mlcvbench_training.optimization import Rule
 from mlcvbench_training.precision import in_precision
@@ -96,11 +97,12 @@ class Training:
         check_training(module, settings, validated=watch is not None)
         extra = objective.extra()
         self.trained = module if extra is None else nn.ModuleList([module, extra])
+        self.frozen = frozen_norms(self.trained)
         self.network = in_precision(module, settings.precision, objective.device)
         self.generator = torch.Generator().manual_seed(ctx.seed)
         self.full_batch = settings.optimizer == "gd"
         self.size = 1 if settings.optimizer == "online_gd" else settings.batch
-        backbone = getattr(module, "backbone", None)
+        backbone = backbone_of(module)
         if settings.backbone_lr != 1 and backbone is None:
             raise RequestError(f"fit.backbone_lr={settings.backbone_lr:g}: this network has no backbone.")
         self.rule = Rule(self.trained, settings, backbone)
@@ -163,6 +165,8 @@ class Training:
         total = sum(len(indices) for indices in chosen)
         told: dict[str, list[torch.Tensor]] = {}  # added up at the end: nothing waits for them, a step calls less
         self.trained.train()
+        for norm in self.frozen:
+            norm.eval()
         for indices, batch in zip(chosen, self.objective.read(chosen), strict=True):
             parts = self.objective.loss(self.network, batch, self.generator)
             self.rate = self.settings.lr * self.schedule.factor(self.step)
