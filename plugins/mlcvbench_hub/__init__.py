@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from mlcvbench.hookspecs import hookimpl
 from mlcvbench.specs import ModelSpec, Param
+from mlcvbench_networks.backbone_params import transfer_params
 from mlcvbench_training.settings import Settings, fit_params
 
 HUB_FIT = Settings(
     optimizer="adamw", lr=0.001, batch=64, epochs=10, weight_decay=0.05, schedule="one_cycle", augmentation="none"
 )
+_WEIGHTS, _FREEZE = transfer_params()
 PARAMS = (
     Param("pretrained", "bool", False, "start from the weights that the library's hub has; needs a network"),
     Param(
         "size", "int", help="pixels per side that images are resized to; default: what the network was made for", low=8
     ),
+    replace(_WEIGHTS, when=(("pretrained", (False,)),)),
+    _FREEZE,
 )
 AUXILIARY = Param(
     "auxiliary", "bool", False, "train googlenet or inception_v3 with their auxiliary classifiers (weight 0.3)"
@@ -31,7 +37,7 @@ def mlcvbench_models() -> list[ModelSpec]:
             names="mlcvbench_hub.timm_models:names",
             summary="Any classifier of timm by its name, such as timm:resnet10t.",
             params=PARAMS,
-            fit=fit_params(HUB_FIT),
+            fit=fit_params(HUB_FIT, backbone=True),
             family="hub",
             reference="Wightman, PyTorch Image Models, https://github.com/huggingface/pytorch-image-models",
             licence="as each network's weights say",
@@ -44,7 +50,7 @@ def mlcvbench_models() -> list[ModelSpec]:
             check="mlcvbench_hub.auxiliary:check_settings",
             summary="Any classifier of torchvision by its name, such as torchvision:regnet_y_400mf.",
             params=(*PARAMS, AUXILIARY),
-            fit=fit_params(HUB_FIT),
+            fit=fit_params(HUB_FIT, backbone=True),
             family="hub",
             reference="TorchVision maintainers and contributors, https://github.com/pytorch/vision",
             licence="BSD-3-Clause; as each network's weights say",

@@ -44,6 +44,12 @@ class TimmClassifier(HubClassifier):
             raise no_weights(self._name, error) from error
         return network
 
+    def heads(self, network: nn.Module) -> list[str]:
+        library: Any = network
+        found = library.get_classifier()
+        classifiers = found if isinstance(found, tuple | list) else (found,)
+        return [name for name, part in network.named_modules() if any(part is one for one in classifiers)]
+
     def _image_size(self) -> dict[str, Any]:
         """Return the argument by which transformers learn another image size; the others take any."""
         fixed = bool(_setting(self.hub_name, "fixed_input_size", False))

@@ -44,8 +44,9 @@ class TorchvisionClassifier(HubClassifier):
         pretrained: bool = False,
         size: int | None = None,
         auxiliary: bool = False,
+        **transfer: Any,
     ) -> None:
-        super().__init__(problem, name, pretrained, size)
+        super().__init__(problem, name, pretrained, size, **transfer)
         if auxiliary:
             check_auxiliary(name, self.size)
         self.auxiliary = auxiliary
@@ -81,6 +82,9 @@ class TorchvisionClassifier(HubClassifier):
         if classes != self.usual_classes():
             _replace_last(usual, classes)
         return usual
+
+    def heads(self, network: nn.Module) -> list[str]:
+        return [_last(network)[0], *HEADS.get(self.hub_name, ())]
 
     def read_state(self, path: Path) -> dict[str, torch.Tensor]:
         """Return a checkpoint's tensors without those of auxiliary classifiers, by the names of today."""
@@ -122,9 +126,14 @@ def _transforms(name: str) -> Any:
     return inspect.unwrap(_weights(name).transforms)()
 
 
+def _last(network: nn.Module) -> tuple[str, nn.Linear | nn.Conv2d]:
+    """Return the classifying layer of a network and its name."""
+    return [(name, part) for name, part in network.named_modules() if isinstance(part, nn.Linear | nn.Conv2d)][-1]
+
+
 def _replace_last(network: nn.Module, classes: int) -> None:
     """Put a fresh linear layer (or the 1x1 convolution of SqueezeNet) in place of the last one."""
-    path, last = [(p, m) for p, m in network.named_modules() if isinstance(m, nn.Linear | nn.Conv2d)][-1]
+    path, last = _last(network)
     fresh = (
         nn.Linear(last.in_features, classes)
         if isinstance(last, nn.Linear)

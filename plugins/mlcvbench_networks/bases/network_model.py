@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
 from torch import nn
 
-from mlcvbench.contract import Array, Batch, Column, FitContext, FitReport, Split, TorchModel
+from mlcvbench.contract import Array, Batch, Column, FitContext, FitReport, Notice, Problem, Split, TorchModel
+from mlcvbench.errors import RequestError
+from mlcvbench_networks.backbone_base import Backbone
+from mlcvbench_networks.backbones import backbone
+from mlcvbench_networks.transfer import freeze_backbone, load_backbone
 from mlcvbench_training.geometry import Changes, augment_batch
 from mlcvbench_training.layout import to_channels_last
 from mlcvbench_training.objective import Objective
@@ -34,6 +40,9 @@ class NetworkModel(TorchModel):
     data, turns outputs into predictions. Images of unequal size are padded below and to the right, sides to a multiple
     of `MULTIPLE` pixels. `FIT`: how it is trained by default. `CHANNELS_LAST`: whether weights lie in that memory
     order, which trains faster on CPUs; False for a network that views its maps as vectors.
+
+    `backbone`, `backbone_weights` and `freeze` are the settings of `backbone_params`. They are for a network whose
+    attribute `backbone` is a `Backbone`, such as `new_backbone` returns.
     """
 
     INPUTS: ClassVar[tuple[str, ...]] = ("image",)
@@ -42,6 +51,18 @@ class NetworkModel(TorchModel):
     CHANNELS_LAST: ClassVar[bool] = True
     FIT: ClassVar[NetworkSettings] = NetworkSettings()
     beside: nn.Module | None = None
+
+    def __init__(
+        self,
+        problem: Problem,
+        *,
+        backbone: str = "small",
+        backbone_weights: str | None = None,
+        freeze: int = 0,
+        **params: Any,
+    ) -> None:
+        super().__init__(problem, backbone=backbone, backbone_weights=backbone_weights, freeze=freeze, **params)
+        self.backbone_weights, self.freeze, self._backbone = backbone_weights, freeze, backbone
 
     @abstractmethod
     def network(self) -> nn.Module:
@@ -68,8 +89,14 @@ class NetworkModel(TorchModel):
         shape = self.problem.inputs[name].shape
         return 1 if len(shape) == 2 else int(shape[2] or 3)
 
+    def new_backbone(self) -> Backbone:
+        """Return the backbone that `model.backbone` names, freshly initialised, for the images of this problem."""
+        return backbone(self._backbone, self.channels)
+
     def build(self) -> nn.Module:
         module = self.network()
+        if self.freeze:
+            freeze_backbone(_backbone_of(module, "freeze"), self.freeze, self.channels)
         if self.CHANNELS_LAST:
             to_channels_last(module)
         return module
@@ -87,9 +114,13 @@ class NetworkModel(TorchModel):
             self.module = self.build().to(self.torch_device)
             beside = self.beside_of(samples)
             self.beside = None if beside is None else beside.to(self.torch_device)
+        notices: tuple[Notice, ...] = ()
+        if self.backbone_weights is not None:
+            notices = load_backbone(_backbone_of(self.module, "backbone_weights"), Path(self.backbone_weights))
         try:
             objective = self.objective(samples, settings)
-            return train(self.module, objective, settings, ctx, watch=watch_of(self, val, settings, ctx))
+            report = train(self.module, objective, settings, ctx, watch=watch_of(self, val, settings, ctx))
+            return replace(report, notices=notices)
         finally:
             self.beside = None
 
@@ -152,6 +183,14 @@ class SampleObjective(Objective):
 
     def extra(self) -> nn.Module | None:
         return self.model.beside
+
+
+def _backbone_of(module: nn.Module, setting: str) -> Backbone:
+    """Return what a setting is about; RequestError where the network has no such part."""
+    found = getattr(module, "backbone", None)
+    if not isinstance(found, Backbone):
+        raise RequestError(f"model.{setting}: this network has no backbone.")
+    return found
 
 
 def changes_of(settings: NetworkSettings) -> Changes:
