@@ -73,6 +73,22 @@ def mlcvbench_datasets() -> list[DatasetSpec]:
             reference="mlcvbench_scenes, the renderer of this bench",
         ),
         DatasetSpec(
+            name="face-scenes",
+            kinds=kinds,
+            target="mlcvbench_detection.face_scenes:load_face_scenes",
+            summary="Rendered scenes with people's heads in them, small and large; no download.",
+            params=(
+                Param("level", "str", default="medium", choices=("easy", "medium", "hard"), help="difficulty"),
+                Param("size", "ints", default=(160, 160), low=32, high=1024, length=2, help="height and width, pixels"),
+                Param("sides", "ints", default=(28, 90), low=16, high=1024, length=2, help="least and greatest head"),
+                Param("most", "int", default=4, low=0, high=20, help="heads of a picture, from none"),
+                Param("train", "int", default=240, low=0, high=20_000, help="pictures to train on"),
+                Param("val", "int", default=60, low=0, high=20_000, help="pictures to choose on"),
+                Param("test", "int", default=150, low=1, high=20_000, help="pictures to test on"),
+            ),
+            reference="mlcvbench_scenes, the renderer of this bench",
+        ),
+        DatasetSpec(
             name="coco",
             kinds=kinds,
             target="mlcvbench_detection.coco.annotations:load_coco",

@@ -52,14 +52,14 @@ def load_named(name: str, params: Mapping[str, Any], data_seed: int) -> LoadedDa
     return LoadedData(name, "1", problem, splits)
 
 
-class SceneSplit(DetectionSplit):
-    """Frames in memory with the annotations of a COCO file."""
+class PictureSplit(DetectionSplit):
+    """Pictures of one size in memory with the annotations of a COCO file."""
 
     threaded = False
 
-    def __init__(self, name: str, frames: LeftFrames, masks: bool) -> None:
-        super().__init__(name, ids=frames.ids, targets=annotate(frames, masks), files=(), folder=None, classes=SOLIDS)
-        self._images = frames.image
+    def __init__(self, name: str, ids: Array, targets: dict[str, Any], images: Array, classes: Sequence[str]) -> None:
+        super().__init__(name, ids=ids, targets=targets, files=(), folder=None, classes=tuple(classes))
+        self._images = images
 
     @property
     def ragged(self) -> bool:
@@ -82,6 +82,13 @@ class SceneSplit(DetectionSplit):
         digest = hashlib.sha256(super().fingerprint().encode())
         digest.update(self._images.tobytes())
         return digest.hexdigest()
+
+
+class SceneSplit(PictureSplit):
+    """Frames of rendered scenes."""
+
+    def __init__(self, name: str, frames: LeftFrames, masks: bool) -> None:
+        super().__init__(name, frames.ids, annotate(frames, masks), frames.image, SOLIDS)
 
 
 def annotate(frames: LeftFrames, masks: bool) -> dict[str, Any]:

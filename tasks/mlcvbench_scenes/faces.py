@@ -136,6 +136,11 @@ def draw_shot(seed: int, number: int, shot: int, level: str = "medium") -> Shot:
 
 def render_face(identity: Identity, shot: Shot, size: int = 64) -> NDArray[np.uint8]:
     """Return a photograph, uint8 (size, size, 3). Raises RequestError below 16 pixels."""
+    return render_head(identity, shot, size)[0]
+
+
+def render_head(identity: Identity, shot: Shot, size: int) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    """Return a photograph as `render_face` and how much of each pixel the head covers, float32 (size, size), 0 to 1."""
     if size < 16:
         raise RequestError(f"a face of {size} pixels cannot be drawn; wanted at least 16.")
     with np.errstate(all="ignore"):
@@ -144,7 +149,8 @@ def render_face(identity: Identity, shot: Shot, size: int = 64) -> NDArray[np.ui
         light = _lit(identity, shot, point, normal)
         behind = _backdrop(shot, x, y)
         shaded = [layer * light * inside + back * (1.0 - inside) for layer, back in zip(color, behind, strict=True)]
-    return expose(np.stack(shaded).astype(np.float32), SAMPLES, shot.noise, mix(shot.key, "noise"))
+    image = expose(np.stack(shaded).astype(np.float32), SAMPLES, shot.noise, mix(shot.key, "noise"))
+    return image, inside.reshape(size, SAMPLES, size, SAMPLES).mean(axis=(1, 3), dtype=np.float32)
 
 
 def _head(identity: Identity, shot: Shot, size: int) -> tuple[Array, Array, Array, list[Array], list[Array]]:

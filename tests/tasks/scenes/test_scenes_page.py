@@ -41,6 +41,7 @@ def test_the_commands_of_the_page_are_understood(tmp_path, monkeypatch):
     assert {one.data.spec.name for found in previews for one in found} == {
         "scenes",
         "scenes-256",
+        "face-scenes",
         "scenes-stereo",
         "scenes-mono",
         "scenes-mono-varied",
