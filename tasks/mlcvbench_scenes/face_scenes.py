@@ -128,7 +128,8 @@ def draw_picture(settings: FaceSettings, number: int) -> tuple[NDArray[np.uint8]
         )
         picture, cover = render_head(draw_identity(settings.seed, person), shot, max(16, round(height / HEAD)))
         rows, columns = (np.flatnonzero(cover.max(axis=axis) > 0.5) for axis in (1, 0))
-        picture, cover = (part[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] for part in (picture, cover))
+        seen = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+        picture, cover = picture[seen], cover[seen]
         box = _place(own, settings.size, cover.shape, boxes)
         if box is None:
             continue
