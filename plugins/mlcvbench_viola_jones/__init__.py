@@ -73,7 +73,7 @@ def mlcvbench_models() -> list[ModelSpec]:
                     help="pixels between windows at scale 1",
                     when=(("search", ("features",)),),
                 ),
-                Param("neighbours", "int", default=1, low=1, high=1000, help="windows that a detection needs"),
+                Param("neighbours", "int", default=2, low=1, high=1000, help="windows that a detection needs"),
                 Param("nms", "float", default=0.3, low=0, high=1, help="of two detections with a larger IoU one goes"),
                 Param("cascade", "path", help="a cascade in OpenCV's XML to run instead of learning one"),
             ),

@@ -65,7 +65,7 @@ class ViolaJones(Model):
             return None
         started = time.monotonic()
         shown, held_out = grey_images(train), None if val is None else grey_images(val)
-        classes = len(self.problem.classes)
+        classes, stages = len(self.problem.classes), self.params["stages"]
         cascades, shapes, cut_short = [], [], False
         history: dict[str, list[float | None]] = {}
         for label in range(classes):
@@ -78,14 +78,14 @@ class ViolaJones(Model):
             )
             if trainer.trainable:
                 until = None if ctx.budget is None else started + ctx.budget * (label + 1) / classes
-                trainer.run(until)
+                trainer.run(until, lambda stage, first=label * stages: ctx.progress(first + stage, classes * stages))  # type: ignore[misc]
             cascades.append(trainer.cascade)
             shapes.append(
                 median_shape(np.concatenate([one.boxes[~one.ignored] for one in objects]), self.params["context"])
             )
             history = trainer.history if len(trainer.history["stumps"]) > len(history.get("stumps", [])) else history
             cut_short |= trainer.cut_short
-            ctx.progress(label + 1, classes)
+            ctx.progress((label + 1) * stages, classes * stages)
         if not any(cascade.stages for cascade in cascades):
             raise DataError(
                 f"viola_jones: split {train.name!r} has too few objects, or too little beside them, to learn from."

@@ -8,7 +8,7 @@ windows of the training images are drawn once, and after each stage those that i
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -63,8 +63,11 @@ class Trainer:
         """Whether there are objects enough."""
         return len(self._objects) >= FEWEST
 
-    def run(self, until: float | None) -> None:
-        """Add stages; stop before `until`, a time, would be passed by one that takes as long as the last."""
+    def run(self, until: float | None, done: Callable[[int], None]) -> None:
+        """Add stages; stop before `until`, a time, would be passed by one that takes as long as the last.
+
+        `done` is called with the number of stages after each.
+        """
         pools = [list(self._draw_windows(place)) for place in range(len(self._train.images))]
         every = every_feature(SIDE, SIDE)
         for number in range(self._params["stages"]):
@@ -76,6 +79,7 @@ class Trainer:
             left = self._drop_refused(pools, number)
             self.history["left"].append(float(left))
             self._ctx.report(number + 1, **{name: column[-1] for name, column in self.history.items()})
+            done(number + 1)
             now = time.monotonic()
             if until is not None and now + (now - started) > until and number + 1 < self._params["stages"]:
                 self.cut_short = True
