@@ -86,6 +86,18 @@ def test_what_is_to_be_ignored_is_neither_an_object_nor_background(name):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("name", FORMS)
+def test_a_photograph_of_2000x1500_pixels_is_looked_at(name):
+    model = built(model_of(name, **tiny(name)))
+    photograph = np.random.default_rng(0).integers(0, 256, (1, 1500, 2000, 3), dtype=np.uint8)
+
+    (boxes,) = model.predict(images_batch(photograph))["boxes"]
+
+    assert (boxes >= 0).all()
+    assert (boxes <= [2000, 1500, 2000, 1500]).all()
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_it_keeps_the_contract(name):
     assert_conforms(name, "detection", params=tiny(name))
