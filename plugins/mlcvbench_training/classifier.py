@@ -62,7 +62,7 @@ class NetworkClassifier(TorchModel):
         """Height and width of the images as they come. DataError when images differ in them."""
         height, width = self.problem.inputs["image"].shape[:2]  # (H, W[, 3])
         if height is None or width is None:
-            raise DataError(f"{self._name}: images differ in size; set data.size=[H,W] or model.size.")
+            raise DataError(f"{self._name}: images differ in size; set model.size to have them resized.")
         return height, width
 
     @property
@@ -102,7 +102,7 @@ class NetworkClassifier(TorchModel):
         notices = self.begin(self.module)
         with seeded(ctx.seed + 1, self.torch_device), self.training_form(self.module) as module:
             report = train_network(module, examples, Settings.of(ctx.settings, self.FIT), ctx, held_out)
-        return replace(report, notices=notices)
+        return replace(report, notices=(*report.notices, *notices))
 
     def begin(self, module: nn.Module) -> tuple[Notice, ...]:
         """Give the network the weights that it starts from; the default leaves the fresh ones. Return what to say."""

@@ -19,7 +19,7 @@ AUGMENTATIONS = ("none", "shift")
 CUTOUTS = ("none", "any", "inside")
 AVERAGES = ("none", "ema", "swa")
 LOSSES = ("cross_entropy", "squared", "norm")
-PRECISIONS = ("float32", "bfloat16")
+PRECISIONS = ("float32", "bfloat16", "auto")
 IMAGE_CHANGES = ("augmentation", "flip", "rotate", "crop", "colour", "cutout", "cutout_size")
 """Settings that mean something for images only."""
 OF_LABELS = ("loss", "label_smoothing")

@@ -23,7 +23,7 @@ from mlcvbench_training.checkpoint import read_checkpoint, write_checkpoint
 from mlcvbench_training.frozen import backbone_of, frozen_norms
 from mlcvbench_training.guidance import GuidedContext
 from mlcvbench_training.optimization import Rule
-from mlcvbench_training.precision import in_precision
+from mlcvbench_training.precision import about_auto, chosen_precision, in_precision
 from mlcvbench_training.refusals import check_training, diverged
 from mlcvbench_training.schedules import Schedule
 from mlcvbench_training.seeding import seeded
@@ -98,7 +98,8 @@ class Training:
         extra = objective.extra()
         self.trained = module if extra is None else nn.ModuleList([module, extra])
         self.frozen = frozen_norms(self.trained)
-        self.network = in_precision(module, settings.precision, objective.device)
+        self.precision = chosen_precision(settings.precision, objective.device)
+        self.network = in_precision(module, self.precision, objective.device)
         self.generator = torch.Generator().manual_seed(ctx.seed)
         self.full_batch = settings.optimizer == "gd"
         self.size = 1 if settings.optimizer == "online_gd" else settings.batch
@@ -130,7 +131,8 @@ class Training:
                 self.ctx.report(self.epochs, **{name: column[-1] for name, column in self.history.items()})
             self.finish()
         self.module.eval()
-        return FitReport(self.epochs, self.history, self.earlier, self.cut_short)
+        notices = (about_auto(self.precision),) if self.asked.precision == "auto" else ()
+        return FitReport(self.epochs, self.history, self.earlier, self.cut_short, notices)
 
     def next_epoch(self) -> None:
         """Train for one epoch, look at the validation data and leave a checkpoint."""
@@ -279,6 +281,7 @@ class Training:
         settings = {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(self.asked).items()}
         return {
             "settings": settings,
+            "precision": self.precision,
             "seed": self.ctx.seed,
             "objective": type(self.objective).__name__,
             "samples": len(self.objective),

@@ -120,7 +120,7 @@ class NetworkModel(TorchModel):
         try:
             objective = self.objective(samples, settings)
             report = train(self.module, objective, settings, ctx, watch=watch_of(self, val, settings, ctx))
-            return replace(report, notices=notices)
+            return replace(report, notices=(*report.notices, *notices))
         finally:
             self.beside = None
 

@@ -58,7 +58,7 @@ def test_images_of_unknown_size_need_one():
     with pytest.raises(DataError) as caught:
         build("resnet18", UNKNOWN, size=0).build()
 
-    assert str(caught.value) == "resnet18: images differ in size; set data.size=[H,W] or model.size."
+    assert str(caught.value) == "resnet18: images differ in size; set model.size to have them resized."
 
 
 def test_images_of_unequal_size_in_one_batch_are_refused():
