@@ -64,7 +64,7 @@ def test_images_of_unknown_size_need_one():
 def test_images_of_unequal_size_in_one_batch_are_refused():
     model = build("resnet18", UNKNOWN, size=32)
 
-    with pytest.raises(DataError, match=r"^ResNet18 needs images of one size; set data\.size=\[H,W\]"):
+    with pytest.raises(DataError, match=r"^ResNet18 needs images of one size, and these differ\.$"):
         scores_of(model, [pictures(1, 50, 40)[0], pictures(1, 36, 45)[0]])
 
 
