@@ -37,6 +37,7 @@ class AnchoredDetector(Detector):
     focal loss. `BETA`: where the smooth L1 of boxes becomes straight. `BOXES`: its weight.
     """
 
+    LEAST = 0.05  # section 4.1; below it there are a hundred answers to any image
     GAMMA: ClassVar[float] = 2.0
     BETA: ClassVar[float] = 0.1
     BOXES: ClassVar[float] = 1.0
