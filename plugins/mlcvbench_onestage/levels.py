@@ -18,6 +18,9 @@ Maps = list[torch.Tensor]
 MOST = 1000
 """Answers of a level that are looked at: "at most 1k top-scoring predictions per FPN level" (RetinaNet, 4.1)."""
 
+DECIMALS = 5
+"""Of scores: of neighbours that say the same, the first is kept whatever was rounded how in batches of another size."""
+
 
 def strides_of(levels: Sequence[int]) -> list[int]:
     """Return the strides of all levels from the finest to the coarsest.
@@ -81,5 +84,7 @@ def best_of(levels: Iterable[tuple[torch.Tensor, torch.Tensor]]) -> Detections:
 
 
 def _best(boxes: torch.Tensor, scores: torch.Tensor) -> Detections:
-    best, order = scores.flatten().topk(min(MOST, scores.numel()))
+    every = scores.flatten()
+    order = every.topk(min(MOST, len(every))).indices.sort().values
+    best = every[order].round(decimals=DECIMALS)
     return Detections(boxes[order // scores.shape[1]], best, order % scores.shape[1])
