@@ -175,6 +175,9 @@ class Picture:
     def __len__(self):
         return 1
 
+    def each(self, read, places):
+        return map(read, places)
+
     def read(self, index):
         assert list(index) == [0]
         count = 2 if self._masks is None else 1
