@@ -112,6 +112,22 @@ def check_given(path: str | None, model: str, kind: str) -> None:
     given_weights(path)
 
 
+def check_unfitted(path: str, fit: Mapping[str, Any]) -> None:
+    """Refuse `fit.*` settings beside given weights, by RequestError: a row would say that they were fitted so.
+
+    Those that the run at `path` was fitted with may be repeated.
+    """
+    run = _record(path) if is_run(path) else None
+    for name, value in fit.items():
+        if run is None:
+            raise RequestError(f"key 'fit.{name}' has no effect: weights={path} are not fitted again.")
+        own = run.config.get("fit", {}).get(name)
+        if value != own:
+            raise RequestError(
+                f"key 'fit.{name}' has no effect: the weights of {run.run_id} were fitted with {own}, not {value}."
+            )
+
+
 def described(problem: Problem, trained_on: tuple[str, ...], state: Path) -> str:
     """Return the text of the file that is stored beside a fitted state."""
     plain: dict[str, Any] | None = asdict(problem)

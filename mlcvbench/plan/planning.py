@@ -15,7 +15,7 @@ from mlcvbench.errors import OverrideError, RequestError
 from mlcvbench.plan.config import Definition, RunConfig
 from mlcvbench.plan.definitions import TASK_MARK, definition_files, load_definition
 from mlcvbench.plan.expansion import Benchmark, expand
-from mlcvbench.plan.given_weights import check_given, is_run
+from mlcvbench.plan.given_weights import check_given, check_unfitted, is_run
 from mlcvbench.plan.named_files import WEIGHTS
 from mlcvbench.plan.reading import take_reading
 from mlcvbench.plan.search import SEARCH_KEYS, take_request
@@ -66,6 +66,9 @@ def plan(
     configs = [replace(_settled(config), reading=reading) for config in expand(bench, pairs)]
     for config in configs:
         check_given(config.weights, config.model, definition.kind)
+        if config.weights is not None and config.search is None:
+            fit = {name: config.fit[name] for name in config.fit if f"fit.{name}" in config.given}
+            check_unfitted(config.weights, fit)
     return Plan(configs, Path(out).expanduser(), definition)
 
 

@@ -243,3 +243,22 @@ def test_a_command_refuses_other_classes_before_it_runs(tmp_path: Path, capsys: 
     wanted = "was fitted for other classes than data set 'digits' has: class 7 is 'sieben' there and '7' here."
     assert said == f"mlcvbench: {wanted}" or said.endswith(f"weights={fitted.run_id}: {wanted}")
     assert len(Store(tmp_path).records()[0]) == 1
+
+
+def test_settings_of_a_fit_beside_given_weights_are_refused_unless_these_were_fitted_so(tmp_path: Path):
+    """A row would say `epochs=7` of weights that learned for one epoch."""
+    fitted = carry_out(tmp_path, *DIGITS)
+    (tmp_path / "folder").mkdir()
+
+    with pytest.raises(RequestError) as of_run:
+        plan([*DIGITS[:3], "fit.epochs=7", f"weights={fitted.run_id}", f"out={tmp_path}"])
+    with pytest.raises(RequestError) as of_file:
+        plan([*DIGITS, f"weights={tmp_path / 'folder'}", f"out={tmp_path}"])
+
+    assert str(of_run.value) == (
+        f"key 'fit.epochs' has no effect: the weights of {fitted.run_id} were fitted with 1, not 7."
+    )
+    assert str(of_file.value) == (
+        f"key 'fit.epochs' has no effect: weights={tmp_path / 'folder'} are not fitted again."
+    )
+    assert plan([*DIGITS, f"weights={fitted.run_id}", f"out={tmp_path}"]).configs
