@@ -26,6 +26,9 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
 
     RecordError when it is neither.
     """
+    if not path.is_file():
+        what = f"the folder {path.name!r}" if path.is_dir() else f"no file {path.name!r} in {path.parent.name!r}"
+        raise RecordError(f"wanted a file of weights, got {what}.")
     if path.suffix not in CHECKPOINTS:
         from safetensors.torch import load_file
 

@@ -51,3 +51,9 @@ def test_what_is_no_dict_of_tensors_is_refused(stored: object, tmp_path: Path) -
 
     with pytest.raises(RecordError, match=r"^a\.pth: wanted a dict of tensors, got \w+" + TO_SAVE):
         read_weights(tmp_path / "a.pth")
+
+
+@pytest.mark.parametrize("name", ["", "a.pth", "a.safetensors"])
+def test_a_folder_or_a_file_that_is_not_there_is_no_file_of_weights(name: str, tmp_path: Path) -> None:
+    with pytest.raises(RecordError, match=r"^wanted a file of weights, got (the folder|no file) '"):
+        read_weights(tmp_path / name)
