@@ -104,8 +104,9 @@ class Training:
         self.full_batch = settings.optimizer == "gd"
         self.size = 1 if settings.optimizer == "online_gd" else settings.batch
         backbone = backbone_of(module)
-        if settings.backbone_lr != 1 and backbone is None:
-            raise RequestError(f"fit.backbone_lr={settings.backbone_lr:g}: this network has no backbone.")
+        if settings.backbone_lr != 1 and (backbone is None or not _learns(backbone)):
+            why = "this network has no backbone" if backbone is None else "all of the backbone is frozen"
+            raise RequestError(f"fit.backbone_lr={settings.backbone_lr:g}: {why}.")
         self.rule = Rule(self.trained, settings, backbone)
         self.schedule = Schedule(settings, 1 if self.full_batch else objective.steps(self.size))
         self.average = None if settings.average == "none" else Average(module)
@@ -125,7 +126,7 @@ class Training:
                 found = read_checkpoint(self.ctx.checkpoints)
                 if found is not None and found[1].get("identity") == self._identity():
                     self.restore(*found)
-            while self.epochs < self.last and not (self.ended or self.out_of_time):
+            while not self._is_over():
                 self.next_epoch()
                 self.ctx.progress(self.epochs, self.last)
                 self.ctx.report(self.epochs, **{name: column[-1] for name, column in self.history.items()})
@@ -144,15 +145,18 @@ class Training:
         seen["lr"] = self.rate
         if self.average is not None and settings.average == "swa" and self._is_cycle_end():
             self.average.add()
-        if self.watch is not None and (self.epochs % self.watch.every == 0 or self.epochs == self.last):
+        looks = self.watch is not None and (self.epochs % self.watch.every == 0 or self.epochs == self.last)
+        if self.watch is not None and looks:
             seen |= self._look(self.watch)
-        self._note(seen)
         spent = self.earlier + time.monotonic() - self.started
         if self.ctx.budget is not None:
             if self.epochs == PLANNED_AFTER and not self.halts:
                 each = max(time.monotonic() - began, SHORTEST)
                 self.plan_for(int((self.ctx.budget - spent) / each) + self.epochs)
             self.out_of_time = spent * (1 + 1 / self.epochs) > self.ctx.budget
+        if self.watch is not None and not looks and self._is_over():  # the budget made this epoch the last
+            seen |= self._look(self.watch)
+        self._note(seen)
         if self.ctx.checkpoints is not None and self._is_time_to_save():
             begin = time.monotonic()
             write_checkpoint(self.ctx.checkpoints, *self.state())
@@ -315,15 +319,21 @@ class Training:
         for name, column in self.history.items():
             column.append(seen.get(name))
 
+    def _is_over(self) -> bool:
+        return self.epochs >= self.last or self.ended or self.out_of_time
+
     def _is_time_to_save(self) -> bool:
         """Say whether a checkpoint is due: always after the last epoch, else when writing takes little of the time."""
-        over = self.epochs >= self.last or self.ended or self.out_of_time
-        return over or time.monotonic() - self.saved >= self.saving / SAVING_SHARE
+        return self._is_over() or time.monotonic() - self.saved >= self.saving / SAVING_SHARE
 
     def _is_cycle_end(self) -> bool:
         """Say whether SWA takes the weights now: at the ends of `cyclic`'s cycles, else after each epoch."""
         begun = self.epochs > self.settings.swa_start * self.settings.epochs or self.epochs == self.settings.epochs
         return begun and (self.settings.base_schedule != "cyclic" or self.epochs in self.schedule.ends)
+
+
+def _learns(module: nn.Module) -> bool:
+    return any(parameter.requires_grad for parameter in module.parameters())
 
 
 def _mean(values: list[torch.Tensor], sizes: torch.Tensor, total: int) -> float:

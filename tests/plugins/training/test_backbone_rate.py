@@ -202,3 +202,11 @@ def test_a_norm_of_which_a_part_learns_follows_the_data():
     trained(module)
 
     assert not torch.equal(module.backbone[1].running_mean, network().backbone[1].running_mean)
+
+
+def test_a_rate_for_a_backbone_of_which_nothing_learns_is_refused():
+    module = network()
+    module.backbone.requires_grad_(False)
+
+    with pytest.raises(RequestError, match=r"^fit\.backbone_lr=0\.1: all of the backbone is frozen\.$"):
+        trained(module, backbone_lr=0.1)

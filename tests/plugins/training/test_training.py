@@ -224,3 +224,24 @@ def test_a_learned_extra_that_is_not_finite_ends_the_training_too():
 
     with pytest.raises(DivergedError, match="the weights are not finite after epoch 1"):
         train(network(), Broken(), replace(SETTINGS, epochs=1), context())
+
+
+@pytest.mark.parametrize("budget", [0.3, 1.3, 4.0], ids=["at once", "when it plans", "as planned"])
+@pytest.mark.parametrize("average", ["none", "ema"])
+def test_the_epoch_that_a_budget_makes_the_last_is_looked_at(
+    average: str, budget: float, monkeypatch: pytest.MonkeyPatch
+):
+    """Else early stopping would have no best weights, and not even their mean be kept."""
+    clock, seen = [0.0], []
+    monkeypatch.setattr(training.time, "monotonic", lambda: clock[0])
+    module = network()
+    module.register_forward_pre_hook(lambda *_: clock.__setitem__(0, clock[0] + 0.125))
+    looked = Watch(lambda one: seen.append(bits(one)) or {"size": 1.0}, "size", every=50)  # type: ignore[func-returns-value]
+    settings = replace(SETTINGS, epochs=100, early_stopping=True, average=average)
+    ctx = FitContext(seed=3, device=Device(), budget=budget)
+
+    report = train(module, Line(), settings, ctx, watch=looked)
+
+    assert report.cut_short
+    assert report.history["size"] == [None] * (report.epochs - 1) + [1.0]
+    assert seen == [bits(module)]
