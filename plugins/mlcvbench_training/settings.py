@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, TypeVar
 
+from mlcvbench.errors import RequestError
 from mlcvbench.specs import ANY_VALUE, Param
 
 OPTIMIZERS = ("gd", "sgd", "online_gd", "momentum", "nesterov", "adagrad", "rmsprop", "adam", "adamw")
@@ -107,6 +108,11 @@ class NetworkSettings(Settings):
     sizes: tuple[int, ...] | None = None
     watch: str | None = None
     watch_every: int = 1
+
+    def __post_init__(self) -> None:
+        least, most = self.scale
+        if least > most:
+            raise RequestError(f"fit.scale=[{least:g},{most:g}]: wanted the least zoom first, as [{most:g},{least:g}].")
 
 
 def network_fit_params(defaults: NetworkSettings, without: tuple[str, ...] = ()) -> tuple[Param, ...]:
@@ -215,7 +221,13 @@ def _schedule() -> tuple[Param, ...]:
             "milestones", "floats", help="shares of the epochs after which it falls", low=0, high=1, when=_on("step")
         ),
         Param("gamma", "float", help="what a fall multiplies it by", low=0, high=1, when=_on("step", "plateau")),
-        Param("plateau_patience", "int", help="epochs without gain before a fall", low=0, when=_on("plateau")),
+        Param(
+            "plateau_patience",
+            "int",
+            help="looks at validation data without gain before a fall",
+            low=0,
+            when=_on("plateau"),
+        ),
         Param("final", "float", help="its end as a share of lr", low=0, high=1, when=_on("cosine", "linear", "cyclic")),
         Param("cycles", "int", help="restarts from lr, the first included", low=1, when=_on("cyclic")),
         Param(
@@ -277,7 +289,7 @@ def _regularisers() -> tuple[Param, ...]:
             when=(("average", ("none", "ema")),),
             wants_val=(True,),
         ),
-        Param("patience", "int", help="epochs without gain before the end", low=1, when=stops),
+        Param("patience", "int", help="looks at validation data without gain before the end", low=1, when=stops),
         Param("min_gain", "float", help="least gain of the score", low=0.0, high=1.0, when=stops),
     )
 

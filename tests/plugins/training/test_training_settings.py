@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import pytest
 
-from mlcvbench.errors import OverrideError
+from mlcvbench.errors import OverrideError, RequestError
 from mlcvbench.plan.planning import plan
 from mlcvbench.specs import ModelSpec
 from mlcvbench.specs.checks import check_spec
-from mlcvbench_training.settings import IMAGE_CHANGES, NEWTON, OPTIMIZERS, SCHEDULES, Settings, fit_params
+from mlcvbench_training.settings import (
+    IMAGE_CHANGES,
+    NEWTON,
+    OPTIMIZERS,
+    SCHEDULES,
+    NetworkSettings,
+    Settings,
+    fit_params,
+)
 
 
 def planned(*words: str) -> dict[str, object]:
@@ -127,3 +135,8 @@ def test_the_names_are_those_of_the_course():
         *("gd", "sgd", "online_gd", "newton", "momentum", "nesterov", "adagrad", "rmsprop", "adam", "adamw")
     }
     assert set(SCHEDULES) >= {"constant", "step", "plateau", "cosine", "linear", "warmup+cosine", "one_cycle"}
+
+
+def test_a_range_of_zooms_the_wrong_way_round_is_refused():
+    with pytest.raises(RequestError, match=r"^fit\.scale=\[2,1\]: wanted the least zoom first, as \[1,2\]\.$"):
+        NetworkSettings.of({"scale": [2.0, 1.0]}, NetworkSettings())
