@@ -29,6 +29,7 @@ from mlcvbench_networks.pyramid import ConcatenatingPyramid
 from mlcvbench_onestage.clusters import clusters, shape_iou
 from mlcvbench_onestage.levels import Maps, best_of
 from mlcvbench_training.sample_batch import SMALLEST, Objects, SampleBatch
+from mlcvbench_training.samples import SPARED as SPARED_COLUMNS
 
 if TYPE_CHECKING:
     from mlcvbench_training.objective import Network
@@ -149,9 +150,7 @@ def sizes_in(targets: Any) -> torch.Tensor:
     """Return (width, height) in pixels of the objects of a split that can be learned, float32 (N, 2)."""
     sizes = [np.zeros((0, 2))]
     for place in range(len(targets["xywh"])):
-        spared = np.any(
-            [np.asarray(targets[name][place]) for name in ("crowd", "difficult") if name in targets], axis=0
-        )
+        spared = np.any([np.asarray(targets[name][place]) for name in SPARED_COLUMNS if name in targets], axis=0)
         own = np.asarray(targets["xywh"][place], dtype=np.float64).reshape(-1, 4)[:, 2:]
         sizes.append(own[(own >= SMALLEST).all(axis=1) & ~spared])
     return torch.from_numpy(np.concatenate(sizes).astype(np.float32))

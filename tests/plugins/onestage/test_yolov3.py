@@ -28,7 +28,7 @@ from mlcvbench.testing.toy import toy_data
 from mlcvbench_networks.detection.assignment import BACKGROUND, LEFT_OUT
 from mlcvbench_networks.detection.box_coding import decode_cells, encode_cells
 from mlcvbench_onestage.clusters import clusters, shape_iou
-from mlcvbench_onestage.yolov3 import COCO
+from mlcvbench_onestage.yolov3 import COCO, sizes_in
 from mlcvbench_training.sample_batch import Objects
 
 PUBLISHED = {"backbone": "darknet53", "width": 128, "finest": 3, "priors": "coco"}
@@ -175,3 +175,10 @@ def test_at_full_size_it_has_the_published_parameters(classes, published):
 @pytest.mark.parametrize(("side", "billions"), [(416, 65.86), (608, 140.69)])
 def test_it_makes_the_published_operations(side, billions):
     assert 2 * multiply_adds(model_of("yolov3", 80, **PUBLISHED), side) == pytest.approx(billions * 1e9, abs=6e6)
+
+
+@pytest.mark.parametrize("column", ["crowd", "difficult", "ignore"])
+def test_priors_are_of_boxes_that_are_learned(column):
+    targets = {"xywh": [np.array([[0.0, 0, 10, 20], [0, 0, 60, 60]])], column: [np.array([False, True])]}
+
+    assert sizes_in(targets).tolist() == [[10.0, 20.0]]
