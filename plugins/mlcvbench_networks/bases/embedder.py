@@ -25,7 +25,8 @@ class Embedder(NetworkModel):
 
     `batch.labels` of a loss are identities 0 .. n - 1 of the training data. `DISTANCE`: how two embeddings are
     compared. `TOGETHER`: samples of one identity in a batch, for losses of pairs; 0 draws samples one by one (a
-    setting may decide: then `__init__` sets it).
+    setting may decide: then `__init__` sets it). A network whose last layer fixes the size of images cannot be shown
+    several: its spec has `network_fit_params(FIT, without=("sizes",))`.
     """
 
     SAMPLES: ClassVar[Mapping[str, Any]] = {"labels": "identity"}
@@ -60,6 +61,8 @@ class IdentityObjective(SampleObjective):
         self.identities, self.numbers = identities_of(samples), labels_of(samples).cpu().numpy()
         if model.TOGETHER and len(self.identities) < 2:
             raise DataError("all training samples are of one identity, wanted at least 2 to learn from pairs.")
+        if model.TOGETHER and settings.optimizer == "online_gd":
+            raise RequestError("fit.optimizer=online_gd: its steps see one sample, which has no pairs; take sgd.")
         if settings.batch < 2 * model.TOGETHER:
             raise RequestError(
                 f"fit.batch={settings.batch}: wanted 2 identities with {model.TOGETHER} samples each, or more; set "

@@ -204,3 +204,9 @@ def test_grey_images_are_one_channel_in_fit_and_prediction():
 
     assert model.module[1].in_features == 64
     assert model.predict(next(photos(grey=True).inputs(3)))["embedding"].shape == (3, 5)
+
+
+def test_an_optimizer_of_single_samples_is_refused_where_pairs_teach():
+    with pytest.raises(RequestError, match=r"^fit\.optimizer=online_gd: its steps see one sample, .* take sgd\.$"):
+        fitted(Plain(problem()), photos(), optimizer="online_gd")
+    fitted(Angular(problem()), photos(), optimizer="online_gd", epochs=1)

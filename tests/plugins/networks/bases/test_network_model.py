@@ -190,3 +190,11 @@ def test_nothing_is_scored_where_nothing_goes_by_it():
     report = model_of("segmentation", data).fit(data.splits["train"], data.splits["val"], ctx)
 
     assert not [name for name in report.history if name.startswith("val_")]
+
+
+def test_a_network_whose_last_layer_fixes_the_size_of_images_has_no_setting_that_changes_it():
+    specs = {spec.name: spec for spec in importlib.import_module("mlcvbench_deep").mlcvbench_models()}
+
+    assert [name for name, spec in specs.items() if not any(param.name == "sizes" for param in spec.fit)] == [
+        "tiny_arcface"
+    ]
