@@ -117,14 +117,17 @@ def check_unfitted(path: str, fit: Mapping[str, Any]) -> None:
 
     Those that the run at `path` was fitted with may be repeated.
     """
-    run = _record(path) if is_run(path) else None
+    if not fit:
+        return
+    if not is_run(path):
+        raise RequestError(f"key 'fit.{next(iter(fit))}' has no effect: weights={path} are not fitted again.")
+    run = _record(path)
+    own = run.config.get("fit", {}) | (run.selection.fit if run.selection is not None else {})
     for name, value in fit.items():
-        if run is None:
-            raise RequestError(f"key 'fit.{name}' has no effect: weights={path} are not fitted again.")
-        own = run.config.get("fit", {}).get(name)
-        if value != own:
+        if value != own.get(name):
             raise RequestError(
-                f"key 'fit.{name}' has no effect: the weights of {run.run_id} were fitted with {own}, not {value}."
+                f"key 'fit.{name}' has no effect: the weights of {run.run_id} were fitted with {own.get(name)}, not "
+                f"{value}."
             )
 
 

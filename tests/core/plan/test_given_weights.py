@@ -262,3 +262,15 @@ def test_settings_of_a_fit_beside_given_weights_are_refused_unless_these_were_fi
         f"key 'fit.epochs' has no effect: weights={tmp_path / 'folder'} are not fitted again."
     )
     assert plan([*DIGITS, f"weights={fitted.run_id}", f"out={tmp_path}"]).configs
+
+
+def test_settings_that_a_search_chose_may_be_repeated(tmp_path: Path):
+    chosen = carry_out(tmp_path, *DIGITS[:3], "fit.epochs=1,2", "select=grid")
+    assert chosen.selection is not None
+    best = chosen.selection.fit["epochs"]
+
+    words = [*DIGITS[:3], f"weights={chosen.run_id}", f"out={tmp_path}"]
+
+    assert plan([*words, f"fit.epochs={best}"]).configs
+    with pytest.raises(RequestError, match=rf"were fitted with {best}, not 9\.$"):
+        plan([*words, "fit.epochs=9"])
