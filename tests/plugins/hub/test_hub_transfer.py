@@ -190,7 +190,7 @@ def test_a_run_says_what_was_left_out_and_so_does_the_next_from_the_cache(tmp_pa
         "model=timm:test_resnet",
         "model.size=32",
         f"model.backbone_weights={file}",
-        "model.freeze=4",
+        "model.freeze=1",
     ]
     words += ["fit.epochs=1", "fit.backbone_lr=0.1", "time=off", "limit=20"]
 
