@@ -28,7 +28,8 @@ from mlcvbench_networks.initialisation import prior_bias
 from mlcvbench_networks.pyramid import ConcatenatingPyramid
 from mlcvbench_onestage.clusters import clusters, shape_iou
 from mlcvbench_onestage.levels import Maps, best_of
-from mlcvbench_training.sample_batch import SMALLEST, Objects, SampleBatch
+from mlcvbench_training.padding import SMALLEST
+from mlcvbench_training.sample_batch import Objects, SampleBatch
 from mlcvbench_training.samples import SPARED as SPARED_COLUMNS
 
 if TYPE_CHECKING:

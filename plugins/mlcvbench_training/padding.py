@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 Size: TypeAlias = tuple[int, int]
 """Height and width in pixels."""
+SMALLEST = 1.0
+"""Pixels of a side below which nothing can be learned from a box."""
 DEPTH_INPUT = "depth"
 """The input that holds metres, not colours."""
 
@@ -172,7 +174,7 @@ def resize_batch(batch: SampleBatch, size: Size) -> SampleBatch:
     """Return the batch with frames of another size.
 
     Images are interpolated, maps take the nearest pixel. Disparities are pixels and grow with the width; depths stay
-    what they are, since the camera sees the same, in more or fewer pixels.
+    what they are, since the camera sees the same, in more or fewer pixels. Objects that shrink to specks are ignored.
     """
     down, across = (new / old for new, old in zip(size, batch.frame, strict=True))
     if size == batch.frame:
@@ -186,7 +188,9 @@ def resize_batch(batch: SampleBatch, size: Size) -> SampleBatch:
     objects = []
     for own in batch.objects:
         masks = None if own.masks is None else _nearest(own.masks, size)
-        objects.append(replace(own, boxes=own.boxes * own.boxes.new_tensor([across, down] * 2), masks=masks))
+        boxes = own.boxes * own.boxes.new_tensor([across, down] * 2)
+        ignored = own.ignored | (boxes[:, 2:] - boxes[:, :2] < SMALLEST).any(1)
+        objects.append(replace(own, boxes=boxes, ignored=ignored, masks=masks))
     matrix = torch.tensor([[across, 0, 0], [0, down, 0], [0, 0, 1]], dtype=torch.float64)
     return replace(
         batch,

@@ -11,8 +11,6 @@ from mlcvbench_training.padding import Size
 UNKNOWN = 255
 """The label of a pixel that nobody knows."""
 INTRINSICS = "intrinsics"
-SMALLEST = 1.0
-"""Pixels of a side below which nothing can be learned from a box."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,8 +17,8 @@ from mlcvbench.contract import Array, Batch, Split, Targets
 from mlcvbench.errors import DataError
 from mlcvbench.files.ahead import ahead
 from mlcvbench_training.loop import SCALED_BYTES, scaled
-from mlcvbench_training.padding import Size, frame_of, gathered, grown
-from mlcvbench_training.sample_batch import SMALLEST, UNKNOWN, Objects, SampleBatch, unknown_value
+from mlcvbench_training.padding import SMALLEST, Size, frame_of, gathered, grown
+from mlcvbench_training.sample_batch import UNKNOWN, Objects, SampleBatch, unknown_value
 
 if TYPE_CHECKING:
     from mlcvbench_training.objective import Chosen

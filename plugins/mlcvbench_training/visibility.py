@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 import torch
 
-from mlcvbench_training.sample_batch import SMALLEST, Objects
+from mlcvbench_training.padding import SMALLEST
+from mlcvbench_training.sample_batch import Objects
 
 LEAST_VISIBLE = 0.25
 """The share of a box that must be left to learn from it."""

@@ -173,3 +173,12 @@ def test_what_a_batch_is_padded_with_means_unknown() -> None:
     assert padded.objects[0].masks[0].any(1).tolist() == [True, True, False, False]
     assert padded.own_sizes().tolist() == [[2, 3]]
     assert pad_to(batch, (1, 3)) is batch
+
+
+def test_objects_that_shrink_to_specks_are_neither_learned_nor_background() -> None:
+    boxes = torch.tensor([[0.0, 0, 8, 8], [4, 4, 12, 5], [0, 0, 16, 16]])
+    own = Objects(boxes, torch.tensor([0, 1, 2]), torch.tensor([False, False, True]))
+    batch = SampleBatch({"image": torch.rand(1, 3, 16, 16)}, objects=[own])
+
+    assert resize_batch(batch, (8, 8)).objects[0].ignored.tolist() == [False, True, True]
+    assert resize_batch(batch, (32, 32)).objects[0].ignored.tolist() == [False, False, True]
