@@ -97,7 +97,8 @@ class Settings:
 class NetworkSettings(Settings):
     """How to train the network of any task kind, whose images change together with what is known of them.
 
-    `sizes`: longer sides in pixels, one of which the images of each step are resized to, whatever else is changed.
+    `sizes`: longer sides in pixels, one of which the images of each step are resized to, whatever else is changed; both
+    sides are then rounded up to what the network takes (`MULTIPLE`), which may stretch an image by so much.
     `watch`: the metric of the run's protocol that validation data are scored by, after every `watch_every` epochs;
     early stopping and `plateau` go by it, and by the primary one where it is None.
     """
@@ -320,7 +321,12 @@ def _moves() -> tuple[Param, ...]:
         Param("shift", "float", help="farthest random move, as a share of the sides", low=0.0, high=1.0),
         Param("rotate", "float", help="largest angle in degrees, either way", low=0.0, high=180.0),
         Param("colour", "float", help="largest change of brightness, contrast, saturation", low=0.0, high=1.0),
-        Param("sizes", "ints", help="pixels of the longer side, one drawn for each step; unset, as it is", low=1),
+        Param(
+            "sizes",
+            "ints",
+            help="pixels of the longer side, one drawn for each step, rounded up to the stride; unset, as it is",
+            low=1,
+        ),
     )
 
 
