@@ -9,24 +9,24 @@ from typing import Any
 from mlcvbench.contract import Device, Model, Problem, TorchModel
 from mlcvbench.errors import PluginError, RequestError
 from mlcvbench.loading.resolved import Resolved
-from mlcvbench.plan.given_weights import given_weights
+from mlcvbench.plan.given_weights import GivenWeights
 from mlcvbench.registry.inner import parse_inner
 from mlcvbench.specs import ModelSpec, load_target
 from mlcvbench.specs.checks import undeclared_argument
 
 
-def build_model(resolved: Resolved, problem: Problem, weights: Path | None = None) -> Model:
-    """Return the run's model on its device, with the state in `weights` when given; see `load_state`.
+def build_model(resolved: Resolved, problem: Problem, weights: Path | GivenWeights | None = None) -> Model:
+    """Return the run's model on its device, with the state in `weights` when there are any; see `load_state`.
 
-    Weights that name the run that fitted them are for the problem of that run. DataError when it has other classes or
-    inputs than `problem`, on which the model is to be tested.
+    A path is a state that was fitted for `problem`. Given weights of another run are for the problem of that run:
+    DataError when it has other classes or inputs than `problem`, on which the model is to be tested.
     """
     config = resolved.config
-    given = None if weights is None else given_weights(weights)
-    own = problem if given is None else given.problem_for(problem, config.definition.dataset)
-    model = construct(resolved.spec, config.model_params, own, resolved.device)
-    if given is not None:
-        load_state(model, given.state, config.model)
+    if isinstance(weights, GivenWeights):
+        problem, weights = weights.problem_for(problem, config.definition.dataset), weights.state
+    model = construct(resolved.spec, config.model_params, problem, resolved.device)
+    if weights is not None:
+        load_state(model, weights, config.model)
     return model
 
 

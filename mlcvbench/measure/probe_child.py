@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from mlcvbench.contract import Model, Split
@@ -40,10 +39,11 @@ def _rebuild(config: RunConfig, weights: str | None) -> tuple[Model, Split, int]
     from mlcvbench.loading.data import load_data
     from mlcvbench.loading.models import build_model
     from mlcvbench.loading.resolved import resolve
+    from mlcvbench.plan.given_weights import given_weights
 
     resolved = resolve(config)
     data = load_data(resolved, config.splits)
-    model = build_model(resolved, data.problem, None if weights is None else Path(weights))
+    model = build_model(resolved, data.problem, None if weights is None else given_weights(weights))
     split = data.splits["test"]
     return model, split, split.batch_size(config.batch_size, takes_lists=resolved.spec.ragged)
 

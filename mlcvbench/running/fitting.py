@@ -98,7 +98,7 @@ def _from_file(resolved: Resolved, data: LoadedData, given: Path) -> Fitted:
     info = WeightsInfo(
         source="file" if named.run is None else "run", sha256=content_hash(named.state), trained_on=named.trained_on
     )
-    model = build_model(resolved, data.problem, given)
+    model = build_model(resolved, data.problem, named)
     learned = FitInfo() if named.run is None else _learned_from(named.state.parent)
     return Fitted(model, ragged=resolved.spec.ragged, info=learned, weights=given, weights_info=info)
 

@@ -25,7 +25,8 @@ class Scored:
     """Predictions scored: every unit's rows, the headline values, and the replicates once they are drawn.
 
     `table`: None when only the official engine was run. `disputed`: metrics whose table value differs from the
-    reference engine's, which is the headline. `groups`: how many groups the `drawn` replicates resample.
+    reference engine's, which is the headline. `groups`: how many groups the `drawn` replicates resample, in how many
+    `bundles`, None where each is drawn by itself.
     """
 
     scorer: Scorer
@@ -35,6 +36,7 @@ class Scored:
     disputed: frozenset[str] = frozenset()
     replicates: Mapping[str, Array] = field(default_factory=dict)
     groups: int = 0
+    bundles: int | None = None
     drawn: int = 0
 
     def metrics(self) -> dict[str, Metric]:
@@ -87,20 +89,19 @@ def with_replicates(scored: Scored, split: Split) -> Scored:
     scorer, table = scored.scorer, _rows_of(scored)
     groups = scorer.unit_groups(split.groups, scored.targets)
     count = scorer.replicate_count(table)
-    replicates = bootstrap.shared_replicates(scorer, table, groups, split.fingerprint(), count)
-    kept = {name: values for name, values in replicates.items() if name not in scored.disputed}
-    return replace(scored, replicates=kept, groups=len(np.unique(groups)), drawn=count)
+    shared = bootstrap.shared_replicates(scorer, table, groups, split.fingerprint(), count)
+    kept = {name: values for name, values in shared.replicates.items() if name not in scored.disputed}
+    return replace(scored, replicates=kept, groups=shared.groups, bundles=shared.bundles, drawn=count)
 
 
 def interval_info(scored: Scored) -> dict[str, Any]:
     """Return how the record's intervals were made; `bundles` only where groups were drawn in bundles."""
-    bundles = bootstrap.bundles(scored.groups)
     return {
         "method": intervals.METHOD,
         "level": intervals.LEVEL,
         "replicates": scored.drawn,
         "groups": scored.groups,
-    } | ({} if bundles is None else {"bundles": bundles})
+    } | ({} if scored.bundles is None else {"bundles": scored.bundles})
 
 
 def write_scored(scored: Scored, folder: Path) -> None:

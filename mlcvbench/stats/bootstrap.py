@@ -18,7 +18,7 @@ from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -153,7 +153,7 @@ def replicates(
     if by_counts is None:
         parts = [scorer.summarise_many(table, weights) for weights in resamples.in_parts(n)]
     else:
-        usual = usable_cores() if len(table) >= _WORTH_THREADS else 1
+        usual = usable_cores() if len(table.columns["unit"]) >= _WORTH_THREADS else 1
         parts = _side_by_side(by_counts, resamples, n, usual if threads is None else threads)
     return {metric.name: np.concatenate([part[metric.name] for part in parts]) for metric in scorer.metrics}
 
@@ -169,11 +169,21 @@ def _side_by_side(
         return list(pool.map(lambda part: by_counts(resamples.counts(part)), _parts(n, rows)))
 
 
-def shared_replicates(
-    scorer: Scorer, table: Table, groups: Array, fingerprint: str, n: int = REPLICATES
-) -> dict[str, Floats]:
+class Shared(NamedTuple):
+    """Replicates of each metric, of how many `groups`, in how many `bundles`, None where each is drawn by itself."""
+
+    replicates: dict[str, Floats]
+    groups: int
+    bundles: int | None
+
+
+def shared_replicates(scorer: Scorer, table: Table, groups: Array, fingerprint: str, n: int = REPLICATES) -> Shared:
     """Return the replicates of `replicates` from the resamples that all runs on data of this fingerprint share."""
-    return replicates(scorer, table, groups, n, seed_from(fingerprint, scorer.protocol_id))
+    drawn, count = (
+        replicates(scorer, table, groups, n, seed_from(fingerprint, scorer.protocol_id)),
+        len(np.unique(groups)),
+    )
+    return Shared(drawn, count, bundles(count))
 
 
 def hierarchical(values: Array, seed: int) -> Floats:

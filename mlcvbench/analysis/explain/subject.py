@@ -60,7 +60,7 @@ def open_subject(
     state = weights or _cached(record)
     if record.model.weights.sha256 not in {None, content_hash(given_weights(state).state)}:
         raise RecordError(f"{state.name}: these are not the weights of run {record.run_id!r} (their sha256 differs).")
-    return Subject(record, data, build_model(resolved, data.problem, state))
+    return Subject(record, data, build_model(resolved, data.problem, given_weights(state)))
 
 
 def _refuse(record: Record, config: RunConfig) -> None:

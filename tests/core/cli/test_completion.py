@@ -63,7 +63,7 @@ def test_commands_are_completed():
         ("study capacity task=digits axis=l", ["axis=linear", "axis=log"]),
         ("info alex", ["alexnet"]),
         ("list m", ["models"]),
-        ("data preview scenes-st", ["scenes-stereo", "scenes-stereo-noc"]),
+        ("data preview scenes-st", ["scenes-stereo", "scenes-stereo-large", "scenes-stereo-noc"]),
         ("data preview scenes level", []),
         ("data preview scenes data.l", ["data.level="]),
         ("data preview scenes data.level=h", ["data.level=hard"]),
