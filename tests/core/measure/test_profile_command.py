@@ -210,7 +210,7 @@ def test_a_bare_name_that_no_method_has_is_torchvisions() -> None:
         (("model=torchvision:alexnet", "model.size=7"), "model.size=7: wanted a whole number of at least 8."),
         (
             ("model=timm:resnet18", "model.auxiliary=true"),
-            "unknown key 'model.auxiliary'. Did you mean 'model.size'?",
+            "unknown key 'model.auxiliary'. Did you mean 'model.size' or 'model.freeze'?",
         ),
         (
             ("model=torchvision:resnet18", "model.auxiliary=true"),
