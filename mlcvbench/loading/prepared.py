@@ -44,7 +44,8 @@ def _prepare(resolved: Resolved, *, fits: bool, shown: bool) -> Prepared:
     data = load_data(resolved, None if fits or config.search is not None else TEST_ALONE)
     if fits:
         refuse_ragged(data, resolved)
-    scorer = resolved.task.scorer_for(data, config.definition.protocol, config.definition.metrics)
+    metrics = config.definition.metrics if config.search is None else config.metrics
+    scorer = resolved.task.scorer_for(data, config.definition.protocol, metrics)
     fingerprint = data.fingerprint(shown=shown)
     repeated = data.repeated_files()  # after the fingerprint, which computes the files' digests
     notices = (*data.notices, *repeated)

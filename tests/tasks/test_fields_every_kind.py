@@ -12,7 +12,7 @@ from mlcvbench.registry import get_registry
 from mlcvbench.testing import toy_data
 from mlcvbench.testing.toy import first_samples
 
-SMALL = {"train": 2, "val": 2, "test": 2, "size": (48, 48)}
+SMALL = {"train": 2, "val": 2, "test": 2, "size": (48, 48), "sides": (16, 32)}
 FACES = {"train": 2, "val": 2, "test": 10, "size": 24, "shots": 2}
 
 

@@ -31,7 +31,7 @@ REQUESTS = {
     "segmentation": (
         "task=segmentation", "model=pixel_forest", "model.trees=1", "model.depth=2,6", "model.samples=40", *SMALL,
     ),
-    "verification": ("task=faces", "model.components=2,8", *FACES),
+    "verification": ("task=faces", "model.components=2,8", "select_metric=accuracy_10fold", *FACES),
     "identification": ("task=faces-identification", "model.components=2,8", *FACES),
     "depth": ("task=scenes-mono", "model=patch_depth", "model.cell=4,8", "model.size=[32,32]", *SMALL),
 }  # fmt: skip
@@ -72,7 +72,8 @@ def test_a_fit_learns_of_its_validation_split_what_a_search_would_decide_by(
     def look(model: Model, ctx: FitContext) -> None:
         scores = ctx.score(model, val)
         assert set(scores) <= set(ctx.metrics)
-        seen.append(scores[next(iter(ctx.metrics))])
+        assert config.search is not None
+        seen.append(scores[config.search.metric or next(iter(ctx.metrics))])
         directions.update({name: metric.higher_is_better for name, metric in ctx.metrics.items()})
 
     with after_fit(monkeypatch, class_of(resolved.spec), look):

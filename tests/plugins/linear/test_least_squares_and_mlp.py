@@ -51,7 +51,7 @@ def test_least_squares_answer_when_there_are_fewer_images_than_pixels():
 
 
 def test_images_of_several_sizes_are_refused():
-    with pytest.raises(DataError, match=r"^linear_least_squares needs images of one size; set data\.size"):
+    with pytest.raises(DataError, match=r"^linear_least_squares needs images of one size, and these differ\.$"):
         LinearLeastSquares(Problem("classification", ("a", "b"), {"image": InputSpec((None, None))})).build()
 
 

@@ -158,7 +158,7 @@ class TestWithoutIntervals:
         run, record = scored(tmp_path / "off", "coco", truth, results, "intervals=off")
         _, full = scored(tmp_path / "on", "coco", truth, results)
 
-        assert sorted(record["artifacts"]) == ["predictions.json"]
+        assert sorted(record["artifacts"]) == ["predictions.json.gz"]
         assert record["plots"] == []
         assert {n: m["value"] for n, m in record["metrics"].items()} == {
             n: m["value"] for n, m in full["metrics"].items()
