@@ -255,9 +255,7 @@ def test_every_definition_names_a_known_protocol_and_its_metrics():
         assert definition["name"] == path.stem
         assert definition["data"]["name"] in names
         every = [metric.name for metric in scorer.metrics]
-        rendered = (
-            "scenes" in definition["data"]["name"]
-        )  # boards of ours leave some out, such as sizes that are absent
+        rendered = "scenes" in definition["data"]["name"]  # our own boards leave out what would be empty there
         assert definition["metrics"] == [name for name in every if not rendered or name in definition["metrics"]]
 
 
