@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from mlcvbench.leaderboard.standing.boards import Board
@@ -56,7 +56,7 @@ def columns_of(board: Board) -> list[BoardColumn]:
     metrics = [_metric_column(board, name) for name in (*first, *(name for name in board.metrics if name not in first))]
     costs = [_cost_column(name) for name in _COSTS]
     main = [column for column in costs if column.level == "main"]
-    shown = [column for column in costs if column.level == "cost"]
+    shown = [_where_rows_differ(column, board) for column in costs if column.level == "cost"]
     rest = [column for column in costs if column.level == "all"]
     return [*metrics[: len(first)], *main, *shown, *metrics[len(first) :], *rest]
 
@@ -68,6 +68,12 @@ def used(columns: Iterable[BoardColumn], board: Board) -> list[BoardColumn]:
         for column in columns
         if column.key == board.primary or any(column.cell(row).value is not None for row in board.rows)
     ]
+
+
+def _where_rows_differ(column: BoardColumn, board: Board) -> BoardColumn:
+    """Return a column, shown with `all` only where it is the size of one training set that all rows share."""
+    shared = column.key == "train_samples" and len({column.cell(row).value for row in board.rows}) == 1
+    return replace(column, level="all") if shared else column
 
 
 def _metric_column(board: Board, name: str) -> BoardColumn:

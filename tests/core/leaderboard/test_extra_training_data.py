@@ -8,6 +8,7 @@ from typing import Any
 from support.records import make_record
 
 from mlcvbench.leaderboard.standing.boards import Board, boards_of
+from mlcvbench.leaderboard.tables.columns import columns_of
 from mlcvbench.leaderboard.tables.export import to_json
 from mlcvbench.records.schema import FitInfo, ModelInfo, Record, WeightsInfo
 
@@ -48,6 +49,20 @@ def test_how_many_samples_a_row_learned_from_is_a_column():
 
     assert usual.rows[0].costs["train_samples"].value == 300
     assert to_json(extra)["rows"][0]["values"]["train_samples"]["value"] == 2060
+
+
+def test_that_column_is_out_of_the_way_where_all_rows_learned_from_as_many():
+    (same,) = boards(PLAIN, learned("fcn", 0.6, 240, 60))
+    (other,) = boards(PLAIN, learned("fcn", 0.6, 100, 60, train=100))
+
+    assert level_of("train_samples", same) == "all"
+    assert level_of("train_samples", other) == level_of("fit_s", same) == "cost"
+
+
+def level_of(key: str, board: Board) -> str:
+    """Return from which choice of columns on the page shows one."""
+    (level,) = [column.level for column in columns_of(board) if column.key == key]
+    return level
 
 
 def test_fewer_or_other_data_of_the_definitions_number_stay_and_are_named():
