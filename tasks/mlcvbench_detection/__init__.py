@@ -6,6 +6,21 @@ from mlcvbench import DatasetSpec, Param, TaskSpec, hookimpl
 from mlcvbench.specs import SKIP
 from mlcvbench_detection.fields import FIELDS
 
+LEVEL = Param("level", "str", default="medium", choices=("easy", "medium", "hard"), help="difficulty")
+MASKS = Param("masks", "bool", default=False, help="provide masks too, for instance segmentation")
+
+
+def _size(side: int) -> Param:
+    return Param("size", "ints", default=(side, side), low=32, high=1024, length=2, help="height and width, pixels")
+
+
+def _counts(train: int, val: int, test: int, what: str) -> tuple[Param, ...]:
+    return (
+        Param("train", "int", default=train, low=0, high=20_000, help=f"{what} to train on"),
+        Param("val", "int", default=val, low=0, high=20_000, help=f"{what} to choose on"),
+        Param("test", "int", default=test, low=1, high=20_000, help=f"{what} to test on"),
+    )
+
 
 @hookimpl
 def mlcvbench_tasks() -> list[TaskSpec]:
@@ -39,12 +54,10 @@ def mlcvbench_datasets() -> list[DatasetSpec]:
             target="mlcvbench_detection.scenes:load_scenes",
             summary="Rendered spheres, boxes, cylinders, cones and capsules, with boxes and masks; no download.",
             params=(
-                Param("level", "str", default="medium", choices=("easy", "medium", "hard"), help="difficulty"),
-                Param("size", "ints", default=(128, 128), low=32, high=1024, length=2, help="height and width, pixels"),
-                Param("train", "int", default=240, low=0, high=20_000, help="scenes to train on"),
-                Param("val", "int", default=60, low=0, high=20_000, help="scenes to choose on"),
-                Param("test", "int", default=150, low=1, high=20_000, help="scenes to test on"),
-                Param("masks", "bool", default=False, help="provide masks too, for instance segmentation"),
+                LEVEL,
+                _size(128),
+                *_counts(240, 60, 150, "scenes"),
+                MASKS,
             ),
             reference="mlcvbench_scenes, the renderer of this bench",
         ),
@@ -54,8 +67,8 @@ def mlcvbench_datasets() -> list[DatasetSpec]:
             target="mlcvbench_detection.scenes:load_scenes_256",
             summary="Rendered solids from small to large in larger pictures, with boxes and masks; no download.",
             params=(
-                Param("level", "str", default="medium", choices=("easy", "medium", "hard"), help="difficulty"),
-                Param("size", "ints", default=(256, 256), low=32, high=1024, length=2, help="height and width, pixels"),
+                LEVEL,
+                _size(256),
                 Param(
                     "half_size",
                     "floats",
@@ -65,10 +78,8 @@ def mlcvbench_datasets() -> list[DatasetSpec]:
                     length=2,
                     help="least and greatest half size of the solids, metres",
                 ),
-                Param("train", "int", default=1500, low=0, high=20_000, help="scenes to train on"),
-                Param("val", "int", default=150, low=0, high=20_000, help="scenes to choose on"),
-                Param("test", "int", default=500, low=1, high=20_000, help="scenes to test on"),
-                Param("masks", "bool", default=False, help="provide masks too, for instance segmentation"),
+                *_counts(1500, 150, 500, "scenes"),
+                MASKS,
             ),
             reference="mlcvbench_scenes, the renderer of this bench",
         ),
@@ -78,13 +89,11 @@ def mlcvbench_datasets() -> list[DatasetSpec]:
             target="mlcvbench_detection.face_scenes:load_face_scenes",
             summary="Rendered scenes with people's heads in them, small and large; no download.",
             params=(
-                Param("level", "str", default="medium", choices=("easy", "medium", "hard"), help="difficulty"),
-                Param("size", "ints", default=(160, 160), low=32, high=1024, length=2, help="height and width, pixels"),
+                LEVEL,
+                _size(160),
                 Param("sides", "ints", default=(28, 90), low=16, high=1024, length=2, help="least and greatest head"),
                 Param("most", "int", default=4, low=0, high=20, help="heads of a picture, from none"),
-                Param("train", "int", default=240, low=0, high=20_000, help="pictures to train on"),
-                Param("val", "int", default=60, low=0, high=20_000, help="pictures to choose on"),
-                Param("test", "int", default=150, low=1, high=20_000, help="pictures to test on"),
+                *_counts(240, 60, 150, "pictures"),
             ),
             reference="mlcvbench_scenes, the renderer of this bench",
         ),
