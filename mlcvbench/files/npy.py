@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +11,18 @@ from numpy.typing import NDArray
 
 from mlcvbench.errors import DataError
 
+_HEADERS = threading.Lock()
+"""numpy parses a header by `ast`, whose state Python 3.11 shares among threads: two at once may be a SystemError."""
+
 
 def open_npy(path: Path) -> NDArray[Any]:
     """Return the array of an npy file, still on disk: its dtype and shape are known before anything is allocated.
 
-    DataError names a file that is missing, damaged, or holds objects.
+    DataError names a file that is missing, damaged, or holds objects. Threads may call it at once.
     """
     try:
-        array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+        with _HEADERS:
+            array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
     except FileNotFoundError:
         raise DataError(f"{path}: no such file.") from None
     except (OSError, ValueError, EOFError) as error:
