@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import pytest
 import torch
-from support.onestage import (
+from support.detecting import (
     average_precision,
     batch_of,
     farthest_from,
     grids_of,
-    model_of,
     objects_of,
     parameters,
     predictions_of,
 )
+from support.onestage import model_of
 
 from mlcvbench_networks.detection.assignment import cells_near, heat_maps
 from mlcvbench_networks.detection.box_coding import encode_centres

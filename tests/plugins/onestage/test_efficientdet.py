@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import pytest
 import torch
-from support.onestage import (
+from support.detecting import (
     average_precision,
     batch_of,
-    exact_anchors,
     farthest_from,
-    model_of,
     multiply_adds,
     objects_of,
     parameters,
     predictions_of,
 )
+from support.onestage import exact_anchors, model_of
 from torch.nn import functional
 
 from mlcvbench.errors import RequestError

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import pytest
 import torch
-from support.onestage import (
+from support.detecting import (
     SURE,
     average_precision,
     batch_of,
     by_level,
     farthest_from,
     grids_of,
-    model_of,
     multiply_adds,
     objects_of,
     one_hot,
     parameters,
     predictions_of,
 )
+from support.onestage import model_of
 from torchvision.models.detection import fcos_resnet50_fpn
 
 from mlcvbench_networks.detection.anchors import points

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from support.detecting import batch_of, built, objects_of
 from support.fitting import context, images_batch
-from support.onestage import SPECS, batch_of, built, model_of, objects_of
+from support.onestage import SPECS, model_of
 
 from mlcvbench.testing import assert_conforms
 from mlcvbench.testing.toy import toy_data

@@ -7,8 +7,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from support.fitting import context
-from support.onestage import (
+from support.detecting import (
     SURE,
     average_precision,
     batch_of,
@@ -16,13 +15,14 @@ from support.onestage import (
     by_level,
     farthest_from,
     grids_of,
-    model_of,
     multiply_adds,
     objects_of,
     one_hot,
     parameters,
     predictions_of,
 )
+from support.fitting import context
+from support.onestage import model_of
 
 from mlcvbench.testing.toy import toy_data
 from mlcvbench_networks.detection.assignment import BACKGROUND, LEFT_OUT
