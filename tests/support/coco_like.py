@@ -49,6 +49,32 @@ def write_boxes(folder: Path, images: int = 5000, detections: int = 100, classes
     return Files(truth, results)
 
 
+def write_masks(folder: Path, images: int = 100, detections: int = 60, classes: int = 80, seed: int = 0) -> Files:
+    """Write a set as of `write_boxes` with masks of ragged outlines instead of boxes, compressed in both files."""
+    files = write_boxes(folder, images, detections, classes, seed)
+    truth, results = (json.loads(file.read_text(encoding="utf-8")) for file in files)
+    rng = np.random.default_rng(seed)
+    for one in (*truth["annotations"], *results):
+        one["segmentation"] = _ragged_mask(rng, one["bbox"])
+    for one in results:
+        del one["bbox"]
+    files.truth.write_text(json.dumps(truth), encoding="utf-8")
+    files.results.write_text(json.dumps(results), encoding="utf-8")
+    return files
+
+
+def _ragged_mask(rng: np.random.Generator, box: list[float], corners: int = 24) -> dict[str, object]:
+    """Return the mask of a star in a box, as COCO's compressed object."""
+    from pycocotools import mask
+
+    x, y, width, height = box
+    angle, radius = np.sort(rng.random(corners)) * 2 * np.pi, rng.uniform(0.6, 1, corners) / 2
+    across = np.clip(x + width * (0.5 + radius * np.cos(angle)), 0, WIDTH)
+    down = np.clip(y + height * (0.5 + radius * np.sin(angle)), 0, HEIGHT)
+    drawn = mask.frPyObjects([np.stack([across, down], axis=1).ravel().round(2).tolist()], HEIGHT, WIDTH)[0]
+    return {"size": drawn["size"], "counts": drawn["counts"].decode()}
+
+
 class _Results(NamedTuple):
     unit: np.ndarray
     label: np.ndarray

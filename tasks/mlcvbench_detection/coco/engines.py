@@ -12,7 +12,7 @@ import numpy as np
 
 from mlcvbench.contract import Array, Predictions, Targets
 from mlcvbench_detection.geometry.ragged import Ragged, ragged
-from mlcvbench_detection.geometry.rle import Masks, encode_text
+from mlcvbench_detection.geometry.rle import Masks, coco_objects
 from mlcvbench_detection.predictions import RaggedMasks
 from mlcvbench_detection.protocols import FEWEST, MASKS
 from mlcvbench_detection.truth import truth_of
@@ -40,7 +40,7 @@ def run_hotcoco(predictions: Predictions, targets: Targets, asked: Asked) -> lis
     import hotcoco
 
     labels, images, categories = _frame(targets, asked.classes)
-    segmentation = _objects(_masks(targets)) if asked.kind == MASKS else None
+    segmentation = coco_objects(_masks(targets)) if asked.kind == MASKS else None
     truth = hotcoco.COCO.from_arrays(
         images,
         categories,
@@ -52,7 +52,7 @@ def run_hotcoco(predictions: Predictions, targets: Targets, asked: Asked) -> lis
         iscrowd=truth_of(targets, "crowd").values.astype(np.int64),
         segmentation=segmentation,
     )
-    masks = _objects(_masks(predictions)) if asked.kind == MASKS else None
+    masks = coco_objects(_masks(predictions)) if asked.kind == MASKS else None
     results = truth.load_res(_rows(predictions), segmentation=masks)
     if _by_mask(predictions, asked.kind) and len(predictions["scores"].values):
         area = _masks(predictions).area().astype(np.float64)
@@ -112,7 +112,7 @@ def _frame(targets: Targets, classes: int) -> tuple[Ragged, list[dict[str, Any]]
 def _annotations(targets: Targets, kind: str) -> list[dict[str, Any]]:
     labels, boxes = ragged(targets, "labels"), ragged(targets, "xywh").values.tolist()
     ids, area, crowd = (truth_of(targets, name).values.tolist() for name in ("annotation", "area", "crowd"))
-    masks = _objects(_masks(targets)) if kind == MASKS else [None] * len(ids)
+    masks = coco_objects(_masks(targets)) if kind == MASKS else [None] * len(ids)
     return [
         {
             "id": ids[row],
@@ -131,7 +131,7 @@ def _results(predictions: Predictions, kind: str) -> list[dict[str, Any]]:
     scores = predictions["scores"]
     boxes = _boxes(predictions)
     area = _masks(predictions).area() if _by_mask(predictions, kind) else boxes[:, 2] * boxes[:, 3]
-    masks = _objects(_masks(predictions)) if kind == MASKS else [None] * len(boxes)
+    masks = coco_objects(_masks(predictions)) if kind == MASKS else [None] * len(boxes)
     return [
         {
             "id": row + 1,
@@ -181,16 +181,6 @@ def _boxes(predictions: Predictions) -> Array:
 def _masks(columns: Mapping[str, Any]) -> Masks:
     masks: RaggedMasks = columns["masks"]
     return masks.values
-
-
-def _objects(masks: Masks) -> list[Any]:
-    """Return COCO's compressed objects of checked masks."""
-    text, starts = encode_text(masks)
-    data, places = text.tobytes(), starts.tolist()
-    return [
-        {"size": size, "counts": data[first:last]}
-        for size, first, last in zip(masks.size.tolist(), places[:-1], places[1:], strict=True)
-    ]
 
 
 def _defined(stats: Any) -> list[float | None]:

@@ -17,7 +17,7 @@ from itertools import pairwise
 import numpy as np
 
 from mlcvbench.contract import Array
-from mlcvbench_detection.geometry.ragged import expand
+from mlcvbench_detection.geometry.ragged import expand, runs_of
 
 IOU_THRESHOLDS = np.linspace(0.5, 0.95, 10)
 AREA_RANGES = ((0.0, 1e10), (0.0, 1024.0), (1024.0, 9216.0), (9216.0, 1e10))
@@ -172,19 +172,13 @@ def _rank(detections: Detections, classes: int, most: int) -> _Ranked:
     order = stable_order(order, detections.label, classes)
     order = stable_order(order, detections.unit, int(detections.unit.max(initial=0)))
     key = (detections.unit * classes + detections.label)[order]
-    starts, counts = _runs(key)
+    starts, counts = runs_of(key)
     place = np.arange(len(key)) - np.repeat(starts, counts)
     if counts.max(initial=0) > most:
         seen = place < most
         order, place, key = order[seen], place[seen], key[seen]
-        starts, counts = _runs(key)
+        starts, counts = runs_of(key)
     return _Ranked(order, place, key, starts, counts)
-
-
-def _runs(values: Array) -> tuple[Array, Array]:
-    """Return where each run of equal values begins, and its length."""
-    starts = np.flatnonzero(np.append(True, values[1:] != values[:-1])) if len(values) else np.zeros(0, np.int64)
-    return starts, np.diff(np.append(starts, len(values)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,14 +219,14 @@ def _blocks(counts: Array) -> Iterator[slice]:
 
 def _held(pairs: _Pairs) -> tuple[Array, _Pairs]:
     """Return the detections that have a pair, and the pairs with indices into these."""
-    starts, counts = _runs(pairs.detection)
+    starts, counts = runs_of(pairs.detection)
     return pairs.detection[starts], _Pairs(np.repeat(np.arange(len(starts)), counts), pairs.annotation, pairs.iou)
 
 
 def _rounds(pairs: _Pairs, key: Array) -> Iterator[_Pairs]:
     """Yield the pairs of the first detection of every group, then those of the second, and so on."""
-    starts, counts = _runs(pairs.detection)
-    first, sizes = _runs(key)
+    starts, counts = runs_of(pairs.detection)
+    first, sizes = runs_of(key)
     turn = np.arange(len(key)) - np.repeat(first, sizes)
     by_turn = np.argsort(turn, kind="stable")
     for block in np.split(by_turn, np.flatnonzero(np.diff(turn[by_turn])) + 1) if len(turn) else ():
@@ -244,7 +238,7 @@ def _decide(pairs: _Pairs, crowd: Array, out_of_range: Array, state: tuple[Array
     """Let each detection of a round take its annotation under every setting; no two compete for the same one."""
     matched, to_ignored, taken = state
     count = len(pairs.detection)
-    starts, _ = _runs(pairs.detection)
+    starts, _ = runs_of(pairs.detection)
     free = ~taken[pairs.annotation] | crowd[pairs.annotation, None]  # (P, settings)
     free &= np.tile(pairs.iou[:, None] >= IOU_THRESHOLDS, AREAS)
     counted = np.repeat(~out_of_range[pairs.annotation], THRESHOLDS, axis=1)

@@ -101,6 +101,16 @@ def starts_of(counts: Array) -> Array:
     return starts
 
 
+def runs_of(values: Array) -> tuple[Array, Array]:
+    """Return where each run of equal values begins, and its length.
+
+    >>> [part.tolist() for part in runs_of(np.array([4, 4, 7, 4]))]
+    [[0, 2, 3], [2, 1, 1]]
+    """
+    starts = np.flatnonzero(np.append(True, values[1:] != values[:-1])) if len(values) else np.zeros(0, np.int64)
+    return starts, np.diff(np.append(starts, len(values)))
+
+
 def pick(starts: Array, index: slice | Array | Sequence[int]) -> tuple[slice | Array, Array]:
     """Return the indices of the values of the chosen samples, and the starts of those samples among them."""
     if isinstance(index, slice):

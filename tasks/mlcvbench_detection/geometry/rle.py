@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import NamedTuple, overload
+from typing import Any, NamedTuple, overload
 
 import numpy as np
 
@@ -21,6 +21,8 @@ _LONGEST_NUMBER = 7
 """The most characters of a run length: 35 bits, more than any image has pixels."""
 _TEXT_AT_ONCE = 1 << 18
 """Characters that are decoded together, so that temporary arrays fit in the caches."""
+_RUNS_AT_ONCE = 1 << 16
+"""Runs that are encoded together, for the same reason."""
 
 
 class BadMask(NamedTuple):
@@ -30,16 +32,25 @@ class BadMask(NamedTuple):
     reason: str
 
 
+class Text(NamedTuple):
+    """The compressed form of N masks: `characters` uint8 (B,), and where each mask begins, `starts` int64 (N + 1,)."""
+
+    characters: Array
+    starts: Array
+
+
 @dataclass(frozen=True, slots=True)
 class Masks:
     """N masks: `runs` int64, all run lengths; mask i has `runs[starts[i]:starts[i + 1]]` and `size[i]` = height, width.
 
-    The first run of a mask is background. `runs` sum to height x width for every mask.
+    The first run of a mask is background. `runs` sum to height x width for every mask. `text`: what `encode_text`
+    returns, where it is known because masks were read from it.
     """
 
     runs: Array
     starts: Array
     size: Array
+    text: Text | None = None
 
     def __len__(self) -> int:
         return len(self.size)
@@ -53,7 +64,11 @@ class Masks:
         if isinstance(index, int | np.integer):
             return self.runs[self.starts[index] : self.starts[index + 1]]
         places, starts = pick(self.starts, index)
-        return Masks(self.runs[places], starts, self.size[index])
+        text = None
+        if self.text is not None:
+            characters, ends = pick(self.text.starts, index)
+            text = Text(self.text.characters[characters], ends)
+        return Masks(self.runs[places], starts, self.size[index], text)
 
     @staticmethod
     def join(parts: Sequence[Masks]) -> Masks:
@@ -61,7 +76,8 @@ class Masks:
         runs = np.concatenate([np.zeros(0, np.int64), *(part.runs for part in parts)])
         counts = np.concatenate([np.zeros(0, np.int64), *(np.diff(part.starts) for part in parts)])
         size = np.concatenate([np.zeros((0, 2), np.int64), *(part.size for part in parts)])
-        return Masks(runs, starts_of(counts), size)
+        texts = [part.text for part in parts if part.text is not None]
+        return Masks(runs, starts_of(counts), size, _join_texts(texts) if len(texts) == len(parts) else None)
 
     def on(self) -> tuple[Array, Array, Array]:
         """Return the object runs: first pixel, end and mask of each, int64, in order."""
@@ -101,12 +117,26 @@ class Masks:
         boxes[shown, 3] = np.maximum.reduceat(bottom, starts) - y + 1
         return boxes
 
+    def columns(self) -> tuple[Array, Array]:
+        """Return int64 (N,) and (N,): the first column of each object, and the first after it, 0 for an empty mask."""
+        height, width = self.size.T
+        end = height * width
+        open_end = np.diff(self.starts) % 2 == 1  # the last run is background
+        end[open_end] -= self.runs[self.starts[1:][open_end] - 1]
+        return self.runs[self.starts[:-1]] // height, -(-end // height)
+
     def dense(self, index: int) -> Array:
         """Return bool (height, width) of one mask."""
         height, width = self.size[index]
         runs = self[index]
         flat = np.repeat(np.arange(len(runs)) % 2 == 1, runs)
         return flat.reshape(int(width), int(height)).T
+
+
+def _join_texts(texts: Sequence[Text]) -> Text:
+    characters = np.concatenate([np.zeros(0, np.uint8), *(text.characters for text in texts)])
+    lengths = np.concatenate([np.zeros(0, np.int64), *(np.diff(text.starts) for text in texts)])
+    return Text(characters, starts_of(lengths))
 
 
 def encode_dense(masks: Array) -> Masks:
@@ -168,21 +198,57 @@ def _decode(text: Array, starts: Array, size: Array) -> Masks | BadMask:
     parts = (digits & 0x1F).astype(np.int64) << shift
     value = np.add.reduceat(parts, firsts) if len(firsts) else np.zeros(0, np.int64)
     value -= ((digits[ends - 1] & 0x10) != 0).astype(np.int64) << (5 * length)
-    return check_runs(Masks(_undo_differences(value, run_starts), run_starts, size))
+    kept = None if _is_padded(digits, firsts, ends) else Text(text, starts)
+    return check_runs(Masks(_undo_differences(value, run_starts), run_starts, size, kept))
 
 
-def encode_text(masks: Masks) -> tuple[Array, Array]:
-    """Return the compressed text of masks, uint8 (B,), and where each begins, int64 (N + 1,)."""
-    value = masks.runs.copy()
-    number = np.arange(len(value)) - np.repeat(masks.starts[:-1], np.diff(masks.starts))
-    later = np.flatnonzero(number > 2)
-    value[later] -= masks.runs[later - 2]
-    place = np.arange(_LONGEST_NUMBER)
-    reach = np.int64(1) << (5 * place + 4)  # a number of p + 1 characters is in [-reach, reach)
-    length = 1 + ((value[:, None] >= reach) | (value[:, None] < -reach)).sum(axis=1)
-    digits = ((value[:, None] >> (5 * place)) & 0x1F) | np.where(place < (length - 1)[:, None], 0x20, 0)
-    text = (digits[place < length[:, None]] + 48).astype(np.uint8)
-    return text, np.append(0, np.cumsum(length))[masks.starts]
+def _is_padded(digits: Array, firsts: Array, ends: Array) -> bool:
+    """Return whether the last character of some number only repeats the sign of the one before."""
+    ends = ends[ends - firsts > 1]
+    sign, final = digits[ends - 2] & 0x10, digits[ends - 1]
+    return bool((final == np.where(sign, 0x1F, 0)).any())
+
+
+def encode_text(masks: Masks) -> Text:
+    """Return the compressed text of masks, the shortest there is."""
+    if masks.text is not None:
+        return masks.text
+    block = masks.starts[:-1] // _RUNS_AT_ONCE
+    cuts = [0, *(np.flatnonzero(np.diff(block)) + 1).tolist(), len(masks)]
+    return _join_texts([_encode(masks[first:last]) for first, last in pairwise(cuts)])
+
+
+def _encode(masks: Masks) -> Text:
+    value = masks.runs.astype(np.int32)  # no image has more than `MAX_PIXELS`
+    value[2:] -= value[:-2].copy()
+    firsts = masks.starts[:-1, None] + np.arange(3)  # the first three numbers of a mask are no differences
+    firsts = firsts[np.arange(3) < np.diff(masks.starts)[:, None]]
+    value[firsts] = masks.runs[firsts]
+    size = value ^ (value >> 31)
+    length = np.ones(len(value), dtype=np.int8)
+    for bits in range(4, int(size.max(initial=0)).bit_length(), 5):  # p + 1 characters hold 5 * p + 4 bits and a sign
+        length += size >> bits != 0
+    starts = starts_of(length)
+    text, place = np.empty(starts[-1], dtype=np.uint8), starts[:-1]
+    while len(value):
+        more = length > 1
+        text[place] = (value & 0x1F | more << 5) + 48
+        value, place, length = value[more] >> 5, place[more] + 1, length[more] - 1
+    return Text(text, starts[masks.starts])
+
+
+def coco_objects(masks: Masks, rows: Array | None = None) -> list[Any]:
+    """Return masks, or those of `rows`, as engines take them: {"size": [height, width], "counts": bytes}."""
+    if rows is not None and masks.text is None:
+        masks, rows = masks[rows], None
+    text = encode_text(masks)
+    chosen = slice(None) if rows is None else rows
+    view = text.characters.data
+    firsts, ends, sizes = text.starts[:-1][chosen], text.starts[1:][chosen], masks.size[chosen]
+    return [
+        {"size": size, "counts": view[first:end].tobytes()}
+        for size, first, end in zip(sizes.tolist(), firsts.tolist(), ends.tolist(), strict=True)
+    ]
 
 
 def check_runs(masks: Masks) -> Masks | BadMask:

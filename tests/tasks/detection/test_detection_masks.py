@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 from itertools import pairwise
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -13,7 +15,15 @@ from pycocotools import mask as reference
 
 from mlcvbench_detection.geometry.masks import pairwise_mask_iou, read_segmentation
 from mlcvbench_detection.geometry.ragged import starts_of
-from mlcvbench_detection.geometry.rle import BadMask, Masks, check_runs, decode_text, encode_dense, encode_text
+from mlcvbench_detection.geometry.rle import (
+    BadMask,
+    Masks,
+    check_runs,
+    coco_objects,
+    decode_text,
+    encode_dense,
+    encode_text,
+)
 
 relaxed = settings(deadline=None, derandomize=True, database=None, max_examples=150)
 sides = st.integers(1, 9)
@@ -61,18 +71,74 @@ def test_areas_and_boxes_are_pycocotools(masks):
     assert ours.boxes().tolist() == reference.toBbox(theirs(masks)).tolist()
 
 
+@pytest.mark.parametrize("few", [0, 30, 10_000], ids=["by pycocotools", "by both", "by hotcoco"])
 @relaxed
-@given(st.data())
-def test_iou_is_pycocotools_to_the_bit(data):
+@given(data=st.data())
+def test_iou_is_pycocotools_to_the_bit(few, data):
     detected = data.draw(dense())
     annotated = data.draw(hnp.arrays(np.bool_, (data.draw(st.integers(1, 4)), *detected.shape[1:])))
     crowd = np.array(data.draw(st.lists(st.booleans(), min_size=len(annotated), max_size=len(annotated))))
     one, other = (grid.ravel() for grid in np.indices((len(detected), len(annotated))))
 
-    ours = pairwise_mask_iou(encode_dense(detected), encode_dense(annotated), crowd)(one, other)
+    with mock.patch("mlcvbench_detection.geometry.masks._FEW_PAIRS", few):
+        ours = pairwise_mask_iou(encode_dense(detected), encode_dense(annotated), crowd)(one, other)
 
     wanted = reference.iou(theirs(detected), theirs(annotated), crowd.astype(int).tolist())
     assert ours.reshape(wanted.shape).tolist() == wanted.tolist()
+
+
+def test_iou_is_of_the_pairs_that_are_asked_for():
+    rng = np.random.default_rng(3)
+    detected, annotated = (rng.random((count, 12, 15)) < 0.3 for count in (7, 5))
+    detected[:, :, 8:], annotated[2:, :, :6] = False, False  # some are apart
+    crowd = np.array([False, True, False, False, True])
+    one, other = rng.integers(7, size=200), rng.integers(5, size=200)
+
+    ours = pairwise_mask_iou(encode_dense(detected), encode_dense(annotated), crowd)(one, other)
+
+    wanted = reference.iou(theirs(detected), theirs(annotated), crowd.astype(int).tolist())
+    assert ours.tolist() == wanted[one, other].tolist()
+
+
+@relaxed
+@given(dense())
+def test_columns_are_those_of_the_box(masks):
+    first, after = encode_dense(masks).columns()
+
+    x, _, width, _ = reference.toBbox(theirs(masks)).T
+    filled = masks.any(axis=(1, 2))
+    assert first[filled].tolist() == x[filled].tolist()
+    assert after[filled].tolist() == (x + width)[filled].tolist()
+    assert (after[~filled] == 0).all()
+
+
+def test_text_is_kept_with_masks_read_from_it():
+    given = encode_dense(np.random.default_rng(4).random((6, 30, 40)) < 0.4)
+    text = encode_text(given)
+
+    read = decode_text(*text, given.size)
+
+    assert isinstance(read, Masks)
+    assert read.text is not None
+    for chosen in (read, read[2:4], read[np.array([5, 0])], Masks.join([read[:2], read[2:]])):
+        kept, made = encode_text(chosen), encode_text(dataclasses.replace(chosen, text=None))
+        assert kept.characters.tobytes() == made.characters.tobytes()
+        assert kept.starts.tolist() == made.starts.tolist()
+    assert coco_objects(read, np.array([4, 1])) == [coco_objects(given)[4], coco_objects(given)[1]]
+    assert coco_objects(given, np.array([4, 1])) == [coco_objects(given)[4], coco_objects(given)[1]]
+    assert Masks.join([read, given]).text is None
+
+
+@pytest.mark.parametrize(  # 100 alone; 90, 5, 3 and 2, whose difference to 5 is negative
+    ("code", "kept"),
+    [(b"T3", True), (b"TS0", False), (b"TSPP0", False), (b"j253M", True), (b"j253mO", False)],
+)
+def test_only_the_shortest_text_is_kept(code, kept):
+    read = decode_text(*text_of(code), np.array([[10, 10]]))
+
+    assert isinstance(read, Masks)
+    assert (read.text is not None) == kept
+    assert encode_text(read).characters.tobytes() == (b"T3" if len(read.runs) == 1 else b"j253M")
 
 
 def test_large_masks_of_many_runs_agree_with_pycocotools():
