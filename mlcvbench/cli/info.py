@@ -186,6 +186,7 @@ def _definition_facts(spec: Any, _: Registry) -> list[tuple[str, str]]:
         ("scoring", about_protocol(spec.kind, spec.protocol)),
         ("metrics", ", ".join(spec.metrics)),
         ("models", ", ".join(spec.models)),
+        ("starter", " ".join(f"{key}={text}" for key, text in spec.starter.items())),
         ("fit budget", f"{spec.fit_budget:g} s" if spec.fit_budget is not None else ""),
     ]
 

@@ -14,6 +14,7 @@ class Definition:
     """A benchmark: task kind, data, protocol and metrics. `file`: base name of a user's YAML file.
 
     `sha256`: of that file, to tell it from others of its name. `columns`: metrics that tables show beside the primary.
+    `starter`: settings that the starter models have, as words of the command line.
     """
 
     name: str
@@ -25,6 +26,7 @@ class Definition:
     metrics: tuple[str, ...] = ()
     columns: tuple[str, ...] = ()
     models: tuple[str, ...] = ()
+    starter: dict[str, str] = field(default_factory=dict)
     fit_budget: float | None = None
     title: str = ""
     version: int = 1
@@ -116,6 +118,8 @@ class RunConfig:
         for name in ("search", "reading", "content", "load_threads", "recheck", "fit_memory_mb", "fit_budget"):
             if plain[name] is None or plain[name] is False or plain[name] == {}:  # a 0 is said
                 del plain[name]
+        if not self.definition.starter:
+            del plain["definition"]["starter"]
         if self.search is not None and self.search.metric is None:
             del plain["search"]["metric"]
         return plain

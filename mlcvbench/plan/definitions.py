@@ -17,6 +17,7 @@ from mlcvbench.errors import (
 from mlcvbench.files.yaml_tree import Mapping, Node, Scalar, Sequence, read_yaml
 from mlcvbench.plan.config import Definition
 from mlcvbench.plan.definition_files import SUFFIXES, definition_files, definition_names
+from mlcvbench.plan.words import owner_of
 from mlcvbench.registry import Registry
 from mlcvbench.specs import NAME_PATTERN, Param, load_target
 from mlcvbench.specs.values import absolute, check_value, parse_setting, wanted
@@ -38,12 +39,13 @@ _TEXTS = (
     Param("title", "str"),
     Param("version", "int", 1, low=1, high=10**6),
 )
-_KEYS = (*(param.name for param in _TEXTS), "data", "metrics", "columns", "models", "fit")
+_KEYS = (*(param.name for param in _TEXTS), "data", "metrics", "columns", "models", "starter", "fit")
 _PROSE = ("summary", "title")
 """Keys whose text may span several lines of the file."""
 ANY_CLASS = "CLASS"
 """Stands for a class in the metric names of `Task.metrics_of`."""
 _BUDGET = Param("budget", "float", low=0)
+_WORD = Param("", "str")
 
 
 def load_definition(reference: str, registry: Registry) -> Definition:
@@ -112,6 +114,7 @@ def read_definition(path: Path, registry: Registry, *, installed: bool = True, c
         metrics=metrics,
         columns=reader.names("columns"),
         models=reader.names("models"),
+        starter=reader.starter(),
         fit_budget=reader.budget(),
     )
 
@@ -155,6 +158,24 @@ class _Reader:
             if names.count(name) > 1:
                 raise self.error(key, f"{name!r} is listed twice")
         return names
+
+    def starter(self) -> dict[str, str]:
+        """Return the settings of starter models, `MODEL.NAME` or `MODEL.fit.NAME`, as the command line takes them."""
+        node = self.root.items.get("starter")
+        if node is None:
+            return {}
+        if not isinstance(node, Mapping):
+            raise DefinitionError(f"{self.path}:{node.line}: starter: wanted a mapping like {{knn.k: 5}}.")
+        models = self.names("models")
+        for key, line in node.lines.items():
+            if owner_of(key, models) is None:
+                raise DefinitionError(
+                    f"{self.path}:{line}: starter: wanted settings of a starter model, such as MODEL.NAME, got {key!r}."
+                )
+        try:
+            return {key: _text_of(_WORD, child, key) for key, child in node.items.items()}
+        except OverrideError as error:
+            raise DefinitionError(f"{self.path}:{node.line}: starter: {error}") from None
 
     def check_scored(self, task: Task, protocol: str) -> None:
         """Refuse a protocol that the task kind lacks, or metrics that the protocol lacks."""

@@ -19,6 +19,7 @@ from mlcvbench.plan.reading import reading_names
 from mlcvbench.plan.search import PLACES, Range, SearchRequest, candidates, check_request, parse_range
 from mlcvbench.plan.unknown_keys import ScoreKeys, unknown_key
 from mlcvbench.plan.vocabulary import RUN_KEYS
+from mlcvbench.plan.words import owner_of
 from mlcvbench.registry import Registry
 from mlcvbench.registry.inner import inner_fit, inner_models, parse_inner
 from mlcvbench.specs import Chosen, DatasetSpec, ModelSpec, Param
@@ -110,7 +111,7 @@ def assign(bench: Benchmark, pairs: Mapping[str, str]) -> Assigned:
     words = Assigned()
     for key, value in pairs.items():
         place, _, name = key.partition(".")
-        owner = max((m.name for m in bench.models if key.startswith(f"{m.name}.")), key=len, default=None)
+        owner = owner_of(key, [model.name for model in bench.models])
         if key in RUN_KEYS:
             run_key = RUN_KEYS[key]
             texts = split_commas(value, key) if run_key.sweeps else [single(key, value)]

@@ -21,7 +21,7 @@ LIMITS = ("seconds", "memory_mb")
 WAYS = ("given", "strict", "load_threads", "recheck", "fit_memory_mb")
 """How a request is worded and carried out, which changes nothing that is found."""
 TIMING = ("time", "intervals", *WAYS)
-DISPLAY = ("title", "summary", "models", "metrics", "columns", "file", "sha256")
+DISPLAY = ("title", "summary", "models", "starter", "metrics", "columns", "file", "sha256")
 
 
 class Keys(NamedTuple):

@@ -7,7 +7,7 @@ of several models. Commas sweep, brackets protect them; with `select=`, lists of
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from mlcvbench.plan.named_files import WEIGHTS
 from mlcvbench.plan.reading import take_reading
 from mlcvbench.plan.search import SEARCH_KEYS, take_request
 from mlcvbench.plan.vocabulary import REQUEST_KEYS, RUN_KEYS
-from mlcvbench.plan.words import parse_pairs, refuse_unknown
+from mlcvbench.plan.words import owner_of, parse_pairs, refuse_unknown
 from mlcvbench.registry import Registry, get_registry
 from mlcvbench.specs import DatasetSpec, ModelSpec
 from mlcvbench.specs.checks import check_inputs
@@ -54,6 +54,8 @@ def plan(
     search = take_request(pairs)
     definition = _definition(pairs.pop("task", None), pairs.pop("data", None), known)
     dataset = known.dataset(definition.dataset, definition.kind).spec
+    if outside is None and "model" not in pairs:
+        pairs |= _starting(definition, pairs)
     if outside is None:
         models = _models(pairs.pop("model", None), definition, dataset, known)
     else:
@@ -107,6 +109,16 @@ def _definition(task: str | None, data: str | None, registry: Registry) -> Defin
         dataset=data,
         data={},
     )
+
+
+def _starting(definition: Definition, pairs: Mapping[str, str]) -> dict[str, str]:
+    """Return the definition's words for its starter models, less those that the request decides otherwise."""
+    words = {}
+    for key, text in definition.starter.items():
+        name = key.removeprefix(f"{owner_of(key, definition.models)}.")
+        if key not in pairs and (name if name.startswith("fit.") else f"model.{name}") not in pairs:
+            words[key] = text
+    return words
 
 
 def _models(named: str | None, definition: Definition, dataset: DatasetSpec, registry: Registry) -> list[ModelSpec]:

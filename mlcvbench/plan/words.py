@@ -87,6 +87,15 @@ def parse_pairs(words: Sequence[str], bare: str | None = None, *, sweeps: bool =
     return list(pairs.items())
 
 
+def owner_of(key: str, models: Iterable[str]) -> str | None:
+    """Return the model that a key such as `MODEL.NAME` or `MODEL.fit.NAME` is for; names may have dots too.
+
+    >>> owner_of("timm:resnet10t.c3.fit.lr", ["timm:resnet10t", "timm:resnet10t.c3"])
+    'timm:resnet10t.c3'
+    """
+    return max((model for model in models if key.startswith(f"{model}.")), key=len, default=None)
+
+
 def refuse_unknown(pairs: Mapping[str, str], known: Collection[str], *, dots: bool = False) -> None:
     """Refuse the first key that is not in `known`: OverrideError suggests the nearest. Keys with dots too, if
     `dots`.

@@ -209,7 +209,7 @@ def test_an_installed_definition_is_read_without_importing_its_task(toys: Regist
 def test_a_file_that_holds_a_list_is_no_definition(toys: Registry, tmp_path: Path):
     assert refusal(tmp_path, "- a\n", toys) == (
         "mine.yaml:1: wanted a mapping with the keys name, kind, protocol, summary, title, version, data, metrics, "
-        "columns, models, fit."
+        "columns, models, starter, fit."
     )
 
 
@@ -245,3 +245,18 @@ def test_a_name_in_two_tasks_must_be_given_by_its_path(toys: Registry, site: Pat
     with pytest.raises(RequestError) as caught:
         load_definition("small", toys)
     assert str(caught.value) == "definition 'small' exists for the tasks classification, depth; give its path."
+
+
+@pytest.mark.parametrize(
+    ("starter", "message"),
+    [
+        ("[5]", "mine.yaml:9: starter: wanted a mapping like {knn.k: 5}."),
+        ("{k: 5}", "mine.yaml:9: starter: wanted settings of a starter model, such as MODEL.NAME, got 'k'."),
+        ("{cnn.k: 5}", "mine.yaml:9: starter: wanted settings of a starter model, such as MODEL.NAME, got 'cnn.k'."),
+        ("{knn.k: {a: 1}}", "mine.yaml:9: starter: knn.k: wanted one plain value."),
+    ],
+)
+def test_settings_of_starter_models_name_one_and_have_one_value(
+    starter: str, message: str, toys: Registry, tmp_path: Path
+):
+    assert refusal(tmp_path, f"{MINE}starter: {starter}\n", toys) == message

@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support.plugins import SMALL
 
 from mlcvbench.errors import DataError, MlcvbenchError, OverrideError, RequestError
 from mlcvbench.limits import usable_cores
@@ -55,6 +56,28 @@ def test_what_is_no_pair_is_refused(words: list[str], message: str):
 
 def test_without_a_model_the_starter_models_run(toys: Registry):
     assert [c.model for c in configs("task=classification", toys)] == ["floor", "knn"]
+
+
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        ("", [("knn", 7, None), ("cnn", 3, 2)]),
+        ("model=knn,cnn", [("knn", 5, None), ("cnn", 3, 10)]),
+        ("fit.epochs=4", [("knn", 7, None), ("cnn", 3, 4)]),
+        ("cnn.fit.epochs=5 cnn.k=4", [("knn", 7, None), ("cnn", 4, 5)]),
+        ("model.k=1,2", [("knn", 1, None), ("knn", 2, None), ("cnn", 1, 2), ("cnn", 2, 2)]),
+    ],
+)
+def test_starter_models_have_their_settings_where_the_request_gives_none(
+    words: str, found: list[tuple[str, int, int | None]], toys: Registry, tmp_path: Path
+):
+    path = tmp_path / "mine.yaml"
+    text = SMALL.replace("name: small\n", "name: mine\n").replace("[floor, knn]", "[knn, cnn]")
+    path.write_text(f"{text}starter: {{knn.k: 7, cnn.fit.epochs: 2}}\n")
+
+    chosen = configs(f"task={path} {words}", toys)
+
+    assert [(one.model, one.model_params["k"], one.fit.get("epochs")) for one in chosen] == found
 
 
 def test_defaults_are_filled_in_from_the_specs(toys: Registry):
