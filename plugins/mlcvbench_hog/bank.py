@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,11 +47,19 @@ class Bank:
         """Blocks of all templates together: each costs 36 multiply-adds at every place of the pyramid."""
         return len(self._matrix)
 
+    @staticmethod
+    def alone() -> AbstractContextManager[Any]:
+        """Keep the matrix library to one thread inside the block: on products this thin more only wait.
+
+        Threads that search at once need it around all of them, since it ends for all when it ends for one.
+        """
+        return _blas().limit(limits=1, user_api="blas")  # type: ignore[no-any-return]
+
     def maps(self, level: Level) -> list[Array]:
         """Return the scores float32 of each template's windows, by the block they begin at."""
         rows, columns, _ = level.blocks.shape
         flat = level.blocks.reshape(-1, CHANNELS)
-        with _blas().limit(limits=1, user_api="blas"):
+        with self.alone():
             products = (self._matrix @ flat.T).reshape(-1, rows, columns)  # one a block of a template and place
         maps, first = [], 0
         for template, bias in zip(self.templates, self.biases, strict=True):
@@ -81,7 +90,7 @@ class Bank:
 
 @functools.cache
 def _blas() -> Any:
-    """Return the control of the matrix library's threads: on products this thin they only wait for each other."""
+    """Return the control of the matrix library's threads; to find the library takes a while."""
     from threadpoolctl import ThreadpoolController
 
     return ThreadpoolController()

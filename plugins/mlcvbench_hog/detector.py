@@ -68,7 +68,7 @@ class HogSvm(Model):
         aspects = [(height / width)[labels == label] for label in range(len(self.problem.classes))]
         templates = choose_templates(aspects, window, self.params["aspects"], ctx.seed)
         self.scales = pyramid_scales(np.sqrt(width * height), window, cell, self.params["scales"])
-        learned = Trainer(train, templates, self.scales, self.params, ctx).run()
+        learned = Trainer(train, templates, self.scales, self.params, ctx, self.device.threads).run()
         self.bank, self.calibration = learned.bank, learned.calibration
         cut_short = len(learned.history["hard_negatives"]) < self.params["rounds"]
         return FitReport(history=learned.history, cut_short=cut_short)

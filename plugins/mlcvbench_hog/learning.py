@@ -14,7 +14,8 @@ import numpy as np
 
 from mlcvbench.contract import Array, FitContext, Split
 from mlcvbench.errors import DataError
-from mlcvbench_hog.bank import Bank
+from mlcvbench.files.ahead import ahead, readers
+from mlcvbench_hog.bank import Bank, Found
 from mlcvbench_hog.features import Level, as_color, block_grid, pyramid, resize
 from mlcvbench_hog.templates import MARGIN_CELLS, Template, nearest_template
 from mlcvbench_hog.truths import best_overlap, truths
@@ -51,13 +52,20 @@ class Samples:
 
 
 class Trainer:
-    """Learns the windows of some templates on a training split, image by image."""
+    """Learns the windows of some templates on a training split; `threads` images are searched side by side."""
 
     def __init__(
-        self, split: Split, templates: Sequence[Template], scales: Array, params: dict[str, Any], ctx: FitContext
+        self,
+        split: Split,
+        templates: Sequence[Template],
+        scales: Array,
+        params: dict[str, Any],
+        ctx: FitContext,
+        threads: int,
     ) -> None:
         self._split, self._scales, self._params, self._ctx = split, scales, params, ctx
         self._cell: int = params["cell"]
+        self._threads = threads
         self._truths = truths(split)
         self._samples = [Samples(template) for template in templates]
 
@@ -89,6 +97,17 @@ class Trainer:
     def _images(self) -> Iterator[tuple[int, Array]]:
         for place, batch in enumerate(self._split.inputs(1)):
             yield place, as_color(np.asarray(batch.inputs["image"][0]))
+
+    def _searched(self, bank: Bank) -> Iterator[tuple[int, list[Level], Found]]:
+        """Yield the place of each image, its pyramid and the windows that `bank` finds there."""
+
+        def search(place: int) -> tuple[int, list[Level], Found]:
+            batch, _ = self._split.read([place])
+            levels = list(pyramid(as_color(np.asarray(batch.inputs["image"][0])), self._scales, self._cell))
+            return place, levels, bank.search(levels, MARGIN)
+
+        with readers(self._threads - 1), bank.alone():
+            yield from ahead(search, range(len(self._split)))
 
     def _take_positives(self) -> None:
         """Take each object and its mirror image."""
@@ -124,9 +143,7 @@ class Trainer:
     def _mine(self, bank: Bank) -> int:
         """Add the hardest new negatives of every image; return how many they are."""
         added = 0
-        for place, image in self._images():
-            levels = list(pyramid(image, self._scales, self._cell))
-            found = bank.search(levels, MARGIN)
+        for place, levels, found in self._searched(bank):
             for index, own in enumerate(self._samples):
                 mine = found.take(np.flatnonzero(found.template == index))
                 best = best_overlap(mine.boxes, self._truths[place], own.template.label)
@@ -155,8 +172,7 @@ class Trainer:
         """Return for each template the logistic curve from a window's score to its chance to be a hit."""
         scores: list[list[Array]] = [[] for _ in bank.templates]
         hits: list[list[Array]] = [[] for _ in bank.templates]
-        for place, image in self._images():
-            found = bank.search(pyramid(image, self._scales, self._cell), MARGIN)
+        for place, _, found in self._searched(bank):
             for index, template in enumerate(bank.templates):
                 own = found.take(np.flatnonzero(found.template == index))
                 scores[index].append(own.scores)
