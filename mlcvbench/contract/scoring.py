@@ -53,12 +53,13 @@ class Table:
         columns = first.columns
         if others:
             columns = {name: np.concatenate([table[name] for table in tables]) for name in first.columns}
-        keys = [columns["rank"], columns["unit"]] if "rank" in columns else [columns["unit"]]
-        if len(keys) == 1 and (keys[0][:-1] <= keys[0][1:]).all():
+        unit, rank = columns["unit"], columns.get("rank")
+        in_order = unit[:-1] <= unit[1:]
+        if rank is not None:
+            in_order &= (unit[:-1] < unit[1:]) | (rank[:-1] <= rank[1:])
+        if in_order.all():
             return Table(columns)
-        order = np.lexsort(keys)
-        if np.array_equal(order, np.arange(len(order))):
-            return Table(columns)
+        order = np.lexsort([unit] if rank is None else [rank, unit])
         return Table({name: column[order] for name, column in columns.items()})
 
 

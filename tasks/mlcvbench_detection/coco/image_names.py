@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mlcvbench.contract import Array, Notice
-from mlcvbench_detection.coco.json_columns import is_number
+from mlcvbench_detection.coco.json_columns import are_numbers
 from mlcvbench_detection.geometry.ragged import find
 
 UNKNOWN = -1
@@ -32,7 +32,7 @@ class Images:
     @cached_property
     def numbered(self) -> bool:
         """True when every id is a plain integer."""
-        return all(is_number(name) for name in self.ids)
+        return are_numbers(self.ids)
 
     def place(self, given: Array) -> Placed:
         """Return the indices of the images that results name, int64 or text (N,), in the set.

@@ -151,8 +151,16 @@ def _line_blocks(path: Path) -> Iterator[bytes]:
     yield rest[:-1].replace(joint, b"}\n{")
 
 
-def is_number(name: Any) -> bool:
-    """Return whether an id is written as a plain integer of 64 bits."""
-    text = str(name)
-    digits = text.removeprefix("-")
-    return digits.isascii() and digits.isdecimal() and len(digits) < 19 and str(int(text)) == text
+def are_numbers(names: Array) -> bool:
+    """Return whether all ids (U,) are written as plain integers of up to 18 digits.
+
+    >>> are_numbers(np.array(["7", "-12"])), are_numbers(np.array(["7", "012"])), are_numbers(np.array(["7", "a"]))
+    (True, False, False)
+    """
+    text = np.asarray(names).astype(np.str_)
+    try:
+        numbers = text.astype(np.int64)
+    except (ValueError, OverflowError):
+        return False
+    short = (numbers < 10**18) & (numbers > -(10**18))
+    return bool((short & (numbers.astype(np.str_) == text)).all())

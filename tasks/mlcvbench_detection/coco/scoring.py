@@ -23,7 +23,7 @@ from mlcvbench_detection.coco.summary import (
 from mlcvbench_detection.geometry.boxes import pairwise_iou
 from mlcvbench_detection.geometry.masks import pairwise_mask_iou
 from mlcvbench_detection.geometry.matching import Annotations, Detections, Matched, PairIou, match
-from mlcvbench_detection.geometry.ragged import Ragged, ragged
+from mlcvbench_detection.geometry.ragged import Ragged, ragged, runs_of
 from mlcvbench_detection.predictions import RaggedMasks
 from mlcvbench_detection.protocols import BOXES, FEWEST, MASKS, coco_protocol
 from mlcvbench_detection.truth import truth_of
@@ -199,25 +199,28 @@ class CocoScorer(Scorer):
         """Return the rows, sorted by (unit, rank)."""
         detections, annotations = subjects
         order, count = found.order, len(annotations.unit)
-        unit = np.concatenate([detections.unit[order], annotations.unit])
-        number = np.arange(len(predictions["scores"].values)) - predictions["scores"].starts[detections.unit]
+        number = order - predictions["scores"].starts[detections.unit[order]]
         own = np.arange(count) - ragged(targets, "labels").starts[annotations.unit]
-        place = np.concatenate([found.place, np.zeros(count, np.int64)])
+        index = np.concatenate([number, own], dtype=np.uint32, casting="unsafe")
+        del number  # memory is scarcest here
         columns = {
-            "unit": units[unit],
+            "unit": units[np.concatenate([detections.unit[order], annotations.unit])],
             "kind": np.repeat(np.array([DETECTION, ANNOTATION], dtype=np.uint8), [len(order), count]),
-            "category": np.concatenate([detections.label[order], annotations.label]).astype(np.uint16),
+            "category": np.concatenate([detections.label[order], annotations.label], dtype=np.uint16, casting="unsafe"),
             "score": np.concatenate([detections.score[order], np.zeros(count)]),
-            "place": place.astype(np.uint8 if self.most <= 256 else np.uint16),
-            "index": np.concatenate([number[order], own]).astype(np.uint32),
+            "place": np.concatenate(
+                [found.place, np.zeros(count)], dtype=np.uint8 if self.most <= 256 else np.uint16, casting="unsafe"
+            ),
+            "index": index,
             "match": np.concatenate([found.match, found.taken]),
             "ignore": np.concatenate([found.ignore, found.left_out]),
         }
-        by_unit = np.argsort(unit, kind="stable")
-        columns = {name: column[by_unit] for name, column in columns.items()}
-        sorted_unit = unit[by_unit]
-        rank = np.arange(len(unit)) - np.searchsorted(sorted_unit, sorted_unit)
-        return Table({"unit": columns.pop("unit"), "rank": rank.astype(np.uint32), **columns})
+        by_unit = np.argsort(columns["unit"], kind="stable")
+        for name in columns:  # one by one, so that only one is held twice
+            columns[name] = columns[name][by_unit]
+        starts, counts = runs_of(columns["unit"])
+        rank = np.arange(len(by_unit), dtype=np.uint32) - np.repeat(starts.astype(np.uint32), counts)
+        return Table({"unit": columns.pop("unit"), "rank": rank, **columns})
 
 
 def detected_areas(predictions: Predictions, kind: str) -> Array:

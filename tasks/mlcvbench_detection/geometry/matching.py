@@ -26,9 +26,12 @@ THRESHOLDS, AREAS = len(IOU_THRESHOLDS), len(AREA_RANGES)
 SETTINGS = THRESHOLDS * AREAS
 EVERY_SETTING = np.uint64((1 << SETTINGS) - 1)
 """Bit `area * 10 + threshold` of a mask is the outcome under that area range and threshold."""
+_NO_SETTING = np.uint64(0)
 _PAIRS_AT_ONCE = 1 << 18
 _ALL_THRESHOLDS = np.uint64((1 << THRESHOLDS) - 1)
 _FIRST_BITS = np.uint64(sum(1 << (area * THRESHOLDS) for area in range(AREAS)))
+_REACHED = np.array([((1 << count) - 1) for count in range(THRESHOLDS + 1)], dtype=np.uint64) * _FIRST_BITS
+"""By how many thresholds an IoU reaches: the settings with these."""
 
 PairIou = Callable[[Array, Array], Array]
 """IoU of pairs: indices of detections (P,) and of annotations (P,) to float64 (P,)."""
@@ -85,20 +88,20 @@ def match(detections: Detections, annotations: Annotations, classes: int, most: 
     `most`: detections per category and image that are considered, the highest scores first.
     """
     ranked = _rank(detections, classes, most)
-    out_of_range = ranges_missed(annotations.area) | annotations.ignored[:, None]  # (M, areas)
+    left_out = _every_threshold(ranges_missed(annotations.area) | annotations.ignored[:, None])
     pairs = _candidates(ranked, annotations.unit * classes + annotations.label, pair_iou)
-    held, pairs = _held(pairs)
-    matched = np.zeros((len(held), SETTINGS), dtype=bool)
-    to_ignored = np.zeros((len(held), SETTINGS), dtype=bool)
-    taken = np.zeros((len(annotations.unit), SETTINGS), dtype=bool)
-    for chosen in _rounds(pairs, ranked.key[held]):
-        _decide(chosen, annotations.crowd, out_of_range, (matched, to_ignored, taken), annotations.void)
-    missed = ranges_missed(detections.area[ranked.order])
-    match_bits = np.zeros(len(ranked.order), dtype=np.uint64)
-    match_bits[held] = pack(matched)
-    ignore_bits = _every_threshold(missed)
-    ignore_bits[held] = pack(to_ignored | (~matched & np.repeat(missed[held], THRESHOLDS, axis=1)))
-    return Matched(ranked.order, ranked.place, match_bits, ignore_bits, pack(taken), _every_threshold(out_of_range))
+    state = _State(
+        match=np.zeros(len(ranked.order), dtype=np.uint64),
+        to_ignored=np.zeros(len(ranked.order), dtype=np.uint64),
+        taken=np.zeros(len(annotations.unit), dtype=np.uint64),
+    )
+    many = np.where(annotations.crowd, EVERY_SETTING, _NO_SETTING)
+    kept = np.where(annotations.void, _NO_SETTING, EVERY_SETTING)
+    for chosen in _rounds(pairs, ranked.key):
+        _decide(chosen, left_out, many, kept, state)
+    missed = _every_threshold(ranges_missed(detections.area[ranked.order]))
+    ignore = state.to_ignored | (missed & ~state.match)
+    return Matched(ranked.order, ranked.place, state.match, ignore, state.taken, left_out)
 
 
 def ranges_missed(area: Array) -> Array:
@@ -106,13 +109,6 @@ def ranges_missed(area: Array) -> Array:
     low, high = np.array(AREA_RANGES).T
     missed: Array = (area[:, None] < low) | (area[:, None] > high)
     return missed
-
-
-def pack(flags: Array) -> Array:
-    """Return uint64 (N,) from bool (N, settings)."""
-    packed = np.zeros((len(flags), 8), dtype=np.uint8)
-    packed[:, : SETTINGS // 8] = np.packbits(flags, axis=1, bitorder="little")
-    return packed.view("<u8").reshape(len(flags)).astype(np.uint64)
 
 
 def unpack(masks: Array) -> Array:
@@ -168,10 +164,12 @@ class _Ranked:
 
 
 def _rank(detections: Detections, classes: int, most: int) -> _Ranked:
-    order = np.argsort(-detections.score, kind="stable")
+    unit, score = detections.unit, detections.score
+    in_order = (unit[1:] > unit[:-1]) | ((unit[1:] == unit[:-1]) & (score[1:] <= score[:-1]))
+    order = np.arange(len(score)) if in_order.all() else np.argsort(-score, kind="stable")  # detectors sort by score
     order = stable_order(order, detections.label, classes)
-    order = stable_order(order, detections.unit, int(detections.unit.max(initial=0)))
-    key = (detections.unit * classes + detections.label)[order]
+    order = stable_order(order, unit, int(unit.max(initial=0)))
+    key = (unit * classes + detections.label)[order]
     starts, counts = runs_of(key)
     place = np.arange(len(key)) - np.repeat(starts, counts)
     if counts.max(initial=0) > most:
@@ -183,11 +181,14 @@ def _rank(detections: Detections, classes: int, most: int) -> _Ranked:
 
 @dataclass(frozen=True, slots=True)
 class _Pairs:
-    """Pairs that some threshold accepts, sorted by detection, then with the preferred one last."""
+    """Pairs that some threshold accepts, sorted by detection, then with the preferred one last.
+
+    `detection`: the place in the order of the ranking; `accepted`: the settings whose threshold the IoU reaches.
+    """
 
     detection: Array
     annotation: Array
-    iou: Array
+    accepted: Array
 
 
 def _candidates(ranked: _Ranked, annotation_key: Array, pair_iou: PairIou) -> _Pairs:
@@ -199,14 +200,15 @@ def _candidates(ranked: _Ranked, annotation_key: Array, pair_iou: PairIou) -> _P
     both = np.flatnonzero(counts)
     owners = expand(ranked.starts[both], ranked.counts[both])
     first, counts = (np.repeat(values[both], ranked.counts[both]) for values in (first, counts))  # one owner each
-    parts = [_Pairs(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))]
+    parts = [_Pairs(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.uint64))]
     for rows in _blocks(counts):
         detection = np.repeat(owners[rows], counts[rows])
         annotation = by_key[expand(first[rows], counts[rows])]
         iou = pair_iou(ranked.order[detection], annotation)
         near = np.flatnonzero(iou >= IOU_THRESHOLDS[0])
         near = near[np.lexsort((iou[near], detection[near]))]  # stable: of equal IoUs the later comes last
-        parts.append(_Pairs(detection[near], annotation[near], iou[near]))
+        accepted = _REACHED[np.searchsorted(IOU_THRESHOLDS, iou[near], side="right")]
+        parts.append(_Pairs(detection[near], annotation[near], accepted))
     return _Pairs(*(np.concatenate([getattr(part, name) for part in parts]) for name in _Pairs.__slots__))
 
 
@@ -217,38 +219,47 @@ def _blocks(counts: Array) -> Iterator[slice]:
     return (slice(first, last) for first, last in pairwise(cuts))
 
 
-def _held(pairs: _Pairs) -> tuple[Array, _Pairs]:
-    """Return the detections that have a pair, and the pairs with indices into these."""
-    starts, counts = runs_of(pairs.detection)
-    return pairs.detection[starts], _Pairs(np.repeat(np.arange(len(starts)), counts), pairs.annotation, pairs.iou)
-
-
 def _rounds(pairs: _Pairs, key: Array) -> Iterator[_Pairs]:
     """Yield the pairs of the first detection of every group, then those of the second, and so on."""
     starts, counts = runs_of(pairs.detection)
-    first, sizes = runs_of(key)
-    turn = np.arange(len(key)) - np.repeat(first, sizes)
+    first, sizes = runs_of(key[pairs.detection[starts]])
+    turn = np.arange(len(starts)) - np.repeat(first, sizes)
     by_turn = np.argsort(turn, kind="stable")
     for block in np.split(by_turn, np.flatnonzero(np.diff(turn[by_turn])) + 1) if len(turn) else ():
         rows = expand(starts[block], counts[block])
-        yield _Pairs(pairs.detection[rows], pairs.annotation[rows], pairs.iou[rows])
+        yield _Pairs(pairs.detection[rows], pairs.annotation[rows], pairs.accepted[rows])
 
 
-def _decide(pairs: _Pairs, crowd: Array, out_of_range: Array, state: tuple[Array, Array, Array], void: Array) -> None:
-    """Let each detection of a round take its annotation under every setting; no two compete for the same one."""
-    matched, to_ignored, taken = state
-    count = len(pairs.detection)
-    starts, _ = runs_of(pairs.detection)
-    free = ~taken[pairs.annotation] | crowd[pairs.annotation, None]  # (P, settings)
-    free &= np.tile(pairs.iou[:, None] >= IOU_THRESHOLDS, AREAS)
-    counted = np.repeat(~out_of_range[pairs.annotation], THRESHOLDS, axis=1)
-    place = np.arange(count, dtype=np.int32)[:, None]
-    preference = np.where(free, place + count * counted.astype(np.int32), np.int32(-1))
-    best = np.maximum.reduceat(preference, starts, axis=0)  # (D, settings)
-    row, setting = np.nonzero(best >= 0)
-    winner = best[row, setting]
-    annotation = pairs.annotation[winner % count]
-    detection = pairs.detection[starts[row]]
-    taken[annotation, setting] = True
-    matched[detection, setting] = ~void[annotation]
-    to_ignored[detection, setting] = winner < count
+@dataclass(frozen=True, slots=True)
+class _State:
+    """The settings, so far, in which a detection is matched, or took an annotation that is left out; `taken`: those in
+    which an annotation was taken.
+    """
+
+    match: Array
+    to_ignored: Array
+    taken: Array
+
+
+def _decide(pairs: _Pairs, left_out: Array, many: Array, kept: Array, state: _State) -> None:
+    """Let each detection of a round take its annotation in every setting; no two compete for the same one.
+
+    Masks of annotations: `left_out`: where they do not have to be found; `many`: where they can be taken many times;
+    `kept`: where who takes them is matched.
+    """
+    starts, counts = runs_of(pairs.detection)
+    free = pairs.accepted & (~state.taken[pairs.annotation] | many[pairs.annotation])
+    ignored = left_out[pairs.annotation]
+    done = np.zeros(len(starts), dtype=np.uint64)
+    for counted in (True, False):  # counted annotations first, whatever the IoU
+        allowed = free & (~ignored if counted else ignored)
+        for back in range(1, int(counts.max(initial=0)) + 1):  # the preferred pair of a detection is its last
+            some = np.flatnonzero(counts >= back)
+            pair = starts[some] + counts[some] - back
+            won = allowed[pair] & ~done[some]
+            done[some] |= won
+            detection, annotation = pairs.detection[pair], pairs.annotation[pair]
+            state.taken[annotation] |= won
+            state.match[detection] |= won & kept[annotation]
+            if not counted:
+                state.to_ignored[detection] |= won
