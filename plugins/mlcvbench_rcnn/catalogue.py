@@ -14,7 +14,7 @@ from mlcvbench_training.settings import network_fit_params
 
 def specs() -> list[ModelSpec]:
     """Return every method of the family."""
-    return [_localizer()]
+    return [*_proposers(), _localizer()]
 
 
 def _method(
@@ -36,6 +36,45 @@ def _method(
         family="regions",
         reference=reference,
         year=year,
+    )
+
+
+def _proposers() -> list[ModelSpec]:
+    """Return what only proposes; nothing is learned, so the random order of proposals has a seed of its own."""
+    count = Param("count", "int", 100, "proposals that are detections of every class", low=1, high=2000)
+    seed = Param("seed", "int", 0, "which random numbers rank the proposals", low=0)
+    return [
+        ModelSpec(
+            name="selective_search",
+            kinds=("detection",),
+            target="mlcvbench_rcnn.proposer:selective_search_proposer",
+            summary="Regions that are merged by colour, texture, size and fill; each is proposed for every class.",
+            params=(*search_params(), count, seed),
+            ragged=True,
+            family="proposals",
+            reference="Uijlings et al., Selective search for object recognition, IJCV 2013",
+            year=2013,
+        ),
+        ModelSpec(
+            name="sliding_windows",
+            kinds=("detection",),
+            target="mlcvbench_rcnn.proposer:sliding_windows_proposer",
+            summary="Windows of eight sizes and three shapes in random order; each is proposed for every class.",
+            params=(count, seed),
+            ragged=True,
+            family="proposals",
+            reference="The proposals of a detector without any.",
+        ),
+    ]
+
+
+def search_params() -> tuple[Param, ...]:
+    """Return the settings of selective search."""
+    return (
+        Param("mode", "str", "fast", "colour spaces and similarities", choices=("single", "fast", "quality")),
+        Param("thresholds", "floats", [50.0, 100.0], "k of the over-segmentation, each is used", low=1, high=10_000),
+        Param("smallest", "int", 20, "pixels of a region of the over-segmentation, at least", low=1, high=10_000),
+        Param("side", "int", 500, "pixels of a side, at most; a larger image is shrunk", low=16, high=10_000),
     )
 
 

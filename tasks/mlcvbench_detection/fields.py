@@ -53,4 +53,10 @@ FIELDS = (
         "bool (n, H, W) per image",
         "for instance segmentation; or n run-length objects as COCO has them",
     ),
+    Field(
+        "predictions",
+        "proposals",
+        "float32 (p, 4) per image",
+        "if the method has them: regions that it chose among, best first, corners like boxes; their recall is shown",
+    ),
 )

@@ -3,7 +3,8 @@
 A model returns, for each image of a batch, `boxes` (n, 4) as [x1, y1, x2, y2] in pixels of the original image
 (continuous: a box's width is x2 - x1), `scores` (n,), `labels` (n,) and, for instance segmentation, `masks`: bool
 (n, height, width), or n COCO objects {"size": [height, width], "counts": ...}. Each is a list with one entry per image.
-With `masks` the boxes may be omitted.
+With `masks` the boxes may be omitted. A method that chooses among regions of any class first may return them too, best
+first: `proposals` (p, 4). They are not stored, but their recall is shown.
 
 Boxes and scores are rounded to float32, then kept as float64 [x, y, width, height] and scores, which hold float32
 exactly and match COCO's files. So predictions read from a file keep their published numbers: a box of 32 x 32 pixels at
@@ -72,7 +73,7 @@ def check_predictions(predictions: Predictions, ids: Array, problem: Problem) ->
     if "masks" in predictions:
         checked["masks"] = _masks(predictions["masks"], ids)
     _check_counts(checked, ids)
-    return checked
+    return checked | _proposals(predictions, ids)
 
 
 def join_predictions(parts: Sequence[Predictions]) -> Predictions:
@@ -105,7 +106,7 @@ def _check_stored(predictions: Predictions, ids: Array, problem: Problem) -> Pre
     if "masks" in predictions:
         checked["masks"] = predictions["masks"]
     _check_counts(checked, ids)
-    return checked
+    return checked | _proposals(predictions, ids)
 
 
 def _column(predictions: Predictions, name: str, ids: Array, shape: tuple[int, ...], dtype: str) -> Ragged:
@@ -142,6 +143,15 @@ def _part(part: Any, name: str, sample: str, shape: tuple[int, ...], kinds: str,
     return array
 
 
+def _proposals(predictions: Predictions, ids: Array) -> Predictions:
+    """Return the column of proposals, corners float32; nothing where a model gives none."""
+    if "proposals" not in predictions:
+        return {}
+    corners = _column(predictions, "proposals", ids, (4,), "float32")
+    _sizes(Ragged(to_xywh(corners.values), corners.starts), ids, "proposals")
+    return {"proposals": corners}
+
+
 def category_ids(problem: Problem) -> tuple[int, ...]:
     """Return the published id of each class: those of the annotation file, else 1, 2, 3 ..."""
     return tuple(problem.extra.get("category_ids") or range(1, len(problem.classes) + 1))
@@ -158,12 +168,12 @@ def _labels(labels: Ragged, ids: Array, problem: Problem) -> Labels:
     return Labels(labels.values, labels.starts, category_ids(problem))
 
 
-def _sizes(xywh: Ragged, ids: Array) -> Ragged:
+def _sizes(xywh: Ragged, ids: Array, name: str = "boxes") -> Ragged:
     wrong = (xywh.values[:, 2:] < 0).any(axis=1) | (np.abs(xywh.values) > FARTHEST).any(axis=1)
     if wrong.any():
         row = int(np.argmax(wrong))
         raise PredictionError(
-            f"field 'boxes', {_where(xywh.starts, row, ids)}: wanted x1 <= x2 and y1 <= y2, all within {FARTHEST:g} "
+            f"field {name!r}, {_where(xywh.starts, row, ids)}: wanted x1 <= x2 and y1 <= y2, all within {FARTHEST:g} "
             f"pixels, got x1, y1, width, height {xywh.values[row].tolist()}."
         )
     return xywh

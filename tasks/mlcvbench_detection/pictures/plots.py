@@ -28,6 +28,7 @@ from mlcvbench.figures import (
 )
 from mlcvbench_detection.coco.summary import RECALLS
 from mlcvbench_detection.pictures.curves import PrecisionRecall, precision_recall
+from mlcvbench_detection.proposal_recall import ProposalRecall, recall_of
 
 LISTED = 20
 """With more than twice as many classes, only this many are listed: the worst ones."""
@@ -55,6 +56,11 @@ def draw(folder: Path, outcome: Outcome) -> list[Plot]:
         ):
             canvas.save(folder / file)
             drawn.append(Plot(file, title, alt))
+    recall = recall_of(outcome.predictions, outcome.targets)
+    if recall is not None and not np.isnan(recall.at_half).any():
+        canvas, alt = draw_recall(recall)
+        canvas.save(folder / "proposals.png")
+        drawn.append(Plot("proposals.png", "Recall of the proposals", alt))
     drawn += draw_overlays(folder, outcome)
     return drawn
 
@@ -100,3 +106,25 @@ def draw_classes(found: PrecisionRecall, classes: Sequence[str]) -> tuple[Canvas
     canvas = bars(values, names, f"average precision, IoU {span}{what}", most=1.0)
     lowest = int(order[np.argmin(values)])
     return canvas, f"Average precision of each class; the lowest is {values.min():.3f} for {classes[lowest]}."
+
+
+def draw_recall(found: ProposalRecall) -> tuple[Canvas, str]:
+    """Draw recall against the number of proposals; the text has the numbers."""
+    keys = [Key("IoU 0.50", INK, width=2.6), Key("mean of IoU 0.50 to 0.95", INK, dash=DASHED, width=2.6)]
+    canvas = Canvas(WIDTH + column_width(keys) + MARGIN, HEIGHT)
+    area = Box(MARGIN, MARGIN, WIDTH - MARGIN, HEIGHT - MARGIN)
+    counts = np.array(found.counts, dtype=np.float64)
+    ticks = [(float(count), str(count)) for count in found.counts]
+    across = Axis(Scale(counts[0], counts[-1], log=True), "proposals of an image", ticks)
+    chart = Chart(canvas, area, across, Axis(Scale(0, 1.02), "recall of objects of any class"))
+    for values, key in zip((found.at_half, found.average), keys, strict=True):
+        chart.line(counts, values, key.color, key.width, key.dash, key.alpha)
+    draw_column(canvas, keys, WIDTH, chart.inside.top)
+    numbers = ", ".join(
+        f"{half:.3f} and {mean:.3f} with {count}"
+        for count, half, mean in zip(found.counts, found.at_half, found.average, strict=True)
+    )
+    return canvas, (
+        f"Recall at IoU 0.50 and its mean for IoU 0.50 to 0.95 by the number of proposals: {numbers}. "
+        f"An image has {found.proposals:.0f} in the mean."
+    )
