@@ -19,7 +19,7 @@ from mlcvbench.errors import DataError, PredictionError, RecordError
 from mlcvbench.files.ahead import ahead, noted
 from mlcvbench.files.lazy_columns import LazyColumn, Original
 from mlcvbench.files.npz import NpzReader, array_member, open_npz
-from mlcvbench.files.rasters import decode_raster
+from mlcvbench.files.rasters import decode_raster, divided
 from mlcvbench.files.zip_members import Member, MemberArchive, stored
 
 _FASTEST = 1
@@ -113,7 +113,7 @@ def stored_maps(
                     numbers = _picture(path, file, name + PICTURE)
                     if scale is None:
                         return numbers.astype(kind, copy=False)
-                    return quantise((numbers / scale).astype(np.float32))
+                    return quantise(divided(numbers, scale))
                 values = file.read(name)
                 return values.astype(np.float32) if values.dtype == np.float16 else values
 

@@ -7,13 +7,15 @@ values to 255 and turn palette indices into colours.
 from __future__ import annotations
 
 import io
+from contextlib import suppress
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mlcvbench.errors import DataError
+from mlcvbench.files.arrow import load_pyarrow
 from mlcvbench.files.pillow_warnings import as_errors
 from mlcvbench.limits import MAX_IMAGE_BYTES, MAX_PIXELS
 
@@ -24,6 +26,15 @@ _WORD_MODES = ("I;16", "I;16L", "I;16B", "I;16N")
 _COLOR_MODES = ("RGB", "RGBA")
 _OPAQUE = 255
 _NUMBER_MODES = _BYTE_MODES + _WORD_MODES
+_SHARED = {"L": np.dtype(np.uint8), "P": np.dtype(np.uint8), "I;16": np.dtype("<u2")}
+"""The pixel formats whose memory is that of an array."""
+LEAST_SHARED = 1 << 18
+"""Pixels from which on an image is worth importing pyarrow for: it shares the memory that Pillow copies twice."""
+_PNG_START = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"
+_PNG_HEADER = len(_PNG_START) + 10
+_GREY, _PALETTE = 0, 3
+_WHOLE = 1 << 24
+"""Whole numbers up to this are exact in float32."""
 
 
 class Pixels(NamedTuple):
@@ -47,24 +58,33 @@ def read_raster(path: Path) -> NDArray[Any]:
 
 
 def raster_bits(path: Path) -> int | None:
-    """Return the bits of the numbers in a PNG of one channel, 8 or 16, from its header; None for every other file.
+    """Return the bits of the numbers that a PNG of one channel is read as, 8 or 16, from its header; None for every
+    other file.
 
     Faults of the file are reported when it is read.
     """
-    from PIL import Image
-
     try:
-        with as_errors(), Image.open(path, formats=("PNG",)) as image:
-            return 16 if image.mode in _WORD_MODES else 8 if image.mode in _BYTE_MODES else None
-    except Exception:  # noqa: BLE001 - Pillow raises anything on damaged files
+        with path.open("rb") as file:
+            header = file.read(_PNG_HEADER)
+    except OSError:
         return None
+    if len(header) < _PNG_HEADER or not header.startswith(_PNG_START):
+        return None
+    bits, kind = header[-2:]
+    return 16 if (bits, kind) == (16, _GREY) else 8 if kind in (_GREY, _PALETTE) else None
 
 
 def decode_raster(content: bytes, name: str) -> NDArray[Any]:
     """Return the numbers of a one-channel image as `read_raster` does; DataError calls it `name`."""
-    if len(content) > MAX_IMAGE_BYTES:
-        raise DataError(f"{name}: has {len(content)} bytes; the most for an image is {MAX_IMAGE_BYTES}.")
-    return _decode(io.BytesIO(content), name, _NUMBER_MODES).values
+    _check_bytes(len(content), name)
+    return _decode(content, name, _NUMBER_MODES).values
+
+
+def divided(numbers: NDArray[Any], scale: float) -> NDArray[np.float32]:
+    """Return the numbers of an image, uint8 or uint16, divided by `scale`: in float64, rounded to float32."""
+    if 1 <= scale <= _WHOLE and scale == int(scale):
+        return np.divide(numbers, np.float32(scale), dtype=np.float32)  # the same bits: float64 has twice the digits
+    return (numbers / scale).astype(np.float32)
 
 
 def read_pixels(path: Path) -> Pixels:
@@ -78,20 +98,37 @@ def read_pixels(path: Path) -> Pixels:
 def _read(path: Path, modes: tuple[str, ...]) -> Pixels:
     try:
         size = path.stat().st_size
+        _check_bytes(size, str(path))
+        with path.open("rb") as file:
+            content = file.read(size)  # at once: Pillow would read a few bytes at a time
     except FileNotFoundError:
         raise DataError(f"{path}: no such file.") from None
     except OSError as error:
         raise DataError(f"{path}: cannot be read as an image ({error}).") from None
+    return _decode(content, str(path), modes)
+
+
+def _check_bytes(size: int, name: str) -> None:
     if size > MAX_IMAGE_BYTES:
-        raise DataError(f"{path}: has {size} bytes; the most for an image is {MAX_IMAGE_BYTES}.")
-    return _decode(path, str(path), modes)
+        raise DataError(f"{name}: has {size} bytes; the most for an image is {MAX_IMAGE_BYTES}.")
 
 
-def _decode(file: Path | IO[bytes], name: str, modes: tuple[str, ...]) -> Pixels:
+class _Content(io.BytesIO):
+    """The bytes of a file, which Pillow's messages call by its name."""
+
+    def __init__(self, content: bytes, name: str) -> None:
+        super().__init__(content)
+        self._name = name
+
+    def __repr__(self) -> str:
+        return repr(self._name)
+
+
+def _decode(content: bytes, name: str, modes: tuple[str, ...]) -> Pixels:
     from PIL import Image
 
     try:
-        with as_errors(), Image.open(file, formats=FORMATS) as image:
+        with as_errors(), Image.open(_Content(content, name), formats=FORMATS) as image:
             _check(name, image, modes)
             return _pixels(name, image)
     except DataError:
@@ -101,13 +138,24 @@ def _decode(file: Path | IO[bytes], name: str, modes: tuple[str, ...]) -> Pixels
 
 
 def _pixels(name: str, image: Any) -> Pixels:
-    values = np.asarray(image)
+    image.load()
     if image.mode in _COLOR_MODES:
+        values = np.asarray(image)
         if image.mode == "RGBA" and (values[..., 3] != _OPAQUE).any():
             raise DataError(f"{name}: has transparent pixels, whose colour is unknown; save it without transparency.")
         return Pixels(values[..., :3], None)
     palette = np.array(image.getpalette("RGB"), np.uint8).reshape(-1, 3) if image.mode == "P" else None
-    return Pixels(np.ascontiguousarray(values, dtype=np.uint16 if image.mode in _WORD_MODES else np.uint8), palette)
+    kind = np.uint16 if image.mode in _WORD_MODES else np.uint8
+    return Pixels(np.ascontiguousarray(_numbers(image), dtype=kind), palette)
+
+
+def _numbers(image: Any) -> NDArray[Any]:
+    """Return the pixels of a decoded image of one channel, without a copy where they lie in one piece."""
+    if image.mode in _SHARED and image.width * image.height >= LEAST_SHARED:
+        with suppress(ValueError):  # Pillow's pieces have at most 16 MB
+            memory = load_pyarrow().array(image).buffers()[1]
+            return np.frombuffer(memory, _SHARED[image.mode]).reshape(image.height, image.width)
+    return np.asarray(image)
 
 
 def _check(name: str, image: Any, modes: tuple[str, ...]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 
 from mlcvbench.contract import Array, Predictions, Scorer, Split, Table, Targets, Values
 from mlcvbench.contract.batch import take
+from mlcvbench.files.arrow import load_pyarrow
 from mlcvbench.files.npz import write_npz
 from mlcvbench.records.schema import Metric
 from mlcvbench.stats import bootstrap, intervals
@@ -108,9 +108,7 @@ def write_scored(scored: Scored, folder: Path) -> None:
     """Write the rows as parquet and the replicates as npz, each when there are any; equal scores give equal bytes."""
     if scored.table is None:
         return
-    # arrow's own allocator reserves more memory than the system's
-    os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
-    import pyarrow as pa
+    pa = load_pyarrow()
     from pyarrow import parquet
 
     columns = {name: _arrow(column) for name, column in scored.table.columns.items()}

@@ -14,7 +14,7 @@ from mlcvbench.contract import Array
 from mlcvbench.errors import DataError
 from mlcvbench.files.npy import open_npy
 from mlcvbench.files.npz import open_npz
-from mlcvbench.files.rasters import read_raster
+from mlcvbench.files.rasters import divided, read_raster
 from mlcvbench.limits import MAX_PFM_HEADER_LINE, MAX_PIXELS
 
 SUFFIXES = (".pfm", ".png", ".npz", ".npy")
@@ -98,7 +98,7 @@ def read_png(path: Path, scale: float, *, eight_bits: bool = False) -> Array:
             f"{path}: wanted a 16-bit PNG, got 8 bits; if measurements are stored in them, as Middlebury's were until "
             "2006, say what they are divided by: data.scale=N for the truth, scale=N for predictions."
         )
-    return (values / scale).astype(np.float32)
+    return divided(values, scale)
 
 
 def _read_npz(path: Path, field: str) -> Array:
@@ -127,6 +127,8 @@ def _check_floats(path: Path, dtype: np.dtype[np.generic], shape: tuple[int, ...
 
 def as_truth(values: Array, path: Path) -> Array:
     """Return measured values with 0 = unknown; inf and NaN mean unknown too. DataError for negative ones."""
+    if values.min() >= 0 and values.max() < np.inf:  # most files hold nothing else
+        return values
     known = np.where(np.isfinite(values), values, np.float32(0))
     if known.min() < 0:
         raise DataError(f"{path}: wanted positive numbers, 0 or inf for unknown, got {known.min()}.")
@@ -138,7 +140,8 @@ def as_estimate(values: Array, field: str, path: Path) -> Array:
 
     DataError for negative ones and NaN.
     """
-    known = np.where(np.isposinf(values), np.float32(0), values) if field == "disparity" else values
+    endless = field == "disparity" and not values.max() < np.inf
+    known = np.where(np.isposinf(values), np.float32(0), values) if endless else values
     if not known.min() >= 0:
         bad = known[~(known >= 0)][0]
         raise DataError(f"{path}: {_WANTED[field]}, got {bad}.{_hint(field, known)}")

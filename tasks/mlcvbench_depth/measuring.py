@@ -50,16 +50,15 @@ def measure_disparity(truth: Array, estimate: Array, *, fill: bool = False) -> S
 
     """
     _check_size(truth, estimate, "disparity")
-    place = np.flatnonzero(truth > 0)
-    wanted, got = truth.ravel()[place], estimate.ravel()[place]
+    measured = truth > 0
+    wanted, got = _kept(measured, truth, estimate)
     known = len(wanted)
     has = got != 0
     estimated = int(np.count_nonzero(has))
     if fill:
-        got = fill_background(to_pixels(estimate)).ravel()[place]
-    elif estimated < known:
-        kept = np.flatnonzero(has)
-        wanted, got = wanted[kept], got[kept]
+        (got,) = _kept(measured, fill_background(to_pixels(estimate)))
+    else:
+        wanted, got = _kept(has, wanted, got)
     error = np.multiply(got, np.float32(1 / STEPS), dtype=np.float32) if got.dtype == np.uint16 else got.copy()
     np.subtract(error, wanted, out=error)
     np.abs(error, out=error)
@@ -70,6 +69,15 @@ def measure_disparity(truth: Array, estimate: Array, *, fill: bool = False) -> S
     else:
         d1 = int(np.count_nonzero(error[far] > np.float32(D1_SHARE) * wanted[far]))
     return StereoCounts(known, estimated, float(error.sum(dtype=np.float64)), bad, d1)
+
+
+def _kept(wanted: Array, *maps: Array) -> list[Array]:
+    """Return the values of each map where `wanted`, (P,): of sparse maps gathered, of whole ones without a copy."""
+    count = int(np.count_nonzero(wanted))
+    if count == wanted.size:
+        return [one.ravel() for one in maps]
+    place = np.flatnonzero(wanted)
+    return [one.ravel()[place] for one in maps]
 
 
 def to_pixels(estimate: Array) -> Array:

@@ -32,8 +32,9 @@ def store_disparity(disparity: Any, where: str) -> Array:
     pixels = _checked_floats(disparity, where, "uint16 in 1/256 px or floats in px")
     if pixels.max() > MOST:
         return np.array(pixels, dtype=np.float32, order="C")
-    steps = np.rint(pixels.astype(np.float64) * STEPS)
-    steps[(pixels > 0) & (steps == 0)] = 1
+    steps = pixels * STEPS  # exact in any type: a power of two
+    np.rint(steps, out=steps)
+    steps[(steps == 0) & (pixels > 0)] = 1
     return steps.astype(np.uint16)
 
 
