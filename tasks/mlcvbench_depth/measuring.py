@@ -1,7 +1,7 @@
 """Errors of disparity and of depth in one image; each map is processed once.
 
-The known pixels are gathered first; all further steps use only them, in float32 like the usual code, with sums in
-float64.
+Known pixels are gathered where not all are known; all further steps use only them, in float32 like the usual code, with
+sums in float64.
 """
 
 from __future__ import annotations
@@ -19,8 +19,14 @@ from mlcvbench_depth.quantise import STEPS
 BAD_PIXELS = (0.5, 1.0, 2.0, 3.0)
 D1_PIXELS, D1_SHARE = 3.0, 0.05
 DELTA = 1.25
+DELTAS = tuple(DELTA**power for power in (1, 2, 3))
 NEAREST = 1e-3
 """Metres; nearer truth is not scored, nearer estimates are set to it."""
+BLOCK = 8192
+"""Values that are added up before their sum is added to the others: those of numpy's own sums, so that bits are too."""
+PIXELS_AT_ONCE = 4 * BLOCK
+"""Pixels whose errors stay in a core's cache while they are computed."""
+_SUMS = ("relative", "relative square", "square", "log", "square of log", "size of log")
 
 
 class StereoCounts(NamedTuple):
@@ -78,6 +84,13 @@ def _kept(wanted: Array, *maps: Array) -> list[Array]:
         return [one.ravel() for one in maps]
     place = np.flatnonzero(wanted)
     return [one.ravel()[place] for one in maps]
+
+
+def every(wanted: Array, count: int, step: int) -> tuple[Array, Array]:
+    """Return rows and columns of each `step`-th of the `count` pixels of a map (H, W) that are `wanted`."""
+    place = np.arange(0, count, step) if count == wanted.size else np.flatnonzero(wanted)[::step]
+    rows, columns = np.divmod(place, wanted.shape[1])
+    return rows, columns
 
 
 def to_pixels(estimate: Array) -> Array:
@@ -143,41 +156,58 @@ def measure_depth(
     """
     _check_size(truth, estimate, "depth")
     truth, estimate = truth[window], estimate[window]
-    place = np.flatnonzero(truth > NEAREST)
-    wanted, got = truth.ravel()[place], estimate.ravel()[place]
+    wanted, got = _kept(truth > NEAREST, truth, estimate)
     if len(wanted) and wanted.max() >= cap:
-        near = np.flatnonzero(wanted < cap)
-        wanted, got = wanted[near], got[near]
+        wanted, got = _kept(wanted < cap, wanted, got)
     count = len(wanted)
     if not count:
         return DepthErrors(0)
     got = align(wanted, got, scaling, cap).apply(got)
-    np.clip(got, np.float32(NEAREST), np.float32(cap), out=got)
-    ratio = got / wanted
-    got -= wanted  # the differences from here on
-    relative = got / wanted
-    logarithm = np.log(ratio)
-    square_log = _dot(logarithm, logarithm) / count
-    mean_log = float(logarithm.sum(dtype=np.float64)) / count
-    inside = [_between(ratio, DELTA**power) / count for power in (1, 2, 3)]
-    np.abs(logarithm, out=logarithm)
+    sums, inside = np.zeros(len(_SUMS)), np.zeros(len(DELTAS), dtype=np.int64)
+    for start in range(0, count, PIXELS_AT_ONCE):
+        part = slice(start, start + PIXELS_AT_ONCE)
+        blocks, within = _sums(wanted[part], np.clip(got[part], np.float32(NEAREST), np.float32(cap)))
+        for block in blocks:
+            sums += block
+        inside += within
+    mean = dict(zip(_SUMS, (sums / count).tolist(), strict=True))
     return DepthErrors(
         count,
-        abs_rel=float(np.abs(relative).sum(dtype=np.float64)) / count,
-        sq_rel=_dot(relative, got) / count,
-        rmse=float(np.sqrt(_dot(got, got) / count)),
-        rmse_log=float(np.sqrt(square_log)),
-        silog=float(np.sqrt(max(0.0, square_log - mean_log**2))),
-        log10=float(logarithm.sum(dtype=np.float64)) / count / float(np.log(10)),
-        delta1=inside[0],
-        delta2=inside[1],
-        delta3=inside[2],
+        abs_rel=mean["relative"],
+        sq_rel=mean["relative square"],
+        rmse=float(np.sqrt(mean["square"])),
+        rmse_log=float(np.sqrt(mean["square of log"])),
+        silog=float(np.sqrt(max(0.0, mean["square of log"] - mean["log"] ** 2))),
+        log10=mean["size of log"] / float(np.log(10)),
+        **dict(zip(("delta1", "delta2", "delta3"), (inside / count).tolist(), strict=True)),
     )
 
 
-def _dot(one: Array, other: Array) -> float:
-    """Return the sum, in float64, of the products in float32."""
-    return float((one * other).sum(dtype=np.float64))
+def _sums(wanted: Array, got: Array) -> tuple[Array, Array]:
+    """Return what is added up over pixels, float64 (blocks, `_SUMS`), and the pixels within each of `DELTAS`, int64.
+
+    `wanted`, `got`: float32 (P,) metres; `got` is overwritten.
+    """
+    ratio = got / wanted
+    inside = np.array([_between(ratio, limit) for limit in DELTAS])
+    got -= wanted  # the differences from here on
+    relative, logarithm = got / wanted, np.log(ratio)
+    sums = (
+        _block_sums(np.abs(relative)),
+        _block_sums(relative * got),
+        _block_sums(got * got),
+        _block_sums(logarithm),
+        _block_sums(logarithm * logarithm),
+        _block_sums(np.abs(logarithm)),
+    )
+    return np.stack(sums, axis=1), inside
+
+
+def _block_sums(values: Array) -> Array:
+    """Return the sums of float32 (P,) in float64, by `BLOCK` values."""
+    whole = len(values) // BLOCK * BLOCK
+    sums: Array = values[:whole].reshape(-1, BLOCK).sum(axis=1, dtype=np.float64)
+    return sums if whole == len(values) else np.append(sums, values[whole:].sum(dtype=np.float64))
 
 
 def _between(ratio: Array, limit: float) -> int:

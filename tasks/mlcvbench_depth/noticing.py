@@ -14,7 +14,7 @@ import numpy as np
 
 from mlcvbench.contract import Array, Notice, Predictions, Split, spread
 from mlcvbench.files.lazy_columns import values_at
-from mlcvbench_depth.measuring import DELTA, to_pixels
+from mlcvbench_depth.measuring import DELTA, every, to_pixels
 from mlcvbench_depth.protocols import (
     FITTED,
     FITTED_INVERSE,
@@ -97,28 +97,31 @@ def _looks(predictions: Predictions, split: Split, protocol: str) -> Iterator[Lo
             scored = scored_disparity(rules, truth, targets, place, mask)
         else:
             scored = scored_depth(rules, truth)
-        yield _look_at(truth, scored, to_pixels(stored), stereo=isinstance(rules, StereoRules))
+        yield _look_at(truth, scored, stored, stereo=isinstance(rules, StereoRules))
 
 
-def _look_at(truth: Array, scored: Array, estimate: Array, *, stereo: bool) -> Look:
-    place = np.flatnonzero(scored > 0)
-    values = estimate.ravel()[place]
-    chosen = place[:: max(1, len(place) // PIXELS)]
-    rows, columns = np.divmod(chosen, truth.shape[1])
-    wanted = scored[rows, columns]
-    turned = (estimate[rows, truth.shape[1] - 1 - columns], estimate[truth.shape[0] - 1 - rows, columns])
+def _look_at(truth: Array, scored: Array, stored: Array, *, stereo: bool) -> Look:
+    wanted = scored > 0
+    count = int(np.count_nonzero(wanted))
+    values = stored if count == wanted.size else stored[wanted]
+    rows, columns = every(wanted, count, max(1, count // PIXELS))
+
+    def at(rows: Array, columns: Array) -> Array:
+        return to_pixels(stored[rows, columns])
+
+    truths = scored[rows, columns]
     beside = None
     if stereo:
-        other = columns - np.rint(wanted).astype(np.int64)
-        beside = np.where(other >= 0, estimate[rows, np.maximum(other, 0)], np.float32(0))
+        other = columns - np.rint(truths).astype(np.int64)
+        beside = np.where(other >= 0, at(rows, np.maximum(other, 0)), np.float32(0))
     return Look(
         int(np.count_nonzero(truth > 0)),
-        len(place),
-        int(np.count_nonzero(values == 0)),
+        count,
+        count - int(np.count_nonzero(values)),
         int(np.count_nonzero(np.isinf(values))),
-        wanted,
-        estimate[rows, columns],
-        turned,
+        truths,
+        at(rows, columns),
+        (at(rows, truth.shape[1] - 1 - columns), at(truth.shape[0] - 1 - rows, columns)),
         beside,
     )
 

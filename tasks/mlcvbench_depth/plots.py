@@ -37,7 +37,7 @@ from mlcvbench.figures import (
     thinning,
 )
 from mlcvbench_depth.alignment import Alignment
-from mlcvbench_depth.measuring import DELTA
+from mlcvbench_depth.measuring import DELTA, every
 from mlcvbench_depth.protocols import FILLED, is_stereo, parse_stereo
 from mlcvbench_depth.views import view_of
 
@@ -105,9 +105,10 @@ def draw_errors(outcome: Outcome, units: Array) -> tuple[Canvas, str]:
     errors = []
     for unit in chosen:
         view = view_of(outcome, unit)
-        scored = np.flatnonzero(view.truth.ravel() > 0)
-        scored = scored[:: max(1, len(scored) * len(chosen) // CURVE_PIXELS)]
-        errors.append(errors_of(field, view.truth.ravel()[scored], view.estimate.ravel()[scored]))
+        scored = view.truth > 0
+        count = int(np.count_nonzero(scored))
+        where = every(scored, count, max(1, count * len(chosen) // CURVE_PIXELS))
+        errors.append(errors_of(field, view.truth[where], view.estimate(where)))
     values = np.sort(np.concatenate(errors))
     limits = np.geomspace(0.05, 64, 200) if field == "disparity" else np.geomspace(0.005, 4, 200)
     share = 1 - np.searchsorted(values, limits, side="right") / len(values)
@@ -151,7 +152,8 @@ class _Shown:
         view = view_of(self._outcome, unit)
         height, width = view.truth.shape
         step, factor = thinning(height, width, HIGH, WIDE), enlargement(height, width, HIGH, WIDE)
-        truth, guess = view.truth[::step, ::step], view.estimate[::step, ::step]
+        shown = np.s_[::step, ::step]
+        truth, guess = view.truth[shown], view.estimate(shown)
         error = errors_of(self._field, truth, guess)
         low, high = (float(v) for v in np.quantile(truth[truth > 0], [0.01, 0.99])) if (truth > 0).any() else (0.0, 1.0)
         near = Colors("turbo" if self._field == "disparity" else "turbo_r", Scale(low, max(high, low + 1e-6)))
@@ -164,12 +166,12 @@ class _Shown:
         said, unlike = f"estimate{_said(view.alignment)}", f"({unit_name}), black: none"
         estimate = [f"{said} {unlike}"] if view.alignment == Alignment() else [said, unlike]
         none = np.where(missing[..., None], NONE, UNKNOWN)
-        shown = (
+        pictures = (
             (_mapped(truth, near, truth > 0, UNKNOWN), [f"truth ({unit_name}), grey: not scored"], None),
             (_mapped(guess, near, guess > 0, HOLE), estimate, near),
             (_mapped(error, wrong, np.isfinite(error), none), [what], wrong),
         )
-        maps = [Tile(enlarged(picture, factor), words, colors=colors) for picture, words, colors in shown]
+        maps = [Tile(enlarged(picture, factor), words, colors=colors) for picture, words, colors in pictures]
         image, name = self._image(unit, step), str(self._split.ids[unit])[-NAME_LENGTH:]
         return [Tile(None if image is None else enlarged(image, factor), [name]), *maps]
 

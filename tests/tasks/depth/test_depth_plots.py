@@ -30,8 +30,8 @@ def test_median_scaled_estimates_are_drawn_scaled():
     view = view_of(outcome, 1)
 
     assert view.alignment.scale == pytest.approx(4)
-    assert np.allclose(view.estimate, TRUTH[1], rtol=1e-5)
-    assert np.nanmax(errors_of("depth", view.truth, view.estimate)) < 1e-5
+    assert np.allclose(view.estimate(), TRUTH[1], rtol=1e-5)
+    assert np.nanmax(errors_of("depth", view.truth, view.estimate())) < 1e-5
     assert view_of(outcome_of("mono/full/cap80/metric@1", list(TRUTH / 4)), 1).alignment.scale == 1
 
 
@@ -40,7 +40,7 @@ def test_pixels_outside_crop_and_cap_are_not_drawn_as_errors_and_the_rest_agrees
     outcome = outcome_of(protocol, list(TRUTH * 1.1))
 
     views = [view_of(outcome, unit) for unit in range(2)]
-    errors = [errors_of("depth", view.truth, view.estimate) for view in views]
+    errors = [errors_of("depth", view.truth, view.estimate()) for view in views]
 
     assert [int((~np.isnan(error)).sum()) for error in errors] == outcome.table["pixels"].tolist()
     assert all(np.isnan(error[:10]).all() for error in errors)
@@ -57,12 +57,12 @@ def test_occluded_pixels_are_not_drawn_and_filled_ones_are(protocol):
     outcome = outcome_of(protocol, list(estimate), occluded=hidden)
     view = view_of(outcome, 0)
 
-    assert (np.isnan(errors_of("disparity", view.truth, view.estimate)) == hidden[0]).all()
+    assert (np.isnan(errors_of("disparity", view.truth, view.estimate())) == hidden[0]).all()
     if protocol == "kitti-d1/noc@1":
-        assert np.array_equal(view.estimate, fill_background(estimate[0].astype(np.float32) / 256))
-        assert outcome.table["bad_2"][0] == (errors_of("disparity", view.truth, view.estimate) > 2).sum()
+        assert np.array_equal(view.estimate(), fill_background(estimate[0].astype(np.float32) / 256))
+        assert outcome.table["bad_2"][0] == (errors_of("disparity", view.truth, view.estimate()) > 2).sum()
     else:
-        assert (view.estimate > 0).sum() == (~holes[0]).sum()
+        assert (view.estimate() > 0).sum() == (~holes[0]).sum()
 
 
 @pytest.mark.parametrize(
