@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,7 @@ class View:
 
     truth: Array
     stored: Array
-    alignment: Alignment = Alignment()
+    alignment: Alignment = field(default_factory=Alignment)
     cap: float | None = None
 
     def estimate(self, where: Any = ...) -> Array:

@@ -137,6 +137,26 @@ def test_depth_errors_equal_the_usual_code(seed, scaling):
     assert errors._asdict() == pytest.approx(wanted | {"pixels": ((truth > 1e-3) & (truth < 80)).sum()}, rel=2e-5)
 
 
+@pytest.mark.parametrize("shape", [(1, 1), (64, 128), (301, 403)])
+@pytest.mark.parametrize("share", [1.0, 0.4])
+def test_depth_errors_have_the_bits_of_sums_over_whole_maps(shape, share):
+    rng = np.random.default_rng(0)
+    truth = rng.uniform(1, 70, shape).astype(np.float32)
+    estimate = (truth * rng.lognormal(0, 0.2, shape)).astype(np.float32)
+    truth[rng.random(shape) > share] = 0
+    scored = truth > 0
+
+    errors = measure_depth(truth, estimate, window=np.s_[:, :], cap=80.0)
+
+    wanted, got = truth[scored], np.clip(estimate[scored], np.float32(1e-3), np.float32(80))
+    ratio, difference = got / wanted, got - wanted
+    sums = [np.abs(difference / wanted), difference / wanted * difference, np.abs(np.log(ratio))]
+    means = [float(values.sum(dtype=np.float64)) / len(wanted) for values in sums]
+    assert [errors.abs_rel, errors.sq_rel, errors.log10] == [*means[:2], means[2] / float(np.log(10))]
+    assert errors.rmse == float(np.sqrt(float((difference * difference).sum(dtype=np.float64)) / len(wanted)))
+    assert errors.delta1 == np.count_nonzero((ratio < 1.25) & (ratio > np.float32(0.8))) / len(wanted)
+
+
 @pytest.mark.parametrize(("truth", "estimate"), [(4.0, 5.0), (5.0, 4.0), (16.0, 25.0), (25.0, 16.0), (64.0, 125.0)])
 def test_a_ratio_of_exactly_the_limit_is_not_within_it(truth, estimate):
     errors = measure_depth(
