@@ -26,7 +26,7 @@ _WORD_MODES = ("I;16", "I;16L", "I;16B", "I;16N")
 _COLOR_MODES = ("RGB", "RGBA")
 _OPAQUE = 255
 _NUMBER_MODES = _BYTE_MODES + _WORD_MODES
-_SHARED = {"L": np.dtype(np.uint8), "P": np.dtype(np.uint8), "I;16": np.dtype("<u2")}
+_SHARED: dict[str, np.dtype[Any]] = {"L": np.dtype(np.uint8), "P": np.dtype(np.uint8), "I;16": np.dtype("<u2")}
 """The pixel formats whose memory is that of an array."""
 LEAST_SHARED = 1 << 18
 """Pixels from which on an image is worth importing pyarrow for: it shares the memory that Pillow copies twice."""
@@ -83,7 +83,8 @@ def decode_raster(content: bytes, name: str) -> NDArray[Any]:
 def divided(numbers: NDArray[Any], scale: float) -> NDArray[np.float32]:
     """Return the numbers of an image, uint8 or uint16, divided by `scale`: in float64, rounded to float32."""
     if 1 <= scale <= _WHOLE and scale == int(scale):
-        return np.divide(numbers, np.float32(scale), dtype=np.float32)  # the same bits: float64 has twice the digits
+        quotients: NDArray[np.float32] = np.divide(numbers, np.float32(scale), dtype=np.float32)
+        return quotients  # the same bits, as float64 has more than twice the digits
     return (numbers / scale).astype(np.float32)
 
 
@@ -154,7 +155,8 @@ def _numbers(image: Any) -> NDArray[Any]:
     if image.mode in _SHARED and image.width * image.height >= LEAST_SHARED:
         with suppress(ValueError):  # Pillow's pieces have at most 16 MB
             memory = load_pyarrow().array(image).buffers()[1]
-            return np.frombuffer(memory, _SHARED[image.mode]).reshape(image.height, image.width)
+            numbers: NDArray[Any] = np.frombuffer(memory, _SHARED[image.mode])
+            return numbers.reshape(image.height, image.width)
     return np.asarray(image)
 
 
