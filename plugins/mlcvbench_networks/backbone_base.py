@@ -13,7 +13,7 @@ STRIDES = (4, 8, 16, 32)
 
 
 class Backbone(nn.Module, ABC):
-    """Turns images into four maps; `channels` are those of C2 to C5."""
+    """Turns images into four maps, or the first ones of them; `channels` are those of C2 to C5."""
 
     channels: Sequence[int]
 
@@ -23,3 +23,6 @@ class Backbone(nn.Module, ABC):
 
         Sides are rounded up where they do not divide, in some networks of the libraries down.
         """
+
+    def cut(self, level: int) -> None:
+        """Remove the layers that only maps beyond C`level` need, 2 to 5; `forward` then gives those up to it."""

@@ -54,6 +54,9 @@ class SmallResidual(Backbone):
             maps.append(stage(maps[-1]))
         return maps[1:]
 
+    def cut(self, level: int) -> None:
+        self.stages = self.stages[: level - 1]
+
 
 class _Block(nn.Module):
     """y = ReLU(3x3(ReLU(3x3(x))) + x), a norm after each convolution; a 1x1 of stride 2 where the size changes."""

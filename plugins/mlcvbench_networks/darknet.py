@@ -43,6 +43,9 @@ class Darknet53(Backbone):
             maps.append(stage(maps[-1]))
         return maps[2:]
 
+    def cut(self, level: int) -> None:
+        self.stages = self.stages[:level]
+
 
 class _Block(nn.Module):
     """y = x + 3x3(1x1(x)), half the channels in between."""

@@ -54,6 +54,12 @@ class LibraryBackbone(Backbone):
         outputs = self.maps((images.expand(-1, self.mean.shape[1], -1, -1) - self.mean) / self.std)
         return [outputs[place] for place in self.places]
 
+    def cut(self, level: int) -> None:
+        if isinstance(self.maps, _Chain):  # a network of timm keeps its layers
+            self.places = self.places[: level - 1]
+            for name in list(self.maps)[self.places[-1] + 1 :]:
+                del self.maps[name]
+
 
 class _Chain(nn.ModuleDict):
     """Layers one after the other under the names that they have in their library; the output of each is given."""

@@ -11,10 +11,21 @@ from mlcvbench_networks.backbone_params import backbone_params
 from mlcvbench_rcnn.settings import FIT
 from mlcvbench_training.settings import network_fit_params
 
+REN = "Ren et al., Faster R-CNN: Towards real-time object detection with region proposal networks, NeurIPS 2015"
+LIN = "Lin et al., Feature pyramid networks for object detection, CVPR 2017"
+HE = "He et al., Mask R-CNN, ICCV 2017"
+
+CANDIDATES = Param(
+    "candidates", "int", 200, "best anchors of a level that suppression looks at; twice as many in training", low=1
+)
+PROPOSALS = Param("proposals", "int", 100, "regions of an image looked at; twice as many in training", low=1)
+REGIONS = Param("regions", "int", 64, "regions of an image that learn in a step", low=4)
+HIDDEN = Param("hidden", "int", 256, "channels of the two hidden layers of the head", low=8, high=8192)
+
 
 def specs() -> list[ModelSpec]:
     """Return every method of the family."""
-    return [*_proposers(), _localizer()]
+    return [*_proposers(), _localizer(), _faster_rcnn(), _faster_rcnn_fpn(), _mask_rcnn()]
 
 
 def _method(
@@ -88,5 +99,65 @@ def _localizer() -> ModelSpec:
         (
             Param("width", "int", 256, "channels of the hidden layer", low=8, high=8192),
             Param("share", "float", 10.0, "weight of the box's loss beside that of the class", low=0.0),
+        ),
+    )
+
+
+def _width(what: str) -> Param:
+    return Param("width", "int", 64, what, low=8, high=1024)
+
+
+def _faster_rcnn() -> ModelSpec:
+    return _method(
+        "faster_rcnn",
+        "faster_rcnn:FasterRCNN",
+        "A network proposes regions by nine anchors a cell; a head classifies what RoIPool cuts from the same map.",
+        REN,
+        2015,
+        (
+            Param("level", "int", 3, "the map that is looked at, of stride 2^level", low=2, high=5),
+            _width("channels of the proposal network"),
+            Param("anchors", "floats", [1.5, 3.0, 6.0], "sides of square anchors, in strides", low=0.25, high=64),
+            HIDDEN,
+            CANDIDATES,
+            PROPOSALS,
+            REGIONS,
+        ),
+    )
+
+
+def _faster_rcnn_fpn() -> ModelSpec:
+    return _method(
+        "faster_rcnn_fpn",
+        "faster_rcnn:FasterRCNNFPN",
+        "Faster R-CNN on a feature pyramid: each region is cut by RoIAlign from the level that fits its size.",
+        LIN,
+        2017,
+        (*_pyramid(), HIDDEN, CANDIDATES, PROPOSALS, REGIONS),
+    )
+
+
+def _pyramid() -> tuple[Param, ...]:
+    return (
+        _width("channels of the pyramid"),
+        Param("anchor", "float", 3.0, "side of a cell's square anchor, in strides", low=0.5, high=16.0),
+    )
+
+
+def _mask_rcnn() -> ModelSpec:
+    return _method(
+        "mask_rcnn",
+        "mask_rcnn:MaskRCNN",
+        "Faster R-CNN on a pyramid with a third branch: a mask for each class on the cells of a region.",
+        HE,
+        2017,
+        (
+            *_pyramid(),
+            HIDDEN,
+            CANDIDATES,
+            PROPOSALS,
+            REGIONS,
+            Param("mask_width", "int", 32, "channels of the mask's convolutions", low=8, high=1024),
+            Param("layers", "int", 2, "3x3 convolutions of the mask's branch", low=0, high=8),
         ),
     )

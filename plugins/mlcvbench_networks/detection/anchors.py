@@ -68,7 +68,7 @@ def by_anchor(maps: torch.Tensor, width: int) -> torch.Tensor:
     """Return a head's outputs (B, A width, H, W) as (B, H W A, width), in the order of the anchors."""
     count, channels, height, across = maps.shape
     split = maps.reshape(count, channels // width, width, height, across)
-    return split.permute(0, 3, 4, 1, 2).reshape(count, -1, width)
+    return split.permute(0, 3, 4, 1, 2).reshape(count, height * across * (channels // width), width)
 
 
 def inside(anchors: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
