@@ -47,6 +47,8 @@ def augment_batch(batch: SampleBatch, changes: Changes, generator: torch.Generat
     if "right" in batch.inputs and (changes.flip or changes.rotate):
         what = "fit.flip" if changes.flip else "fit.rotate"
         raise RequestError(f"{what} tears the two views of a stereo pair apart; set {what}=0.")
+    if changes == Changes():
+        return batch
     size, count = batch.own_sizes(), len(batch)
     affine = Affine.draw(
         count,

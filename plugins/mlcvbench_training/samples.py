@@ -128,7 +128,7 @@ class _Stored:
         maps = {name: _converted(targets[name], _plain) for name in wanted.maps}
         objects: list[Objects] = []
         if wanted.objects or wanted.masks:
-            sizes = [(int(image.shape[-2]), int(image.shape[-1])) for image in inputs[wanted.inputs[0]]]
+            sizes = _sizes(inputs[wanted.inputs[0]])
             objects = _objects_of(targets, sizes, masks=wanted.masks)
         labels = torch.from_numpy(np.asarray(targets[wanted.labels]).astype(np.int64)) if wanted.labels else None
         facts = {name: torch.from_numpy(np.asarray(batch.meta[name], dtype=np.float32)) for name in wanted.facts}
@@ -171,7 +171,7 @@ class _Stored:
         inputs, maps = (
             {name: _chosen(values, choice) for name, values in column.items()} for column in (self.inputs, self.maps)
         )
-        sizes = [(int(image.shape[-2]), int(image.shape[-1])) for image in next(iter(inputs.values()))]
+        sizes = _sizes(next(iter(inputs.values())))
         frame = frame_of(sizes, multiple)
         unknown = _unknown_label(self.maps.get("label_map"))
         objects = [
@@ -286,6 +286,13 @@ def _as_map(values: Values, frame: Size, unknown: int) -> torch.Tensor:
 
 def _unknown_label(maps: Values | None) -> int:
     return UNKNOWN if maps is None or _listed(maps)[0].dtype == torch.uint8 else UNKNOWN_WIDE
+
+
+def _sizes(values: Values) -> list[Size]:
+    """Return height and width of each image."""
+    if isinstance(values, torch.Tensor):  # without a view of each
+        return [(values.shape[-2], values.shape[-1])] * len(values)
+    return [(image.shape[-2], image.shape[-1]) for image in values]
 
 
 def _listed(values: Values) -> list[torch.Tensor]:

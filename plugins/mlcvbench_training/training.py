@@ -2,7 +2,8 @@
 
 An objective picks the samples of a step and gives their loss; the engine descends it. Between epochs the whole state
 goes to the context's checkpoint folder, from which an interrupted training goes on: after each epoch, or after several
-where they are so short that writing would take a hundredth of the time.
+where they are so short that writing would take a hundredth of the time. The last epoch is no exception: who trains
+stores the weights next, and so short a time is sooner trained again.
 """
 
 from __future__ import annotations
@@ -38,9 +39,10 @@ if TYPE_CHECKING:
     from mlcvbench_training.settings import Settings
 
 SAVING_SHARE = 0.01
-"""Most of a training's time that goes into checkpoints but for the last, for an epoch may take milliseconds."""
+"""Most of a training's time that goes into checkpoints, for an epoch may take milliseconds."""
 FIRST_SAVING = 0.003
-"""Seconds that the first checkpoint is taken to cost."""
+SAVING_A_BYTE = 6e-9
+"""Seconds that the first checkpoint is taken to cost, and for each byte of the weights, which may have two moments."""
 SHORTEST = 1e-9
 """Seconds that an epoch is taken to last at least; a coarse clock may say none."""
 PLANNED_AFTER = 2
@@ -117,7 +119,8 @@ class Training:
         self.epochs, self.step, self.rate, self.ended, self.out_of_time = 0, 0, 0.0, False, False
         self.history: dict[str, list[float | None]] = {}
         self.earlier, self.started = 0.0, time.monotonic()
-        self.saved, self.saving = self.started, FIRST_SAVING
+        weight = sum(tensor.nbytes for tensor in self.trained.state_dict().values())
+        self.saved, self.saving = self.started, FIRST_SAVING + SAVING_A_BYTE * weight
 
     def run(self) -> FitReport:
         """Go on from the context's checkpoint, if there is one, to the end; leave the wanted weights in the network."""
@@ -323,8 +326,9 @@ class Training:
         return self.epochs >= self.last or self.ended or self.out_of_time
 
     def _is_time_to_save(self) -> bool:
-        """Say whether a checkpoint is due: always after the last epoch, else when writing takes little of the time."""
-        return self._is_over() or time.monotonic() - self.saved >= self.saving / SAVING_SHARE
+        """Say whether a checkpoint is due: always at a halt, from which to go on, else where it takes little time."""
+        halted = self.halts and self._is_over()
+        return halted or time.monotonic() - self.saved >= self.saving / SAVING_SHARE
 
     def _is_cycle_end(self) -> bool:
         """Say whether SWA takes the weights now: at the ends of `cyclic`'s cycles, else after each epoch."""

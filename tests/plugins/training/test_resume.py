@@ -21,6 +21,7 @@ from torch import nn
 from mlcvbench.contract import Device, FitContext, FitReport
 from mlcvbench_training import training
 from mlcvbench_training.checkpoint import FILE
+from mlcvbench_training.guidance import GuidedContext
 from mlcvbench_training.loop import Examples, train_network
 from mlcvbench_training.seeding import seeded
 from mlcvbench_training.settings import Settings
@@ -168,7 +169,7 @@ def test_the_checkpoint_of_another_training_is_passed_over(change: dict[str, Any
 
 
 def test_short_epochs_are_not_each_followed_by_a_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """Writing takes a second here and an epoch 30, so that one in four is worth it, and the last."""
+    """Writing takes a second here and an epoch 30, so that one in four is worth it; the last is as any other."""
     clock = [0.0]
     written: list[int] = []
 
@@ -187,7 +188,22 @@ def test_short_epochs_are_not_each_followed_by_a_checkpoint(tmp_path: Path, monk
 
     train(tmp_path, replace(SETTINGS, epochs=10))
 
-    assert written == [1, 5, 9, 10]
+    assert written == [1, 5, 9]
+
+
+def test_a_training_that_halts_to_be_taken_up_again_leaves_a_checkpoint_however_short_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(training, "SAVING_SHARE", 1e-9)
+    whole, _ = train(None, SETTINGS)
+
+    for until, earlier in ((4, 0), (6, 4)):
+        module = network()
+        ctx = GuidedContext(seed=3, device=Device(), checkpoints=tmp_path, until=until)
+        report = train_network(module, data(50, 0), SETTINGS, ctx, val=data(30, 1))
+        assert (report.epochs, report.earlier_seconds > 0) == (until, earlier > 0)
+
+    assert digest(module) == whole
 
 
 def test_a_checkpoint_is_one_file_without_code(tmp_path: Path):
