@@ -14,13 +14,14 @@ from mlcvbench.contract.notices import Notice
 from mlcvbench.contract.problem import InputSpec, Problem
 from mlcvbench.contract.scoring import MetricSpec, Scorer, Table, Values, VectorizedScorer
 from mlcvbench.contract.split import ArraySplit, JoinedSplit, LoadedData, Split, SubSplit, fingerprint_columns
-from mlcvbench.contract.task import External, Guess, Outcome, Panel, Plot, Task, check_array, spread
+from mlcvbench.contract.task import Breakdown, External, Guess, Outcome, Panel, Plot, Task, check_array, spread
 from mlcvbench.contract.torch_model import TorchModel
 
 __all__ = [
     "Array",
     "ArraySplit",
     "Batch",
+    "Breakdown",
     "Column",
     "Device",
     "External",

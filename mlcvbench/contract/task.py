@@ -32,8 +32,26 @@ class Plot:
 
 
 @dataclass(frozen=True, slots=True)
+class Breakdown:
+    """Numbers behind the metrics, one line per class, size or kind of error; no board ranks by them.
+
+    `note`: how they were counted; `of`: what a line stands for; `columns`: by title the unit, as of a `MetricSpec`, and
+    a number per line, None where it is undefined. A count has unit `1`.
+    """
+
+    title: str
+    note: str
+    of: str
+    names: Sequence[str]
+    columns: Mapping[str, tuple[str, Sequence[float | None]]]
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
-    """A split, what was predicted for it, and the rows of the scorer with this protocol id, for plots."""
+    """A split, what was predicted for it, and the rows of the scorer with this protocol id.
+
+    Breakdowns and plots are made of it.
+    """
 
     predictions: Predictions
     targets: Targets
@@ -243,6 +261,10 @@ class Task(ABC):
         Called once per run, after scoring, on the whole split: a few vectorised passes, no second scoring.
         """
         return ()
+
+    def breakdowns(self, outcome: Outcome) -> list[Breakdown]:
+        """Return the numbers behind the metrics that are worth keeping, by class say; none by default."""
+        return []
 
     def plot(self, folder: Path, outcome: Outcome) -> list[Plot]:
         """Draw the usual pictures of the task into `folder`, as its protocol scores it; the default draws nothing."""

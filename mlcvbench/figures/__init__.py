@@ -22,6 +22,7 @@ from mlcvbench.figures.lettering import (
     text_width,
     widest,
 )
+from mlcvbench.figures.matrix import draw_matrix
 from mlcvbench.figures.palettes import palette, shaded
 from mlcvbench.figures.panels import averaged, colored, enlarged, enlargement, fitted, reduced, thinning
 from mlcvbench.figures.scales import Scale, Tick
@@ -57,6 +58,7 @@ __all__ = [
     "draw_below",
     "draw_color_bar",
     "draw_column",
+    "draw_matrix",
     "draw_tiles",
     "enlarged",
     "enlargement",

@@ -291,6 +291,33 @@ class PlotInfo(Part):
     alt: str
 
 
+class BreakdownColumn(Part):
+    """A number per line, null where undefined; `unit` as of a metric, `1` for a count."""
+
+    name: str
+    unit: str = "fraction"
+    values: tuple[float | None, ...]
+
+
+class BreakdownInfo(Part):
+    """Numbers behind the metrics, a line per class, size or kind of error; `of`: what a line stands for.
+
+    `note`: how they were counted, and where a threshold among them came from. `names`: of the lines.
+    """
+
+    title: str
+    note: str = ""
+    of: str
+    names: tuple[str, ...]
+    columns: tuple[BreakdownColumn, ...]
+
+    @model_validator(mode="after")
+    def _columns_agree(self) -> BreakdownInfo:
+        if any(len(column.values) != len(self.names) for column in self.columns):
+            raise ValueError("wanted columns of one length")
+        return self
+
+
 class ErrorInfo(Part):
     """Why a run has no result: the stage, one sentence, and the traceback where there is one."""
 
@@ -382,6 +409,7 @@ class Record(Part):
     stage_seconds: dict[str, float] = {}
     waited_seconds: float | None = None
     trust: Trust = "reported"
+    breakdowns: tuple[BreakdownInfo, ...] = ()
     plots: tuple[PlotInfo, ...] = ()
     artifacts: Annotated[dict[str, str], AfterValidator(_checked_artifacts)] = {}
     predictions_sha256: str | None = None

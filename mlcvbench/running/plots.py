@@ -11,13 +11,12 @@ from pathlib import Path
 
 import numpy as np
 
-from mlcvbench.contract import Array, Notice, Outcome, Predictions, Problem, Split, Task
+from mlcvbench.contract import Array, Notice, Outcome, Task
 from mlcvbench.errors import scrub
 from mlcvbench.figures import BLUE, DASHDOT, DASHED, DOTTED, RED, Axis, Box, Canvas, Chart, Key, Scale
 from mlcvbench.measure.timing.summary import percentiles
 from mlcvbench.records.schema import PlotInfo
 from mlcvbench.records.stages import HEADLINE
-from mlcvbench.running import scoring
 from mlcvbench.running.record_draft import Draft
 from mlcvbench.storage.durable import remove_tree
 
@@ -70,15 +69,12 @@ def _tidy(plots: Path, drawn: set[str]) -> None:
             remove_tree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
 
 
-def of_task(
-    task: Task, folder: Path, predictions: Predictions, scored: scoring.Scored, split: Split, problem: Problem
-) -> tuple[PlotInfo, ...]:
+def of_task(task: Task, folder: Path, outcome: Outcome | None) -> tuple[PlotInfo, ...]:
     """Let the task draw into `folder` and describe its pictures; nothing without rows."""
-    if scored.table is None:
+    if outcome is None:
         return ()
     folder.mkdir(exist_ok=True)
-    protocol = scored.scorer.protocol_id
-    plots = task.plot(folder, Outcome(predictions, scored.targets, split, problem, protocol, scored.table))
+    plots = task.plot(folder, outcome)
     return tuple(PlotInfo(file=plot.file, title=plot.title, alt=plot.alt) for plot in plots)
 
 

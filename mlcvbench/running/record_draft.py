@@ -96,6 +96,7 @@ def make_record(subject: Subject, results: Results) -> Record:
         env_class=begun.env_class if begun else "",
         stage_seconds={name: round(value, 3) for name, value in results.seconds.items()},
         waited_seconds=round(sum(results.waits), 3),
+        breakdowns=results.breakdowns,
         plots=results.plots,
         error=results.error,
     )

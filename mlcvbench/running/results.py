@@ -12,6 +12,7 @@ from mlcvbench.plan.config import RunConfig
 from mlcvbench.plan.entries import Entries
 from mlcvbench.records.schema import (
     PREDICTIONS,
+    BreakdownInfo,
     CheckInfo,
     DatasetInfo,
     EnvironmentInfo,
@@ -105,6 +106,7 @@ class Results:
     predictions: str = ""
     scores: Scores | None = None
     costs: Costs = field(default_factory=Costs)
+    breakdowns: tuple[BreakdownInfo, ...] = ()
     plots: tuple[PlotInfo, ...] = ()
     error: ErrorInfo | None = None
     notices: dict[Notice, None] = field(default_factory=dict)

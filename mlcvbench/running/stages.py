@@ -1,4 +1,5 @@
-"""One run as a straight line: resolve, fit, predict, score, replicates, operations, memory, latency, plots, record.
+"""One run as a straight line: resolve, fit, predict, score, replicates, operations, memory, latency,
+breakdowns, plots, record.
 
 A run that chooses its settings does so between resolve and fit.
 
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mlcvbench.contract import Array, Model, Notice, Predictions
+from mlcvbench.contract import Array, Model, Notice, Outcome, Predictions
 from mlcvbench.files.ahead import readers
 from mlcvbench.files.images import turned_images
 from mlcvbench.files.lazy_columns import keeping
@@ -22,7 +23,7 @@ from mlcvbench.plan.config import RunConfig
 from mlcvbench.plan.entries import entries_of
 from mlcvbench.processes.progress import Progress
 from mlcvbench.records.schema import ModelInfo, Record
-from mlcvbench.running import plots, scoring
+from mlcvbench.running import breakdowns, plots, scoring
 from mlcvbench.running.costs import Measured, measure_costs, measured_digest
 from mlcvbench.running.fitting import fit_result, obtain_model
 from mlcvbench.running.predicting import predict
@@ -149,17 +150,27 @@ def finish(draft: Draft, folder: Path, answered: Answered, measured: Measured | 
         for costs in measure_costs(draft, folder, measured) if measured is not None else ():
             results.costs = costs
             draft.keep()
-    prepared, task = answered.prepared, answered.prepared.resolved.task
+    task = answered.prepared.resolved.task
     history = results.fit.info.history if results.fit else {}
     samples = results.costs.timing.samples if results.costs.timing else {}
+    outcome = _outcome(answered, scored)
+    results.breakdowns = breakdowns.of_task(draft, task, outcome)
     results.plots = plots.draw(
         draft,
         folder,
-        lambda place: plots.of_task(task, place, answered.predictions, scored, prepared.test, prepared.data.problem),
+        lambda place: plots.of_task(task, place, outcome),
         lambda place: plots.of_history(place, history),
         lambda place: plots.of_latency(place, samples),
     )
     draft.refuse_changed()
+
+
+def _outcome(answered: Answered, scored: scoring.Scored) -> Outcome | None:
+    """Return what breakdowns and pictures are made of; None without rows."""
+    if scored.table is None:
+        return None
+    prepared, protocol = answered.prepared, scored.scorer.protocol_id
+    return Outcome(answered.predictions, scored.targets, prepared.test, prepared.data.problem, protocol, scored.table)
 
 
 def _score(draft: Draft, folder: Path, answered: Answered) -> scoring.Scored:

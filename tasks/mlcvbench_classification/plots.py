@@ -17,24 +17,19 @@ from mlcvbench.figures import (
     INK,
     PALE,
     SMALL,
-    TEXT,
     TINY,
     Axis,
     Box,
     Canvas,
     Chart,
-    Colors,
     Key,
     Scale,
     Tile,
     bars,
     colored,
-    draw_color_bar,
+    draw_matrix,
     draw_tiles,
-    enlarged,
     fitted,
-    line_height,
-    shaded,
     short_name,
     text_width,
     widest,
@@ -43,9 +38,6 @@ from mlcvbench_classification.scoring import ECE_BINS, class_f1, confidence_bins
 
 MATRIX_CLASSES = 60
 """With more classes a matrix is unreadable; then the most frequent confusions are listed."""
-NUMBERED_CLASSES = 20
-CELL, LEAST_SIDE, MOST_SIDE, LEAST_CELL = 46, 220, 480, 14
-"""Pixels of a matrix cell: the target size of the matrix, and the bounds of a cell."""
 LISTED = 20
 MISTAKES = 24
 MISTAKES_A_ROW = 8
@@ -88,37 +80,10 @@ def _pictures(split: Split, classes: Sequence[str], table: Table) -> list[tuple[
 
 def draw_confusion(matrix: Array, classes: Sequence[str]) -> tuple[Canvas, str]:
     """Draw counts (C, C), label by prediction, shaded by the share of the label's samples."""
-    count = len(classes)
-    cell = max(LEAST_CELL, min(MOST_SIDE, max(LEAST_SIDE, CELL * count)) // count)
-    size = SMALL if cell > SMALL else TINY
-    names = [short_name(name) for name in classes]
-    upright = widest(names, size) > cell - 4
-    beside, below = widest(names, size) + 8, widest(names, size) + 8 if upright else line_height(size) + 4
-    left, top = MARGIN + line_height(TEXT) + beside, MARGIN
-    inside = Box(left, top, left + cell * count, top + cell * count)
-    canvas = Canvas(inside.right + 120, inside.bottom + below + line_height(TEXT) + MARGIN)
-    share = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
-    canvas.picture(enlarged(shaded(share, 0, 1, "Blues"), cell), left, top)
-    canvas.frame(Box(left - 1, top - 1, inside.right + 1, inside.bottom + 1), INK)
-    if count <= NUMBERED_CLASSES and text_width(f"{matrix.max()}", TINY) <= cell - 2:
-        for row, column in np.argwhere(matrix > 0).tolist():
-            color = "white" if share[row, column] > 0.5 else INK
-            x, y = left + (column + 0.5) * cell, top + (row + 0.5) * cell
-            canvas.text(x, y, f"{matrix[row, column]}", TINY, color, "mm")
-    for place, name in enumerate(names):
-        middle = (place + 0.5) * cell
-        canvas.text(left - 5, top + middle, name, size, anchor="rm")
-        if upright:
-            canvas.text_upwards(left + middle, inside.bottom + 5, name, size, end=True)
-        else:
-            canvas.text(left + middle, inside.bottom + 4, name, size, anchor="ma")
-    canvas.text(inside.middle[0], canvas.box.bottom - MARGIN, "prediction", TEXT, anchor="mb")
-    canvas.text_upwards(MARGIN + line_height(TEXT) / 2 - 2, inside.middle[1], "label", TEXT)
-    strip = inside.right + 24
-    draw_color_bar(canvas, Colors("Blues", Scale(0, 1)), strip, top, inside.height)
-    canvas.text_upwards(strip + 60, inside.middle[1], "share of the label's samples", TEXT)
+    canvas = draw_matrix(matrix, classes, beside="label", below="prediction", shade="share of the label's samples")
     right = int(np.trace(matrix))
-    return canvas, f"Confusion matrix of {count} classes: {right} of {int(matrix.sum())} samples on the diagonal."
+    said = f"Confusion matrix of {len(classes)} classes: {right} of {int(matrix.sum())} samples on the diagonal."
+    return canvas, said
 
 
 def draw_confused_pairs(matrix: Array, classes: Sequence[str]) -> tuple[Canvas, str]:

@@ -11,6 +11,7 @@ from typing import Any
 
 from mlcvbench.contract import (
     Array,
+    Breakdown,
     External,
     LoadedData,
     Notice,
@@ -130,6 +131,11 @@ class DetectionTask(Task):
 
     def notices(self, predictions: Predictions, split: Split, problem: Problem, protocol: str) -> Sequence[Notice]:
         return notices(predictions, split, problem, protocol)
+
+    def breakdowns(self, outcome: Outcome) -> list[Breakdown]:
+        from mlcvbench_detection.analysis.breakdowns import breakdowns
+
+        return breakdowns(outcome)
 
     def plot(self, folder: Path, outcome: Outcome) -> list[Plot]:
         from mlcvbench_detection.pictures.plots import draw

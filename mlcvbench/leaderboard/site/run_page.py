@@ -19,13 +19,15 @@ from mlcvbench.leaderboard.tables.wording import (
 )
 from mlcvbench.records.display import settings_text, uncounted_text
 from mlcvbench.records.doubts import doubts
-from mlcvbench.records.schema import LatencyInfo, Record
+from mlcvbench.records.schema import BreakdownInfo, LatencyInfo, Record
 from mlcvbench.records.stages import STAGES
 from mlcvbench.records.units import count, significant
 
 TIES_SHOWN = 6
 LONGEST_VALUE = 400
 LONGEST_TRACEBACK = 20_000
+MOST_LINES = 20
+"""Lines up to which a table of a breakdown is open."""
 
 
 def run(
@@ -64,6 +66,7 @@ def run(
         "reference_link": _link(record.model.reference),
         "error": _error(record),
         "metrics": [_metric(name, record.metrics[name]) for name in _primary_first(record)],
+        "breakdowns": [_breakdown(one) for one in record.breakdowns],
         "pictures": pictures,
         "selection": _selection(record),
         "layers": _layers(record),
@@ -158,6 +161,29 @@ def _metric(name: str, metric: Any) -> dict[str, str]:
         "better": "higher" if metric.higher_is_better else "lower",
         "provenance": metric.provenance,
     }
+
+
+def _breakdown(one: BreakdownInfo) -> dict[str, Any]:
+    """Return a table of numbers; a long one is folded."""
+    columns = [
+        [DASH if value is None else _number(value, column.unit) for value in column.values] for column in one.columns
+    ]
+    return {
+        "title": one.title,
+        "note": one.note,
+        "of": one.of,
+        "columns": [metric_title(shortened(column.name), column.unit) for column in one.columns],
+        "rows": [
+            {"name": shortened(name), "cells": [column[line] for column in columns]}
+            for line, name in enumerate(one.names)
+        ],
+        "folded": len(one.names) > MOST_LINES,
+    }
+
+
+def _number(value: float, unit: str) -> str:
+    whole = unit == "1" and value == int(value)
+    return f"{int(value):,}" if whole else score(value, unit)
 
 
 def _stage(name: str, latency: LatencyInfo) -> dict[str, Any]:

@@ -35,8 +35,10 @@ Engine = Callable[[Predictions, Targets, Asked], "list[float | None]"]
 """Maps predictions, targets and the request to COCO's twelve metrics, None where undefined."""
 
 
-def run_hotcoco(predictions: Predictions, targets: Targets, asked: Asked) -> list[float | None]:
-    """Return the metrics of hotcoco, a Rust port of pycocotools. It takes arrays, so boxes need no Python objects."""
+def matched_by_hotcoco(predictions: Predictions, targets: Targets, asked: Asked) -> Any:
+    """Return hotcoco's evaluation with detections and annotations matched. It takes arrays, so boxes need no Python
+    objects.
+    """
     import hotcoco
 
     labels, images, categories = _frame(targets, asked.classes)
@@ -61,6 +63,12 @@ def run_hotcoco(predictions: Predictions, targets: Targets, asked: Asked) -> lis
     if asked.most != FEWEST:
         evaluation.params.max_dets = asked.limits
     evaluation.evaluate()
+    return evaluation
+
+
+def run_hotcoco(predictions: Predictions, targets: Targets, asked: Asked) -> list[float | None]:
+    """Return the metrics of hotcoco, a Rust port of pycocotools."""
+    evaluation = matched_by_hotcoco(predictions, targets, asked)
     evaluation.accumulate()
     with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="hotcoco: max_dets differ")  # from COCO's default, by protocol

@@ -22,10 +22,11 @@ from mlcvbench.figures import (
     short_name,
     text_width,
 )
+from mlcvbench_detection.analysis.confidence import operating
+from mlcvbench_detection.analysis.curves import Outcomes, outcomes
 from mlcvbench_detection.coco.scoring import detected_boxes
 from mlcvbench_detection.geometry.boxes import pairwise_iou
 from mlcvbench_detection.geometry.ragged import ragged
-from mlcvbench_detection.pictures.curves import Outcomes, best_score, outcomes
 from mlcvbench_detection.predictions import RaggedMasks
 from mlcvbench_detection.split import has_pictures
 
@@ -48,7 +49,7 @@ def draw_overlays(folder: Path, outcome: Outcome) -> list[Plot]:
     if not has_pictures(split) or not len(table):
         return []
     found = outcomes(table)
-    score = best_score(table, found)
+    score = operating(table).best_score
     errors, hits = _tally(table, found, score, len(split))
     annotated = np.flatnonzero(hits + errors > 0)
     scene = _Scene(outcome, found, score)

@@ -26,8 +26,8 @@ from mlcvbench.figures import (
     draw_column,
     short_name,
 )
+from mlcvbench_detection.analysis.curves import PrecisionRecall, precision_recall
 from mlcvbench_detection.coco.summary import RECALLS
-from mlcvbench_detection.pictures.curves import PrecisionRecall, precision_recall
 from mlcvbench_detection.proposal_recall import ProposalRecall, recall_of
 
 LISTED = 20
@@ -45,6 +45,7 @@ WIDTH, HEIGHT, MARGIN = 500, 550, 8
 def draw(folder: Path, outcome: Outcome) -> list[Plot]:
     """Write the pictures that the results allow as PNG into `folder` and return what they are."""
     from mlcvbench_detection.pictures.overlays import draw_overlays
+    from mlcvbench_detection.pictures.results import draw_results
 
     folder.mkdir(parents=True, exist_ok=True)
     drawn: list[Plot] = []
@@ -53,6 +54,7 @@ def draw(folder: Path, outcome: Outcome) -> list[Plot]:
         for file, title, (canvas, alt) in (
             ("precision_recall.png", "Precision and recall", draw_curves(found, outcome.problem.classes)),
             ("classes.png", "Average precision of each class", draw_classes(found, outcome.problem.classes)),
+            *draw_results(outcome),
         ):
             canvas.save(folder / file)
             drawn.append(Plot(file, title, alt))

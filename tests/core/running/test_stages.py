@@ -17,7 +17,7 @@ from mlcvbench.records.schema import Record
 from mlcvbench.running import predicting, stages
 from mlcvbench.running.external import score_file
 
-STAGES = ["resolve", "fit", "predict", "score", "replicates", "operations", "plots"]
+STAGES = ["resolve", "fit", "predict", "score", "replicates", "operations", "breakdowns", "plots"]
 
 
 def run(folder: Path, *settings: str, **changes: object) -> Record:

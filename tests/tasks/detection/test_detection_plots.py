@@ -12,12 +12,14 @@ from support.voc import annotation, voc_folder
 
 from mlcvbench.contract import Outcome, Plot
 from mlcvbench.running.scoring import tabulate
+from mlcvbench_detection.analysis.confidence import operating
+from mlcvbench_detection.analysis.curves import outcomes, precision_recall
 from mlcvbench_detection.coco.annotations import load_coco
-from mlcvbench_detection.pictures.curves import best_score, outcomes, precision_recall
 from mlcvbench_detection.task import DetectionTask
 from mlcvbench_detection.voc.annotations import load_voc
 
 TASK = DetectionTask()
+CURVES, OPERATING = ("precision_recall.png", "classes.png"), ("confidence.png", "confusion.png")
 
 
 def draw(folder: Path, case: object) -> list[Plot]:
@@ -43,10 +45,22 @@ def test_without_pictures_there_are_curves_and_classes(tmp_path):
 
     plots = draw(tmp_path, case)
 
-    assert [plot.file for plot in plots] == ["precision_recall.png", "classes.png"]
+    results = ["sizes.png", "confidence.png", "confusion.png"]
+    assert [plot.file for plot in plots] == ["precision_recall.png", "classes.png", *results]
     assert plots[0].alt == "Precision against recall for the mean of 70 classes; the area is 0.697 at IoU 0.50."
     assert plots[1].alt == "Average precision of each class; the lowest is 0.000 for umbrella."
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["classes.png", "precision_recall.png"]
+    assert plots[2].alt == (
+        "Precision against recall by size at IoU 0.50, means over classes; the areas are all 0.697, small 0.802, "
+        "medium 0.722, large 0.680."
+    )
+    assert plots[3].alt == (
+        "Precision, recall and F1 by confidence, all classes together, at IoU 0.50; the best F1 is 0.830 from 0.012, "
+        "with precision 0.886 and recall 0.781. Chosen on the test images themselves."
+    )
+    assert (
+        plots[4].alt == "The 20 most frequent confusions, object to detection; the first is person \u2192 background."
+    )
+    assert {path.name for path in tmp_path.iterdir()} == {plot.file for plot in plots}
 
 
 def test_equal_results_give_equal_bytes(tmp_path):
@@ -56,7 +70,7 @@ def test_equal_results_give_equal_bytes(tmp_path):
     second = draw(tmp_path / "b", case)
 
     assert first == second
-    assert [plot.file for plot in first] == ["precision_recall.png", "classes.png", "worst.png", "best.png"]
+    assert [plot.file for plot in first] == [*CURVES, "sizes.png", *OPERATING, "worst.png", "best.png"]
     assert all((tmp_path / "a" / p.file).read_bytes() == (tmp_path / "b" / p.file).read_bytes() for p in first)
 
 
@@ -88,7 +102,7 @@ def test_masks_are_laid_over_the_pictures(tmp_path):
     plots = draw(tmp_path / "plots", case._replace(split=data.splits["test"]))
     best = np.asarray(Image.open(tmp_path / "plots" / "best.png").convert("RGB")).astype(int)
 
-    assert [plot.file for plot in plots][2:] == ["worst.png", "best.png"]
+    assert [plot.file for plot in plots] == [*CURVES, "sizes.png", "confusion.png", "worst.png", "best.png"]
     greenish = (best[..., 1] - best[..., 0] > 40) & (best[..., 0] > 100)
     assert greenish.mean() > 0.01
 
@@ -124,7 +138,7 @@ def test_voc_has_pictures_too(tmp_path):
     outcome = Outcome(predictions, split.targets(), split, data.problem, "voc/11pt@1", table)
     plots = TASK.plot(tmp_path / "plots", outcome)
 
-    assert [plot.file for plot in plots] == ["precision_recall.png", "classes.png", "worst.png", "best.png"]
+    assert [plot.file for plot in plots] == [*CURVES, *OPERATING, "worst.png", "best.png"]
     assert plots[1].alt == "Average precision of each class; the lowest is 0.000 for cat."
     assert precision_recall(table, 20).average[[7, 11]].tolist() == [0.0, 1.0]
 
@@ -147,5 +161,5 @@ def test_the_score_to_show_is_that_of_the_highest_f1(tmp_path):
     table = write_case(tmp_path, truth, [hit, *noise]).table()
     found = outcomes(table)
 
-    assert best_score(table, found) == 0.6
+    assert operating(table).best_score == 0.6
     assert (len(found.true), len(found.false), len(found.found), len(found.missed)) == (1, 2, 1, 0)

@@ -71,16 +71,3 @@ def outcomes(table: Table) -> Outcomes:
         found=np.flatnonzero(~detection & match & ~ignore),
         missed=np.flatnonzero(~detection & ~match & ~ignore),
     )
-
-
-def best_score(table: Table, found: Outcomes) -> float:
-    """Return the score threshold with the highest F1 over all classes; 0 without true positives."""
-    if not len(found.true):
-        return 0.0
-    rows = np.concatenate([found.true, found.false])
-    true = np.repeat([1, 0], [len(found.true), len(found.false)])
-    order = np.argsort(-table["score"][rows], kind="stable")
-    hits = np.cumsum(true[order])
-    shown = np.arange(len(rows)) + 1
-    f1 = 2 * hits / (shown + len(found.found) + len(found.missed))
-    return float(table["score"][rows][order][np.argmax(f1)])

@@ -1,0 +1,1 @@
+"""What lies behind a detector's metrics: curves, operating points, kinds of mistakes, and the tables of them."""

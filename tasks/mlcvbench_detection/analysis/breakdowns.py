@@ -1,0 +1,139 @@
+"""The numbers behind a detector's metrics: by class and size, kinds of mistakes, confusions, the best confidence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from mlcvbench.contract import Array, Breakdown, Outcome, Table
+from mlcvbench_detection.analysis.confidence import Operating, operating, operating_by_class
+from mlcvbench_detection.analysis.curves import is_coco, precision_recall
+from mlcvbench_detection.analysis.mistakes import Mistakes, mistakes
+from mlcvbench_detection.coco.summary import Curves, count_positives, curves, rank_rows
+from mlcvbench_detection.geometry.matching import AREA_RANGES
+
+Columns = dict[str, tuple[str, Sequence[float | None]]]
+MEANS = ("AP", "AP50", "AP75", "AR")
+SIZES = ("all", "small", "medium", "large")
+"""Names of `AREA_RANGES`."""
+LISTED = 20
+"""The most confusions that are listed."""
+BACKGROUND = "background"
+ON_TEST = "The confidence is the best on the test images themselves, so what it gives elsewhere is lower"
+_ANY = 1 << 16
+"""More detections than a protocol considers of a class and image."""
+
+
+def breakdowns(outcome: Outcome) -> list[Breakdown]:
+    """Return the breakdowns that the results allow."""
+    table, classes = outcome.table, outcome.problem.classes
+    wanted = np.array([points.wanted for points in operating_by_class(table, len(classes))])
+    if not wanted.any():
+        return []
+    found = [*(_coco_classes(table, classes) if is_coco(table) else _voc_classes(table, classes, wanted))]
+    every, faults = operating(table), mistakes(outcome)
+    if every.best is not None:
+        found.append(_confidence(table, classes, every))
+    return [*found, _kinds(faults), _confusions(faults, classes, every)]
+
+
+def _coco_classes(table: Table, classes: Sequence[str]) -> Iterator[Breakdown]:
+    ranking = rank_rows(table, len(classes))
+    found, wanted = curves(ranking, (_ANY,)), count_positives(ranking)  # (areas, K)
+    areas, shown = range(len(AREA_RANGES)), np.flatnonzero(wanted[0]).tolist()
+    every = np.array([_means(found, area, wanted[area] > 0) for area in areas])
+    columns = _counts("objects", wanted.sum(axis=1))
+    yield Breakdown(
+        "By size", "Means over the classes that have such an object.", "objects", SIZES, columns | _numbers(every)
+    )
+    labels = np.eye(len(classes), dtype=bool)
+    own = np.array([[_means(found, area, labels[k] & (wanted[area] > 0)) for k in shown] for area in areas])
+    columns = _counts("objects", wanted[0][shown]) | _numbers(own[0])
+    for size, means in zip(SIZES[1:], own[1:], strict=True):
+        columns |= {f"{name} {size}": ("fraction", _plain(means[:, MEANS.index(name)])) for name in ("AP", "AR")}
+    yield Breakdown("By class", "Classes that have an object to find.", "class", [classes[k] for k in shown], columns)
+
+
+def _means(found: Curves, area: int, chosen: Array) -> list[float]:
+    """Return the `MEANS` of the chosen classes, bool (K,), in an area range; NaN without a class."""
+    if not chosen.any():
+        return [np.nan] * len(MEANS)
+    precision, recall = found.precision[area][..., chosen], found.recall[area, 0][:, chosen]
+    return [float(values.mean()) for values in (precision, precision[0], precision[5], recall)]
+
+
+def _numbers(means: Array) -> Columns:
+    return {name: ("fraction", _plain(means[:, place])) for place, name in enumerate(MEANS)}
+
+
+def _counts(name: str, values: Array) -> Columns:
+    return {name: ("1", [float(value) for value in values.tolist()])}
+
+
+def _voc_classes(table: Table, classes: Sequence[str], wanted: Array) -> Iterator[Breakdown]:
+    average, shown = precision_recall(table, len(classes)).average, np.flatnonzero(wanted).tolist()
+    columns: Columns = _counts("objects", wanted[shown]) | {"AP50": ("fraction", _plain(average[shown]))}
+    note = "Classes that have an object to find; the area under the curve, also where the protocol takes eleven points."
+    yield Breakdown("By class", note, "class", [classes[k] for k in shown], columns)
+
+
+def _confidence(table: Table, classes: Sequence[str], every: Operating) -> Breakdown:
+    own = [(name, points) for name, points in zip(classes, operating_by_class(table, len(classes)), strict=True)]
+    lines = [("all together", every), *((name, points) for name, points in own if points.wanted)]
+    best = [(points, points.best) for _, points in lines]
+
+    def at(values: Sequence[Array]) -> list[float | None]:
+        pairs = zip(values, best, strict=True)
+        return [None if place is None else float(of[place]) for of, (_, place) in pairs]
+
+    columns: Columns = {
+        "confidence": ("1", at([points.score for _, points in lines])),
+        "precision": ("fraction", at([points.precision for _, points in lines])),
+        "recall": ("fraction", at([points.recall for _, points in lines])),
+        "F1": ("fraction", at([points.f1 for _, points in lines])),
+    }
+    note = f"Detections below the confidence are dropped; IoU 0.5. {ON_TEST}."
+    return Breakdown("Best confidence", note, "class", [name for name, _ in lines], columns)
+
+
+def _kinds(faults: Mistakes) -> Breakdown:
+    kinds = faults.kinds()
+    columns: Columns = _counts("count", np.array([kind.times for kind in kinds.values()]))
+    columns["AP50 lost"] = ("fraction", [kind.lost for kind in kinds.values()])
+    note = (
+        "As TIDE counts them: how often, and how much AP at IoU 0.5 would rise were these alone put right. Near is an "
+        "IoU of 0.1 to 0.5. localisation: near an object of its class; class: on an object of another class; both: "
+        "near one of another class; duplicate: on an object that is taken; background: near nothing; missed: an object "
+        "that nothing is on or near."
+    )
+    return Breakdown("Kinds of mistakes", note, "mistake", list(kinds), columns)
+
+
+def _confusions(faults: Mistakes, classes: Sequence[str], every: Operating) -> Breakdown:
+    """Return the matrix of few classes, the most frequent confusions of many."""
+    least, names = every.best_score, [*classes, BACKGROUND]
+    matrix = faults.confusion(least if every.best is not None else None)
+    note = "All detections at IoU 0.5, whatever their class."
+    if every.best is not None:
+        note = f"Detections with a confidence of {least:.3g} or more at IoU 0.5, whatever their class. {ON_TEST}."
+    if len(names) <= LISTED:
+        columns: Columns = {}
+        for place, name in enumerate(names):
+            columns |= _counts(name, matrix[:, place])
+        return Breakdown("Objects by what they were taken for", note, "object", names, columns)
+    pairs = most_confused(matrix, LISTED)
+    lines = [f"{names[wanted]} \u2192 {names[got]}" for wanted, got in pairs]
+    columns = _counts("count", np.array([matrix[pair] for pair in pairs]))
+    return Breakdown("Most frequent confusions", f"Object \u2192 detection. {note}", "confusion", lines, columns)
+
+
+def most_confused(matrix: Array, most: int) -> list[tuple[int, int]]:
+    """Return the places of the largest numbers beside the diagonal, at most `most`, none of them 0."""
+    wrong = (matrix * (1 - np.eye(len(matrix), dtype=matrix.dtype))).ravel()
+    order = np.argsort(-wrong, kind="stable")[:most]
+    return [divmod(place, len(matrix)) for place in order[wrong[order] > 0].tolist()]
+
+
+def _plain(values: Array) -> list[float | None]:
+    return [None if np.isnan(value) else float(value) for value in values.tolist()]
