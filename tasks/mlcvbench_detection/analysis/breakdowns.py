@@ -44,15 +44,17 @@ def _coco_classes(table: Table, classes: Sequence[str]) -> Iterator[Breakdown]:
     areas, shown = range(len(AREA_RANGES)), np.flatnonzero(wanted[0]).tolist()
     every = np.array([_means(found, area, wanted[area] > 0) for area in areas])
     columns = _counts("objects", wanted.sum(axis=1))
-    yield Breakdown(
-        "By size", "Means over the classes that have such an object.", "objects", SIZES, columns | _numbers(every)
-    )
-    labels = np.eye(len(classes), dtype=bool)
+    note = "Means over the classes that have such an object."
+    yield Breakdown("By size", note, "size", SIZES, columns | _numbers(every))
+    labels, names = np.eye(len(classes), dtype=bool), [classes[k] for k in shown]
     own = np.array([[_means(found, area, labels[k] & (wanted[area] > 0)) for k in shown] for area in areas])
-    columns = _counts("objects", wanted[0][shown]) | _numbers(own[0])
-    for size, means in zip(SIZES[1:], own[1:], strict=True):
-        columns |= {f"{name} {size}": ("fraction", _plain(means[:, MEANS.index(name)])) for name in ("AP", "AR")}
-    yield Breakdown("By class", "Classes that have an object to find.", "class", [classes[k] for k in shown], columns)
+    columns, note = _counts("objects", wanted[0][shown]), "Classes that have an object to find."
+    yield Breakdown("By class", note, "class", names, columns | _numbers(own[0]))
+    columns = {}
+    for name in ("AP", "AR"):
+        for size, means in zip(SIZES[1:], own[1:], strict=True):
+            columns[f"{name} {size}"] = ("fraction", _plain(means[:, MEANS.index(name)]))
+    yield Breakdown("By class and size", note, "class", names, columns)
 
 
 def _means(found: Curves, area: int, chosen: Array) -> list[float]:
@@ -100,7 +102,7 @@ def _confidence(table: Table, classes: Sequence[str], every: Operating) -> Break
 def _kinds(faults: Mistakes) -> Breakdown:
     kinds = faults.kinds()
     columns: Columns = _counts("count", np.array([kind.times for kind in kinds.values()]))
-    columns["AP50 lost"] = ("fraction", [kind.lost for kind in kinds.values()])
+    columns["AP50 lost"] = ("fraction", [kind.lost for kind in kinds.values()] if faults.any else [None] * len(kinds))
     note = (
         "As TIDE counts them: how often, and how much AP at IoU 0.5 would rise were these alone put right. Near is an "
         "IoU of 0.1 to 0.5. localisation: near an object of its class; class: on an object of another class; both: "

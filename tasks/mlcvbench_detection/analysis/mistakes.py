@@ -43,10 +43,11 @@ class Kind(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Mistakes:
-    """Detections as hotcoco holds them, with `most` of a class and image at most."""
+    """Detections as hotcoco holds them, at most `most` in an image; without `any` nothing can be put right."""
 
     _evaluation: Any
     most: int
+    any: bool
 
     def kinds(self) -> dict[str, Kind]:
         """Return each kind of mistake by the names in `KINDS`.
@@ -95,7 +96,7 @@ def mistakes(outcome: Outcome) -> Mistakes:
     targets["annotation"] = Ragged(np.arange(1, count + 1), starts)
     most = max(1, int(np.diff(ragged(predictions, "scores").starts).max(initial=0)))
     asked = engines.Asked(len(outcome.problem.classes), kind, most)
-    return Mistakes(engines.matched_by_hotcoco(predictions, targets, asked), most)
+    return Mistakes(engines.matched_by_hotcoco(predictions, targets, asked), most, any=len(detections) > 0)
 
 
 def _rows_of(table: Table, rows: Array, starts: Array) -> Array:

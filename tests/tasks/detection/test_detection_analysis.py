@@ -54,7 +54,8 @@ def plain_case(seed: int, **sizes: int) -> tuple[dict[str, Any], list[dict[str, 
 def test_numbers_by_class_are_pycocotools(tmp_path, seed):
     truth, results = random_case(seed, images=20)
 
-    by_class = named(breakdowns(outcome_of(write_case(tmp_path, truth, results))), "By class")
+    parts = breakdowns(outcome_of(write_case(tmp_path, truth, results)))
+    by_class, by_both = named(parts, "By class"), named(parts, "By class and size")
 
     for label, name in enumerate(by_class.names):
         own = [one for one in truth["annotations"] if one["category_id"] == 3 * label + 1]
@@ -64,7 +65,8 @@ def test_numbers_by_class_are_pycocotools(tmp_path, seed):
         names += ["AR small", "AR medium", "AR large"]
         for title, value in zip(names, wanted, strict=True):
             if title is not None:
-                assert column(by_class, title)[name] == (None if value is None else pytest.approx(value, abs=1e-12))
+                part = by_both if title in by_both.columns else by_class
+                assert column(part, title)[name] == (None if value is None else pytest.approx(value, abs=1e-12))
         assert column(by_class, "objects")[name] == sum(not one["iscrowd"] for one in own)
 
 
@@ -305,10 +307,12 @@ def test_without_detections_everything_is_missed(tmp_path):
     assert [part.title for part in parts] == [
         "By size",
         "By class",
+        "By class and size",
         "Kinds of mistakes",
         "Objects by what they were taken for",
     ]
     assert column(named(parts, "Kinds of mistakes"), "count")["missed"] == 200
+    assert set(column(named(parts, "Kinds of mistakes"), "AP50 lost").values()) == {None}
     assert column(parts[-1], "background")["class0"] == 200
 
 
