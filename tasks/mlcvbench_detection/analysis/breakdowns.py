@@ -12,6 +12,7 @@ from mlcvbench_detection.analysis.curves import is_coco, precision_recall
 from mlcvbench_detection.analysis.mistakes import Mistakes, mistakes
 from mlcvbench_detection.coco.summary import Curves, count_positives, curves, rank_rows
 from mlcvbench_detection.geometry.matching import AREA_RANGES
+from mlcvbench_detection.proposal_recall import ProposalRecall, recall_of
 
 Columns = dict[str, tuple[str, Sequence[float | None]]]
 MEANS = ("AP", "AP50", "AP75", "AR")
@@ -35,7 +36,9 @@ def breakdowns(outcome: Outcome) -> list[Breakdown]:
     every, faults = operating(table), mistakes(outcome)
     if every.best is not None:
         found.append(_confidence(table, classes, every))
-    return [*found, _kinds(faults), _confusions(faults, classes, every)]
+    found += [_kinds(faults), _confusions(faults, classes, every)]
+    proposed = recall_of(outcome.predictions, outcome.targets)
+    return found if proposed is None else [*found, _proposals(proposed)]
 
 
 def _coco_classes(table: Table, classes: Sequence[str]) -> Iterator[Breakdown]:
@@ -128,6 +131,18 @@ def _confusions(faults: Mistakes, classes: Sequence[str], every: Operating) -> B
     lines = [f"{names[wanted]} \u2192 {names[got]}" for wanted, got in pairs]
     columns = _counts("count", np.array([matrix[pair] for pair in pairs]))
     return Breakdown("Most frequent confusions", f"Object \u2192 detection. {note}", "confusion", lines, columns)
+
+
+def _proposals(found: ProposalRecall) -> Breakdown:
+    note = (
+        "The share of the objects that the first proposals of an image cover, whatever the class; the mean is over IoU "
+        f"0.50 to 0.95. An image has {found.proposals:.1f} proposals in the mean."
+    )
+    columns: Columns = {
+        "recall at IoU 0.5": ("fraction", _plain(found.at_half)),
+        "mean recall": ("fraction", _plain(found.average)),
+    }
+    return Breakdown("Recall of the proposals", note, "first", [f"{count}" for count in found.counts], columns)
 
 
 def most_confused(matrix: Array, most: int) -> list[tuple[int, int]]:

@@ -113,7 +113,8 @@ def test_crowds_need_not_be_covered_and_the_picture_says_the_numbers(tmp_path):
     scorer = TASK.scorer("coco/bbox/maxdet100@1", data.problem)
     table = tabulate(scorer, predictions, targets, len(split))
 
-    plots = TASK.plot(tmp_path, Outcome(predictions, targets, split, data.problem, scorer.protocol_id, table))
+    outcome = Outcome(predictions, targets, split, data.problem, scorer.protocol_id, table)
+    plots, parts = TASK.plot(tmp_path, outcome), TASK.breakdowns(outcome)
 
     (plot,) = [one for one in plots if one.file == "proposals.png"]
     assert plot.alt.startswith(
@@ -121,3 +122,6 @@ def test_crowds_need_not_be_covered_and_the_picture_says_the_numbers(tmp_path):
     )
     assert plot.alt.endswith(f"An image has {np.mean([len(own) for own in corners]):.0f} in the mean.")
     assert (tmp_path / "proposals.png").exists()
+    assert parts[-1].title == "Recall of the proposals"
+    assert parts[-1].names[0] == "10"
+    assert parts[-1].columns["recall at IoU 0.5"] == ("fraction", [1.0] * 6)
