@@ -158,5 +158,5 @@ class Model(ABC):
     def save(self, folder: Path) -> None:
         """Write the fitted state into the empty `folder`: safetensors and JSON only."""
 
-    def load(self, folder: Path) -> None:
-        """Read back what `save` wrote."""
+    def load(self, folder: Path) -> Sequence[Notice] | None:
+        """Read back what `save` wrote; return what a reader must know of weights that were not fitted here."""

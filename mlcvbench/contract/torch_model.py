@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from mlcvbench.contract.batch import Batch, Predictions
 from mlcvbench.contract.model import Device, Model, ParameterCounts
+from mlcvbench.contract.notices import Notice
 from mlcvbench.contract.problem import Problem
 from mlcvbench.errors import DataError, RecordError
 from mlcvbench.files.weights import read_weights
@@ -117,7 +118,7 @@ class TorchModel(Model):
         """Return the tensors of a file of weights by their names in `stored_module`; override for foreign names."""
         return read_weights(path)
 
-    def load(self, folder: Path) -> None:
+    def load(self, folder: Path) -> Sequence[Notice] | None:
         """Read what `save` wrote into `folder`, or one file of weights: safetensors, or a checkpoint of tensors (.pth).
 
         RecordError names the first tensor that is missing or of the wrong shape.
@@ -134,6 +135,7 @@ class TorchModel(Model):
             raise RecordError(f"{path.name}: tensor {further[0]!r} is not part of this network.")
         module.load_state_dict(state)
         self.module.to(self.torch_device)
+        return None
 
 
 def in_float32(outputs: Any) -> Any:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mlcvbench.contract import Device, Model, Problem, TorchModel
+from mlcvbench.contract import Device, Model, Notice, Problem, TorchModel
 from mlcvbench.errors import PluginError, RequestError
 from mlcvbench.loading.resolved import Resolved
 from mlcvbench.plan.given_weights import GivenWeights
@@ -30,18 +30,18 @@ def build_model(resolved: Resolved, problem: Problem, weights: Path | GivenWeigh
     return model
 
 
-def load_state(model: Model, given: Path, name: str) -> None:
+def load_state(model: Model, given: Path, name: str) -> tuple[Notice, ...]:
     """Load what `weights=` names: the folder of a fitted state, or, for a network, one file of weights of any name.
 
-    Runs, the processes that measure them and explanations all load here. RequestError when a model that is not a
-    network, whose state may be several files, is given a single file.
+    Returns what must be said of the weights. Runs, the processes that measure them and explanations all load here.
+    RequestError when a model that is not a network, whose state may be several files, is given a single file.
     """
     if given.is_file() and not isinstance(model, TorchModel):
         raise RequestError(
             f"weights={given.name}: wanted a folder, since the state of model {name!r} may be several files; "
             "a single file is for networks."
         )
-    model.load(given)
+    return tuple(model.load(given) or ())
 
 
 def construct(spec: ModelSpec, params: Mapping[str, Any], problem: Problem, device: Device) -> Model:

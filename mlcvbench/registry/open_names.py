@@ -63,10 +63,11 @@ def _write(folder: Path, names: list[str]) -> None:
 
 
 def _key(spec: ModelSpec, origin: Origin) -> str:
-    """Return what the names depend on: the library that the model is named after, and the plugin."""
+    """Return what the names depend on: the library that the model is named after, the task kinds and the plugin."""
     library = spec.name.rstrip(":")
     try:
         version = metadata.version(library)
     except metadata.PackageNotFoundError:
         version = "none"
-    return re.sub(r"[^A-Za-z0-9._-]", "_", f"{library}-{version}-{origin.plugin}-{origin.version}")[:120]
+    words = (library, version, *spec.kinds, origin.plugin, origin.version)
+    return re.sub(r"[^A-Za-z0-9._-]", "_", "-".join(words))[:120]

@@ -137,8 +137,8 @@ class Registry:
         entries, found = self._select(kind_of_spec, kind), self._named(kind_of_spec, name, kind)
         word = _WORDS[kind_of_spec]
         if not found:
-            for entry in _open_ended(entries, name):
-                _refuse_unknown(entry, name)
+            if asked := _open_ended(entries, name):
+                _refuse_unknown(asked, name)
             what = word if kind is None or kind_of_spec is TaskSpec else f"{kind} {word}"
             elsewhere = [entry.spec for entry in self._select(kind_of_spec, None) if entry.spec.name == name]
             kinds = ", ".join(sorted({k for spec in elsewhere for k in getattr(spec, "kinds", ())}))
@@ -272,12 +272,12 @@ def _answering(entry: Entry[Any], name: str) -> Entry[Any] | None:
     return Entry(replace(entry.spec, name=name, prefix=prefix), entry.origin)
 
 
-def _refuse_unknown(entry: Entry[Any], name: str) -> None:
-    """Raise UnknownNameError for a name that an open-ended model does not know, with the nearest of its names."""
+def _refuse_unknown(entries: Sequence[Entry[Any]], name: str) -> None:
+    """Raise UnknownNameError for a name that open-ended models do not know, with the nearest of their names."""
     from mlcvbench.registry.open_names import read_names, remembered_names
 
-    prefix, library = entry.spec.name, (entry.spec, entry.origin)
-    known = remembered_names(*library) or read_names(*library)
+    prefix, libraries = entries[0].spec.name, [(entry.spec, entry.origin) for entry in entries]
+    known = [one for library in libraries for one in remembered_names(*library) or read_names(*library)]
     raise UnknownNameError(f"{prefix}NAME model", name.removeprefix(prefix), known)
 
 

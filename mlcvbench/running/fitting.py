@@ -14,7 +14,7 @@ from mlcvbench.contract.history import stored_history
 from mlcvbench.errors import DataError
 from mlcvbench.limits import MIB, usable_memory
 from mlcvbench.loading.data import fit_data
-from mlcvbench.loading.models import build_model
+from mlcvbench.loading.models import build_model, load_state
 from mlcvbench.loading.resolved import Resolved
 from mlcvbench.plan.config import RunConfig
 from mlcvbench.plan.given_weights import FITS, FITTED_FILE, STATE_FOLDER, described, given_weights
@@ -36,7 +36,7 @@ NOTICES = "notices"
 @dataclass(frozen=True, slots=True)
 class Fitted:
     """A model ready to predict. `weights`: what its saved state is loaded from, as in `weights=`; None for a live
-    model. `said`: the notices of its fit, now or when it was stored.
+    model. `said`: the notices of its fit, now or when it was stored, or of the weights that it was given.
     """
 
     model: Model
@@ -98,9 +98,10 @@ def _from_file(resolved: Resolved, data: LoadedData, given: Path) -> Fitted:
     info = WeightsInfo(
         source="file" if named.run is None else "run", sha256=content_hash(named.state), trained_on=named.trained_on
     )
-    model = build_model(resolved, data.problem, named)
+    model = build_model(resolved, named.problem_for(data.problem, data.name))
+    said = load_state(model, named.state, resolved.config.model)
     learned = FitInfo() if named.run is None else _learned_from(named.state.parent)
-    return Fitted(model, ragged=resolved.spec.ragged, info=learned, weights=given, weights_info=info)
+    return Fitted(model, ragged=resolved.spec.ragged, info=learned, weights=given, weights_info=info, said=said)
 
 
 def _learned_from(stored: Path) -> FitInfo:

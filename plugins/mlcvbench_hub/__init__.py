@@ -1,4 +1,7 @@
-"""Every classifier of timm and torchvision, by name. Hooks only; the libraries are imported on first use."""
+"""Every classifier of timm and torchvision, every detector of torchvision, by name.
+
+Hooks only; the libraries are imported on first use.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,9 @@ from dataclasses import replace
 
 from mlcvbench.hookspecs import hookimpl
 from mlcvbench.specs import ModelSpec, Param
+from mlcvbench_hub.detector_settings import DETECTOR_FIT
 from mlcvbench_networks.backbone_params import transfer_params
-from mlcvbench_training.settings import Settings, fit_params
+from mlcvbench_training.settings import Settings, fit_params, network_fit_params
 
 HUB_FIT = Settings(
     optimizer="adamw", lr=0.001, batch=64, epochs=10, weight_decay=0.05, schedule="one_cycle", augmentation="none"
@@ -25,10 +29,18 @@ AUXILIARY = Param(
     "auxiliary", "bool", False, "train googlenet or inception_v3 with their auxiliary classifiers (weight 0.3)"
 )
 
+DETECTOR_PARAMS = (
+    Param("min_size", "int", help="pixels that the shorter side is resized to; unset, the network's", low=32),
+    Param("max_size", "int", help="the most that the longer side may have; unset, the network's", low=32),
+    replace(_WEIGHTS, help="checkpoint of the network, or of its backbone, that the fit starts from"),
+    _FREEZE,
+)
+TORCHVISION = "TorchVision maintainers and contributors, https://github.com/pytorch/vision"
+
 
 @hookimpl
 def mlcvbench_models() -> list[ModelSpec]:
-    """Return one open-ended name per library."""
+    """Return one open-ended name per library and task kind."""
     return [
         ModelSpec(
             name="timm:",
@@ -52,7 +64,21 @@ def mlcvbench_models() -> list[ModelSpec]:
             params=(*PARAMS, AUXILIARY),
             fit=fit_params(HUB_FIT, backbone=True),
             family="hub",
-            reference="TorchVision maintainers and contributors, https://github.com/pytorch/vision",
+            reference=TORCHVISION,
+            licence="BSD-3-Clause; as each network's weights say",
+        ),
+        ModelSpec(
+            name="torchvision:",
+            kinds=("detection",),
+            target="mlcvbench_hub.torchvision_detectors:detector",
+            names="mlcvbench_hub.torchvision_detectors:names",
+            check="mlcvbench_hub.detector_limits:check_settings",
+            summary="Any detector or instance segmenter of torchvision, such as torchvision:fcos_resnet50_fpn.",
+            params=DETECTOR_PARAMS,
+            fit=network_fit_params(DETECTOR_FIT),
+            ragged=True,
+            family="hub",
+            reference=TORCHVISION,
             licence="BSD-3-Clause; as each network's weights say",
         ),
     ]

@@ -114,15 +114,19 @@ class NetworkModel(TorchModel):
             self.module = self.build().to(self.torch_device)
             beside = self.beside_of(samples)
             self.beside = None if beside is None else beside.to(self.torch_device)
-        notices: tuple[Notice, ...] = ()
-        if self.backbone_weights is not None:
-            notices = load_backbone(_backbone_of(self.module, "backbone_weights"), Path(self.backbone_weights))
+        notices = self.begin(self.module)
         try:
             objective = self.objective(samples, settings)
             report = train(self.module, objective, settings, ctx, watch=watch_of(self, val, settings, ctx))
             return replace(report, notices=(*report.notices, *notices))
         finally:
             self.beside = None
+
+    def begin(self, module: nn.Module) -> tuple[Notice, ...]:
+        """Put into a fresh network the weights that its fit starts from; return what must be said of them."""
+        if self.backbone_weights is None:
+            return ()
+        return load_backbone(_backbone_of(module, "backbone_weights"), Path(self.backbone_weights))
 
     def objective(self, samples: DenseSamples, settings: NetworkSettings) -> SampleObjective:
         """Return what the training minimises."""
