@@ -1,13 +1,14 @@
 """YOLOv3 (Redmon and Farhadi 2018): three scales joined by concatenation, three priors a cell, classes by logistics.
 
 Published: `model.backbone=darknet53 model.width=128 model.finest=3 model.priors=coco`; 61,949,149 parameters with 80
-classes.
+classes. `weights=yolov3.weights` then takes darknet's file, of its 80 classes those that the data set has, by name.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,7 +16,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from mlcvbench.contract import FitContext, FitReport, Problem, Split
+from mlcvbench.contract import FitContext, FitReport, Notice, Problem, Split
+from mlcvbench.errors import RecordError
 from mlcvbench_networks.backbone_base import Backbone
 from mlcvbench_networks.backbones import backbone
 from mlcvbench_networks.bases.detector import Detections, Detector
@@ -24,9 +26,11 @@ from mlcvbench_networks.darknet import convolution
 from mlcvbench_networks.detection.anchors import by_anchor, points
 from mlcvbench_networks.detection.assignment import LEFT_OUT, by_overlap
 from mlcvbench_networks.detection.box_coding import cells_of, decode_cells, encode_cells
+from mlcvbench_networks.detection.categories import NO_CLASS, Known, coco_categories, known_classes
 from mlcvbench_networks.initialisation import prior_bias
 from mlcvbench_networks.pyramid import ConcatenatingPyramid
 from mlcvbench_onestage.clusters import clusters, shape_iou
+from mlcvbench_onestage.darknet_file import SUFFIX, classes_in, read_darknet
 from mlcvbench_onestage.levels import Maps, best_of
 from mlcvbench_training.padding import SMALLEST
 from mlcvbench_training.sample_batch import Objects, SampleBatch
@@ -39,6 +43,8 @@ COCO = ((10, 13), (16, 30), (33, 23), (30, 61), (62, 45), (59, 119), (116, 90), 
 """Widths and heights in pixels of the nine priors, three a scale (section 2.3)."""
 EACH = 3
 """Scales, and priors a cell of each."""
+PUBLISHED = {"backbone": "darknet53", "width": 128, "finest": 3}
+"""The settings of the network that darknet's files are for."""
 SPARED = 0.5
 """The IoU with an object from which on a box that is not its best prior's is not called background (section 2.1)."""
 
@@ -61,7 +67,23 @@ class YOLOv3(Detector):
             self.shapes = clusters(sizes, len(COCO))
         return super().fit(train_split, val, ctx)
 
-    def network(self) -> nn.Module:
+    def load(self, folder: Path) -> Sequence[Notice] | None:
+        if folder.suffix != SUFFIX or folder.is_dir():
+            return super().load(folder)
+        asked = {"backbone": self.backbone, "width": self.width, "finest": self.finest}
+        if asked != PUBLISHED or self.channels != 3:
+            words = " ".join(f"model.{name}={value}" for name, value in PUBLISHED.items())
+            raise RecordError(f"{folder.name}: darknet's file is for {words} and images in colour.")
+        self.module = network = self.network().to(self.torch_device)
+        usual = [name for name in coco_categories() if name not in NO_CLASS]
+        count = classes_in(folder, network, len(self.problem.classes), len(usual))
+        known = Known.all_of(len(self.problem.classes))
+        if count == len(usual):
+            known = known_classes(self.problem.classes, usual, folder.name)
+        network.load_state_dict(read_darknet(folder, network, known.places, count))
+        return known.notices
+
+    def network(self) -> YOLONetwork:
         body = backbone(self.backbone, self.channels)
         return YOLONetwork(body, self.width, self.finest, len(self.problem.classes), self.shapes)
 
@@ -127,6 +149,8 @@ class YOLOv3(Detector):
 
 class YOLONetwork(nn.Module):
     """A backbone, top-down by concatenation from three of its maps, and a 3x3 and a 1x1 on each."""
+
+    priors: torch.Tensor
 
     def __init__(self, body: Backbone, width: int, finest: int, classes: int, priors: torch.Tensor) -> None:
         super().__init__()

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import torch
+
 from mlcvbench.contract import Notice
 from mlcvbench.errors import RecordError
 
@@ -14,6 +16,8 @@ OTHER_NAMES = {"aeroplane": "airplane", "motorbike": "motorcycle", "sofa": "couc
 """PASCAL VOC's and darknet's words for classes of COCO."""
 OTHER_CLASSES = "weights-of-other-classes"
 SHOWN = 6
+NEVER = -1e4
+"""The logit of a class that is never found."""
 
 
 class Known(NamedTuple):
@@ -25,7 +29,12 @@ class Known(NamedTuple):
 
     places: list[int]
     labels: list[int]
-    notices: tuple[Notice, ...]
+    notices: tuple[Notice, ...] = ()
+
+    @classmethod
+    def all_of(cls, classes: int) -> Known:
+        """Return what is known of weights of the data set's own classes."""
+        return cls(list(range(classes)), list(range(classes)))
 
 
 def coco_categories() -> list[str]:
@@ -51,7 +60,7 @@ def known_classes(classes: Sequence[str], categories: Sequence[str], source: str
         )
     labels = [places.index(number) if number in places else -1 for number in range(len(categories))]
     if not lacking and not unasked:
-        return Known(places, labels, ())
+        return Known(places, labels)
     parts = []
     if lacking:
         parts.append(
@@ -61,6 +70,17 @@ def known_classes(classes: Sequence[str], categories: Sequence[str], source: str
     if unasked:
         parts.append(f"what they find of {len(unasked)} classes that the data set does not have is left out")
     return Known(places, labels, (Notice(OTHER_CLASSES, f"{source}: {'; '.join(parts)}.", len(lacking)),))
+
+
+def outputs_of_classes(values: torch.Tensor, places: Sequence[int], anchors: int, ahead: int = 0) -> torch.Tensor:
+    """Return the weight or bias of a last layer, (A (ahead + C), ...), for the classes at `places` alone.
+
+    `ahead`: outputs of each anchor before its logits of the C classes, which stay. A class at -1 is never found.
+    """
+    each = values.reshape(anchors, -1, *values.shape[1:])
+    chosen = each[:, [ahead + max(place, 0) for place in places]]
+    chosen[:, [place < 0 for place in places]] = NEVER if values.ndim == 1 else 0.0
+    return torch.cat((each[:, :ahead], chosen), dim=1).flatten(0, 1)
 
 
 def _plain(name: str) -> str:

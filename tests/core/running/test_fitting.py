@@ -138,6 +138,28 @@ def test_what_a_fit_says_is_in_the_record_and_again_when_its_weights_come_from_t
         )
 
 
+def test_what_must_be_said_of_given_weights_is_in_the_record(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    load = Majority.load
+
+    def saying(self: Majority, folder: Path) -> tuple[Notice, ...]:
+        load(self, folder)
+        return (Notice("weights-of-other-classes", "2 classes are unknown.", 2),)
+
+    monkeypatch.setenv("MLCVBENCH_CACHE", str(tmp_path / "cache"))
+    for name in ("fitted", "given"):
+        (tmp_path / name).mkdir()
+    stages.execute(config_for("model=majority"), tmp_path / "fitted")
+    (state,) = (tmp_path / "cache").glob("fits/*/state")
+    monkeypatch.setattr(Majority, "load", saying)
+
+    record = stages.execute(config_for("model=majority", f"weights={state}"), tmp_path / "given")
+
+    assert record.model.weights.source == "file"
+    assert [(one.code, one.text, one.count) for one in record.notices][:1] == [
+        ("weights-of-other-classes", "2 classes are unknown.", 2)
+    ]
+
+
 def test_a_fit_that_was_stored_before_fits_said_anything_is_read(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
