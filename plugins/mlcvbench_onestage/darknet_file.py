@@ -37,7 +37,7 @@ class Layer(NamedTuple):
     norm: nn.BatchNorm2d | None = None
 
     @property
-    def count(self) -> int:
+    def numbers(self) -> int:
         """How many numbers a file has of it."""
         return self.convolution.weight.numel() + self.convolution.out_channels * (4 if self.norm else 1)
 
@@ -48,7 +48,7 @@ def classes_in(path: Path, network: YOLONetwork, classes: int, usual: int) -> in
     RecordError when it has neither size.
     """
     layers = list(layers_of(network))
-    own = sum(layer.count for layer in layers)
+    own = sum(layer.numbers for layer in layers)
     each = sum(len(network.priors) // 3 * (layer.convolution.in_channels + 1) for layer in layers if not layer.norm)
     header, size = _header_bytes(path), path.stat().st_size
     wanted = {count: header + 4 * (own + (count - classes) * each) for count in (usual, classes)}
