@@ -7,8 +7,8 @@ the published one.
 from __future__ import annotations
 
 from mlcvbench.specs import ModelSpec, Param
-from mlcvbench_networks.backbone_params import backbone_params
-from mlcvbench_rcnn.settings import FIT
+from mlcvbench_networks.backbone_params import backbone_params, transfer_params
+from mlcvbench_rcnn.settings import FIT, MOVES, RCNN_FIT, WATCHING
 from mlcvbench_training.settings import network_fit_params
 
 REN = "Ren et al., Faster R-CNN: Towards real-time object detection with region proposal networks, NeurIPS 2015"
@@ -25,7 +25,7 @@ HIDDEN = Param("hidden", "int", 256, "channels of the two hidden layers of the h
 
 def specs() -> list[ModelSpec]:
     """Return every method of the family."""
-    return [*_proposers(), _localizer(), _faster_rcnn(), _faster_rcnn_fpn(), _mask_rcnn()]
+    return [*_proposers(), _rcnn(), _localizer(), _faster_rcnn(), _faster_rcnn_fpn(), _mask_rcnn()]
 
 
 def _method(
@@ -86,6 +86,43 @@ def search_params() -> tuple[Param, ...]:
         Param("thresholds", "floats", [50.0, 100.0], "k of the over-segmentation, each is used", low=1, high=10_000),
         Param("smallest", "int", 20, "pixels of a region of the over-segmentation, at least", low=1, high=10_000),
         Param("side", "int", 500, "pixels of a side, at most; a larger image is shrunk", low=16, high=10_000),
+    )
+
+
+def _rcnn() -> ModelSpec:
+    """Return R-CNN; nothing of `scale`, `shift` and `sizes`, which would move regions off their objects."""
+    return ModelSpec(
+        name="rcnn",
+        kinds=("detection",),
+        target="mlcvbench_rcnn.rcnn:Rcnn",
+        check="mlcvbench_rcnn.limits:check_settings",
+        summary="A network on each warped proposal; SVMs say the class, ridge regression the box.",
+        params=(
+            Param("backbone", "str", "small", "small, darknet53, alexnet, timm:NAME or torchvision:NAME"),
+            *transfer_params(),
+            Param("size", "int", 48, "pixels a side that regions are warped to", low=16, high=1024),
+            Param("context", "int", 6, "of these, pixels around the region on each side", low=0, high=256),
+            Param("width", "int", 256, "width of the layer of features; AlexNet's is 4096", low=8, high=8192),
+            Param(
+                "proposals",
+                "str",
+                "selective_search",
+                "where regions come from",
+                choices=("selective_search", "windows"),
+            ),
+            *search_params(),
+            Param("count", "int", 400, "proposals of an image, at most", low=1, high=2000),
+            Param("classifier", "str", "svm", "what scores a region", choices=("svm", "softmax")),
+            Param("c", "float", 0.001, "the SVMs' price of a margin violation", low=1e-6, high=1e3),
+            Param("ridge", "float", 1000.0, "the regressions' price of large coefficients", low=1e-6, high=1e9),
+            Param("negatives", "int", 5000, "drawn regions that are not objects, for the SVMs", low=1, high=10**6),
+            Param("rounds", "int", 1, "searches of the training images for hard negatives", low=0, high=10),
+        ),
+        fit=network_fit_params(RCNN_FIT, without=MOVES + WATCHING),
+        ragged=True,
+        family="regions",
+        reference="Girshick et al., Rich feature hierarchies for accurate object detection, CVPR 2014",
+        year=2014,
     )
 
 

@@ -15,17 +15,20 @@ MOST = 2000
 
 
 class Source(NamedTuple):
-    """Where proposals come from: `name` `selective_search` or `windows`, how to search, and the seed of their order."""
+    """Where proposals come from: `name` `selective_search` or `windows`, how to search, the seed of their order, and
+    how many of an image are taken at most.
+    """
 
     name: str = "selective_search"
     search: Search = Search()
     seed: int = 0
+    most: int = MOST
 
     def propose(self, image: Array) -> Array:
-        """Return the proposals of an image uint8 (H, W) or (H, W, 3), best first: float32 (P, 4), P up to `MOST`."""
+        """Return the proposals of an image uint8 (H, W) or (H, W, 3), best first: float32 (P, 4), P up to `most`."""
         if self.name == "windows":
-            return sliding_windows(image.shape[0], image.shape[1], self.seed)[:MOST]
-        return selective_search(image, self.search, self.seed)[:MOST]
+            return sliding_windows(image.shape[0], image.shape[1], self.seed)[: self.most]
+        return selective_search(image, self.search, self.seed)[: self.most]
 
 
 class Proposer(Model):
