@@ -10,7 +10,7 @@ from mlcvbench_training.settings import NEWTON
 if TYPE_CHECKING:
     from torch import nn
 
-    from mlcvbench_training.settings import Settings
+    from mlcvbench_training.settings import NetworkSettings, Settings
 
 LARGEST_DECAY = 2.0
 """Of lr x weight_decay: beyond it a step's theta (1 - lr x weight_decay) is larger than theta."""
@@ -38,6 +38,15 @@ def check_training(module: nn.Module, settings: Settings, *, validated: bool) ->
     if norms and (settings.optimizer == "online_gd" or settings.batch == 1):
         raise RequestError(
             "batch norm needs at least 2 images a step, got 1; set a larger fit.batch or fit.optimizer=sgd."
+        )
+
+
+def check_watching(settings: NetworkSettings, defaults: NetworkSettings) -> None:
+    """Refuse another `watch_every` than a method has by default where nothing is looked at: RequestError."""
+    if settings.watch_every != defaults.watch_every and not settings.watched:
+        raise RequestError(
+            f"fit.watch_every={settings.watch_every} has no effect, since validation data are not looked at; set "
+            "fit.watch=METRIC, fit.early_stopping=true or fit.schedule=plateau."
         )
 
 

@@ -115,6 +115,11 @@ class NetworkSettings(Settings):
         if least > most:
             raise RequestError(f"fit.scale=[{least:g},{most:g}]: wanted the least zoom first, as [{most:g},{least:g}].")
 
+    @property
+    def watched(self) -> bool:
+        """Whether validation data are looked at: by wish, or since something goes by it."""
+        return self.watch is not None or self.early_stopping or self.base_schedule == "plateau"
+
 
 def network_fit_params(defaults: NetworkSettings, without: tuple[str, ...] = ()) -> tuple[Param, ...]:
     """Return the settings of a network of any task kind as `fit.*` parameters, except those `without`."""

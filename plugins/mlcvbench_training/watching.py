@@ -17,8 +17,7 @@ def watch_of(model: Model, val: Split | None, settings: NetworkSettings, ctx: Fi
 
     None where nothing goes by it. UnknownNameError when the protocol has no such metric.
     """
-    needed = settings.early_stopping or settings.base_schedule == "plateau"
-    if val is None or not ctx.metrics or not (needed or settings.watch is not None):
+    if val is None or not ctx.metrics or not settings.watched:
         return None
     name = settings.watch or next(iter(ctx.metrics))
     if name not in ctx.metrics:

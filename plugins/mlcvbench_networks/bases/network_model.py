@@ -21,6 +21,7 @@ from mlcvbench_training.geometry import Changes, augment_batch
 from mlcvbench_training.layout import to_channels_last
 from mlcvbench_training.objective import Objective
 from mlcvbench_training.padding import fitted, frame_of, multi_scale_sizes, pad_batch, resize_batch
+from mlcvbench_training.refusals import check_watching
 from mlcvbench_training.samples import DenseSamples, SampleBatch
 from mlcvbench_training.seeding import seeded
 from mlcvbench_training.settings import NetworkSettings
@@ -103,6 +104,7 @@ class NetworkModel(TorchModel):
 
     def fit(self, train_split: Split, val: Split | None, ctx: FitContext) -> FitReport:
         settings = NetworkSettings.of(ctx.settings, self.FIT)
+        check_watching(settings, self.FIT)
         samples = DenseSamples.of(
             train_split,
             self.torch_device,

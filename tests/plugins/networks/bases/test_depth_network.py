@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from mlcvbench.contract import Batch, Device, FitContext, InputSpec, MetricSpec, Problem
+from mlcvbench.errors import RequestError
 from mlcvbench.testing.toy import toy_data
 from mlcvbench_depth.task import DepthTask
 from mlcvbench_networks.arithmetic import mean_over
@@ -85,6 +86,25 @@ def test_depth_is_learned_from_depth():
     seen = report.history["val_abs_rel"]
     assert [value is None for value in seen] == [True, True, False, True, True, False]
     assert seen[-1] < 0.3
+
+
+def test_how_often_to_look_is_refused_where_nothing_is_looked_at():
+    with pytest.raises(RequestError) as refused:
+        fitted(Supervised(problem(), start=0.5), "toy", epochs=1, watch_every=3)
+
+    assert str(refused.value) == (
+        "fit.watch_every=3 has no effect, since validation data are not looked at; set fit.watch=METRIC, "
+        "fit.early_stopping=true or fit.schedule=plateau."
+    )
+
+
+@pytest.mark.parametrize(
+    "settings", [{"watch": "abs_rel"}, {"early_stopping": True}, {"schedule": "plateau"}, {"watch_every": 1}]
+)
+def test_how_often_to_look_is_taken_where_something_is_looked_at(settings: dict[str, Any]):
+    report = fitted(Supervised(problem(), start=0.5), "toy", **{"epochs": 2, "batch": 8, "watch_every": 2, **settings})
+
+    assert report.history.get("val_abs_rel", [None, None])[0] is None
 
 
 def test_depth_is_learned_from_a_second_view_and_told_from_one():
