@@ -262,6 +262,13 @@ class Task(ABC):
         """
         return ()
 
+    def amounts(self, targets: Targets) -> tuple[str, Array] | None:
+        """Return what samples hold more or less of, such as objects, and how many each, int64 (U,); none by default.
+
+        A record shows by it how long a method takes.
+        """
+        return None
+
     def breakdowns(self, outcome: Outcome) -> list[Breakdown]:
         """Return the numbers behind the metrics that are worth keeping, by class say; none by default."""
         return []

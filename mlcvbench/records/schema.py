@@ -292,7 +292,7 @@ class PlotInfo(Part):
 
 
 class BreakdownColumn(Part):
-    """A number per line, null where undefined; `unit` as of a metric, `1` for a count."""
+    """A number per line, null where undefined; `unit` as of a metric, `1` for a count, `s` for a time."""
 
     name: str
     unit: str = "fraction"

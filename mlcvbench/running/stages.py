@@ -154,7 +154,7 @@ def finish(draft: Draft, folder: Path, answered: Answered, measured: Measured | 
     history = results.fit.info.history if results.fit else {}
     samples = results.costs.timing.samples if results.costs.timing else {}
     outcome = _outcome(answered, scored)
-    results.breakdowns = breakdowns.of_task(draft, task, outcome)
+    results.breakdowns = breakdowns.all_of(draft, task, outcome)
     results.plots = plots.draw(
         draft,
         folder,

@@ -22,6 +22,7 @@ from mlcvbench.contract import (
     Problem,
     Scorer,
     Split,
+    Targets,
     Task,
 )
 from mlcvbench.errors import RecordError, UnknownNameError
@@ -32,6 +33,7 @@ from mlcvbench_detection.coco.scoring import CocoScorer
 from mlcvbench_detection.coco.storage import write_results
 from mlcvbench_detection.data_checks import check_data
 from mlcvbench_detection.external import read_external
+from mlcvbench_detection.geometry.ragged import ragged
 from mlcvbench_detection.noticing import notices
 from mlcvbench_detection.predictions import category_ids, check_predictions, join_predictions
 from mlcvbench_detection.protocols import BOXES, LIMITS, LVIS_PROTOCOLS, MASKS, about, coco_protocol, parse_coco
@@ -131,6 +133,9 @@ class DetectionTask(Task):
 
     def notices(self, predictions: Predictions, split: Split, problem: Problem, protocol: str) -> Sequence[Notice]:
         return notices(predictions, split, problem, protocol)
+
+    def amounts(self, targets: Targets) -> tuple[str, Array]:
+        return "objects", ragged(targets, "labels").counts
 
     def breakdowns(self, outcome: Outcome) -> list[Breakdown]:
         from mlcvbench_detection.analysis.breakdowns import breakdowns

@@ -172,7 +172,9 @@ def _breakdown(one: BreakdownInfo) -> dict[str, Any]:
         "title": one.title,
         "note": one.note,
         "of": one.of,
-        "columns": [metric_title(shortened(column.name), column.unit) for column in one.columns],
+        "columns": [
+            metric_title(shortened(column.name), "ms" if column.unit == "s" else column.unit) for column in one.columns
+        ],
         "rows": [
             {"name": shortened(name), "cells": [column[line] for column in columns]}
             for line, name in enumerate(one.names)
@@ -182,6 +184,8 @@ def _breakdown(one: BreakdownInfo) -> dict[str, Any]:
 
 
 def _number(value: float, unit: str) -> str:
+    if unit == "s":
+        return significant(value * 1e3)
     whole = unit == "1" and value == int(value)
     return f"{int(value):,}" if whole else score(value, unit)
 

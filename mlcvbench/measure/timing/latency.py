@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from mlcvbench.contract.model import Model
 from mlcvbench.contract.split import Split
 from mlcvbench.errors import RequestError
 from mlcvbench.measure.gpu import Gpu, open_gpu
-from mlcvbench.measure.timing.one_process import Clock, ProcessTimes, Profile, time_process
+from mlcvbench.measure.timing.one_process import Clock, ProcessTimes, Profile, time_process, turn_of
 from mlcvbench.measure.timing.summary import summarise
 from mlcvbench.plan.config import TimeProfile
 from mlcvbench.records.schema import LatencyInfo, ThroughputInfo
@@ -33,6 +33,13 @@ PROFILES: dict[str, Profile] = {
     "standard": Profile(64, 10.0),
     "publish": Profile(662, 60.0, processes=5),
 }
+
+
+class CallTimes(NamedTuple):
+    """Calls of one stage: `duration` int64 (N,) in ns, and `turn` int64 (N,): which sample in rotation each had."""
+
+    duration: Array
+    turn: Array
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +70,31 @@ def measure(model: Model, split: Split, profile: Profile, *, clock: Clock = time
 
 def rotation(split: Split, most: int = ROTATION) -> list[Batch]:
     """Read `most` samples spread evenly over the split as batches of one, in advance, so that decoding is not timed."""
-    indices = np.unique(np.linspace(0, len(split) - 1, most).round().astype(np.int64))
-    return [split.read([int(index)])[0] for index in indices]
+    return [split.read([index])[0] for index in rotated(len(split), most).tolist()]
+
+
+def rotated(count: int, most: int = ROTATION) -> Array:
+    """Return which of `count` samples are timed in turn, int64 (R,), ascending."""
+    return np.unique(np.linspace(0, count - 1, most).round().astype(np.int64))
+
+
+def calls_by_sample(
+    result: Mapping[str, LatencyInfo], samples: Mapping[str, Array], total: int
+) -> dict[str, CallTimes]:
+    """Return by stage the durations of calls, and which of the `total` samples in rotation each had.
+
+    Empty where the calls are not known one by one: on a device, which times them apart, and where calls were dropped or
+    thinned.
+    """
+    found: dict[str, CallTimes] = {}
+    for stage in STAGES:
+        parts = [values for name, values in samples.items() if name.partition(".")[0] == stage]
+        info = result.get(stage)
+        if info is None or info.dropped or info.clock != "perf_counter_ns" or sum(map(len, parts)) != info.n:
+            return {}
+        turns = [turn_of(stage, np.arange(len(values)), total) for values in parts]
+        found[stage] = CallTimes(np.concatenate(parts), np.concatenate(turns))
+    return found
 
 
 def synchroniser(model: Model) -> Callable[[], None] | None:

@@ -20,7 +20,7 @@ import numpy as np
 from mlcvbench.contract.batch import Array, Batch
 from mlcvbench.contract.model import Model
 from mlcvbench.measure.gpu import ClockWatch, Gpu, open_gpu
-from mlcvbench.records.stages import STAGES
+from mlcvbench.records.stages import HEADLINE, PARTS, STAGES
 
 WARM_UP_CALLS, WARM_UP_WINDOW, WARM_UP_MOVE, WARM_UP_SECONDS = 10, 5, 0.05, 60.0
 HOST_BOUND = 1.1
@@ -153,11 +153,11 @@ def _host_pass(
     predict, preprocess, compute, postprocess = (
         ended_by(sync, stage) for stage in (model.predict, model.preprocess, model.forward, model.postprocess)
     )
-    total, half = len(batches), len(batches) // 2
+    total = len(batches)
     begin = clock()
     call, elapsed, converged = 0, 0, False
     while not converged and elapsed < profile.cap * SECOND:
-        batch, other = batches[call % total], batches[(call + half) % total]
+        batch, other = batches[turn_of(HEADLINE, call, total)], batches[turn_of(PARTS[0], call, total)]
         start = clock()
         predict(batch)
         whole.append(clock() - start)
@@ -185,6 +185,15 @@ def _host_pass(
     if watch is not None:
         _drop(times, STAGES, watch.slow(np.array(when, dtype=np.int64)))
     return times
+
+
+def turn_of(stage: str, call: Any, total: int) -> Any:
+    """Return which of `total` batches a call has, or each of several calls: those in stages are half a rotation ahead.
+
+    >>> turn_of("end_to_end", 5, 4), turn_of("forward", 5, 4)
+    (1, 3)
+    """
+    return (call + (0 if stage == HEADLINE else total // 2)) % total
 
 
 def ended_by(sync: Callable[[], None] | None, stage: Callable[..., Any]) -> Callable[..., Any]:

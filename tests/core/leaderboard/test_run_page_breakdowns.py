@@ -18,6 +18,7 @@ def by_class(names: tuple[str, ...]) -> BreakdownInfo:
         BreakdownColumn(name="objects", unit="1", values=tuple(1000.0 * place for place in range(len(names)))),
         BreakdownColumn(name="AP", values=(None, *(0.25 for _ in names[1:]))),
         BreakdownColumn(name="confidence", unit="1", values=(0.1234567,) * len(names)),
+        BreakdownColumn(name="forward", unit="s", values=(0.00123,) * len(names)),
     )
     return BreakdownInfo(title="By class", note="At IoU 0.5.", of="class", names=names, columns=columns)
 
@@ -37,9 +38,9 @@ def test_counts_fractions_and_what_is_undefined_are_told_apart(tmp_path):
     page = page_of(tmp_path, by_class(("cat", "dog")))
 
     assert rows(page) == [
-        ["class", "objects", "AP %", "confidence"],
-        ["cat", "0", "-", "0.1235"],
-        ["dog", "1,000", "25.00", "0.1235"],
+        ["class", "objects", "AP %", "confidence", "forward ms"],
+        ["cat", "0", "-", "0.1235", "1.23"],
+        ["dog", "1,000", "25.00", "0.1235", "1.23"],
     ]
     assert "At IoU 0.5." in page
 

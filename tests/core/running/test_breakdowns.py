@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
+import numpy as np
+import pytest
 from support.runs import config_for
 
 from mlcvbench.contract import Breakdown
+from mlcvbench.measure import TimingResult
+from mlcvbench.records.schema import LatencyInfo, ThroughputInfo, YardstickInfo
 from mlcvbench.running import stages
+from mlcvbench.running.breakdowns import times_by_amount
 from mlcvbench_classification.task import ClassificationTask
 
 
@@ -42,3 +48,64 @@ def test_numbers_that_cannot_be_computed_leave_the_score(tmp_path, monkeypatch):
     assert record.status == "ok"
     assert record.breakdowns == ()
     assert [notice.code for notice in record.notices] == ["no-breakdowns"]
+
+
+def timing_of(images: int, calls: int, **changes: object) -> TimingResult:
+    """Return times of calls in turn, of which those of the whole take as many ms as the turn, and stages half of it."""
+    turn, ahead = np.arange(calls) % images, (np.arange(calls) + images // 2) % images
+    samples = {"end_to_end": turn * 1_000_000}
+    samples |= dict.fromkeys(("preprocess", "forward", "postprocess"), ahead * 500_000)
+    latency = {name: LatencyInfo(n=calls, **changes) for name in samples}
+    return TimingResult(latency, ThroughputInfo(), YardstickInfo(), samples)
+
+
+def test_times_are_told_apart_by_what_samples_hold():
+    amount = np.array([0, 9, 3, 3, 1, 7, 2, 5])
+
+    [part] = times_by_amount("objects", amount, timing_of(8, 80))
+
+    assert (part.title, part.names) == ("Time by number of objects", ["0 to 1", "2 to 3", "5", "7 to 9"])
+    assert part.columns["samples"] == ("1", [2.0, 3.0, 1.0, 2.0])
+    medians = [np.median([0, 4]), np.median([2, 3, 6]), 7, np.median([1, 5])]  # of the turns that hold so many
+    assert part.columns["end to end"] == ("s", pytest.approx([value / 1e3 for value in medians]))
+    assert part.columns["forward"] == ("s", pytest.approx([value / 2e3 for value in medians]))
+
+
+def test_of_many_samples_those_in_rotation_count():
+    amount = np.zeros(1000, dtype=int)
+    amount[999] = 4  # the last is timed
+
+    [part] = times_by_amount("objects", amount, timing_of(64, 640))
+
+    assert part.columns["samples"] == ("1", [63.0, 1.0])
+    assert part.columns["end to end"][1][1] == 0.063
+
+
+@pytest.mark.parametrize(
+    ("amount", "changes"),
+    [([2, 2, 2, 2], {}), ([1, 2, 3, 4], {"dropped": 1}), ([1, 2, 3, 4], {"clock": "cuda events"})],
+    ids=["all alike", "calls dropped", "on a device"],
+)
+def test_times_that_do_not_differ_or_are_not_known_by_sample_are_left_out(amount, changes):
+    assert times_by_amount("objects", np.array(amount), timing_of(4, 40, **changes)) == []
+
+
+def test_calls_of_several_processes_are_joined_and_thinned_ones_left_out():
+    timing = timing_of(4, 40)
+    split = {f"{name}.{place}": values[:20] for name, values in timing.samples.items() for place in range(2)}
+
+    [part] = times_by_amount("objects", np.array([1, 2, 3, 4]), replace(timing, samples=split))
+    thin = {name: values[::2] for name, values in timing.samples.items()}
+
+    assert part.columns["end to end"] == ("s", [0.0, 0.001, 0.002, 0.003])
+    assert times_by_amount("objects", np.array([1, 2, 3, 4]), replace(timing, samples=thin)) == []
+
+
+def test_a_timed_run_of_a_detector_shows_time_by_objects(tmp_path):
+    record = stages.execute(config_for("task=scenes", "model=box_prior", "time=quick", "limit=8"), tmp_path)
+
+    part = record.breakdowns[-1]
+
+    assert part.title == "Time by number of objects"
+    assert [column.name for column in part.columns] == ["samples", "end to end", "preprocess", "forward", "postprocess"]
+    assert sum(part.columns[0].values) == 8
