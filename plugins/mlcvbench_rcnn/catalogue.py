@@ -11,6 +11,7 @@ from mlcvbench_networks.backbone_params import backbone_params, transfer_params
 from mlcvbench_rcnn.settings import FIT, MOVES, RCNN_FIT, WATCHING
 from mlcvbench_training.settings import network_fit_params
 
+GIRSHICK = "Girshick, Fast R-CNN, ICCV 2015"
 REN = "Ren et al., Faster R-CNN: Towards real-time object detection with region proposal networks, NeurIPS 2015"
 LIN = "Lin et al., Feature pyramid networks for object detection, CVPR 2017"
 HE = "He et al., Mask R-CNN, ICCV 2017"
@@ -25,7 +26,15 @@ HIDDEN = Param("hidden", "int", 256, "channels of the two hidden layers of the h
 
 def specs() -> list[ModelSpec]:
     """Return every method of the family."""
-    return [*_proposers(), _rcnn(), _localizer(), _faster_rcnn(), _faster_rcnn_fpn(), _mask_rcnn()]
+    return [
+        *_proposers(),
+        _localizer(),
+        _rcnn(),
+        _fast_rcnn(),
+        _faster_rcnn(),
+        _faster_rcnn_fpn(),
+        _mask_rcnn(),
+    ]
 
 
 def _method(
@@ -144,6 +153,27 @@ def _width(what: str) -> Param:
     return Param("width", "int", 64, what, low=8, high=1024)
 
 
+def _fast_rcnn() -> ModelSpec:
+    return _method(
+        "fast_rcnn",
+        "fast_rcnn:FastRCNN",
+        "One pass over the image; a head classifies what RoIPool cuts from its map for each proposal.",
+        GIRSHICK,
+        2015,
+        (
+            _level(),
+            HIDDEN,
+            Param("proposals", "int", 300, "regions of an image looked at", low=1, high=2000),
+            REGIONS,
+            *search_params(),
+        ),
+    )
+
+
+def _level() -> Param:
+    return Param("level", "int", 3, "the map that is looked at, of stride 2^level", low=2, high=5)
+
+
 def _faster_rcnn() -> ModelSpec:
     return _method(
         "faster_rcnn",
@@ -152,7 +182,7 @@ def _faster_rcnn() -> ModelSpec:
         REN,
         2015,
         (
-            Param("level", "int", 3, "the map that is looked at, of stride 2^level", low=2, high=5),
+            _level(),
             _width("channels of the proposal network"),
             Param("anchors", "floats", [1.5, 3.0, 6.0], "sides of square anchors, in strides", low=0.25, high=64),
             HIDDEN,

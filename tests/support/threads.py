@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import pytest
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(autouse=True, scope="module")
 def one_thread() -> Iterator[None]:
-    """Compute with one thread during a test."""
+    """Compute with one thread during the tests of a module, whose own fixtures fit networks too."""
     import torch
 
     before = torch.get_num_threads()

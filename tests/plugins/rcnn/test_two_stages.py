@@ -14,6 +14,8 @@ from mlcvbench.testing.toy import toy_data
 from mlcvbench_training.sample_batch import Objects
 
 NAMES = ["faster_rcnn", "faster_rcnn_fpn", "mask_rcnn"]
+"""Those whose network proposes regions itself."""
+ALL = ["fast_rcnn", *NAMES]
 TINY = {"width": 16, "hidden": 32, "candidates": 50, "proposals": 30, "regions": 16}
 
 
@@ -22,7 +24,7 @@ def tiny(name):
     return {key: value for key, value in TINY.items() if key in {param.name for param in SPECS[name].params}}
 
 
-@pytest.fixture(scope="module", params=NAMES)
+@pytest.fixture(scope="module", params=ALL)
 def fitted(request):
     """Return a detector after a few steps on toy data, and its history."""
     data = toy_data("detection")["toy"]
@@ -112,7 +114,7 @@ def test_what_is_to_be_ignored_is_neither_an_object_nor_background(name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", ALL)
 def test_a_photograph_of_2000x1500_pixels_is_looked_at(name):
     model = built(model_of(name, **tiny(name)))
     photograph = np.random.default_rng(0).integers(0, 256, (1, 1500, 2000, 3), dtype=np.uint8)
@@ -124,6 +126,6 @@ def test_a_photograph_of_2000x1500_pixels_is_looked_at(name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["localizer", *NAMES])
+@pytest.mark.parametrize("name", ["localizer", *ALL])
 def test_it_keeps_the_contract(name):
     assert_conforms(name, "detection", params=tiny(name))
