@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import torch
 from torch import nn
+from torchvision.ops import clip_boxes_to_image
 
-from mlcvbench.contract import Problem
+from mlcvbench.contract import Array, Batch, Predictions, Problem
 from mlcvbench_networks.backbone_base import Backbone
 from mlcvbench_networks.bases.detector import Detections, Detector
-from mlcvbench_networks.bases.network_model import Losses
+from mlcvbench_networks.bases.network_model import Losses, sizes_of
 from mlcvbench_networks.detection.anchors import AnchorLayout, shaped
 from mlcvbench_networks.pyramid import FeaturePyramid
 from mlcvbench_rcnn.pooling import RegionPooling
@@ -95,6 +96,14 @@ class TwoStages(Detector):
     def decode(self, outputs: Any) -> Sequence[Detections]:
         return detections_of(outputs)
 
+    def postprocess(self, outputs: Any, batch: Batch) -> Predictions:
+        columns = super().postprocess(outputs, batch)
+        if isinstance(outputs, RegionAnswers):  # Mask R-CNN's are what is left of them
+            columns["proposals"] = [
+                visible_in(own, size) for own, size in zip(outputs.regions, sizes_of(batch), strict=True)
+            ]
+        return columns
+
 
 class FasterRCNN(TwoStages):
     """One map; nine anchors a cell, three sides `anchors` in strides; RoIPool."""
@@ -146,6 +155,13 @@ class FasterRCNNFPN(TwoStages):
 
     def network(self) -> nn.Module:
         return Pyramid(*self.parts())
+
+
+def visible_in(regions: torch.Tensor, size: tuple[int, int]) -> Array:
+    """Return the parts of regions (R, 4) that lie in an image (H, W), of those that have any, in the same order."""
+    inside = clip_boxes_to_image(regions.float(), size)
+    parts: Array = inside[(inside[:, 2:] > inside[:, :2]).all(dim=1)].cpu().numpy()
+    return parts
 
 
 class TwoStageNetwork(nn.Module):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from support.detecting import (
@@ -13,6 +14,7 @@ from support.detecting import (
     parameters,
     predictions_of,
 )
+from support.fitting import images_batch
 from support.regions import model_of, true_answers
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
@@ -23,6 +25,7 @@ from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHe
 from torchvision.ops import MultiScaleRoIAlign
 
 from mlcvbench_networks.backbones import backbone
+from mlcvbench_rcnn.faster_rcnn import visible_in
 
 NAMES = ["faster_rcnn", "faster_rcnn_fpn"]
 PUBLISHED_FPN = {
@@ -190,3 +193,24 @@ def test_on_vgg_16_it_makes_the_multiply_adds_of_torchvisions_parts():
         theirs.roi_heads.box_predictor(theirs.roi_heads.box_head(cut))
 
     assert own.get_total_flops() == reference.get_total_flops()
+
+
+def test_the_regions_that_were_looked_at_are_returned_too_without_what_lies_beyond_the_image():
+    height, width = 40, 60
+    regions = torch.tensor([[5.0, 5, 20, 30], [50, 10, 80, 90], [60, 0, 96, 40], [0, 40, 10, 64]])
+
+    assert visible_in(regions, (height, width)).tolist() == [[5, 5, 20, 30], [50, 10, 60, 40]]
+
+
+@pytest.mark.parametrize("name", ["faster_rcnn", "faster_rcnn_fpn"])
+def test_proposals_are_those_of_the_network_best_first(name):
+    model = built(model_of(name, width=16, hidden=16, candidates=50, proposals=7))
+    images = np.random.default_rng(0).integers(0, 256, (2, 64, 96, 3), dtype=np.uint8)
+    batch = images_batch(images)
+
+    outputs = model.forward(model.preprocess(batch))
+    found = model.postprocess(outputs, batch)["proposals"]
+
+    for own, regions in zip(found, outputs.regions, strict=True):
+        assert np.array_equal(own, regions.numpy())
+        assert len(own) <= 7
