@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -28,7 +28,12 @@ class TorchModel(Model):
     The default `preprocess` turns uint8 images (B, H, W) or (B, H, W, 3) into float32 (B, C, H, W) in [0, 1] on the
     device; the default `postprocess` returns the outputs (B, C) as classification `scores`. `forward` gives floats of
     any precision back as float32, also those inside dicts, lists and tuples, so no network has to cast its outputs.
+
+    `CHOOSES`: whether the network looks closer at what it chose itself, such as the best of its proposals. No gradient
+    goes through a choice, so the conformance kit does not compare gradients with differences.
     """
+
+    CHOOSES: ClassVar[bool] = False
 
     def __init__(self, problem: Problem, **params: Any) -> None:
         super().__init__(problem, **params)

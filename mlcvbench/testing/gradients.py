@@ -38,6 +38,9 @@ def check_gradients(model: TorchModel, batch: Batch) -> CheckResult:
     """
     import torch
 
+    if model.CHOOSES:
+        detail = "not made: the network looks closer at what it chose, and no gradient goes there."
+        return CheckResult(NAME, None, detail)
     parameters = sum(parameter.numel() for parameter in model.module.parameters())
     if not 0 < parameters <= MOST_PARAMETERS:
         return CheckResult(NAME, None, f"not made: it is for networks of 1 to {MOST_PARAMETERS:,} parameters.")

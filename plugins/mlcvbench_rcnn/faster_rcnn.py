@@ -57,6 +57,7 @@ class TwoStages(Detector):
     A method writes `network`. `INSIDE_ALONE`: anchors that cross the border of the image learn nothing.
     """
 
+    CHOOSES = True
     INSIDE_ALONE: ClassVar[bool] = False
     layout: AnchorLayout
 

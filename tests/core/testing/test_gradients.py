@@ -226,3 +226,16 @@ def test_the_conformance_kit_makes_it_for_networks_and_for_nothing_else():
 
     assert networks["gradients"].passed
     assert "gradients" not in others
+
+
+def test_a_network_that_looks_closer_at_what_it_chose_is_not_compared():
+    class Given(TorchModel):
+        CHOOSES = True
+
+        def build(self):
+            return nn.Sequential(nn.Flatten(), Wrong(36, 2))
+
+    checked = check_gradients(Given(problem(IMAGES, 2)), images_batch(IMAGES))
+
+    assert checked.passed is None
+    assert checked.detail == "not made: the network looks closer at what it chose, and no gradient goes there."
