@@ -71,3 +71,15 @@ def join(columns: Sequence[Column]) -> Column:
         if len({array.shape[1:] for array in arrays}) == 1:
             return np.concatenate(arrays)
     return [value for column in columns for value in column]
+
+
+def joined(batches: Sequence[Batch]) -> Batch:
+    """Return batches of the same columns, one after the other, as one."""
+    first = batches[0]
+    if len(batches) == 1:
+        return first
+    return Batch(
+        ids=np.concatenate([batch.ids for batch in batches]),
+        inputs={kind: join([batch.inputs[kind] for batch in batches]) for kind in first.inputs},
+        meta={name: join([batch.meta[name] for batch in batches]) for name in first.meta},
+    )

@@ -11,14 +11,17 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from mlcvbench.contract.batch import Array, Batch, Column, Targets, join, take
+from mlcvbench.contract.batch import Array, Batch, Column, Targets, join, joined, take
 from mlcvbench.contract.notices import Notice
 from mlcvbench.contract.problem import Problem
 from mlcvbench.errors import DataError
 from mlcvbench.files.ahead import ahead, note_read, noted
+from mlcvbench.limits import usable_cores
 
 READ_AT_ONCE = 64
 """Samples in a block where a whole split is read."""
+PARTS = 8
+"""Parts in which a block is read where several threads share it."""
 Item = TypeVar("Item")
 Value = TypeVar("Value")
 
@@ -76,16 +79,32 @@ class Split(ABC):
         return 1 if self.ragged and not takes_lists else wanted
 
     def inputs(self, size: int, indices: Array | None = None) -> Iterator[Batch]:
-        """Yield batches without targets: fixed consecutive blocks of `size` (of `indices`, when given)."""
-        for batch, _ in self.batches(size, indices):
-            yield batch
+        """Yield batches without targets: fixed consecutive blocks of `size` (of `indices`, when given).
+
+        The last blocks are read in parts where several threads read: else one would read alone at the end.
+        """
+        blocks = self._blocks(size, indices)
+        whole = len(blocks) - (usable_cores() if self.threaded else 0)
+        step = -(-size // PARTS)
+        parts = [[block] if place < whole else _cut(block, step) for place, block in enumerate(blocks)]
+        last = [number == len(block) for block in parts for number in range(1, len(block) + 1)]
+        read = self._ahead(self.read, [part for block in parts for part in block], _bytes_of)
+        waiting: list[Batch] = []
+        for (batch, _), complete in zip(read, last, strict=True):
+            waiting.append(batch)
+            if complete:
+                yield joined(waiting)
+                waiting = []
 
     def batches(self, size: int, indices: Array | None = None) -> Iterator[tuple[Batch, Targets]]:
         """Yield batches with targets: consecutive blocks of `size`, in the order of `indices` when given."""
+        yield from self._ahead(self.read, self._blocks(size, indices), _bytes_of)
+
+    def _blocks(self, size: int, indices: Array | None) -> list[Any]:
+        """Return the consecutive blocks of `size` samples, as slices or, when given, as their `indices`."""
         total = len(self) if indices is None else len(indices)
         blocks = [slice(start, min(start + size, total)) for start in range(0, total, size)]
-        chosen: list[Any] = [block if indices is None else indices[block] for block in blocks]
-        yield from self._ahead(self.read, chosen, _bytes_of)
+        return [block if indices is None else indices[block] for block in blocks]
 
     def each(self, read: Callable[[int], Value], places: Sequence[int]) -> Iterator[Value]:
         """Yield `read(place)` for each place, in order; ahead, by other threads, where the split may be read so."""
@@ -352,6 +371,13 @@ def _stacked(column: Any) -> Any:
 def _joined(columns: Sequence[Any]) -> Any:
     """Return columns one after the other; a column type of a task kind becomes a list of its values."""
     return join([column if isinstance(column, np.ndarray | list) else list(column) for column in columns])
+
+
+def _cut(block: slice | Array, step: int) -> list[Any]:
+    """Return a block of samples in parts of `step`."""
+    if isinstance(block, slice):
+        return [slice(start, min(start + step, block.stop)) for start in range(block.start, block.stop, step)]
+    return [block[start : start + step] for start in range(0, len(block), step)]
 
 
 def _bytes_of(read: tuple[Batch, Targets]) -> int:

@@ -15,7 +15,7 @@ from mlcvbench.files.folders import files_by_id
 from mlcvbench.files.lazy_columns import LazyColumn, Original
 from mlcvbench.files.maps import PICTURE, original_picture
 from mlcvbench.files.missing import missing_files
-from mlcvbench.files.rasters import raster_bits
+from mlcvbench.files.rasters import raster_bits, read_raster
 from mlcvbench_depth.formats import KITTI_SCALE, SUFFIXES, as_estimate, read_map
 from mlcvbench_depth.quantise import STORE
 from mlcvbench_depth.resizing import resized, resized_disparity
@@ -53,6 +53,8 @@ def read_predictions(path: Path, split: Split, problem: Problem, settings: Mappi
 
     def read(place: int) -> Array:
         file = files[ids[place]]
+        if as_stored and way is None and raster_bits(file) == 16:
+            return read_raster(file)
         estimate = as_estimate(unit.read(file, field), field, file)
         if way is not None and estimate.shape != truth[place].shape:
             resize = resized_disparity if field == "disparity" else resized

@@ -168,6 +168,38 @@ def test_arrays_read_in_blocks_are_those_of_one_reading_and_are_counted(threads:
     assert seen == [(64, 150), (128, 150), (150, 150)]
 
 
+@pytest.mark.parametrize("threads", [0, 1, 3])
+@pytest.mark.parametrize("ragged", [False, True])
+def test_blocks_that_threads_share_at_the_end_are_the_same_batches(threads: int, ragged: bool) -> None:
+    images = np.random.default_rng(0).random((70, 3, 4))
+    column = [image[: 1 + place % 3] for place, image in enumerate(images)] if ragged else images
+    order = np.random.default_rng(1).permutation(70)
+    split = Threaded("test", {"image": column}, {"label": np.arange(70)}, meta={"scale": np.arange(70) / 7})
+
+    with readers(threads):
+        found = list(split.inputs(16, order))
+
+    assert [len(batch) for batch in found] == [16, 16, 16, 16, 6]
+    for batch, indices in zip(found, np.split(order, [16, 32, 48, 64]), strict=True):
+        wanted, _ = split.read(indices)
+        assert batch.ids.tolist() == wanted.ids.tolist()
+        assert np.array_equal(batch.meta["scale"], wanted.meta["scale"])
+        assert batch.ragged is ragged
+        assert all(map(np.array_equal, batch.inputs["image"], wanted.inputs["image"]))
+
+
+def test_the_last_blocks_alone_are_read_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mlcvbench.contract.split.usable_cores", lambda: 2)
+    split, sizes = Threaded("test", {"image": np.zeros((70, 2))}, {"label": np.arange(70)}), []
+    read = split.read
+    monkeypatch.setattr(split, "read", lambda index: sizes.append(len(index)) or read(index))
+
+    with readers(0):
+        list(split.inputs(16, np.arange(70)))
+
+    assert sizes == [16] * 3 + [2] * 8 + [2] * 3
+
+
 def test_images_of_another_size_in_a_later_block_form_no_array() -> None:
     images = [np.zeros((4, 4 + (index == 100)), np.uint8) for index in range(130)]
 
