@@ -12,14 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlcvbench.files.ahead import ahead, noted
+from mlcvbench.limits import usable_memory
 
 Value = TypeVar("Value")
 Reader = Callable[[int], Value]
 """Returns the value at an index of the source."""
 
 
-KEPT_BYTES = 256 * 2**20
-"""Bytes of values that are kept while several results are computed from them."""
+KEPT_BYTES, KEPT_SHARE = 512 * 2**20, 1 / 32
+"""The most bytes of values that are kept while several results are computed from them, and share of the memory."""
 
 
 class Original(NamedTuple):
@@ -58,8 +59,9 @@ _KEPT: ContextVar[_Kept | None] = ContextVar("kept", default=None)
 
 
 @contextmanager
-def keeping(most: int = KEPT_BYTES) -> Iterator[None]:
-    """Keep the arrays that lazy columns read inside the block, so that none is decoded twice."""
+def keeping(most: int | None = None) -> Iterator[None]:
+    """Keep the arrays that lazy columns read inside the block, at most `most` bytes, so that none is decoded twice."""
+    most = min(KEPT_BYTES, int(KEPT_SHARE * usable_memory())) if most is None else most
     token = _KEPT.set(_KEPT.get() or _Kept(most))
     try:
         yield
