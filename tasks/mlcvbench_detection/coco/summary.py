@@ -126,7 +126,7 @@ def curves(ranking: Ranking, limits: tuple[int, ...] = (), weights: Array | None
     """Return the precision and recall arrays; `weights` float64 (U,): how often each unit counts."""
     events, classes = find_events(ranking), ranking.classes
     weight = np.ones(len(events.row)) if weights is None else weights[ranking.unit[events.row]]
-    positives = count_positives(ranking, weights)
+    positives, counts = count_positives(ranking, weights), np.arange(1.0, len(events.row) + 1)
     category = np.repeat(np.arange(classes), np.diff(events.bounds))
     within = [ranking.place[events.row] < most for most in limits]
     precision = np.full((AREAS, THRESHOLDS, len(RECALLS), classes), -1.0)
@@ -142,7 +142,7 @@ def curves(ranking: Ranking, limits: tuple[int, ...] = (), weights: Array | None
             bounds = np.searchsorted(hits, events.bounds)
             for k in present.tolist():
                 own = slice(bounds[k], bounds[k + 1])
-                true = np.cumsum(weight[hits[own]])
+                true = counts[: own.stop - own.start] if weights is None else np.cumsum(weight[hits[own]])
                 precision[area, threshold, :, k] = recall_points(true, seen[own] - start[k], positives[area, k])
             for limit, inside in enumerate(within):
                 some = hits[inside[hits]]
@@ -165,12 +165,9 @@ def recall_points(true: Array, seen: Array, positives: float, recalls: Array = R
     """
     if not len(true):
         return np.zeros(len(recalls))
-    ratio = true / (seen + EPSILON)
-    envelope = np.maximum.accumulate(ratio[::-1])[::-1]
-    at = np.searchsorted(true / positives, recalls, side="left")
-    found = np.zeros(len(recalls))
-    inside = at < len(true)
-    found[inside] = envelope[at[inside]]
+    envelope = np.zeros(len(true) + 1)  # 0 beyond the highest recall
+    np.maximum.accumulate((true / (seen + EPSILON))[::-1], out=envelope[-2::-1])
+    found: Array = envelope[(true / positives).searchsorted(recalls)]
     return found
 
 

@@ -177,8 +177,9 @@ def _find_numbers(text: bytes, layout: Layout) -> _Block | None:
 def _split(text: bytes) -> tuple[bytes, _Block]:
     """Return a text without its numbers, and their positions."""
     codes = np.frombuffer(text, dtype=np.uint8)
-    number = codes - np.uint8(ord("-")) <= ord("9") - ord("-")  # digits, minus and point; a slash shows in the rest
-    signs = np.flatnonzero((codes - np.uint8(ord("+"))) & 0xFD == 0)  # plus and minus, two apart
+    above = codes - np.uint8(ord("-"))
+    number = above <= ord("9") - ord("-")  # digits, minus and point; a slash shows in the rest
+    signs = np.flatnonzero(above == 0 if b"+" not in text else (above == 0) | (codes == ord("+")))
     signs = signs[codes[signs - 1] | 0x20 == ord("e")]  # of exponents; another plus shows in the gaps
     if _EXPONENT in text:  # not JSON
         raise NotUniformError

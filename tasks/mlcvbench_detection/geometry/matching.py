@@ -27,7 +27,7 @@ SETTINGS = THRESHOLDS * AREAS
 EVERY_SETTING = np.uint64((1 << SETTINGS) - 1)
 """Bit `area * 10 + threshold` of a mask is the outcome under that area range and threshold."""
 _NO_SETTING = np.uint64(0)
-_PAIRS_AT_ONCE = 1 << 18
+_PAIRS_AT_ONCE = 1 << 15
 _ALL_THRESHOLDS = np.uint64((1 << THRESHOLDS) - 1)
 _FIRST_BITS = np.uint64(sum(1 << (area * THRESHOLDS) for area in range(AREAS)))
 _REACHED = np.array([((1 << count) - 1) for count in range(THRESHOLDS + 1)], dtype=np.uint64) * _FIRST_BITS
@@ -171,7 +171,7 @@ def _rank(detections: Detections, classes: int, most: int) -> _Ranked:
     order = stable_order(order, unit, int(unit.max(initial=0)))
     key = (unit * classes + detections.label)[order]
     starts, counts = runs_of(key)
-    place = np.arange(len(key)) - np.repeat(starts, counts)
+    place = (np.arange(len(key)) - np.repeat(starts, counts)).astype(np.int32)
     if counts.max(initial=0) > most:
         seen = place < most
         order, place, key = order[seen], place[seen], key[seen]
