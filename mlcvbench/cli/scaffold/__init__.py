@@ -18,7 +18,6 @@ _FILES = {
     "$package/py.typed": "",
     "tests/test_$name.py": "test_$library.py.tmpl",
 }
-_WITH_TORCH = {"$package/training.py": "training.py.tmpl"}
 _DEPENDENCIES = {"numpy": '"numpy>=2.0"', "torch": '"numpy>=2.0", "torch>=2.6", "torchvision>=0.21"'}
 
 
@@ -32,8 +31,11 @@ class _Method(NamedTuple):
 
 
 _WIDTH = 'Param("width", "int", 16, "channels of the first layer", low=1)'
-_EPOCHS = 'Param("epochs", "int", 10, "passes over the training samples", low=1)'
-_RATE = 'Param("lr", "float", 0.003, "learning rate of Adam", low=0)'
+_FIT = """from mlcvbench_training.settings import {settings}, {declare}
+
+FIT = {settings}(batch=16, epochs=10, lr=0.003)
+\"\"\"How the network is trained unless `fit.*` says otherwise.\"\"\"
+"""
 _METHODS = {
     ("classification", "numpy"): _Method(
         "The class whose mean training image is nearest",
@@ -57,10 +59,10 @@ _METHODS = {
         ragged=True,
     ),
     ("classification", "torch"): _Method("A small convolutional network", "cnn", _WIDTH),
-    ("detection", "torch"): _Method("A small detector without anchors", "dense detector", _WIDTH),
-    ("segmentation", "torch"): _Method("A small encoder and decoder", "fcn", _WIDTH),
+    ("detection", "torch"): _Method("A small detector without anchors", "dense detector", _WIDTH, ragged=True),
+    ("segmentation", "torch"): _Method("A small encoder and decoder", "fcn", _WIDTH, ragged=True),
     ("verification", "torch"): _Method("A small network that embeds faces", "embedding", _WIDTH),
-    ("depth", "torch"): _Method("A small network for depth from one image", "monodepth", _WIDTH),
+    ("depth", "torch"): _Method("A small network for depth from one image", "monodepth", _WIDTH, ragged=True),
 }
 KINDS = tuple(kind for kind, library in _METHODS if library == "numpy")
 """The task kinds that a package can be begun for."""
@@ -87,12 +89,12 @@ def write_plugin(name: str, parent: Path, kind: str = "classification", *, torch
         "kind": kind,
         "library": library,
         "dependencies": _DEPENDENCIES[library],
-        **_declaration(_METHODS[kind, library], torch=torch),
+        **_declaration(_METHODS[kind, library], _declare(kind) if torch else None),
     }
     folder = parent / words["distribution"]
     try:
         folder.mkdir(parents=True)
-        for target, template in (_FILES | _WITH_TORCH if torch else _FILES).items():
+        for target, template in _FILES.items():
             path = folder / Template(target).substitute(words)
             path.parent.mkdir(exist_ok=True)
             path.write_text(_render(Template(template).substitute(words), words) if template else "", encoding="utf-8")
@@ -112,16 +114,25 @@ def short_name(name: str) -> str:
     return name.replace("-", "_").removeprefix(PREFIX)
 
 
-def _declaration(method: _Method, *, torch: bool) -> dict[str, str]:
-    """Return the words of a method's spec: its summary, its family and the lines of its settings."""
+def _declare(kind: str) -> tuple[str, str]:
+    """Return what the settings of a network of a task kind are called, and the function that declares them."""
+    return ("Settings", "fit_params") if kind == "classification" else ("NetworkSettings", "network_fit_params")
+
+
+def _declaration(method: _Method, fit: tuple[str, str] | None) -> dict[str, str]:
+    """Return the words of a method's spec: its summary, its family and the lines of its settings.
+
+    `fit`: what its training is called with, None for a method that is not trained by the engine.
+    """
     settings = [f"params=({method.params},)"] if method.params else []
-    settings += [f"fit=(\n    {_EPOCHS},\n    {_RATE},\n)"] if torch else []
+    settings += [f"fit={fit[1]}(FIT)"] if fit else []
     settings += ["ragged=True"] if method.ragged else []
     return {
         "summary": method.summary,
         "family": method.family,
         "settings": "".join(f"{line},\n" for line in settings).replace("\n", "\n            "),
         "names": "ModelSpec, Param, hookimpl" if method.params else "ModelSpec, hookimpl",
+        "imports": _FIT.format(settings=fit[0], declare=fit[1]) if fit else "",
     }
 
 

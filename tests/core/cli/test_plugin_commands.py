@@ -64,7 +64,7 @@ def test_new_writes_a_method_of_each_kind(kind: str, library: str, tmp_path: Pat
 
     folder = tmp_path / "mlcvbench-mine"
     files = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
-    assert ("mlcvbench_mine/training.py" in files) == (library == "torch")
+    assert ("mlcvbench_training" in (folder / "mlcvbench_mine" / "__init__.py").read_text()) == (library == "torch")
     assert not any("$" in (folder / file).read_text() for file in files)
     assert f'kinds=("{kind}",)' in (folder / "mlcvbench_mine" / "__init__.py").read_text()
     assert f"mlcvbench run task={kind} model=mine" in (folder / "README.md").read_text()
