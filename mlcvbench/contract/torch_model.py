@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -129,18 +129,21 @@ class TorchModel(Model):
         RecordError names the first tensor that is missing or of the wrong shape.
         """
         path = folder / WEIGHTS_FILE if folder.is_dir() else folder
-        state = self.read_state(path)
+        self.put_in(self.read_state(path), path.name)
+        return None
+
+    def put_in(self, state: Mapping[str, torch.Tensor], source: str) -> None:
+        """Give `stored_module` its tensors by their names; RecordError, with `source`, when they are not all of it."""
         module = self.stored_module()
         expected = module.state_dict()
         for name, tensor in expected.items():
             if name not in state or state[name].shape != tensor.shape:
                 got = tuple(state[name].shape) if name in state else "nothing"
-                raise RecordError(f"{path.name}: tensor {name!r}: wanted shape {tuple(tensor.shape)}, got {got}.")
+                raise RecordError(f"{source}: tensor {name!r}: wanted shape {tuple(tensor.shape)}, got {got}.")
         if further := sorted(state.keys() - expected.keys()):
-            raise RecordError(f"{path.name}: tensor {further[0]!r} is not part of this network.")
+            raise RecordError(f"{source}: tensor {further[0]!r} is not part of this network.")
         module.load_state_dict(state)
         self.module.to(self.torch_device)
-        return None
 
 
 def in_float32(outputs: Any) -> Any:

@@ -1,12 +1,14 @@
 """FCOS (Tian et al. 2019): each point inside an object tells how far its sides are, and how central it is.
 
 Published: `model.backbone=torchvision:resnet50 model.width=256 model.levels=[3,7] model.beyond=pyramid model.layers=4`;
-32,322,720 parameters with 91 classes and `model.scales=false`, as torchvision's, and one more a level with them.
+32,322,720 parameters with 91 classes and `model.scales=false`, as torchvision's, and one more a level with them. It
+takes torchvision's checkpoint as `weights=FILE`: its distances are the positive outputs themselves, its scores roots.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -14,7 +16,7 @@ from torch import nn
 from torch.nn import functional
 
 from mlcvbench.contract import Problem
-from mlcvbench_networks.bases.detector import Detections, Detector
+from mlcvbench_networks.bases.detector import Detections
 from mlcvbench_networks.bases.network_model import Losses
 from mlcvbench_networks.detection.anchors import by_anchor, points
 from mlcvbench_networks.detection.assignment import by_centre, classes_of, level_reach
@@ -24,6 +26,7 @@ from mlcvbench_networks.initialisation import head_initialised, set_prior
 from mlcvbench_networks.pyramid import Extra
 from mlcvbench_onestage.levels import Body, Levels, Maps, best_of, strides_of, tower
 from mlcvbench_onestage.limits import check_levels
+from mlcvbench_onestage.torchvision_file import TakesTorchvisions, corners_of
 from mlcvbench_training.sample_batch import SampleBatch
 
 if TYPE_CHECKING:
@@ -33,10 +36,21 @@ FARTHEST = 8
 """Strides of a level within which the farthest side of its objects is: 64 pixels at level 3, 128 at level 4 ..."""
 
 
-class FCOS(Detector):
+class FCOS(TakesTorchvisions):
     """The score of a class is its probability times the point's centreness (section 3)."""
 
     OVERLAP = 0.6
+    HEADS = (
+        (re.compile(r"^head\.classification_head\.conv\."), "class_tower."),
+        (re.compile(r"^head\.regression_head\.conv\."), "box_tower."),
+        (re.compile(r"^head\.classification_head\.cls_logits\."), "classes."),
+        (re.compile(r"^head\.regression_head\.bbox_reg\."), "boxes."),
+        (re.compile(r"^head\.regression_head\.bbox_ctrness\."), "middles."),
+    )
+    EACH = 1
+    PUBLISHED = (
+        "model.backbone=torchvision:resnet50 model.width=256 model.levels=[3,7] model.layers=4 model.beyond=pyramid"
+    )
 
     def __init__(
         self,
@@ -54,6 +68,10 @@ class FCOS(Detector):
         )
         self.body, self.layers, self.scales = Body(backbone, self.channels, width, levels, beyond), layers, scales
         self.strides = strides_of(levels)
+
+    def renamed(self, given: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        ones = {"scales": torch.ones(len(self.strides))} if self.scales else {}  # torchvision has none
+        return {**super().renamed(given), **ones}
 
     def network(self) -> nn.Module:
         return FCOSNetwork(self.body, self.layers, len(self.problem.classes), scales=self.scales)
@@ -83,14 +101,21 @@ class FCOS(Detector):
         levels = []
         for (at, stride), logits, logarithms, middles in zip(self.points(outputs[0]), *outputs, strict=True):
             scores = by_anchor(logits, len(self.problem.classes)).sigmoid() * by_anchor(middles, 1).sigmoid()
-            levels.append((decode_sides(distances(by_anchor(logarithms, 4)), at, stride), scores))
+            said = by_anchor(logarithms, 4)
+            sides = said.relu() if self.as_torchvisions else distances(said)
+            levels.append((decode_sides(sides, at, stride), scores.sqrt() if self.as_torchvisions else scores))
         return [
             best_of((boxes[place], scores[place]) for boxes, scores in levels) for place in range(len(outputs[0][0]))
         ]
 
     def points(self, maps: Maps) -> list[tuple[torch.Tensor, torch.Tensor]]:
         """Return the places (N_i, 2) of the cells of each level, and their strides (N_i, 1)."""
-        at = [points((m.shape[2], m.shape[3]), s).to(m.device) for m, s in zip(maps, self.strides, strict=True)]
+        grids = [(m.shape[2], m.shape[3]) for m in maps]
+        if self.as_torchvisions:
+            at = corners_of(grids, self.strides)
+        else:
+            at = [points(grid, stride) for grid, stride in zip(grids, self.strides, strict=True)]
+        at = [one.to(maps[0].device) for one in at]
         return [(one, torch.full_like(one[:, :1], stride)) for one, stride in zip(at, self.strides, strict=True)]
 
 

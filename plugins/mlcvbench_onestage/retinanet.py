@@ -2,12 +2,13 @@
 
 Published: `model.backbone=torchvision:resnet50 model.width=256 model.levels=[3,7] model.layers=4 model.anchor=4`; 800
 pixels and 91 classes need 34,068,119 parameters with `model.beyond=pyramid`, which is torchvision's, where the paper
-makes level 6 from the backbone's last map.
+makes level 6 from the backbone's last map. The latter takes torchvision's checkpoint as `weights=FILE`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import nn
@@ -18,10 +19,24 @@ from mlcvbench_networks.pyramid import Extra
 from mlcvbench_onestage.anchored import ANCHORS, AnchoredDetector, layout_of
 from mlcvbench_onestage.levels import Body, Levels, Maps, tower
 from mlcvbench_onestage.limits import check_levels
+from mlcvbench_onestage.torchvision_file import COUNTER, CornerLayout, TakesTorchvisions, without_epsilon
 
 
-class RetinaNet(AnchoredDetector):
+class RetinaNet(AnchoredDetector, TakesTorchvisions):
     """The focal loss and the smooth L1 have equal weights; anchors at an IoU of 0.4 to 0.5 learn nothing."""
+
+    HEADS = (
+        (re.compile(r"^head\.classification_head\.conv\.(\d)\.0\."), lambda found: f"classes.{2 * int(found[1])}."),
+        (re.compile(r"^head\.regression_head\.conv\.(\d)\.0\."), lambda found: f"boxes.{2 * int(found[1])}."),
+        (re.compile(r"^head\.classification_head\.conv\."), "classes."),  # of earlier versions, with the ReLUs counted
+        (re.compile(r"^head\.regression_head\.conv\."), "boxes."),
+        (re.compile(r"^head\.classification_head\.cls_logits\."), "classes.8."),
+        (re.compile(r"^head\.regression_head\.bbox_reg\."), "boxes.8."),
+    )
+    EACH = ANCHORS
+    PUBLISHED = (
+        "model.backbone=torchvision:resnet50 model.width=256 model.levels=[3,7] model.layers=4 model.beyond=pyramid"
+    )
 
     def __init__(
         self,
@@ -39,6 +54,11 @@ class RetinaNet(AnchoredDetector):
         )
         self.body, self.layers = Body(backbone, self.channels, width, levels, beyond), layers
         self.layout = layout_of(levels, anchor)
+
+    def see_as_torchvision(self, given: Mapping[str, torch.Tensor]) -> None:
+        self.layout = CornerLayout.retinanet(self.layout.strides)
+        if not any(name.endswith(COUNTER) for name in given):
+            without_epsilon(self.module.backbone)  # type: ignore[arg-type]
 
     def network(self) -> nn.Module:
         return RetinaNetwork(self.body, self.layers, len(self.problem.classes))
