@@ -37,6 +37,7 @@ def random_state(name: str, seed: int = 0) -> dict[str, torch.Tensor]:
         name, weights=None, weights_backbone=None, num_classes=len(weights.meta["categories"]), **sizes_of(name)
     )
     state = network.state_dict()
+    nothing = torch.tensor([category in NO_CLASS for category in weights.meta["categories"]])
     for key, values in state.items():
         if key.endswith("running_var"):
             values.copy_(torch.rand_like(values) + 0.5)
@@ -47,7 +48,9 @@ def random_state(name: str, seed: int = 0) -> dict[str, torch.Tensor]:
         elif key.endswith(("cls_score.weight", "cls_logits.weight")):
             values.copy_(torch.randn_like(values) * 0.01)
         elif key.endswith(("cls_score.bias", "cls_logits.bias")):
-            values.copy_(torch.randn_like(values))
+            values.copy_(torch.randn_like(values) * 1.5)
+            if not key.startswith("rpn."):
+                values.view(-1, len(nothing))[:, nothing] = -5.0
     return {key: values for key, values in state.items() if not key.endswith(".num_batches_tracked")}
 
 

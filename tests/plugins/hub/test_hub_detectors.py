@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from support.detecting import batch_of, objects_of
 from support.fitting import context
 from support.torchvision_detectors import (
     COCO,
@@ -267,8 +268,6 @@ def test_without_weights_it_is_trained_by_torchvisions_losses_stored_and_read_ba
 @pytest.mark.parametrize("name", [LIGHT, TWO_STAGES])
 @pytest.mark.parametrize("counts", [(0, 0), (1, 200)], ids=str)
 def test_no_object_one_and_200_are_learned_from(name, counts):
-    from support.onestage import batch_of, objects_of
-
     model = detector(problem(["a", "b", "c"]), name, **sizes_of(name))
     model.module = model.build()
 
