@@ -17,13 +17,24 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from mlcvbench.contract import Array, Batch, Device, FitContext, FitReport, Notice, Predictions, Problem, Split
+from mlcvbench.contract import (
+    Array,
+    Batch,
+    Device,
+    FitContext,
+    FitReport,
+    Notice,
+    ParameterCounts,
+    Predictions,
+    Problem,
+    Split,
+)
 from mlcvbench_networks.bases.detector import Detections, Detector
 from mlcvbench_networks.bases.network_model import Losses
 from mlcvbench_networks.detection.box_coding import decode_deltas
 from mlcvbench_networks.transfer import load_backbone
 from mlcvbench_rcnn.proposer import Source
-from mlcvbench_rcnn.region_learning import Learner, Prices
+from mlcvbench_rcnn.region_learning import Fitted, Learner, Prices
 from mlcvbench_rcnn.region_network import AlexNetTrunk, BackboneTrunk, Described, RegionNetwork
 from mlcvbench_rcnn.selective_search import Search
 from mlcvbench_rcnn.training_regions import TrainingRegions
@@ -175,6 +186,12 @@ class Rcnn(Detector):
             labels = torch.arange(scores.shape[1], device=scores.device).expand_as(scores)
             found.append(Detections(boxes.reshape(-1, 4), scores.flatten(), labels.flatten()))
         return found
+
+    def parameters(self) -> ParameterCounts:
+        """Count SVMs and regressions as learned, though they are no parameters of the network."""
+        counts, network = super().parameters(), self.region_network
+        fitted = sum(getattr(network, name).numel() for name in Fitted._fields)
+        return replace(counts, trainable=counts.trainable + fitted, buffers=counts.buffers - fitted)
 
     def postprocess(self, outputs: list[Judged], batch: Batch) -> Predictions:
         return super().postprocess(outputs, batch) | {"proposals": [one.proposals for one in outputs]}

@@ -52,6 +52,15 @@ def test_at_full_size_it_is_alexnet_with_a_layer_for_the_classes_and_background(
     assert network.ridge.shape == (20, 4, 9216)
 
 
+def test_svms_and_regressions_count_as_learned():
+    model = built(model_of("rcnn", 3, width=32))
+
+    counts = model.parameters()
+
+    assert counts.trainable == parameters(model) + 3 * (32 + 1) + 3 * 4 * (4 * 128 + 1)
+    assert counts.buffers == sum(part.numel() for part in model.module.buffers()) - 3 * 33 - 12 * 513
+
+
 @pytest.mark.slow
 def test_at_full_size_a_region_of_227_pixels_is_described_by_pool5_and_fc7():
     network = model_of("rcnn", 20, **FULL).build().eval()
