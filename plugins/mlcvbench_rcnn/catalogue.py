@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from mlcvbench.specs import ModelSpec, Param
 from mlcvbench_networks.backbone_params import backbone_params, transfer_params
-from mlcvbench_rcnn.settings import FIT, MOVES, RCNN_FIT, WATCHING
-from mlcvbench_training.settings import network_fit_params
+from mlcvbench_rcnn.settings import FIT, MOVES, ONE_MAP_FIT, RCNN_FIT, WATCHING
+from mlcvbench_training.settings import NetworkSettings, network_fit_params
 
 GIRSHICK = "Girshick, Fast R-CNN, ICCV 2015"
 REN = "Ren et al., Faster R-CNN: Towards real-time object detection with region proposal networks, NeurIPS 2015"
@@ -44,6 +44,7 @@ def _method(
     reference: str,
     year: int,
     params: tuple[Param, ...],
+    settings: NetworkSettings = FIT,
 ) -> ModelSpec:
     return ModelSpec(
         name=name,
@@ -51,7 +52,7 @@ def _method(
         target=f"mlcvbench_rcnn.{target}",
         summary=summary,
         params=(*backbone_params(), *params),
-        fit=network_fit_params(FIT),
+        fit=network_fit_params(settings),
         ragged=True,
         family="regions",
         reference=reference,
@@ -167,6 +168,7 @@ def _fast_rcnn() -> ModelSpec:
             REGIONS,
             *search_params(),
         ),
+        ONE_MAP_FIT,
     )
 
 
@@ -190,6 +192,7 @@ def _faster_rcnn() -> ModelSpec:
             PROPOSALS,
             REGIONS,
         ),
+        ONE_MAP_FIT,
     )
 
 
