@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 from support.detecting import FRAME, SURE, average_precision, batch_of, built, objects_of, predictions_of
+from support.fitting import context
 from support.regions import model_of
 
+from mlcvbench.testing.toy import toy_data
 from mlcvbench_rcnn.localizer import Answers, largest
 from mlcvbench_training.sample_batch import Objects
 
@@ -65,3 +67,13 @@ def test_an_image_without_objects_teaches_nothing():
 
     assert losses["loss"] == 0
     assert not any(part.grad.any() for part in model.module.parameters() if part.grad is not None)
+
+
+def test_it_learns_where_the_object_of_an_image_is():
+    data = toy_data("detection")["toy"]
+    model = model_of("localizer", len(data.problem.classes), width=64)
+
+    history = model.fit(data.splits["train"], None, context(epochs=30, batch=8, lr=0.003)).history
+
+    assert history["boxes"][-1] < 0.1 * history["boxes"][0]
+    assert history["classes"][-1] < 0.8 * history["classes"][0]
