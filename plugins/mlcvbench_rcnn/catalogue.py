@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from mlcvbench.specs import ModelSpec, Param
 from mlcvbench_networks.backbone_params import backbone_params, transfer_params
-from mlcvbench_rcnn.settings import FIT, MOVES, ONE_MAP_FIT, RCNN_FIT, WATCHING
+from mlcvbench_rcnn.settings import FIT, MASK_FIT, MOVES, ONE_MAP_FIT, RCNN_FIT, WATCHING
 from mlcvbench_training.settings import NetworkSettings, network_fit_params
 
 GIRSHICK = "Girshick, Fast R-CNN, ICCV 2015"
@@ -230,4 +230,5 @@ def _mask_rcnn() -> ModelSpec:
             Param("mask_width", "int", 32, "channels of the mask's convolutions", low=8, high=1024),
             Param("layers", "int", 2, "3x3 convolutions of the mask's branch", low=0, high=8),
         ),
+        MASK_FIT,
     )

@@ -10,6 +10,8 @@ FIT = NetworkSettings(lr=0.004, batch=8, epochs=30, clip=10.0, flip=0.5, scale=(
 """240 images of 128 pixels in less than 300 s on two quiet cores."""
 ONE_MAP_FIT = replace(FIT, epochs=60)
 """On one map a step costs half of one on a pyramid, and boxes are learned more slowly."""
+MASK_FIT = replace(FIT, epochs=20)
+"""With masks a step costs half as much again."""
 RCNN_FIT = NetworkSettings(lr=0.004, batch=8, epochs=16, clip=10.0, flip=0.5, colour=0.2)
 """Of an image 32 regions a step; what is fitted on its features then takes as long again."""
 MOVES = ("scale", "shift", "rotate", "upside_down", "sizes")
