@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
@@ -61,12 +62,17 @@ _KEPT: ContextVar[_Kept | None] = ContextVar("kept", default=None)
 @contextmanager
 def keeping(most: int | None = None) -> Iterator[None]:
     """Keep the arrays that lazy columns read inside the block, at most `most` bytes, so that none is decoded twice."""
-    most = min(KEPT_BYTES, int(KEPT_SHARE * usable_memory())) if most is None else most
-    token = _KEPT.set(_KEPT.get() or _Kept(most))
+    token = _KEPT.set(_KEPT.get() or _Kept(_most_kept() if most is None else most))
     try:
         yield
     finally:
         _KEPT.reset(token)
+
+
+@functools.cache
+def _most_kept() -> int:
+    """Return how many bytes are kept when nothing is said; memory is asked for once a process."""
+    return min(KEPT_BYTES, int(KEPT_SHARE * usable_memory()))
 
 
 class LazyColumn(Generic[Value]):

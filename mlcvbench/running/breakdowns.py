@@ -22,11 +22,11 @@ def all_of(draft: Draft, task: Task, outcome: Outcome | None) -> tuple[Breakdown
     """Return the task's breakdowns, and the times by what its samples hold, for the record; nothing without rows."""
     if outcome is None:
         return ()
-    timing, amounts = draft.results.costs.timing, task.amounts(outcome.targets)
+    timing = draft.results.costs.timing
 
     def make() -> tuple[BreakdownInfo, ...]:
         found = [*task.breakdowns(outcome)]
-        if timing is not None and amounts is not None:
+        if timing is not None and (amounts := task.amounts(outcome.targets)) is not None:
             found += times_by_amount(*amounts, timing)
         return tuple(map(_info, found))
 

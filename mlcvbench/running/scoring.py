@@ -84,12 +84,15 @@ def score(scorer: Scorer, predictions: Predictions, split: Split, *, shards: int
     return Scored(scorer, table, targets, {**values, **official}, disputed)
 
 
-def with_replicates(scored: Scored, split: Split) -> Scored:
-    """Draw the bootstrap replicates, seeded by data and protocol, so that boards can subtract them."""
+def with_replicates(scored: Scored, split: Split, fingerprint: str | None = None) -> Scored:
+    """Draw the bootstrap replicates, seeded by data and protocol, so that boards can subtract them.
+
+    `fingerprint`: that of `split`, where it is known.
+    """
     scorer, table = scored.scorer, _rows_of(scored)
     groups = scorer.unit_groups(split.groups, scored.targets)
     count = scorer.replicate_count(table)
-    shared = bootstrap.shared_replicates(scorer, table, groups, split.fingerprint(), count)
+    shared = bootstrap.shared_replicates(scorer, table, groups, fingerprint or split.fingerprint(), count)
     kept = {name: values for name, values in shared.replicates.items() if name not in scored.disputed}
     return replace(scored, replicates=kept, groups=shared.groups, bundles=shared.bundles, drawn=count)
 

@@ -185,7 +185,8 @@ def _score(draft: Draft, folder: Path, answered: Answered) -> scoring.Scored:
         draft.notice(task.notices(answered.predictions, test, problem, scorer.protocol_id))
     if config.intervals:
         with draft.stage("replicates"):
-            scored = scoring.with_replicates(scored, test)
+            begun = draft.results.begun
+            scored = scoring.with_replicates(scored, test, begun.dataset.fingerprint if begun else None)
             draft.results.scores = Scores(scored.metrics(), scoring.interval_info(scored))
     scoring.write_scored(scored, folder)
     return scored

@@ -48,7 +48,7 @@ def test_a_cost_that_cannot_be_had_is_null_with_its_reason(monkeypatch, tmp_path
     assert record.metrics["top1"].value is not None
     assert found.pop(PASSES[function]) == {REASON}
     assert all(REASON not in said for said in found.values())
-    assert list(record.stage_seconds)[-4:] == ["memory", "latency", "checks", "plots"]
+    assert list(record.stage_seconds)[-5:] == ["memory", "latency", "checks", "breakdowns", "plots"]
 
 
 @pytest.mark.parametrize("error", [MemoryError(), SystemExit(3), AssertionError()])
