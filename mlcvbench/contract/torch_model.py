@@ -126,7 +126,7 @@ class TorchModel(Model):
     def load(self, folder: Path) -> Sequence[Notice] | None:
         """Read what `save` wrote into `folder`, or one file of weights: safetensors, or a checkpoint of tensors (.pth).
 
-        RecordError names the first tensor that is missing or of the wrong shape.
+        RecordError names the first tensor that is missing, of the wrong shape or not finite.
         """
         path = folder / WEIGHTS_FILE if folder.is_dir() else folder
         self.put_in(self.read_state(path), path.name)
@@ -140,6 +140,9 @@ class TorchModel(Model):
             if name not in state or state[name].shape != tensor.shape:
                 got = tuple(state[name].shape) if name in state else "nothing"
                 raise RecordError(f"{source}: tensor {name!r}: wanted shape {tuple(tensor.shape)}, got {got}.")
+            # a network may hold an infinity of its own, such as a mask
+            if not bool(state[name].isfinite().all()) and bool(tensor.isfinite().all()):
+                raise RecordError(f"{source}: tensor {name!r}: wanted finite numbers.")
         if further := sorted(state.keys() - expected.keys()):
             raise RecordError(f"{source}: tensor {further[0]!r} is not part of this network.")
         module.load_state_dict(state)

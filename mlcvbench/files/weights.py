@@ -30,10 +30,14 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
         what = f"the folder {path.name!r}" if path.is_dir() else f"no file {path.name!r} in {path.parent.name!r}"
         raise RecordError(f"wanted a file of weights, got {what}.")
     if path.suffix not in CHECKPOINTS:
+        from safetensors import SafetensorError
         from safetensors.torch import load_file
 
         check_weights_header(path)
-        return load_file(str(path))
+        try:
+            return load_file(str(path))
+        except SafetensorError as error:  # cut short, for example
+            raise RecordError(f"{path.name}: not a whole file of safetensors ({error}).") from error
     import torch
 
     try:
@@ -60,7 +64,8 @@ def check_weights_header(path: Path) -> None:
         length = int.from_bytes(file.read(8), "little")
         if length > MAX_WEIGHT_HEADER_BYTES or length > size - 8:
             raise RecordError(
-                f"{path.name}: its header claims {length} bytes of {size}; the most is {MAX_WEIGHT_HEADER_BYTES}."
+                f"{path.name}: not a file of safetensors: its header claims {length} bytes of {size}; the most is "
+                f"{MAX_WEIGHT_HEADER_BYTES}."
             )
         try:
             header = orjson.loads(file.read(length))

@@ -117,6 +117,28 @@ def test_weights_of_another_shape_are_refused_by_name(tmp_path: Path) -> None:
     assert str(error.value) == "weights.safetensors: tensor '4.weight': wanted shape (2, 4), got (3, 4)."
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_not_finite_are_refused_by_name(value: float, tmp_path: Path) -> None:
+    model = Tiny(PROBLEM)
+    state = {name: tensor.clone() for name, tensor in model.module.state_dict().items()}
+    state["4.weight"][0, 0] = value
+    save_file(state, str(tmp_path / "weights.safetensors"))
+
+    with pytest.raises(RecordError, match=r"^weights\.safetensors: tensor '4\.weight': wanted finite numbers\.$"):
+        model.load(tmp_path)
+
+
+def test_an_infinity_of_the_network_itself_is_read_back(tmp_path: Path) -> None:
+    model, other = Tiny(PROBLEM), Tiny(PROBLEM)
+    for one in (model, other):
+        one.module.register_buffer("mask", torch.tensor([0.0, -torch.inf]))
+    model.save(tmp_path)
+
+    other.load(tmp_path)
+
+    assert other.module.state_dict()["mask"].tolist() == [0.0, -torch.inf]
+
+
 def test_a_header_that_claims_more_than_the_file_holds_is_refused_before_the_library_reads_it(tmp_path: Path) -> None:
     (tmp_path / "weights.safetensors").write_bytes((2**63 - 1).to_bytes(8, "little") + b"{}")
 
@@ -124,7 +146,8 @@ def test_a_header_that_claims_more_than_the_file_holds_is_refused_before_the_lib
         Tiny(PROBLEM).load(tmp_path)
 
     assert str(error.value) == (
-        "weights.safetensors: its header claims 9223372036854775807 bytes of 10; the most is 1048576."
+        "weights.safetensors: not a file of safetensors: its header claims 9223372036854775807 bytes of 10; the most "
+        "is 1048576."
     )
 
 

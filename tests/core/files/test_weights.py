@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import nn
 
 from mlcvbench.errors import RecordError
@@ -57,3 +58,12 @@ def test_what_is_no_dict_of_tensors_is_refused(stored: object, tmp_path: Path) -
 def test_a_folder_or_a_file_that_is_not_there_is_no_file_of_weights(name: str, tmp_path: Path) -> None:
     with pytest.raises(RecordError, match=r"^wanted a file of weights, got (the folder|no file) '"):
         read_weights(tmp_path / name)
+
+
+def test_a_file_of_safetensors_that_was_cut_short_is_refused_by_name(tmp_path: Path) -> None:
+    save_file(STATE, str(tmp_path / "a.safetensors"))
+    whole = (tmp_path / "a.safetensors").read_bytes()
+    (tmp_path / "a.safetensors").write_bytes(whole[:-4])
+
+    with pytest.raises(RecordError, match=r"^a\.safetensors: not a whole file of safetensors \("):
+        read_weights(tmp_path / "a.safetensors")
