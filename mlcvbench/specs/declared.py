@@ -28,7 +28,7 @@ class Param:
 
     `default=None` means "not set" (the implementation decides); `required` means the user must give it.
     `low` and `high` are inclusive bounds; `choices` lists the allowed values; `length` is how many numbers a list must
-    have. `when` pairs the names of settings declared earlier with values: unless each of them has one of its
+    have; without it, `empty` says that it may have none. `when` pairs the names of settings declared earlier with values: unless each of them has one of its
     values, this setting is inactive, and giving it is refused. `wants_val` lists the values of a `fit.*` setting
     with which fit chooses on the validation split, or is `ANY_VALUE`, for any that is set. A value of type `model`
     names a registered model of the same task kind, optionally with settings: `[small_cnn,width=8]`; the `fit.*`
@@ -45,6 +45,7 @@ class Param:
     high: float | None = None
     required: bool = False
     length: int | None = None
+    empty: bool = False
     when: tuple[tuple[str, tuple[Any, ...]], ...] = ()
     wants_val: tuple[Any, ...] = ()
     alias: str = ""

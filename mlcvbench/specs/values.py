@@ -51,6 +51,8 @@ def check_value(param: Param, value: Any, what: str) -> Any:
             raise OverrideError(f"{what}: wanted {wanted(param)}.")
     if param.length is not None and len(value) != param.length:
         raise OverrideError(f"{what}: wanted {wanted(param)}.")
+    if param.length is None and param.type in {"ints", "floats"} and not value and not param.empty:
+        raise OverrideError(f"{what}: wanted {wanted(param)}, not an empty one.")
     plain: Any = list(value) if isinstance(value, tuple) else value
     if param.type in {"float", "floats"}:
         plain = [float(v) for v in plain] if isinstance(plain, list) else float(plain)

@@ -49,7 +49,7 @@ def mlcvbench_models() -> list[ModelSpec]:
             target="mlcvbench_linear.mlp:MLP",
             summary="Multilayer perceptron on flattened pixels.",
             params=(
-                Param("hidden", "ints", (256,), "units of each hidden layer", low=1, high=65536),
+                Param("hidden", "ints", (256,), "units of each hidden layer", low=1, high=65536, empty=True),
                 Param("activation", "str", "relu", "between the layers", choices=("relu", "sigmoid")),
                 Param("dropout", "float", 0.0, "share of hidden units dropped in training", low=0.0, high=0.99),
                 STANDARDISE,

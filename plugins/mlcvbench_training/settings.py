@@ -224,7 +224,13 @@ def _schedule() -> tuple[Param, ...]:
             wants_val=("plateau", WARM + "plateau"),
         ),
         Param(
-            "milestones", "floats", help="shares of the epochs after which it falls", low=0, high=1, when=_on("step")
+            "milestones",
+            "floats",
+            help="shares of the epochs after which it falls",
+            low=0,
+            high=1,
+            empty=True,
+            when=_on("step"),
         ),
         Param("gamma", "float", help="what a fall multiplies it by", low=0, high=1, when=_on("step", "plateau")),
         Param(

@@ -19,7 +19,7 @@ READ = [
     (Param("k", "str"), "[a]", "[a]"),
     (Param("k", "path"), "/data/../mnist", "/mnist"),
     (Param("k", "ints"), "[64, 32]", [64, 32]),
-    (Param("k", "ints"), "[]", []),
+    (Param("k", "ints", empty=True), "[]", []),
     (Param("k", "floats"), "[1,0.5]", [1.0, 0.5]),
 ]
 
@@ -50,6 +50,7 @@ REFUSED = [
     (Param("k", "ints"), "[64,]", "model.k=[64,]: wanted a list of whole numbers like [64,64]."),
     (Param("k", "ints"), "[[64]]", "model.k=[[64]]: wanted a list of whole numbers like [64,64]."),
     (Param("k", "ints", low=1), "[64,0]", "model.k=[64,0]: wanted a list of whole numbers like [64,64] of at least 1."),
+    (Param("k", "floats"), "[]", "model.k=[]: wanted a list of numbers like [0.5,0.5], not an empty one."),
     (Param("k", "floats"), "[x]", "model.k=[x]: wanted a list of numbers like [0.5,0.5]."),
     (Param("k", "str", choices=("l1", "l2")), "l3", "model.k=l3: wanted one of l1 or l2."),
     (Param("k", "int", choices=(1, 2, 4)), "3", "model.k=3: wanted one of 1, 2 or 4."),
