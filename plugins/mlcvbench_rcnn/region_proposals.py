@@ -9,6 +9,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from mlcvbench.errors import PredictionError
 from mlcvbench_networks.arithmetic import in_full
 from mlcvbench_networks.detection.anchors import AnchorLayout, by_anchor, inside
 from mlcvbench_networks.detection.assignment import LEFT_OUT, by_overlap, sampled
@@ -62,7 +63,12 @@ class RegionProposalNetwork(nn.Module):
         return AnchorAnswers(in_full(logits), in_full(deltas), anchors, [len(level) for level in levels])
 
     def proposals(self, said: AnchorAnswers, frame: tuple[int, int]) -> list[torch.Tensor]:
-        """Return the regions of each image that are looked at further, (R_i, 4) in pixels, best first."""
+        """Return the regions of each image that are looked at further, (R_i, 4) in pixels, best first.
+
+        PredictionError when what is said is not finite: such regions would drop out, and nothing be found.
+        """
+        if not self.training and not bool(said.logits.isfinite().all() & said.deltas.isfinite().all()):
+            raise PredictionError("the proposal network's answers are not finite.")
         more = 2 if self.training else 1
         boxes = decode_deltas(said.deltas.detach(), said.anchors)
         logits = said.logits.detach().round(decimals=DECIMALS)

@@ -9,6 +9,7 @@ from support.regions import model_of
 from torch.nn import functional
 from torchvision.ops import box_iou
 
+from mlcvbench.errors import PredictionError
 from mlcvbench_networks.detection.anchors import AnchorLayout, shaped
 from mlcvbench_networks.detection.assignment import BACKGROUND, LEFT_OUT
 from mlcvbench_networks.detection.box_coding import encode_deltas
@@ -142,3 +143,13 @@ def test_regions_teach_nothing_to_the_network_that_proposed_them():
     lesson = model.module(batch_of(objects).inputs["image"], objects, seeded())
 
     assert not any(one.boxes.requires_grad for one in lesson.chosen)
+
+
+@pytest.mark.parametrize("part", ["logits", "deltas"])
+def test_answers_that_are_not_finite_are_refused_where_they_would_leave_no_region(part):
+    network = built(model_of("faster_rcnn")).module.eval()
+    said = true_answers(objects_of([3]))
+    getattr(said, part)[0, 5] = torch.nan
+
+    with pytest.raises(PredictionError, match=r"^the proposal network's answers are not finite\.$"):
+        network.proposer.proposals(said, FRAME)
