@@ -13,7 +13,7 @@ from mlcvbench.contract.model import Device, Model, ParameterCounts
 from mlcvbench.contract.notices import Notice
 from mlcvbench.contract.problem import Problem
 from mlcvbench.errors import DataError, RecordError
-from mlcvbench.files.weights import read_weights
+from mlcvbench.files.weights import check_finite, read_weights
 
 if TYPE_CHECKING:
     import torch
@@ -140,9 +140,7 @@ class TorchModel(Model):
             if name not in state or state[name].shape != tensor.shape:
                 got = tuple(state[name].shape) if name in state else "nothing"
                 raise RecordError(f"{source}: tensor {name!r}: wanted shape {tuple(tensor.shape)}, got {got}.")
-            # a network may hold an infinity of its own, such as a mask
-            if not bool(state[name].isfinite().all()) and bool(tensor.isfinite().all()):
-                raise RecordError(f"{source}: tensor {name!r}: wanted finite numbers.")
+            check_finite(state[name], tensor, f"{source}: tensor {name!r}")
         if further := sorted(state.keys() - expected.keys()):
             raise RecordError(f"{source}: tensor {further[0]!r} is not part of this network.")
         module.load_state_dict(state)

@@ -55,6 +55,15 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
     return state
 
 
+def check_finite(given: torch.Tensor, own: torch.Tensor, what: str) -> None:
+    """Refuse numbers that are not finite in the place of a network's `own`, which may hold an infinity, as in a mask.
+
+    RecordError begins with `what`.
+    """
+    if not bool(given.isfinite().all()) and bool(own.isfinite().all()):
+        raise RecordError(f"{what}: wanted finite numbers.")
+
+
 def check_weights_header(path: Path) -> None:
     """Refuse a safetensors file with an oversized header before the library reads it."""
     import orjson

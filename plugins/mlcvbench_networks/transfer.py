@@ -14,7 +14,7 @@ from torch import nn
 from mlcvbench.contract import Notice
 from mlcvbench.contract.torch_model import WEIGHTS_FILE
 from mlcvbench.errors import RecordError
-from mlcvbench.files.weights import read_weights
+from mlcvbench.files.weights import check_finite, read_weights
 from mlcvbench_networks.backbone_base import STRIDES, Backbone
 from mlcvbench_networks.backbone_params import STAGES
 
@@ -42,7 +42,8 @@ def take_weights(
     `module.`, `model.`, `backbone.` and the like before a name count for nothing, nor does whether parts of it are
     joined by dots or underscores. Tensors below one of `heads` (names of modules) stay as they are where the state has
     none of their name and shape. The notice says which tensors of the state were left out. RecordError names the first
-    tensor of the network, its heads aside, that the state, which `source` names, does not have in its shape.
+    tensor of the network, its heads aside, that the state, which `source` names, does not have in its shape, or that is
+    not finite there: training would diverge, and say that the rate is too large.
     """
     state = {name: tensor for name, tensor in state.items() if not name.endswith(COUNTER)}
     named = _by_plain_name(state, source)
@@ -63,6 +64,8 @@ def take_weights(
             f"{source}: tensor {missing!r}: wanted shape {tuple(wanted[missing].shape)}, got {got}; it has "
             f"{len(taken)} of the {len(wanted) - len(anew)} tensors of this backbone."
         )
+    for name, place in taken.items():
+        check_finite(state[place], wanted[name], f"{source}: tensor {place!r}")
     with torch.no_grad():
         for name, place in taken.items():
             wanted[name].copy_(state[place])  # what state_dict gives shares memory with the network

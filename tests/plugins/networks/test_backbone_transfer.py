@@ -149,6 +149,17 @@ def test_a_checkpoint_of_another_network_is_refused_by_its_first_missing_tensor(
     assert torch.equal(own.stem[0].weight, before)
 
 
+def test_a_tensor_that_is_not_finite_is_refused_by_its_name_in_the_file():
+    state = {f"module.{name}": tensor.clone() for name, tensor in other().state_dict().items()}
+    name = next(name for name in state if name.endswith(".weight"))
+    state[name][0] = torch.nan
+
+    with pytest.raises(RecordError) as caught:
+        take_weights(backbone("small"), state, "a.pth")
+
+    assert str(caught.value) == f"a.pth: tensor {name!r}: wanted finite numbers."
+
+
 @pytest.mark.parametrize("stored", [nn.Linear(2, 2), {"args": argparse.Namespace(a=1)}, [torch.ones(2)], {"lr": 0.1}])
 def test_what_is_no_dict_of_tensors_is_refused_with_what_to_save(stored, tmp_path: Path):
     torch.save(stored, tmp_path / "whole.pth")
