@@ -111,8 +111,9 @@ def layers_of(network: YOLONetwork) -> Iterator[Layer]:
 def _header_bytes(path: Path) -> int:
     """Return the length of a file's header: three numbers of a version, and how many images were seen."""
     with path.open("rb") as file:
-        version: Array = np.frombuffer(file.read(12), dtype="<i4")
-    if len(version) < 3:
+        head = file.read(12)
+    if len(head) < 12:
         raise RecordError(f"{path.name}: wanted a header of darknet, got {path.stat().st_size} bytes.")
+    version: Array = np.frombuffer(head, dtype="<i4")
     major, minor = int(version[0]), int(version[1])
     return 12 + (8 if 10 * major + minor >= LONG_HEADER and major < 1000 and minor < 1000 else 4)

@@ -153,6 +153,15 @@ def test_a_file_of_another_size_is_refused(tmp_path):
     )
 
 
+@pytest.mark.parametrize("length", [0, 5, 11])
+def test_a_file_shorter_than_a_header_is_refused(tmp_path, length):
+    path = tmp_path / "tiny.weights"
+    path.write_bytes(bytes(length))
+
+    with pytest.raises(RecordError, match=rf"^tiny\.weights: wanted a header of darknet, got {length} bytes\.$"):
+        YOLOv3(problem(["a", "b"]), **FULL).load(path)
+
+
 def test_another_network_does_not_take_it(tmp_path):
     path = tmp_path / "yolov3.weights"
     path.write_bytes(b"")
