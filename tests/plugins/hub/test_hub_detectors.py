@@ -334,6 +334,18 @@ def test_sizes_of_a_network_that_has_one_are_refused_before_anything_starts(sett
     )
 
 
+def test_a_shorter_side_that_is_longer_than_any_may_be_is_refused_before_anything_starts():
+    name = "torchvision:fasterrcnn_resnet50_fpn"
+
+    with pytest.raises(RequestError) as caught:
+        plan(["task=scenes", f"model={name}", "model.min_size=300", "model.max_size=100"])
+
+    assert str(caught.value) == (
+        f"{name}: model.min_size=300 has no effect, since no side may be longer than model.max_size=100; set a larger "
+        "one."
+    )
+
+
 def test_a_name_means_the_network_of_the_task_kind():
     registry = get_registry()
 
