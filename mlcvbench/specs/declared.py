@@ -28,12 +28,12 @@ class Param:
 
     `default=None` means "not set" (the implementation decides); `required` means the user must give it.
     `low` and `high` are inclusive bounds; `choices` lists the allowed values; `length` is how many numbers a list must
-    have; without it, `empty` says that it may have none. `when` pairs the names of settings declared earlier with values: unless each of them has one of its
-    values, this setting is inactive, and giving it is refused. `wants_val` lists the values of a `fit.*` setting
-    with which fit chooses on the validation split, or is `ANY_VALUE`, for any that is set. A value of type `model`
-    names a registered model of the same task kind, optionally with settings: `[small_cnn,width=8]`; the `fit.*`
-    settings are those of the first such model, which also decides one whose default is None. `alias` is a second
-    name for the key.
+    have; without it, `empty` says that it may have none. `when` pairs the names of settings declared earlier with
+    values: unless each of them has one of its values, this setting is inactive, and giving it is refused. `wants_val`
+    lists the values of a `fit.*` setting with which fit chooses on the validation split, or is `ANY_VALUE`, for any
+    that is set. A value of type `model` names a registered model of the same task kind, optionally with settings:
+    `[small_cnn,width=8]`; the `fit.*` settings are those of the first such model, which also decides one whose default
+    is None. `alias` is a second name for the key.
     """
 
     name: str
@@ -45,10 +45,10 @@ class Param:
     high: float | None = None
     required: bool = False
     length: int | None = None
-    empty: bool = False
     when: tuple[tuple[str, tuple[Any, ...]], ...] = ()
     wants_val: tuple[Any, ...] = ()
     alias: str = ""
+    empty: bool = False
 
     def wants_validation(self, value: Any) -> bool:
         """Tell whether fit chooses on the validation split when this setting has this value."""
