@@ -64,6 +64,15 @@ def take(column: Column, index: Sequence[int] | Array | slice) -> Column:
     return column[index if isinstance(index, slice) else np.asarray(index, dtype=np.int64)]
 
 
+def chosen(batch: Batch, index: Sequence[int] | Array | slice) -> Batch:
+    """Select samples of a batch."""
+    return Batch(
+        ids=batch.ids[index if isinstance(index, slice) else np.asarray(index, dtype=np.int64)],
+        inputs={kind: take(column, index) for kind, column in batch.inputs.items()},
+        meta={name: take(column, index) for name, column in batch.meta.items()},
+    )
+
+
 def join(columns: Sequence[Column]) -> Column:
     """Concatenate columns of the same name; arrays whose trailing shapes differ become a list."""
     if all(isinstance(column, np.ndarray) for column in columns):

@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from mlcvbench.contract.batch import Batch, take
+from mlcvbench.contract.batch import Batch, chosen
 from mlcvbench.contract.model import Model
 from mlcvbench.errors import first_line
 from mlcvbench.measure.tracing import Trace, tracing
@@ -90,12 +90,7 @@ def call_module(module: Any, inputs: Any) -> Any:
 
 def slice_batch(batch: Batch, index: int) -> Batch:
     """Return the batch of one sample at `index`."""
-    one = slice(index, index + 1)
-    return Batch(
-        ids=batch.ids[one],
-        inputs={kind: take(column, one) for kind, column in batch.inputs.items()},
-        meta={name: take(column, one) for name, column in batch.meta.items()},
-    )
+    return chosen(batch, slice(index, index + 1))
 
 
 def summarise(traces: list[Trace]) -> OperationsInfo:

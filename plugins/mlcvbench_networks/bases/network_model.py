@@ -12,7 +12,19 @@ import numpy as np
 import torch
 from torch import nn
 
-from mlcvbench.contract import Array, Batch, Column, FitContext, FitReport, Notice, Problem, Split, TorchModel
+from mlcvbench.contract import (
+    Array,
+    Batch,
+    Column,
+    FitContext,
+    FitReport,
+    Notice,
+    Predictions,
+    Problem,
+    Split,
+    TorchModel,
+)
+from mlcvbench.contract.batch import chosen, join, take
 from mlcvbench.errors import RequestError
 from mlcvbench_networks.backbone_base import Backbone
 from mlcvbench_networks.backbones import backbone
@@ -141,6 +153,21 @@ class NetworkModel(TorchModel):
             return batch
         sizes = [frame_of([fitted(batch.frame, None, side)], self.MULTIPLE) for side in settings.sizes]
         return resize_batch(batch, multi_scale_sizes(sizes, 1, generator)[0])
+
+    def predict(self, batch: Batch) -> Predictions:
+        """Run the three stages on images of one frame together: what is said of one depends on no other."""
+        frames = self._frames(batch)
+        groups = [[place for place, own in enumerate(frames) if own == frame] for frame in dict.fromkeys(frames)]
+        if len(groups) < 2:
+            return super().predict(batch)
+        parts = [self.predict(chosen(batch, places)) for places in groups]
+        back = np.argsort(np.concatenate(groups))
+        return {name: take(join([part[name] for part in parts]), back) for name in parts[0]}
+
+    def _frames(self, batch: Batch) -> list[tuple[tuple[int, int], ...]]:
+        """Return the frame of each image of a batch by itself, of each of its inputs."""
+        sizes = zip(*(sizes_of(batch, name) for name in self.INPUTS), strict=True)
+        return [tuple(frame_of([size], self.MULTIPLE) for size in own) for own in sizes]
 
     def preprocess(self, batch: Batch) -> Any:
         """Return float32 (B, C, H, W) in [0, 1], sides padded to the multiple; a tuple where there are several inputs.

@@ -128,6 +128,23 @@ def test_images_of_unequal_size_are_answered_in_their_sizes():
     assert [one.shape for one in maps] == [(20, 33), (17, 48)]
 
 
+@pytest.mark.parametrize("kind", ["detection", "segmentation"])
+def test_what_is_said_of_an_image_depends_on_no_other_of_its_batch(kind: str):
+    model, _ = fitted(kind)
+    rng = np.random.default_rng(3)
+    images = [
+        rng.integers(0, 256, (height, width, 3), dtype=np.uint8)
+        for height, width in ((20, 33), (70, 48), (17, 60), (40, 40), (20, 33))
+    ]
+
+    together = model.predict(Batch(np.array([*"abcde"]), {"image": images}))
+
+    for place, image in enumerate(images):
+        alone = model.predict(Batch(np.array(["a"]), {"image": [image]}))
+        for name, column in together.items():
+            np.testing.assert_allclose(column[place], alone[name][0], rtol=1e-5, atol=1e-5, err_msg=name)
+
+
 def test_a_step_may_see_its_images_at_one_of_several_sizes():
     """Frames are multiples of 32, objects grow with them, and the same seed draws the same sizes."""
     data, seen = data_of("detection"), []
