@@ -49,9 +49,11 @@ def planned(record: Record, place: Path) -> RunConfig:
 def decided(plain: dict[str, Any], key: str = "") -> Iterator[tuple[str, Any]]:
     """Yield what decides the numbers of a run, under whole keys such as `model_params.k`."""
     for name, value in plain.items():
+        if key == "definition." and name in DISPLAY:
+            continue
         if isinstance(value, dict):
             yield from decided(value, f"{key}{name}.")
-        elif (name not in TIMING or key) and not (key == "definition." and name in DISPLAY):
+        elif name not in TIMING or key:
             yield f"{key}{name}", list(value) if isinstance(value, tuple) else value
 
 
