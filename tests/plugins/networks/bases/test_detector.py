@@ -95,9 +95,9 @@ def test_boxes_end_at_the_borders_of_their_image_and_those_beyond_it_are_left_ou
 def test_images_of_unequal_size_end_where_they_do_and_not_where_their_common_frame_does():
     everywhere: Found = [(0, 0, 64, 64, 0.9, 0), (41, 21, 60, 60, 0.8, 1)]
 
-    found = predicted(everywhere, everywhere, sizes=((20, 40), (64, 33)))
+    found = predicted(everywhere, everywhere, sizes=((34, 40), (64, 33)))
 
-    assert found["boxes"][0].tolist() == [[0, 0, 40, 20]]
+    assert found["boxes"][0].tolist() == [[0, 0, 40, 34]]
     assert found["boxes"][1].tolist() == [[0, 0, 33, 64]]  # of the second box nothing is inside the second image
 
 

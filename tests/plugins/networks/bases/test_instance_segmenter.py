@@ -129,9 +129,9 @@ def fit(data: LoadedData, **settings: Any) -> tuple[TwoStages, Any]:
 def test_masks_are_bool_and_of_the_size_of_each_image():
     whole = torch.ones((4, 4))
 
-    found = predicted([one_object([2, 3, 12, 13], whole), one_object([2, 3, 12, 13], whole)], [(20, 30), (33, 17)])
+    found = predicted([one_object([2, 3, 12, 13], whole), one_object([2, 3, 12, 13], whole)], [(40, 30), (33, 17)])
 
-    assert [mask.shape for mask in found["masks"]] == [(1, 20, 30), (1, 33, 17)]
+    assert [mask.shape for mask in found["masks"]] == [(1, 40, 30), (1, 33, 17)]
     assert found["masks"][0].dtype == np.bool_
     assert found["masks"][0][0, 3:13, 2:12].all()
     assert found["masks"][0].sum() == found["masks"][1].sum() == 100
