@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from mlcvbench.contract import Array, FitContext, Split
+from mlcvbench.contract import Array, Batch, FitContext, Split
 from mlcvbench.errors import DataError
 from mlcvbench.files.ahead import ahead, readers
 from mlcvbench_hog.bank import Bank, Found
@@ -96,14 +96,14 @@ class Trainer:
 
     def _images(self) -> Iterator[tuple[int, Array]]:
         for place, batch in enumerate(self._split.inputs(1)):
-            yield place, as_color(np.asarray(batch.inputs["image"][0]))
+            yield place, _image_of(batch)
 
     def _searched(self, bank: Bank) -> Iterator[tuple[int, list[Level], Found]]:
         """Yield the place of each image, its pyramid and the windows that `bank` finds there."""
 
         def search(place: int) -> tuple[int, list[Level], Found]:
             batch, _ = self._split.read([place])
-            levels = list(pyramid(as_color(np.asarray(batch.inputs["image"][0])), self._scales, self._cell))
+            levels = list(pyramid(_image_of(batch), self._scales, self._cell))
             return place, levels, bank.search(levels, MARGIN)
 
         with readers(self._threads - 1), bank.alone():
@@ -179,6 +179,11 @@ class Trainer:
                 hits[index].append(best_overlap(own.boxes, self._truths[place], template.label) >= HIT_IOU)
         curves = [fit_logistic(np.concatenate(s), np.concatenate(h)) for s, h in zip(scores, hits, strict=True)]
         return np.array(curves)
+
+
+def _image_of(batch: Batch) -> Array:
+    """Return the only image of a batch in colour."""
+    return as_color(np.asarray(batch.inputs["image"][0]))
 
 
 def crop(image: Array, box: Array, template: Template, cell: int) -> Array:

@@ -133,3 +133,14 @@ def one_hot(classes: torch.Tensor, count: int) -> torch.Tensor:
     logits = torch.full((len(classes), count), -SURE)
     logits[classes >= 0, classes[classes >= 0]] = SURE
     return logits
+
+
+def assert_learned_from(model: Detector, objects: Sequence[Objects]) -> None:
+    """Assert that the loss of a batch with these objects is finite, and that it teaches the network something."""
+    losses = model.loss(model.module, batch_of(objects), torch.Generator())
+    losses["loss"].backward()
+    slopes = [part.grad for part in model.module.parameters() if part.grad is not None]
+
+    assert all(torch.isfinite(value) for value in losses.values())
+    assert all(torch.isfinite(slope).all() for slope in slopes)
+    assert any(slope.any() for slope in slopes)

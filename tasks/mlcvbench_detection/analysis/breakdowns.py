@@ -29,13 +29,14 @@ _ANY = 1 << 16
 def breakdowns(outcome: Outcome) -> list[Breakdown]:
     """Return the breakdowns that the results allow."""
     table, classes = outcome.table, outcome.problem.classes
-    wanted = np.array([points.wanted for points in operating_by_class(table, len(classes))])
+    own = operating_by_class(table, len(classes))
+    wanted = np.array([points.wanted for points in own])
     if not wanted.any():
         return []
     found = [*(_coco_classes(table, classes) if is_coco(table) else _voc_classes(table, classes, wanted))]
     every, faults = operating(table), mistakes(outcome)
     if every.best is not None:
-        found.append(_confidence(table, classes, every))
+        found.append(_confidence(classes, every, own))
     found += [_kinds(faults), _confusions(faults, classes, every)]
     proposed = recall_of(outcome.predictions, outcome.targets)
     return found if proposed is None else [*found, _proposals(proposed)]
@@ -83,9 +84,9 @@ def _voc_classes(table: Table, classes: Sequence[str], wanted: Array) -> Iterato
     yield Breakdown("By class", note, "class", [classes[k] for k in shown], columns)
 
 
-def _confidence(table: Table, classes: Sequence[str], every: Operating) -> Breakdown:
-    own = [(name, points) for name, points in zip(classes, operating_by_class(table, len(classes)), strict=True)]
-    lines = [("all together", every), *((name, points) for name, points in own if points.wanted)]
+def _confidence(classes: Sequence[str], every: Operating, own: Sequence[Operating]) -> Breakdown:
+    named = zip(classes, own, strict=True)
+    lines = [("all together", every), *((name, points) for name, points in named if points.wanted)]
     best = [(points, points.best) for _, points in lines]
 
     def at(values: Sequence[Array]) -> list[float | None]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from support.detecting import batch_of, built
+from support.detecting import assert_learned_from, batch_of, built
 from support.fitting import context, images_batch
 from support.regions import SPECS, masked_objects_of, model_of
 
@@ -86,15 +86,7 @@ def test_the_same_seed_fits_the_same_weights():
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("counts", [(0,), (1,), (0, 0), (0, 1, 200)], ids=str)
 def test_no_object_one_and_200_are_learned_from(name, counts):
-    model = built(model_of(name, **tiny(name)))
-    objects, network = masked_objects_of(counts, side=12.0), model.module
-
-    losses = model.loss(network, batch_of(objects), torch.Generator())
-    losses["loss"].backward()
-
-    assert all(torch.isfinite(value) for value in losses.values())
-    assert all(torch.isfinite(part.grad).all() for part in network.parameters() if part.grad is not None)
-    assert any(part.grad is not None and part.grad.any() for part in network.parameters())
+    assert_learned_from(built(model_of(name, **tiny(name))), masked_objects_of(counts, side=12.0))
 
 
 @pytest.mark.parametrize("name", NAMES)
