@@ -53,7 +53,8 @@ def precision_recall(table: Table, classes: int) -> PrecisionRecall:
     for label, one in enumerate(class_curves(table, classes)):
         if len(one.wanted):
             hits, seen = np.arange(len(one.true)) + 1.0, one.true + 1.0
-            precision[0, :, label] = recall_points(hits, seen, len(one.wanted))
+            bounds = np.array([0, len(hits)])
+            precision[0, :, label] = recall_points(hits, seen, np.array([len(one.wanted)]), bounds)[:, 0]
             average[label] = area_under_curve((hits / seen)[None], (hits / len(one.wanted))[None])[0]
     return PrecisionRecall(np.array([IOU]), precision, average)
 

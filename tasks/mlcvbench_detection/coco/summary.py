@@ -13,7 +13,15 @@ from itertools import pairwise
 import numpy as np
 
 from mlcvbench.contract import Array, Table
-from mlcvbench_detection.geometry.matching import AREAS, THRESHOLDS, bit, same_at_every_threshold, stable_order, unpack
+from mlcvbench_detection.geometry.matching import (
+    AREAS,
+    THRESHOLDS,
+    bit,
+    descending,
+    same_at_every_threshold,
+    stable_order,
+    unpack,
+)
 
 RECALLS = np.linspace(0.0, 1.0, 101)
 EPSILON = np.spacing(1)
@@ -81,7 +89,7 @@ def rank_rows(table: Table, classes: int) -> Ranking:
     bounds = np.searchsorted(table["category"][found], np.arange(classes + 1))
     score = table["score"][found]
     for first, last in pairwise(bounds.tolist()):  # class by class, which takes half the time of all at once
-        order = np.argsort(-score[first:last], kind="stable")
+        order = descending(score[first:last])
         found[first:last], score[first:last] = found[first:last][order], score[first:last][order]
     annotated = np.flatnonzero(table["kind"] == ANNOTATION)
     return Ranking(
@@ -126,28 +134,28 @@ def curves(ranking: Ranking, limits: tuple[int, ...] = (), weights: Array | None
     """Return the precision and recall arrays; `weights` float64 (U,): how often each unit counts."""
     events, classes = find_events(ranking), ranking.classes
     weight = np.ones(len(events.row)) if weights is None else weights[ranking.unit[events.row]]
-    positives, counts = count_positives(ranking, weights), np.arange(1.0, len(events.row) + 1)
+    positives = count_positives(ranking, weights)
     category = np.repeat(np.arange(classes), np.diff(events.bounds))
     within = [ranking.place[events.row] < most for most in limits]
     precision = np.full((AREAS, THRESHOLDS, len(RECALLS), classes), -1.0)
     recall = np.full((AREAS, len(limits), THRESHOLDS, classes), -1.0)
     for area in range(AREAS):
-        present = np.flatnonzero(positives[area] > 0)
+        present = positives[area] > 0
+        wanted = np.where(present, positives[area], np.inf)
         before = _seen_before(ranking, events.between[area], weights)
         for threshold in range(THRESHOLDS):
             hits = np.flatnonzero(events.true[:, area, threshold])
+            own, bounds = category[hits], np.searchsorted(hits, events.bounds)
             counted = np.append(0.0, np.cumsum(weight * events.counted[:, area, threshold]))
             seen = before[events.row[hits]] + counted[hits + 1]
-            start = before[ranking.bounds] + counted[events.bounds]
-            bounds = np.searchsorted(hits, events.bounds)
-            for k in present.tolist():
-                own = slice(bounds[k], bounds[k + 1])
-                true = counts[: own.stop - own.start] if weights is None else np.cumsum(weight[hits[own]])
-                precision[area, threshold, :, k] = recall_points(true, seen[own] - start[k], positives[area, k])
+            seen -= (before[ranking.bounds] + counted[events.bounds])[own]
+            true = np.append(0.0, np.cumsum(weight[hits]))
+            points = recall_points(true[1:] - true[bounds][own], seen, wanted, bounds)
+            precision[area, threshold][:, present] = points[:, present]
             for limit, inside in enumerate(within):
                 some = hits[inside[hits]]
-                reached = np.bincount(category[some], weight[some], classes)[present]
-                recall[area, limit, threshold, present] = reached / positives[area, present]
+                reached = np.bincount(category[some], weight[some], classes) / wanted
+                recall[area, limit, threshold, present] = reached[present]
     return Curves(limits, precision, recall)
 
 
@@ -158,17 +166,22 @@ def _seen_before(ranking: Ranking, between: Array, weights: Array | None) -> Arr
     return seen
 
 
-def recall_points(true: Array, seen: Array, positives: float, recalls: Array = RECALLS) -> Array:
-    """Return the interpolated precision at given recalls from the counts at each true positive.
+def recall_points(true: Array, seen: Array, positives: Array, bounds: Array) -> Array:
+    """Return the interpolated precision of each class at `RECALLS`, float64 (101, K).
 
-    `true`, `seen` float64 (H,): true positives, and all counted detections, up to and with each true positive.
+    `true`, `seen` float64 (H,): true positives, and all counted detections, of a class up to and with each true
+    positive; class k has those of `bounds[k]:bounds[k + 1]`. `positives` (K,): its annotations to find.
     """
-    if not len(true):
-        return np.zeros(len(recalls))
-    envelope = np.zeros(len(true) + 1)  # 0 beyond the highest recall
-    np.maximum.accumulate((true / (seen + EPSILON))[::-1], out=envelope[-2::-1])
-    found: Array = envelope[(true / positives).searchsorted(recalls)]
-    return found
+    own = np.repeat(np.arange(len(positives)), np.diff(bounds))
+    envelope = (true / (seen + EPSILON))[::-1].copy()
+    for last, first in pairwise((len(true) - bounds[::-1]).tolist()):
+        np.maximum.accumulate(envelope[last:first], out=envelope[last:first])
+    reached = RECALLS.searchsorted(true / positives[own], side="right")  # how many of the recalls
+    cells = np.bincount(own * (len(RECALLS) + 1) + reached, minlength=len(positives) * (len(RECALLS) + 1))
+    below = cells.reshape(len(positives), -1)[:, :-1].cumsum(axis=1)  # the true positives before each recall
+    place = bounds[:-1, None] + below
+    found: Array = np.append(envelope[::-1], 0.0)[np.where(place < bounds[1:, None], place, len(true))]
+    return found.T
 
 
 def count_positives(ranking: Ranking, weights: Array | None = None) -> Array:

@@ -1,8 +1,8 @@
 """The fast path for a results file of uniform records: find the numbers and parse them in place.
 
 Programs write results with one template, so a file repeats the same characters with other numbers in between. Two
-properties prove it, block by block, without parsing: without the numbers, the rest is the template repeated; and the
-gaps between the numbers are as long as in the template. Then pyarrow casts the text of each number, in place and
+properties prove it, block by block, without parsing: without the numbers, the rest is the template repeated; and each
+number lasts until the template's gap before the next one. Then pyarrow casts the text of each number, in place and
 correctly rounded. A file that fails any of this is not an error: it is read the general way.
 """
 
@@ -19,12 +19,11 @@ import numpy as np
 from mlcvbench.contract import Array
 from mlcvbench_detection.coco.json_columns import NotUniformError, plain
 
-_BLOCK = 1 << 19
+_BLOCK = 1 << 18
+"""Bytes of a block: arrays of this size stay in the cache, and their memory is reused."""
 _JOINT = re.compile(rb"\}(\s*,\s*)\{")
 _KEY = re.compile(r"[A-Za-z_]+")
-_NUMBER = b"0123456789.+-\x01"
-_EXPONENT = b"\x01"
-"""Replaces the `e` of a number such as 5e-05 while numbers are separated from the letters of the template."""
+_NUMBER = b"0123456789.-"
 WAITING = 2
 """The most blocks that wait for the parser, to bound memory."""
 
@@ -33,14 +32,14 @@ WAITING = 2
 class Layout:
     """The template of a file: what joins two records, and a joint and record without its `width` numbers.
 
-    `head`: characters before the first number. `gaps`: int32 (width,) as bytes, characters after each number up to the
-    next one. `fields`: index of the first number of each field, and how many it has.
+    `head`: characters before the first number. `gaps` int64 (width,): characters after each number up to the next one.
+    `fields`: index of the first number of each field, and how many it has.
     """
 
     joint: bytes
     unit: bytes
     head: int
-    gaps: bytes
+    gaps: Array
     width: int
     fields: dict[str, tuple[int, int]]
 
@@ -51,12 +50,6 @@ class _Block:
 
     text: bytes
     bounds: Array
-
-    def gaps(self) -> bytes:
-        """Return the characters after each number up to the next, as if another such block followed."""
-        gaps = self.bounds[2::2] - self.bounds[1::2]
-        gaps[-1:] += self.bounds[0]
-        return gaps.tobytes()
 
 
 def read_uniform(path: Path) -> dict[str, Array] | None:
@@ -142,10 +135,13 @@ def learn(head: bytes) -> Layout | None:
     wanted = {"image_id": 1, "category_id": 1, "score": 1, "bbox": 4}
     if any(fields.get(name, (0, 0))[1] != count for name, count in wanted.items()) or record.count(b",") != width - 1:
         return None
-    rest, block = _split(joint[1] + record)
-    if len(block.bounds) != 2 * width + 1:
+    text = joint[1] + record
+    rest, number = _split(text)
+    edges = np.flatnonzero(number[1:] != number[:-1]) + 1  # where numbers and gaps begin alternately
+    if len(edges) != 2 * width:
         return None
-    return Layout(joint[1], rest, int(block.bounds[0]), block.gaps(), width, {name: fields[name] for name in wanted})
+    gaps = np.append(edges[2::2], len(text) + edges[0]) - edges[1::2]  # as if another record followed
+    return Layout(joint[1], rest, int(edges[0]), gaps, width, {name: fields[name] for name in wanted})
 
 
 def _blocks(path: Path, joint: bytes) -> Iterator[bytes]:
@@ -167,33 +163,32 @@ def _blocks(path: Path, joint: bytes) -> Iterator[bytes]:
 
 def _find_numbers(text: bytes, layout: Layout) -> _Block | None:
     """Return a block with the positions of its numbers; None when it does not follow the layout."""
-    rest, block = _split(text)
-    count, over = divmod(len(rest), len(layout.unit))
-    if over or rest != layout.unit * count or len(block.bounds) != 2 * layout.width * count + 1:
+    rest, number = _split(text)
+    count = len(rest) // len(layout.unit)
+    starts = np.flatnonzero(number[1:] > number[:-1])
+    starts += 1
+    if rest != layout.unit * count or len(starts) != layout.width * count or starts[0] != layout.head:
         return None
-    return block if block.bounds[0] == layout.head and block.gaps() == layout.gaps * count else None
+    bounds = np.empty(2 * len(starts) + 1, dtype=np.int32)
+    bounds[:-1:2] = starts
+    bounds[1:-1:2] = (np.append(starts[1:], len(text) + layout.head).reshape(-1, layout.width) - layout.gaps).ravel()
+    bounds[-1] = len(text)
+    # From one start to the next are one number and one gap. If no number ends before the gap of the template begins,
+    # none ends after it either, since all gaps together are as long as the rest.
+    return _Block(text, bounds) if number[bounds[1::2] - 1].all() else None
 
 
-def _split(text: bytes) -> tuple[bytes, _Block]:
-    """Return a text without its numbers, and their positions."""
+def _split(text: bytes) -> tuple[bytes, Array]:
+    """Return a text without its numbers, and where they are, bool (characters,)."""
     codes = np.frombuffer(text, dtype=np.uint8)
     above = codes - np.uint8(ord("-"))
-    number = above <= ord("9") - ord("-")  # digits, minus and point; a slash shows in the rest
     signs = np.flatnonzero(above == 0 if b"+" not in text else (above == 0) | (codes == ord("+")))
-    signs = signs[codes[signs - 1] | 0x20 == ord("e")]  # of exponents; another plus shows in the gaps
-    if _EXPONENT in text:  # not JSON
-        raise NotUniformError
-    rest = text
+    signs = signs[codes[signs - 1] | 0x20 == ord("e")]  # of exponents; another plus shows in the rest
     if len(signs):
-        number[signs] = number[signs - 1] = True
-        marked = codes.copy()
-        marked[signs - 1] = _EXPONENT[0]
-        rest = marked.tobytes()
-    edges = np.flatnonzero(number[1:] != number[:-1])
-    bounds = np.empty(len(edges) + 1, dtype=np.int32)
-    np.add(edges, 1, out=bounds[:-1], casting="same_kind")
-    bounds[-1] = len(text)
-    return rest.translate(None, _NUMBER), _Block(text, bounds)
+        codes = codes.copy()
+        codes[signs] = codes[signs - 1] = ord("0")
+        text, above = codes.tobytes(), codes - np.uint8(ord("-"))
+    return text.translate(None, _NUMBER), above <= ord("9") - ord("-")  # a slash, between them, shows in the rest
 
 
 def _read_numbers(block: _Block, layout: Layout) -> dict[str, Array]:

@@ -88,7 +88,7 @@ def match(detections: Detections, annotations: Annotations, classes: int, most: 
     `most`: detections per category and image that are considered, the highest scores first.
     """
     ranked = _rank(detections, classes, most)
-    left_out = _every_threshold(ranges_missed(annotations.area) | annotations.ignored[:, None])
+    left_out = np.where(annotations.ignored, EVERY_SETTING, ranges_missed(annotations.area))
     pairs = _candidates(ranked, annotations.unit * classes + annotations.label, pair_iou)
     state = _State(
         match=np.zeros(len(ranked.order), dtype=np.uint64),
@@ -99,16 +99,18 @@ def match(detections: Detections, annotations: Annotations, classes: int, most: 
     kept = np.where(annotations.void, _NO_SETTING, EVERY_SETTING)
     for chosen in _rounds(pairs, ranked.key):
         _decide(chosen, left_out, many, kept, state)
-    missed = _every_threshold(ranges_missed(detections.area[ranked.order]))
+    missed = ranges_missed(detections.area[ranked.order])
     ignore = state.to_ignored | (missed & ~state.match)
     return Matched(ranked.order, ranked.place, state.match, ignore, state.taken, left_out)
 
 
 def ranges_missed(area: Array) -> Array:
-    """Return bool (N, areas): the area ranges that do not contain each area."""
-    low, high = np.array(AREA_RANGES).T
-    missed: Array = (area[:, None] < low) | (area[:, None] > high)
-    return missed
+    """Return masks uint64 (N,): the settings whose area range does not contain each area."""
+    masks = np.zeros(len(area), dtype=np.uint64)
+    for number, (low, high) in enumerate(AREA_RANGES):
+        missed = (area < low) | (area > high)
+        masks |= missed * (_ALL_THRESHOLDS << np.uint64(number * THRESHOLDS))
+    return masks
 
 
 def unpack(masks: Array) -> Array:
@@ -141,12 +143,17 @@ def stable_order(order: Array, key: Array, largest: int) -> Array:
     return order
 
 
-def _every_threshold(areas: Array) -> Array:
-    """Return masks uint64 (N,) from bool (N, areas)."""
-    masks = np.zeros(len(areas), dtype=np.uint64)
-    for area, flags in enumerate(areas.T):
-        masks |= np.where(flags, _ALL_THRESHOLDS << np.uint64(area * THRESHOLDS), np.uint64(0))
-    return masks
+def descending(values: Array) -> Array:
+    """Return the order of descending values, of equal ones the first first, as numpy's stable sort in half its time.
+
+    >>> descending(np.array([1.0, 2.0, 1.0, 2.0])).tolist()
+    [1, 3, 0, 2]
+    """
+    order = np.argsort(-values)
+    ranked = values[order]
+    run = np.cumsum(np.append(False, ranked[1:] != ranked[:-1]))
+    places: Array = np.sort((run << 32) | order) & 0xFFFFFFFF
+    return places
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +173,7 @@ class _Ranked:
 def _rank(detections: Detections, classes: int, most: int) -> _Ranked:
     unit, score = detections.unit, detections.score
     in_order = (unit[1:] > unit[:-1]) | ((unit[1:] == unit[:-1]) & (score[1:] <= score[:-1]))
-    order = np.arange(len(score)) if in_order.all() else np.argsort(-score, kind="stable")  # detectors sort by score
+    order = np.arange(len(score)) if in_order.all() else descending(score)  # detectors sort by score
     order = stable_order(order, detections.label, classes)
     order = stable_order(order, unit, int(unit.max(initial=0)))
     key = (unit * classes + detections.label)[order]
