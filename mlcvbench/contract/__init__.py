@@ -14,7 +14,7 @@ from mlcvbench.contract.notices import Notice
 from mlcvbench.contract.problem import InputSpec, Problem
 from mlcvbench.contract.scoring import MetricSpec, Scorer, Table, Values, VectorizedScorer
 from mlcvbench.contract.split import ArraySplit, JoinedSplit, LoadedData, Split, SubSplit, fingerprint_columns
-from mlcvbench.contract.task import Breakdown, External, Guess, Outcome, Panel, Plot, Task, check_array, spread
+from mlcvbench.contract.task import Breakdown, External, Guess, HeldOut, Outcome, Panel, Plot, Task, check_array, spread
 from mlcvbench.contract.torch_model import TorchModel
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "FitContext",
     "FitReport",
     "Guess",
+    "HeldOut",
     "InputSpec",
     "JoinedSplit",
     "LoadedData",

@@ -102,12 +102,14 @@ class ParameterCounts:
 class Operations:
     """Operations of one sample. `macs` None with a `reason` when the method has none or they cannot be counted.
 
-    `other_ops` counts operations other than multiply-adds, e.g. {"absolute_difference": 1_437_000}.
+    `other_ops` counts operations other than multiply-adds, e.g. {"absolute_difference": 1_437_000}. `varies`: whether
+    they depend on what the sample shows, as in a cascade; a run then counts those of some more samples.
     """
 
     macs: int | None
     other_ops: Mapping[str, int] = field(default_factory=dict)
     reason: str | None = None
+    varies: bool = False
 
 
 class Model(ABC):

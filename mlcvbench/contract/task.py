@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -20,6 +20,8 @@ from mlcvbench.contract.split import LoadedData, Split
 from mlcvbench.errors import PredictionError
 from mlcvbench.files.maps import PICTURE
 from mlcvbench.files.npz import shrink_npz
+
+Made = TypeVar("Made")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +48,19 @@ class Breakdown:
     columns: Mapping[str, tuple[str, Sequence[float | None]]]
 
 
+class HeldOut(NamedTuple):
+    """The scorer's rows of so many validation samples."""
+
+    table: Table
+    samples: int
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """A split, what was predicted for it, and the rows of the scorer with this protocol id.
 
-    Breakdowns and plots are made of it.
+    Breakdowns and plots are made of it. `held_out`: the rows of validation samples, on which a threshold may be chosen;
+    None where no samples were kept from the fit, or the model is not at hand.
     """
 
     predictions: Predictions
@@ -59,6 +69,15 @@ class Outcome:
     problem: Problem
     protocol: str
     table: Table
+    held_out: HeldOut | None = None
+    _made: dict[Callable[[Outcome], Any], Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def once(self, make: Callable[[Outcome], Made]) -> Made:
+        """Return what `make` makes of this outcome, computed once for all that ask for it."""
+        if make not in self._made:
+            self._made[make] = make(self)
+        made: Made = self._made[make]
+        return made
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +115,8 @@ class Task(ABC):
     extension: str = ".npz"
     reads_halves: bool = False
     """Whether `load` takes float16 arrays for those that `save` writes as float32."""
+    chooses: bool = False
+    """Whether breakdowns choose a threshold, for which validation samples are predicted where a fit kept some."""
 
     @abstractmethod
     def scorer(self, protocol: str, problem: Problem) -> Scorer:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psutil
 
-from mlcvbench.contract import FitContext, FitReport, LoadedData, Model, Notice
+from mlcvbench.contract import FitContext, FitReport, LoadedData, Model, Notice, Split
 from mlcvbench.contract.history import stored_history
 from mlcvbench.errors import DataError
 from mlcvbench.limits import MIB, usable_memory
@@ -36,7 +36,8 @@ NOTICES = "notices"
 @dataclass(frozen=True, slots=True)
 class Fitted:
     """A model ready to predict. `weights`: what its saved state is loaded from, as in `weights=`; None for a live
-    model. `said`: the notices of its fit, now or when it was stored, or of the weights that it was given.
+    model. `said`: the notices of its fit, now or when it was stored, or of the weights that it was given. `held_out`:
+    the validation split that its fit did not train on, if any.
     """
 
     model: Model
@@ -45,6 +46,7 @@ class Fitted:
     weights: Path | None
     weights_info: WeightsInfo
     said: tuple[Notice, ...] = ()
+    held_out: Split | None = None
 
     @property
     def notices(self) -> list[Notice]:
@@ -62,8 +64,8 @@ def obtain_model(resolved: Resolved, data: LoadedData, report: Progress, live: M
     if config.weights is not None:
         return _from_file(resolved, data, Path(config.weights))
     key = compute_fit_key(config, data.fingerprint_of(("train", "val")), resolved.entries)
-    learned = fit_data(data, spec, config.fit).train
-    trained_on = (f"{data.name}/{learned.name}",) if learned is not None else ()
+    parts = fit_data(data, spec, config.fit)
+    trained_on = (f"{data.name}/{parts.train.name}",) if parts.train is not None else ()
     stored = cache.get(FITS, key)
     if stored is None:
         stored, model, cached = *_fit_and_store(resolved, data, report, key), False
@@ -85,6 +87,7 @@ def obtain_model(resolved: Resolved, data: LoadedData, report: Progress, live: M
             trained_on=trained_on,
         ),
         said=said,
+        held_out=parts.val,
     )
 
 

@@ -10,7 +10,7 @@ with a record that names it, except for a cost pass, which fails alone. Only an 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,7 +23,7 @@ from mlcvbench.plan.config import RunConfig
 from mlcvbench.plan.entries import entries_of
 from mlcvbench.processes.progress import Progress
 from mlcvbench.records.schema import ModelInfo, Record
-from mlcvbench.running import breakdowns, plots, scoring
+from mlcvbench.running import breakdowns, held_out, plots, scoring
 from mlcvbench.running.costs import Measured, measure_costs, measured_digest
 from mlcvbench.running.fitting import fit_result, obtain_model
 from mlcvbench.running.predicting import predict
@@ -154,7 +154,11 @@ def finish(draft: Draft, folder: Path, answered: Answered, measured: Measured | 
     history = results.fit.info.history if results.fit else {}
     samples = results.costs.timing.samples if results.costs.timing else {}
     outcome = _outcome(answered, scored)
-    results.breakdowns = breakdowns.all_of(draft, task, outcome)
+    if outcome is not None and task.chooses and measured is not None:
+        with draft.stage("validation"):
+            outcome = replace(outcome, held_out=held_out.rows(draft, measured, scored.scorer))
+    model = None if measured is None else measured.fitted.model
+    results.breakdowns = breakdowns.all_of(draft, task, outcome, model)
     results.plots = plots.draw(
         draft,
         folder,

@@ -149,7 +149,8 @@ class ViolaJones(Model):
                 found = find(image, cascade, self.search) if cascade.stages else Found(np.zeros((0, 4)), np.zeros(0))
                 windows, features = windows + found.looked_at, features + found.evaluated
         counts = {"integral_pixels": pixels, "windows": windows, "haar_features": features}
-        return Operations(macs=None, other_ops=counts, reason="the method adds and compares; it has no multiply-adds")
+        why = "the method adds and compares; it has no multiply-adds"
+        return Operations(macs=None, other_ops=counts, reason=why, varies=True)
 
     def parameters(self) -> ParameterCounts:
         learned = sum(one.thresholds.size * 3 + one.limits.size for one in self.cascades)

@@ -60,6 +60,7 @@ class DetectionTask(Task):
 
     kind = "detection"
     extension = ".json"
+    chooses = True
 
     def protocols(self) -> tuple[str, ...]:
         return tuple(SCORERS)

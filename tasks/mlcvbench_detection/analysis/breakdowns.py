@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from mlcvbench.contract import Array, Breakdown, Outcome, Table
-from mlcvbench_detection.analysis.confidence import Operating, operating, operating_by_class
+from mlcvbench_detection.analysis.confidence import Confidence, Operating, confidence_of, operating, operating_by_class
 from mlcvbench_detection.analysis.curves import is_coco, precision_recall
 from mlcvbench_detection.analysis.mistakes import Mistakes, mistakes
 from mlcvbench_detection.coco.summary import Curves, count_positives, curves, rank_rows
@@ -21,7 +21,6 @@ SIZES = ("all", "small", "medium", "large")
 LISTED = 20
 """The most confusions that are listed."""
 BACKGROUND = "background"
-ON_TEST = "The confidence is the best on the test images themselves, so what it gives elsewhere is lower"
 _ANY = 1 << 16
 """More detections than a protocol considers of a class and image."""
 
@@ -34,10 +33,11 @@ def breakdowns(outcome: Outcome) -> list[Breakdown]:
     if not wanted.any():
         return []
     found = [*(_coco_classes(table, classes) if is_coco(table) else _voc_classes(table, classes, wanted))]
-    every, faults = operating(table), mistakes(outcome)
-    if every.best is not None:
-        found.append(_confidence(classes, every, own))
-    found += [_kinds(faults), _confusions(faults, classes, every)]
+    every, faults = operating(table), outcome.once(mistakes)
+    chosen = None if every.best is None else outcome.once(confidence_of)
+    if chosen is not None:
+        found.append(_confidence(classes, every, own, chosen))
+    found += [_kinds(faults), _confusions(faults, classes, chosen)]
     proposed = recall_of(outcome.predictions, outcome.targets)
     return found if proposed is None else [*found, _proposals(proposed)]
 
@@ -84,23 +84,23 @@ def _voc_classes(table: Table, classes: Sequence[str], wanted: Array) -> Iterato
     yield Breakdown("By class", note, "class", [classes[k] for k in shown], columns)
 
 
-def _confidence(classes: Sequence[str], every: Operating, own: Sequence[Operating]) -> Breakdown:
-    named = zip(classes, own, strict=True)
-    lines = [("all together", every), *((name, points) for name, points in named if points.wanted)]
-    best = [(points, points.best) for _, points in lines]
+def _confidence(classes: Sequence[str], every: Operating, own: Sequence[Operating], chosen: Confidence) -> Breakdown:
+    named = zip(classes, own, chosen.own, strict=True)
+    lines = [("all together", every, chosen.every), *(one for one in named if one[1].wanted)]
+    places = [points.at(least) for _, points, least in lines]
 
-    def at(values: Sequence[Array]) -> list[float | None]:
-        pairs = zip(values, best, strict=True)
-        return [None if place is None else float(of[place]) for of, (_, place) in pairs]
+    def at(name: str, without: float | None) -> tuple[str, list[float | None]]:
+        pairs = zip(lines, places, strict=True)
+        return "fraction", [without if at is None else float(getattr(one, name)[at]) for (_, one, _), at in pairs]
 
     columns: Columns = {
-        "confidence": ("1", at([points.score for _, points in lines])),
-        "precision": ("fraction", at([points.precision for _, points in lines])),
-        "recall": ("fraction", at([points.recall for _, points in lines])),
-        "F1": ("fraction", at([points.f1 for _, points in lines])),
+        "confidence": ("1", [least for _, _, least in lines]),
+        "precision": at("precision", None),
+        "recall": at("recall", 0.0),
+        "F1": at("f1", 0.0),
     }
-    note = f"Detections below the confidence are dropped; IoU 0.5. {ON_TEST}."
-    return Breakdown("Best confidence", note, "class", [name for name, _ in lines], columns)
+    note = f"Detections below the confidence are dropped; IoU 0.5. {chosen.said}."
+    return Breakdown("Best confidence", note, "class", [name for name, _, _ in lines], columns)
 
 
 def _kinds(faults: Mistakes) -> Breakdown:
@@ -116,13 +116,16 @@ def _kinds(faults: Mistakes) -> Breakdown:
     return Breakdown("Kinds of mistakes", note, "mistake", list(kinds), columns)
 
 
-def _confusions(faults: Mistakes, classes: Sequence[str], every: Operating) -> Breakdown:
+def _confusions(faults: Mistakes, classes: Sequence[str], chosen: Confidence | None) -> Breakdown:
     """Return the matrix of few classes, the most frequent confusions of many."""
-    least, names = every.best_score, [*classes, BACKGROUND]
-    matrix = faults.confusion(least if every.best is not None else None)
+    names = [*classes, BACKGROUND]
+    matrix = faults.confusion(None if chosen is None else chosen.every)
     note = "All detections at IoU 0.5, whatever their class."
-    if every.best is not None:
-        note = f"Detections with a confidence of {least:.3g} or more at IoU 0.5, whatever their class. {ON_TEST}."
+    if chosen is not None:
+        note = (
+            f"Detections with a confidence of {chosen.every:.3g} or more at IoU 0.5, whatever their class. "
+            f"{chosen.said}."
+        )
     if len(names) <= LISTED:
         columns: Columns = {}
         for place, name in enumerate(names):

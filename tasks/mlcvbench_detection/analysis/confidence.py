@@ -1,12 +1,16 @@
-"""Precision, recall and F1 at every confidence, from the rows of any detection protocol, at IoU 0.5."""
+"""Precision, recall and F1 at every confidence, from the rows of any detection protocol, at IoU 0.5.
+
+The best confidence is chosen on validation images where the run predicted some, else on the test images.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from mlcvbench.contract import Array, Table
+from mlcvbench.contract import Array, Outcome, Table
 from mlcvbench_detection.analysis.curves import Outcomes, outcomes
 
 
@@ -50,6 +54,37 @@ class Operating:
     def best_score(self) -> float:
         """The score at the best F1; 0 without a true detection."""
         return 0.0 if self.best is None else float(self.score[self.best])
+
+    def at(self, least: float) -> int | None:
+        """Return the index of the detections with at least this score; None where there are none."""
+        count = int((self.score >= least).sum())
+        return count - 1 if count else None
+
+
+@dataclass(frozen=True, slots=True)
+class Confidence:
+    """The score from which detections count: of all classes together, and `own` (K,) of each; `said`: its origin."""
+
+    every: float
+    own: Sequence[float]
+    said: str
+
+
+def confidence_of(outcome: Outcome) -> Confidence:
+    """Return the score with the best F1, on validation images where there are some with a true detection.
+
+    A class without one has the score of all together.
+    """
+    held = outcome.held_out
+    if held is not None and operating(held.table).best is not None:
+        table = held.table
+        said = f"The confidence is the best on {held.samples} validation images, none of which was trained on"
+    else:
+        table = outcome.table
+        said = "The confidence is the best on the test images themselves, so what it gives elsewhere is lower"
+    every = operating(table).best_score
+    own = operating_by_class(table, len(outcome.problem.classes))
+    return Confidence(every, [every if one.best is None else one.best_score for one in own], said)
 
 
 def operating(table: Table, label: int | None = None) -> Operating:

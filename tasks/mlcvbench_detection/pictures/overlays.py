@@ -22,7 +22,7 @@ from mlcvbench.figures import (
     short_name,
     text_width,
 )
-from mlcvbench_detection.analysis.confidence import operating
+from mlcvbench_detection.analysis.confidence import confidence_of
 from mlcvbench_detection.analysis.curves import Outcomes, outcomes
 from mlcvbench_detection.coco.scoring import detected_boxes
 from mlcvbench_detection.geometry.boxes import pairwise_iou
@@ -49,7 +49,7 @@ def draw_overlays(folder: Path, outcome: Outcome) -> list[Plot]:
     if not has_pictures(split) or not len(table):
         return []
     found = outcomes(table)
-    score = operating(table).best_score
+    score = outcome.once(confidence_of).every
     errors, hits = _tally(table, found, score, len(split))
     annotated = np.flatnonzero(hits + errors > 0)
     scene = _Scene(outcome, found, score)

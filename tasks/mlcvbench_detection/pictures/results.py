@@ -26,7 +26,7 @@ from mlcvbench.figures import (
     short_name,
 )
 from mlcvbench_detection.analysis.breakdowns import BACKGROUND, LISTED, SIZES, most_confused
-from mlcvbench_detection.analysis.confidence import Operating, operating
+from mlcvbench_detection.analysis.confidence import Confidence, Operating, confidence_of, operating
 from mlcvbench_detection.analysis.curves import is_coco
 from mlcvbench_detection.analysis.mistakes import mistakes
 from mlcvbench_detection.coco.summary import RECALLS, count_positives, curves, rank_rows
@@ -48,9 +48,10 @@ def draw_results(outcome: Outcome) -> Iterator[Picture]:
     points = operating(table)
     if points.best is None:
         return
+    chosen = outcome.once(confidence_of)
     if len(points.score) > 1:
-        yield "confidence.png", "Precision, recall and F1 by confidence", draw_confidence(points)
-    matrix = mistakes(outcome).confusion(points.best_score)
+        yield "confidence.png", "Precision, recall and F1 by confidence", draw_confidence(points, chosen)
+    matrix = outcome.once(mistakes).confusion(chosen.every)
     if len(classes) <= MATRIX_CLASSES:
         yield "confusion.png", "Objects and what they were taken for", draw_confusion(matrix, classes)
     elif most_confused(matrix, 1):
@@ -77,20 +78,22 @@ def draw_sizes(table: Table, classes: int) -> tuple[Canvas, str]:
     return canvas, f"Precision against recall by size at IoU 0.50, means over classes; the areas are {said}."
 
 
-def draw_confidence(points: Operating) -> tuple[Canvas, str]:
+def draw_confidence(points: Operating, chosen: Confidence) -> tuple[Canvas, str]:
     """Draw precision, recall and F1 of all classes together when detections below a confidence are dropped."""
-    place, best = points.best or 0, points.best_score
+    highest, lowest = float(points.score[0]), float(points.score[-1])
+    best = min(max(chosen.every, lowest), highest)  # one chosen elsewhere may lie beyond the scores here
+    place = points.at(best) or 0
     keys = [Key("precision", BLUE, width=2.2), Key("recall", RED, width=2.2), Key("F1", INK, width=2.6)]
-    keys.append(Key(f"best F1, from {best:.3g}", INK, dash=DOTTED))
-    across = Axis(Scale(float(points.score[-1]), float(points.score[0])), "confidence from which detections count")
+    keys.append(Key(f"chosen, from {best:.3g}", INK, dash=DOTTED))
+    across = Axis(Scale(lowest, highest), "confidence from which detections count")
     canvas, chart = _chart(keys, across, "share, at IoU 0.5")
     for values, key in zip((points.precision, points.recall, points.f1), keys, strict=False):
         chart.line(*_thinned(points.score, values), key.color, key.width)
     chart.upright(best, INK, 2, DOTTED)
     return canvas, (
-        f"Precision, recall and F1 by confidence, all classes together, at IoU 0.50; the best F1 is "
-        f"{points.f1[place]:.3f} from {best:.3g}, with precision {points.precision[place]:.3f} and recall "
-        f"{points.recall[place]:.3f}. Chosen on the test images themselves."
+        f"Precision, recall and F1 by confidence, all classes together, at IoU 0.50; from {best:.3g} the F1 is "
+        f"{points.f1[place]:.3f}, with precision {points.precision[place]:.3f} and recall "
+        f"{points.recall[place]:.3f}. {chosen.said}."
     )
 
 

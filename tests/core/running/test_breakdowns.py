@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 from support.runs import config_for
 
-from mlcvbench.contract import Breakdown
+from mlcvbench.contract import ArraySplit, Batch, Breakdown, Model, Operations, Predictions, Problem
 from mlcvbench.measure import TimingResult
 from mlcvbench.records.schema import LatencyInfo, ThroughputInfo, YardstickInfo
 from mlcvbench.running import stages
-from mlcvbench.running.breakdowns import times_by_amount
+from mlcvbench.running.breakdowns import operations_by_amount, times_by_amount
 from mlcvbench_classification.task import ClassificationTask
 
 
@@ -99,6 +100,43 @@ def test_calls_of_several_processes_are_joined_and_thinned_ones_left_out():
 
     assert part.columns["end to end"] == ("s", [0.0, 0.001, 0.002, 0.003])
     assert times_by_amount("objects", np.array([1, 2, 3, 4]), replace(timing, samples=thin)) == []
+
+
+class Cascade(Model):
+    """Looks at ten windows of an image, and evaluates as many features as its first pixel says."""
+
+    varies = True
+
+    def forward(self, inputs: Any) -> Any:
+        raise NotImplementedError
+
+    def postprocess(self, outputs: Any, batch: Batch) -> Predictions:
+        raise NotImplementedError
+
+    def operations(self, inputs: Any) -> Operations:
+        return Operations(None, {"windows": 10, "haar_features": int(inputs["image"][0, 0])}, varies=self.varies)
+
+
+def test_operations_that_depend_on_the_sample_are_told_apart_by_what_it_holds():
+    amount = np.repeat([0, 1, 2], 9)
+    features = np.repeat([3, 50, 70], 9) + 2 * np.tile(np.arange(9), 3)  # 7 more in the mean of the first eight
+    split = ArraySplit("test", {"image": features[:, None]}, {})
+
+    [part] = operations_by_amount("objects", amount, Cascade(Problem("detection", (), {})), split)
+
+    assert (part.title, part.names) == ("Operations by number of objects", ["0", "1", "2"])
+    assert part.columns == {
+        "samples": ("1", [8.0, 8.0, 8.0]),
+        "windows": ("1", [10.0, 10.0, 10.0]),
+        "haar features": ("1", [10.0, 57.0, 77.0]),
+    }
+
+
+def test_operations_that_are_the_same_for_all_samples_are_not_counted_again(monkeypatch):
+    monkeypatch.setattr(Cascade, "varies", False)
+    split = ArraySplit("test", {"image": np.arange(4)[:, None]}, {})
+
+    assert operations_by_amount("objects", np.arange(4), Cascade(Problem("detection", (), {})), split) == []
 
 
 def test_a_timed_run_of_a_detector_shows_time_by_objects(tmp_path):

@@ -147,6 +147,7 @@ def test_features_are_counted_where_they_were_evaluated_and_a_face_costs_more_th
 
     windows = sum(level.rows * level.columns for level in detector.search.levels(96, 96))
     assert shown.macs is None
+    assert shown.varies
     assert shown.other_ops["windows"] == blank.other_ops["windows"] == windows
     assert blank.other_ops["haar_features"] == 0
     assert shown.other_ops["integral_pixels"] == 2 * 96 * 96

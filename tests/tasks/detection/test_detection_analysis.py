@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,11 +11,12 @@ import pytest
 from support.detection import VAL100, official, random_case, read_case, scene, write_case
 from support.voc import annotation, voc_folder
 
-from mlcvbench.contract import Breakdown, Outcome
+from mlcvbench.contract import Breakdown, HeldOut, Outcome
 from mlcvbench.running.scoring import tabulate
 from mlcvbench_detection.analysis.breakdowns import breakdowns, most_confused
-from mlcvbench_detection.analysis.confidence import operating, operating_by_class
+from mlcvbench_detection.analysis.confidence import confidence_of, operating, operating_by_class
 from mlcvbench_detection.analysis.mistakes import mistakes
+from mlcvbench_detection.coco import engines
 from mlcvbench_detection.task import DetectionTask
 from mlcvbench_detection.voc.annotations import load_voc
 
@@ -264,6 +266,60 @@ def test_where_the_best_confidence_comes_from_is_said(tmp_path):
 
     assert "best on the test images themselves" in named(parts, "Best confidence").note
     assert "best on the test images themselves" in named(parts, "Objects by what they were taken for").note
+
+
+def test_the_confidence_is_chosen_on_validation_images_where_some_were_predicted(tmp_path):
+    outcome = outcome_of(write_case(tmp_path, *random_case(1)))
+    other = write_case(tmp_path, *random_case(5))
+    held = HeldOut(other.table(), 12)
+
+    parts = breakdowns(replace(outcome, held_out=held))
+
+    least, points = operating(held.table).best_score, operating(outcome.table)
+    assert least != points.best_score
+    chosen = named(parts, "Best confidence")
+    assert "The confidence is the best on 12 validation images, none of which was trained on." in chosen.note
+    assert column(chosen, "confidence")["all together"] == least
+    shown = points.score >= least
+    assert column(chosen, "F1")["all together"] == points.f1[shown][-1] < points.f1.max()
+    assert column(chosen, "precision")["all together"] == points.precision[shown][-1]
+    matrix = outcome.once(mistakes).confusion(least)
+    found = named(parts, "Objects by what they were taken for")
+    assert [found.columns[name][1] for name in found.names] == matrix.T.tolist()
+    assert f"a confidence of {least:.3g} or more" in found.note
+
+
+def test_a_confidence_that_no_detection_has_finds_nothing(tmp_path):
+    box = {"image_id": 1, "category_id": 1, "bbox": [0, 0, 50, 50]}
+    outcome = outcome_of(write_case(tmp_path, scene([box]), [{**box, "score": 0.3}]))
+    held = HeldOut(write_case(tmp_path, scene([box]), [{**box, "score": 0.9}]).table(), 1)
+
+    found = named(breakdowns(replace(outcome, held_out=held)), "Best confidence")
+
+    assert {name: column(found, name)["all together"] for name in found.columns} == {
+        "confidence": 0.9,
+        "precision": None,
+        "recall": 0.0,
+        "F1": 0.0,
+    }
+
+
+def test_validation_images_without_a_hit_choose_nothing(tmp_path):
+    outcome = outcome_of(write_case(tmp_path, *random_case(1)))
+    held = HeldOut(write_case(tmp_path, scene([]), []).table(), 20)
+
+    assert confidence_of(replace(outcome, held_out=held)) == confidence_of(outcome)
+
+
+def test_breakdowns_and_pictures_share_one_evaluation(tmp_path, monkeypatch):
+    made, evaluate = [], engines.matched_by_hotcoco
+    monkeypatch.setattr(engines, "matched_by_hotcoco", lambda *given: made.append(1) or evaluate(*given))
+    outcome = outcome_of(write_case(tmp_path, *random_case(1)))
+
+    TASK.breakdowns(outcome)
+    TASK.plot(tmp_path / "plots", outcome)
+
+    assert len(made) == 1
 
 
 def test_of_many_classes_the_most_frequent_confusions_are_listed():
