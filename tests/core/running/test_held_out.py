@@ -9,10 +9,15 @@ import pytest
 from support.runs import config_for
 
 from mlcvbench.contract import Outcome
-from mlcvbench.running import held_out, stages
+from mlcvbench.loading.data import FitData
+from mlcvbench.running import fitting, held_out, stages
 from mlcvbench_classification.task import ClassificationTask
 
-LEARNED = ("model=linear_softmax", "fit.epochs=1")
+
+@pytest.fixture
+def kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a model that learns from the validation split, too, keep it out of its fit."""
+    monkeypatch.setattr(fitting, "fit_data", lambda data, *_: FitData(data.splits["train"], data.splits["val"]))
 
 
 @pytest.fixture
@@ -24,39 +29,48 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Outcome]]:
     return outcomes
 
 
+@pytest.mark.usefixtures("kept")
 def test_validation_samples_are_predicted_and_scored_as_test_samples_are(tmp_path, seen):
-    record = stages.execute(config_for(*LEARNED), tmp_path)
+    record = stages.execute(config_for(), tmp_path)
 
     [outcome] = seen
     held = outcome.held_out
     assert held is not None
-    assert held.samples == min(held_out.MOST, record.fit.val_samples, record.dataset.samples // held_out.PART)
+    assert held.samples == min(held_out.MOST, len(outcome.split) // held_out.PART)
     assert np.unique(held.table["unit"]).tolist() == list(range(held.samples))
     assert set(held.table.columns) == set(outcome.table.columns)
     assert list(record.stage_seconds)[-3:] == ["validation", "breakdowns", "plots"]
 
 
-@pytest.mark.parametrize("words", [("model=majority",), (*LEARNED, "limit=40"), (*LEARNED, "intervals=off")])
-def test_without_validation_enough_test_samples_or_rows_there_are_none(tmp_path, seen, words):
-    record = stages.execute(config_for(*words), tmp_path)
+def test_where_the_fit_learned_from_all_samples_there_are_none(tmp_path, seen):
+    record = stages.execute(config_for(), tmp_path)
 
     assert record.status == "ok"
-    assert all(outcome.held_out is None for outcome in seen)
+    assert [outcome.held_out for outcome in seen] == [None]
 
 
+@pytest.mark.usefixtures("kept")
+def test_for_few_test_samples_there_are_none(tmp_path, seen):
+    stages.execute(config_for("limit=40"), tmp_path)
+
+    assert [outcome.held_out for outcome in seen] == [None]
+
+
+@pytest.mark.usefixtures("kept")
 def test_a_task_that_chooses_nothing_predicts_no_more(tmp_path, seen, monkeypatch):
     monkeypatch.setattr(ClassificationTask, "chooses", False)
 
-    record = stages.execute(config_for(*LEARNED), tmp_path)
+    record = stages.execute(config_for(), tmp_path)
 
     assert [outcome.held_out for outcome in seen] == [None]
     assert "validation" not in record.stage_seconds
 
 
+@pytest.mark.usefixtures("kept")
 def test_samples_that_cannot_be_predicted_leave_the_score(tmp_path, seen, monkeypatch):
     monkeypatch.setattr(held_out, "predict", lambda *_: 1 / 0)
 
-    record = stages.execute(config_for(*LEARNED), tmp_path)
+    record = stages.execute(config_for(), tmp_path)
 
     assert record.status == "ok"
     assert [outcome.held_out for outcome in seen] == [None]

@@ -54,8 +54,9 @@ def test_without_pictures_there_are_curves_and_classes(tmp_path):
         "medium 0.722, large 0.680."
     )
     assert plots[3].alt == (
-        "Precision, recall and F1 by confidence, all classes together, at IoU 0.50; the best F1 is 0.830 from 0.012, "
-        "with precision 0.886 and recall 0.781. Chosen on the test images themselves."
+        "Precision, recall and F1 by confidence, all classes together, at IoU 0.50; from 0.012 the F1 is 0.830, "
+        "with precision 0.886 and recall 0.781. The confidence is the best on the test images themselves, so what it "
+        "gives elsewhere is lower."
     )
     assert (
         plots[4].alt == "The 20 most frequent confusions, object to detection; the first is person \u2192 background."
