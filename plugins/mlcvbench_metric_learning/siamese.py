@@ -41,7 +41,7 @@ class Siamese(PointEmbedder):
         apart = distances(points.detach())
         same = batch.labels[:, None] == batch.labels[None, :]
         pairs = torch.ones_like(same).triu(1)
-        genuine, impostors = (apart[pairs & chosen].nanmean() for chosen in (same, ~same))
+        genuine, impostors = (apart[pairs & chosen].mean() for chosen in (same, ~same))
         return {
             "loss": contrastive(points, batch.labels, self.margin),
             "genuine": genuine,

@@ -6,9 +6,18 @@ least the threshold. The one with the highest training accuracy counts; among eq
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from mlcvbench.contract import Array
+
+
+class Chosen(NamedTuple):
+    """The threshold of a fold, infinite to accept none, and the accuracy on its pairs."""
+
+    threshold: float
+    accuracy: float
 
 
 class FoldAccuracy:
@@ -16,7 +25,7 @@ class FoldAccuracy:
 
     def __init__(self, similarity: Array, same: Array, fold: Array) -> None:
         values, place = np.unique(similarity, return_inverse=True)
-        self._count = len(values)
+        self._values, self._count = values, len(values)
         self._step = (len(values) - 1 - place).astype(np.int64)  # 0 = the highest similarity
         self._sign = np.where(same, 1.0, -1.0)
         self._folds = [np.flatnonzero(fold == number) for number in np.unique(fold)]
@@ -28,6 +37,11 @@ class FoldAccuracy:
             weights: float64 (P,), one per pair; integers give exact sums.
 
         """
+        right = [one.accuracy for one in self.chosen(weights)]
+        return float(np.mean(right)) if len(right) > 1 else float("nan")
+
+    def chosen(self, weights: Array) -> list[Chosen]:
+        """Return what was chosen for each fold that has weight, in order."""
         gains, impostors, totals = [], [], []
         for rows in self._folds:
             signed = weights[rows] * self._sign[rows]
@@ -35,12 +49,11 @@ class FoldAccuracy:
             gains.append(np.concatenate([[0.0], np.cumsum(gain)]))  # right answers won by accepting down to a value
             impostors.append(-signed[signed < 0].sum())
             totals.append(weights[rows].sum())
-        if sum(total > 0 for total in totals) < 2:
-            return float("nan")
         everything = np.sum(gains, axis=0)
-        right = []
+        found = []
         for gain, impostor, total in zip(gains, impostors, totals, strict=True):
             if total > 0:
-                chosen = int(np.argmax(everything - gain))  # the first maximum is the highest threshold
-                right.append((impostor + gain[chosen]) / total)
-        return float(np.mean(right))
+                steps = int(np.argmax(everything - gain))  # the first maximum is the highest threshold
+                threshold = float(self._values[-steps]) if steps else np.inf
+                found.append(Chosen(threshold, float((impostor + gain[steps]) / total)))
+        return found

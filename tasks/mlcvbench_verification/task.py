@@ -10,6 +10,7 @@ import numpy as np
 
 from mlcvbench.contract import (
     Array,
+    Breakdown,
     External,
     LoadedData,
     Notice,
@@ -121,6 +122,11 @@ class VerificationTask(Task):
     def scored_as(self, predictions: Predictions, protocol: str) -> str:
         """Return `<family>/given@1` for values of pairs: they are already compared."""
         return given_of(protocol) if "similarity" in predictions else protocol
+
+    def breakdowns(self, outcome: Outcome) -> list[Breakdown]:
+        from mlcvbench_verification.operating import breakdowns
+
+        return breakdowns(outcome)
 
     def plot(self, folder: Path, outcome: Outcome) -> list[Plot]:
         from mlcvbench_verification.plots import draw

@@ -8,9 +8,13 @@ import torch
 from support.embedding import SPECS, TINY, model_of, photos, problem
 from support.fitting import context, images_batch
 
+from mlcvbench.contract import ArraySplit
 from mlcvbench.errors import DataError, RequestError
 from mlcvbench.testing import assert_conforms
 from mlcvbench_networks.embedding.losses import distances
+from mlcvbench_training.padding import resized
+from mlcvbench_training.samples import DenseSamples
+from mlcvbench_training.settings import NetworkSettings
 
 SMALL = ("knn_embedding", "siamese", "facenet", "deepface", "arcface")
 PAIRS = ("siamese", "facenet")
@@ -74,18 +78,17 @@ def test_an_image_is_seen_at_the_size_of_the_setting():
     assert model.preprocess(images_batch(np.zeros((2, 70, 50, 3), np.uint8))).shape == (2, 3, 32, 32)
 
 
-def test_it_learns_from_images_of_unequal_size_each_by_itself():
-    split = photos()
-    images = [
-        np.repeat(np.repeat(image, 1 + place % 2, 0), 1 + place % 2, 1)
-        for place, image in enumerate(split.arrays()[0]["image"])
-    ]
-    ragged = type(split)("train", {"image": images}, {"identity": split.targets()["identity"]})
-    plain, mixed = (model_of("arcface", problem(side), **TINY) for side in (32, None))
+def test_in_training_images_of_unequal_size_become_squares_each_by_itself():
+    images = [np.random.default_rng(0).integers(0, 256, (*shape, 3), dtype=np.uint8) for shape in ((40, 64), (20, 30))]
+    model = model_of("arcface", problem(None), **TINY)
+    split = ArraySplit("train", {"image": images}, {"identity": np.array([7, 9])})
+    samples = DenseSamples.of(split, torch.device("cpu"), labels="identity")
 
-    reports = [model.fit(data, None, context(epochs=2, batch=12)) for model, data in ((plain, split), (mixed, ragged))]
+    (batch,) = model.objective(samples, NetworkSettings()).read([torch.arange(2)])
 
-    assert reports[0].history["loss"] == pytest.approx(reports[1].history["loss"], rel=0.02)  # doubled, then halved
+    wanted = [resized(torch.from_numpy(image).permute(2, 0, 1) / 255, (32, 32)) for image in images]
+    assert torch.allclose(batch.inputs["image"], torch.stack(wanted), atol=1e-6)
+    assert batch.labels.tolist() == [0, 1]
 
 
 @pytest.mark.parametrize("name", PAIRS)

@@ -40,7 +40,7 @@ def test_the_weights_are_those_of_the_smallest_loss():
     best = min(loss(alpha, bias) for bias in biases)
     generator = np.random.default_rng(1)
     others = [np.maximum(alpha + generator.normal(0, 0.1, 3), 0) for _ in range(40)]
-    assert best <= min(loss(other, bias) for other in others for bias in biases) + 1e-4
+    assert best <= min(loss(other, bias) for other in others for bias in biases) + 1e-3
 
 
 def test_the_sum_is_over_differences_of_one_number_each():
