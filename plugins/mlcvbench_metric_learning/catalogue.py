@@ -92,6 +92,7 @@ def _neighbours() -> list[ModelSpec]:
             (*params, NEIGHBOURS),
             network_fit_params(FIT, without=(*RESIZING, *WATCHING)),
             kinds=("classification",),
+            check="mlcvbench_metric_learning.limits:check_neighbours",
         ),
     ]
 

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 READ = 256
 """Images embedded at once after the training."""
+MEANT = 2000
+"""Images at most of which the mean face is taken."""
 LEAST = 0.05
 """The largest value of a feature that is divided by (section 3.3)."""
 
@@ -83,7 +85,8 @@ class DeepFace(OneSize):
     def fit(self, train_split: Split, val: Split | None, ctx: FitContext) -> FitReport:
         self._mean = None
         if self.align:
-            self._mean = mean_face(torch.cat([self.preprocess(batch) for batch in train_split.inputs(READ)]))
+            some = train_split.take(np.unique(np.linspace(0, len(train_split) - 1, MEANT).round().astype(np.int64)))
+            self._mean = mean_face(torch.cat([self.preprocess(batch) for batch in some.inputs(READ)]))
         report = super().fit(train_split, val, ctx)
         network = cast("DeepFaceNetwork", self.module)
         features, identities = [], []

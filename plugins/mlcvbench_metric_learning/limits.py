@@ -13,6 +13,16 @@ def check_deepface(chosen: Chosen) -> None:
     maps_of(chosen.params["size"], chosen.params["kernels"])
 
 
+def check_neighbours(chosen: Chosen) -> None:
+    """Refuse a schedule that goes by validation data, which have no gallery before the training has ended."""
+    schedule = chosen.fit["schedule"]
+    if schedule.endswith("plateau"):
+        raise RequestError(
+            f"knn_embedding: fit.schedule={schedule} goes by validation data, which a classifier by neighbours cannot "
+            "answer before its training has ended; take another, such as one_cycle."
+        )
+
+
 def maps_of(size: int, kernels: Sequence[int]) -> list[int]:
     """Return the sides of the maps after M2, C3, L4, L5 and L6; kernels are those of C1, C3, L4, L5 and L6.
 

@@ -8,6 +8,8 @@ from mlcvbench.contract import Array
 
 MOST = 20_000
 """Pairs of each kind that are learned from."""
+IMAGES = 4000
+"""About so many images at most, of people taken at random, have their pairs listed."""
 PENALTY = 1e-3
 """Of half the squared weights, beside the mean loss of a pair."""
 
@@ -17,8 +19,12 @@ def pairs_of(identities: Array, generator: np.random.Generator) -> tuple[Array, 
 
     As many genuine pairs as impostors, where there are enough of both: all of the rarer kind, up to `MOST`.
     """
-    first, second = np.triu_indices(len(identities), 1)
-    same = identities[first] == identities[second]
+    names, owner, counts = np.unique(identities, return_inverse=True, return_counts=True)
+    order = generator.permutation(len(names))
+    people = order[np.cumsum(counts[order]) - counts[order] < IMAGES]
+    places = np.flatnonzero(np.isin(owner, people))
+    first, second = (places[half] for half in np.triu_indices(len(places), 1))
+    same = owner[first] == owner[second]
     count = min(MOST, int(same.sum()), int((~same).sum()))
     chosen = np.sort(np.concatenate([generator.permutation(np.flatnonzero(kind))[:count] for kind in (same, ~same)]))
     return np.stack([first[chosen], second[chosen]], 1), same[chosen]

@@ -8,8 +8,10 @@ import torch
 from support.embedding import model_of, photos, problem
 from support.fitting import context, images_batch, split
 
-from mlcvbench.errors import DataError, RecordError
+from mlcvbench.errors import DataError, RecordError, RequestError
+from mlcvbench.specs import Chosen
 from mlcvbench_metric_learning.gallery import Gallery
+from mlcvbench_metric_learning.limits import check_neighbours
 
 SETTINGS = {"size": 32}
 
@@ -129,6 +131,11 @@ def test_weights_without_a_gallery_are_refused(classifier, tmp_path):
         model_of("knn_embedding", problem(kind="classification", classes=3), **SETTINGS).load(
             tmp_path / "weights.safetensors"
         )
+
+
+def test_a_schedule_that_goes_by_validation_data_is_refused():
+    with pytest.raises(RequestError, match=r"^knn_embedding: fit\.schedule=warmup\+plateau goes by validation data"):
+        check_neighbours(Chosen("knn_embedding", "classification", {}, {"schedule": "warmup+plateau"}))
 
 
 def test_fewer_training_images_than_neighbours_are_refused():

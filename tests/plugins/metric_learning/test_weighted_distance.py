@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from mlcvbench_metric_learning import weighted_distance
 from mlcvbench_metric_learning.weighted_distance import PENALTY, learn_weights, pairs_of
+from mlcvbench_verification.similarity import pair_similarity
 
 
 def people(dimensions=4, each=6, count=8, seed=0):
@@ -45,11 +47,11 @@ def test_the_weights_are_those_of_the_smallest_loss():
 
 def test_the_sum_is_over_differences_of_one_number_each():
     """Erratum E51: sum_k alpha_k |f_k - g_k|, component k of both embeddings."""
-    first, second, alpha = np.array([1.0, 4.0, 2.0]), np.array([3.0, 1.0, 2.5]), np.array([0.5, 2.0, 1.0])
+    points, alpha = np.array([[1.0, 4.0, 2.0], [3.0, 1.0, 2.5]]), np.array([0.5, 2.0, 1.0])
 
-    folded = np.abs(alpha * first - alpha * second).sum()
+    similarity = pair_similarity((alpha * points).astype(np.float32), np.array([0]), np.array([1]), "l1")
 
-    assert folded == pytest.approx(0.5 * 2 + 2.0 * 3 + 1.0 * 0.5)
+    assert -similarity[0] == pytest.approx(0.5 * 2 + 2.0 * 3 + 1.0 * 0.5)
 
 
 def test_half_of_the_pairs_are_genuine():
@@ -61,3 +63,12 @@ def test_half_of_the_pairs_are_genuine():
 
 def test_without_pairs_of_both_kinds_all_numbers_weigh_alike():
     assert learn_weights(np.eye(3), np.array([4, 4, 4]), np.random.default_rng(0)).tolist() == [1, 1, 1]
+
+
+def test_of_many_images_some_people_have_all_of_their_pairs_listed(monkeypatch):
+    monkeypatch.setattr(weighted_distance, "IMAGES", 12)
+
+    pairs, same = pairs_of(np.repeat(np.arange(50), 4), np.random.default_rng(0))
+
+    assert same.sum() == 3 * 6
+    assert len(np.unique(pairs)) == 12
