@@ -50,7 +50,7 @@ def similarities(grey: torch.Tensor, mean: torch.Tensor) -> torch.Tensor:
     for _ in range(STEPS):
         seen = _standard(_warped(grey[:, None], found)[:, 0])
         a, b, x, y = ((seen - mean).flatten(1) @ solver.T).T  # (B,) each
-        step = torch.stack([1 + a, -b, x, b, 1 + a, y, 0 * a, 0 * a, 1 + 0 * a], 1).unflatten(1, (3, 3))
+        step = torch.stack([1 + a, -b, x, b, 1 + a, y, 0 * a, 0 * a, 1 + 0 * a], 1).reshape(-1, 3, 3)
         found = found @ torch.linalg.inv_ex(step).inverse
     size, shift = found[:, :2, 0].norm(dim=1), found[:, :2, 2].abs().amax(1)
     good = (size < LARGEST) & (size > 1 / LARGEST) & (shift < FARTHEST)  # a comparison with NaN is false

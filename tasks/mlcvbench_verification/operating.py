@@ -44,7 +44,7 @@ def operating_points(similarity: Array, same: Array) -> list[Operating]:
             return Operating(name, None, 0.0, 0.0)
         refused = [int(np.searchsorted(values, threshold, side="left")) for values in (impostor, genuine)]
         far, tar = (1 - count / len(values) for count, values in zip(refused, (impostor, genuine), strict=True))
-        return Operating(name, float(threshold), far, tar)
+        return Operating(name, threshold, far, tar)
 
     values = np.unique(similarity)
     points = []
@@ -53,9 +53,9 @@ def operating_points(similarity: Array, same: Array) -> list[Operating]:
         if allowed:
             refused = impostor[len(impostor) - 1 - allowed] if allowed < len(impostor) else -np.inf
             place = int(np.searchsorted(values, refused, side="right"))
-            points.append(at(f"FAR 1e-{exponent}", values[place] if place < len(values) else None))
-    high = bisect_left(range(len(values)), True, key=lambda place: _is_strict(at("", values[place])))
-    return [*points, at("equal errors", values[high - 1])]
+            points.append(at(f"FAR 1e-{exponent}", float(values[place]) if place < len(values) else None))
+    high = bisect_left(range(len(values)), True, key=lambda place: _is_strict(at("", float(values[place]))))
+    return [*points, at("equal errors", float(values[high - 1]))]
 
 
 def breakdowns(outcome: Outcome) -> list[Breakdown]:
