@@ -42,8 +42,10 @@ def operating_points(similarity: Array, same: Array) -> list[Operating]:
     def at(name: str, threshold: float | None) -> Operating:
         if threshold is None:
             return Operating(name, None, 0.0, 0.0)
-        refused = [int(np.searchsorted(values, threshold, side="left")) for values in (impostor, genuine)]
-        far, tar = (1 - count / len(values) for count, values in zip(refused, (impostor, genuine), strict=True))
+        far, tar = (
+            (len(values) - int(np.searchsorted(values, threshold, side="left"))) / len(values)
+            for values in (impostor, genuine)
+        )
         return Operating(name, threshold, far, tar)
 
     values = np.unique(similarity)
