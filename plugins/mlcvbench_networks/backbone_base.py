@@ -8,14 +8,20 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
+from mlcvbench.errors import RequestError
+
 STRIDES = (4, 8, 16, 32)
 """Pixels of the image a cell, of C2, C3, C4 and C5."""
 
 
 class Backbone(nn.Module, ABC):
-    """Turns images into four maps, or the first ones of them; `channels` are those of C2 to C5."""
+    """Turns images into four maps, or the first ones of them; `channels` are those of C2 to C5.
+
+    After `add_half` there are five, C1 at stride 2 first.
+    """
 
     channels: Sequence[int]
+    gives_half: bool = False
 
     @abstractmethod
     def forward(self, images: torch.Tensor) -> list[torch.Tensor]:
@@ -26,3 +32,7 @@ class Backbone(nn.Module, ABC):
 
     def cut(self, level: int) -> None:
         """Remove the layers that only maps beyond C`level` need, 2 to 5; `forward` then gives those up to it."""
+
+    def add_half(self) -> None:
+        """Let `forward` also give C1, the last map at half the size of the image; RequestError where there is none."""
+        raise RequestError(f"{type(self).__name__} has no map at half the size of the image; take another backbone.")

@@ -14,8 +14,10 @@ from mlcvbench_networks.darknet import Darknet53
 from mlcvbench_networks.initialisation import he_initialised
 
 
-def backbone(name: str, channels: int = 3) -> Backbone:
+def backbone(name: str, channels: int = 3, images: int = 1) -> Backbone:
     """Return a new `small`, `darknet53`, `timm:NAME` or `torchvision:NAME` for images of 1 or 3 channels.
+
+    `images`: how many of them it sees at once, one's channels after the other's; those of a library want colours then.
 
     UnknownNameError for another name; RequestError where a network of a library has no map at one of the strides.
     """
@@ -23,11 +25,11 @@ def backbone(name: str, channels: int = 3) -> Backbone:
     if library in {"timm", "torchvision"}:
         from mlcvbench_networks.library_backbones import library_backbone
 
-        return library_backbone(library, network)
+        return library_backbone(library, network, images)
     if name == "small":
-        return SmallResidual(channels)
+        return SmallResidual(images * channels)
     if name == "darknet53":
-        return Darknet53(channels)
+        return Darknet53(images * channels)
     raise UnknownNameError("backbone", name, ["small", "darknet53", "timm:", "torchvision:"])
 
 
@@ -40,7 +42,7 @@ class SmallResidual(Backbone):
 
     def __init__(self, channels: int = 3, widths: Sequence[int] = (24, 48, 96, 128), blocks: int = 1) -> None:
         super().__init__()
-        self.channels = tuple(widths)
+        self.channels, self.stem_width = tuple(widths), widths[0]
         self.stem = nn.Sequential(*_normed(channels, widths[0], 2), nn.ReLU(inplace=True))
         self.stages = nn.ModuleList(
             nn.Sequential(_Block(inside, outside, 2), *(_Block(outside, outside, 1) for _ in range(blocks - 1)))
@@ -52,10 +54,13 @@ class SmallResidual(Backbone):
         maps = [self.stem(images)]
         for stage in self.stages:
             maps.append(stage(maps[-1]))
-        return maps[1:]
+        return maps[0 if self.gives_half else 1 :]
 
     def cut(self, level: int) -> None:
         self.stages = self.stages[: level - 1]
+
+    def add_half(self) -> None:
+        self.gives_half, self.channels = True, (self.stem_width, *self.channels)
 
 
 class _Block(nn.Module):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 
 import torch
@@ -29,7 +30,7 @@ class Darknet53(Backbone):
     C2 to C5 have 128, 256, 512 and 1,024 channels.
     """
 
-    channels = WIDTHS[1:]
+    channels: Sequence[int] = WIDTHS[1:]
 
     def __init__(self, channels: int = 3) -> None:
         super().__init__()
@@ -41,10 +42,13 @@ class Darknet53(Backbone):
         maps = [self.stem(images)]
         for stage in self.stages:
             maps.append(stage(maps[-1]))
-        return maps[2:]
+        return maps[1 if self.gives_half else 2 :]
 
     def cut(self, level: int) -> None:
         self.stages = self.stages[:level]
+
+    def add_half(self) -> None:
+        self.gives_half, self.channels = True, WIDTHS
 
 
 class _Block(nn.Module):

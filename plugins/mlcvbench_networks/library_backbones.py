@@ -16,10 +16,10 @@ IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 """Mean and standard deviation by channel that torchvision's networks expect."""
 
 
-def library_backbone(library: str, name: str) -> LibraryBackbone:
+def library_backbone(library: str, name: str, images: int = 1) -> LibraryBackbone:
     """Return the network of a library without weights: UnknownNameError, or RequestError where it lacks a map.
 
-    Grey images become three equal channels.
+    Grey images become three equal channels. `images`: how many colour images it sees at once, as 3 channels each.
     """
     import timm
     import torchvision
@@ -29,7 +29,7 @@ def library_backbone(library: str, name: str) -> LibraryBackbone:
         raise UnknownNameError(f"network of {library}", name, known)
     try:
         maps, (mean, std) = _of_timm(name) if library == "timm" else _of_torchvision(name)
-        return LibraryBackbone(maps, mean, std)
+        return LibraryBackbone(_widened(maps, images), tuple(mean) * images, tuple(std) * images)
     except Exception as error:  # the libraries raise many kinds
         raise RequestError(
             f"{library}:{name} is no backbone: wanted maps at strides 4, 8, 16 and 32 of an image of any size, got "
@@ -48,11 +48,18 @@ class LibraryBackbone(Backbone):
         self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1), persistent=False)
         self.maps = maps
-        self.places, self.channels = _measured(maps, len(mean))
+        self.places, self.channels, self._half = _measured(maps, len(mean))
 
     def forward(self, images: torch.Tensor) -> list[torch.Tensor]:
         outputs = self.maps((images.expand(-1, self.mean.shape[1], -1, -1) - self.mean) / self.std)
         return [outputs[place] for place in self.places]
+
+    def add_half(self) -> None:
+        if self._half is None:
+            super().add_half()
+        else:
+            place, width = self._half
+            self.places, self.channels = [place, *self.places], (width, *self.channels)
 
     def cut(self, level: int) -> None:
         if isinstance(self.maps, _Chain):  # a network of timm keeps its layers
@@ -98,8 +105,33 @@ def _of_torchvision(name: str) -> tuple[nn.Module, tuple[Sequence[float], Sequen
     return _Chain(chain), IMAGENET
 
 
-def _measured(maps: nn.Module, channels: int) -> tuple[list[int], tuple[int, ...]]:
-    """Return which outputs are the last at each of the strides, and their channels: ValueError where one is missing."""
+def _widened(maps: nn.Module, images: int) -> nn.Module:
+    """Return a network whose first convolution sees the channels of so many images."""
+    if images == 1:
+        return maps
+    path, first = next((path, part) for path, part in maps.named_modules() if isinstance(part, nn.Conv2d))
+    parent, _, name = path.rpartition(".")
+    wide = nn.Conv2d(
+        images * first.in_channels,
+        first.out_channels,
+        first.kernel_size,  # type: ignore[arg-type]
+        first.stride,  # type: ignore[arg-type]
+        first.padding,  # type: ignore[arg-type]
+        bias=first.bias is not None,
+    )
+    with torch.no_grad():
+        wide.weight.copy_(first.weight.repeat(1, images, 1, 1) / images)  # the mean of what it would see in each
+        if first.bias is not None and wide.bias is not None:
+            wide.bias.copy_(first.bias)
+    maps.get_submodule(parent).add_module(name, wide)
+    return maps
+
+
+def _measured(maps: nn.Module, channels: int) -> tuple[list[int], tuple[int, ...], tuple[int, int] | None]:
+    """Return which outputs are the last at each of the strides, and their channels: ValueError where one is missing.
+
+    The third is place and channels of the last output at stride 2, None where there is none.
+    """
     training = maps.training
     with torch.no_grad():
         outputs = maps.eval()(torch.zeros(1, channels, *TRIAL))
@@ -109,4 +141,6 @@ def _measured(maps: nn.Module, channels: int) -> tuple[list[int], tuple[int, ...
     if missing := [stride for stride, size in zip(STRIDES, sizes, strict=True) if size not in found]:
         raise ValueError(f"none at {', '.join(map(str, missing))}")
     places = [found[size] for size in sizes]
-    return places, tuple(outputs[place].shape[1] for place in places)
+    half = found.get((TRIAL[0] // 2, TRIAL[1] // 2))
+    widths = tuple(outputs[place].shape[1] for place in places)
+    return places, widths, None if half is None else (half, outputs[half].shape[1])

@@ -88,6 +88,10 @@ class NetworkModel(TorchModel):
         `network` maps inputs to outputs in float32. Whatever is drawn comes from `generator`, on the CPU.
         """
 
+    def columns_wanted(self) -> Mapping[str, Any]:
+        """Return what is read of the training data, as `DenseSamples.of` takes it; a setting may ask for more."""
+        return {"inputs": self.INPUTS, **self.SAMPLES}
+
     def beside_of(self, samples: DenseSamples) -> nn.Module | None:
         """Return what is learned beside the network and not stored; during the fit it is `self.beside`."""
         return None
@@ -122,7 +126,7 @@ class NetworkModel(TorchModel):
             self.torch_device,
             memory=ctx.memory,
             multiple=self.MULTIPLE,
-            **{"inputs": self.INPUTS, **self.SAMPLES},
+            **self.columns_wanted(),
         )
         with seeded(ctx.seed, self.torch_device):
             self.module = self.build().to(self.torch_device)

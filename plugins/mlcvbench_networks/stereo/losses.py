@@ -114,3 +114,18 @@ def silog(prediction: torch.Tensor, truth: torch.Tensor, known: torch.Tensor, sh
     counts = known.flatten(1).sum(1).clamp(min=1)
     squares, sums = error.square().flatten(1).sum(1), error.flatten(1).sum(1)
     return mean_over(squares / counts - share * (sums / counts).square(), known.flatten(1).any(1))
+
+
+def berhu(prediction: torch.Tensor, truth: torch.Tensor, known: torch.Tensor, share: float = 0.2) -> torch.Tensor:
+    """Return the mean over known pixels of the reverse Huber: |e| up to c, (e^2 + c^2) / (2 c) beyond.
+
+    c is `share` of the largest |e| of the batch (Laina et al., "Deeper Depth Prediction with Fully Convolutional
+    Residual Networks", 2016, equation 2). Errors that are large already weigh more, small ones as in L1.
+    """
+    check_shapes(prediction=prediction, truth=truth, known=known)
+    error = (in_full(prediction) - in_full(truth)).abs().masked_fill(~known, 0.0)
+    if not error.numel():
+        return error.sum()
+    # a constant of the batch: through it the largest error would be pushed to grow
+    limit = (share * error.detach().amax()).clamp(min=torch.finfo(error.dtype).tiny)
+    return mean_over(torch.where(error <= limit, error, (error.square() + limit.square()) / (2 * limit)), known)

@@ -37,8 +37,15 @@ def textured(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     return np.repeat(grey[..., None], 3, axis=3), depth
 
 
-def test_the_hooks_declare_both_methods():
-    assert [spec.name for spec in mlcvbench_models()] == ["depth_prior", "patch_depth"]
+def test_the_hooks_declare_all_methods():
+    assert [spec.name for spec in mlcvbench_models()] == [
+        "depth_prior",
+        "patch_depth",
+        "eigen",
+        "depth_encoder_decoder",
+        "monodepth",
+        "monodepth2",
+    ]
 
 
 def test_the_prior_is_the_geometric_mean_of_what_is_known_at_each_place():

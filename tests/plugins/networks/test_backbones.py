@@ -125,3 +125,44 @@ def test_an_unknown_name_is_said_with_the_nearest_ones(name, message) -> None:
         backbone(name)
 
     assert str(refused.value).startswith(message)
+
+
+@pytest.mark.parametrize("name", ["small", "darknet53", "timm:resnet10t", "torchvision:resnet18"])
+def test_the_map_at_half_the_size_is_given_first_where_it_is_asked_for(name) -> None:
+    network = backbone(name).eval()
+    images = torch.rand(1, 3, 64, 96)
+    with torch.no_grad():
+        usual = network(images)
+        network.add_half()
+        half, *others = network(images)
+
+    assert half.shape == (1, network.channels[0], 32, 48)
+    assert len(network.channels) == 5
+    assert all(torch.equal(one, other) for one, other in zip(usual, others, strict=True))
+
+
+def test_a_network_without_a_map_at_half_the_size_says_so() -> None:
+    with pytest.raises(RequestError, match=r"^LibraryBackbone has no map at half the size of the image; take another"):
+        backbone("timm:convnext_atto").add_half()
+
+
+@pytest.mark.parametrize("name", ["small", "timm:resnet10t", "torchvision:resnet18"])
+def test_a_pair_of_images_is_seen_as_twice_the_channels(name) -> None:
+    network = backbone(name, 3, images=2).eval()
+
+    with torch.no_grad():
+        maps = network(torch.rand(1, 6, 64, 64))
+
+    assert [level.shape[2] for level in maps] == [16, 8, 4, 2]
+
+
+def test_two_equal_images_look_to_a_widened_network_as_one_does_to_it() -> None:
+    torch.manual_seed(0)
+    wide = backbone("torchvision:resnet18", 3, images=2).eval()
+    torch.manual_seed(0)
+    plain = backbone("torchvision:resnet18").eval()
+    image = torch.rand(1, 3, 64, 64)
+
+    with torch.no_grad():
+        pairs = zip(wide(torch.cat([image, image], 1)), plain(image), strict=True)
+        assert all(torch.allclose(one, other, rtol=1e-3, atol=1e-5) for one, other in pairs)

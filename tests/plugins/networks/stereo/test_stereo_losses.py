@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from mlcvbench_networks.stereo.losses import (
     SSIM_CONSTANTS,
+    berhu,
     left_right,
     minimum_reprojection,
     photometric,
@@ -259,3 +260,22 @@ def test_half_precision_is_computed_in_float32_under_autocast_too(name):
 def test_maps_of_another_shape_are_refused(name):
     with pytest.raises(ValueError, match=r"^wanted tensors of one shape, got "):
         CALLS[name](torch.rand(2, 1, 4, 5), torch.rand(2, 1, 1, 5))
+
+
+def test_the_reverse_huber_is_absolute_up_to_a_fifth_of_the_largest_error_and_a_square_beyond():
+    error = np.array([0.0, 0.5, -1.0, 2.0, 5.0, 80.0])
+    truth = torch.zeros(1, 1, 1, 6, dtype=torch.float64)
+    known = torch.tensor([True] * 5 + [False])[None, None, None]
+    wanted = [abs(e) if abs(e) <= 1.0 else (e**2 + 1.0) / 2 for e in error[:5]]  # c = 5 / 5
+
+    assert float(berhu(torch.from_numpy(error)[None, None, None], truth, known)) == pytest.approx(np.mean(wanted))
+
+
+def test_the_reverse_huber_of_the_truth_and_of_nothing_known_is_0_with_a_gradient():
+    told = torch.full((2, 1, 3, 4), 2.0, requires_grad=True)
+    for known in (torch.ones(2, 1, 3, 4, dtype=torch.bool), torch.zeros(2, 1, 3, 4, dtype=torch.bool)):
+        value = berhu(told, torch.full((2, 1, 3, 4), 2.0), known)
+        value.backward()
+
+        assert float(value) == 0.0
+        assert bool(told.grad.isfinite().all())
