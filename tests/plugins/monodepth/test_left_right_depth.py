@@ -150,6 +150,7 @@ def test_a_symmetric_image_is_answered_symmetrically_with_both_passes():
     np.testing.assert_allclose(depth, depth[:, ::-1], rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_it_learns_from_pairs_without_depth():
     model, data = model_of("monodepth", **SIZE), toy_of("monodepth")
 
