@@ -18,6 +18,7 @@ from torch.nn import functional
 from mlcvbench.contract import Problem
 from mlcvbench_networks.bases.detector import Detections
 from mlcvbench_networks.bases.network_model import Losses
+from mlcvbench_networks.bases.torchvision_detector import corners_of
 from mlcvbench_networks.detection.anchors import by_anchor, points
 from mlcvbench_networks.detection.assignment import by_centre, classes_of, level_reach
 from mlcvbench_networks.detection.box_coding import LARGEST, centreness, decode_sides, encode_sides
@@ -26,7 +27,7 @@ from mlcvbench_networks.initialisation import head_initialised, set_prior
 from mlcvbench_networks.pyramid import Extra
 from mlcvbench_onestage.levels import Body, Levels, Maps, best_of, strides_of, tower
 from mlcvbench_onestage.limits import check_levels
-from mlcvbench_onestage.torchvision_file import TakesTorchvisions, corners_of
+from mlcvbench_onestage.torchvision_file import OneStageOfTorchvision
 from mlcvbench_training.sample_batch import SampleBatch
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ FARTHEST = 8
 """Strides of a level within which the farthest side of its objects is: 64 pixels at level 3, 128 at level 4 ..."""
 
 
-class FCOS(TakesTorchvisions):
+class FCOS(OneStageOfTorchvision):
     """The score of a class is its probability times the point's centreness (section 3)."""
 
     OVERLAP = 0.6

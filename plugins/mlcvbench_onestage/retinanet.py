@@ -14,15 +14,16 @@ import torch
 from torch import nn
 
 from mlcvbench.contract import Problem
+from mlcvbench_networks.bases.torchvision_detector import CornerLayout, without_epsilon
 from mlcvbench_networks.initialisation import head_initialised, set_prior
 from mlcvbench_networks.pyramid import Extra
 from mlcvbench_onestage.anchored import ANCHORS, AnchoredDetector, layout_of
 from mlcvbench_onestage.levels import Body, Levels, Maps, tower
 from mlcvbench_onestage.limits import check_levels
-from mlcvbench_onestage.torchvision_file import COUNTER, CornerLayout, TakesTorchvisions, without_epsilon
+from mlcvbench_onestage.torchvision_file import OneStageOfTorchvision
 
 
-class RetinaNet(AnchoredDetector, TakesTorchvisions):
+class RetinaNet(AnchoredDetector, OneStageOfTorchvision):
     """The focal loss and the smooth L1 have equal weights; anchors at an IoU of 0.4 to 0.5 learn nothing."""
 
     HEADS = (
@@ -57,8 +58,7 @@ class RetinaNet(AnchoredDetector, TakesTorchvisions):
 
     def see_as_torchvision(self, given: Mapping[str, torch.Tensor]) -> None:
         self.layout = CornerLayout.retinanet(self.layout.strides)
-        if not any(name.endswith(COUNTER) for name in given):
-            without_epsilon(self.module.backbone)  # type: ignore[arg-type]
+        without_epsilon(self.module.backbone, given)  # type: ignore[arg-type]
 
     def network(self) -> nn.Module:
         return RetinaNetwork(self.body, self.layers, len(self.problem.classes))

@@ -6,12 +6,15 @@ Published, on the last map of VGG-16: `model.backbone=torchvision:vgg16 model.le
 model.anchors=[8,16,32] model.hidden=4096 model.candidates=6000 model.proposals=300`; 137,073,622 parameters with 20
 classes. On the pyramid of a ResNet-50: `model.backbone=torchvision:resnet50 model.width=256 model.anchor=8
 model.hidden=1024 model.candidates=1000 model.proposals=1000 model.regions=512`; 41,808,406 parameters with 90 classes.
+The latter takes torchvision's checkpoint as `weights=FILE`.
 """
 
 from __future__ import annotations
 
+import re
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import torch
@@ -22,7 +25,9 @@ from mlcvbench.contract import Array, Batch, Predictions, Problem
 from mlcvbench_networks.backbone_base import Backbone
 from mlcvbench_networks.bases.detector import Detections, Detector
 from mlcvbench_networks.bases.network_model import Losses, sizes_of
+from mlcvbench_networks.bases.torchvision_detector import CornerLayout, Renaming, TakesTorchvisions, without_epsilon
 from mlcvbench_networks.detection.anchors import AnchorLayout, shaped
+from mlcvbench_networks.detection.categories import Known
 from mlcvbench_networks.pyramid import FeaturePyramid
 from mlcvbench_rcnn.pooling import RegionPooling
 from mlcvbench_rcnn.region_head import Chosen, RegionAnswers, RegionHead, chosen_regions, detections_of, region_losses
@@ -54,7 +59,8 @@ class Lesson(NamedTuple):
 class TwoStages(Detector):
     """A region proposal network and a head on its regions, trained together (Ren et al. 2015, "approximate joint").
 
-    A method writes `network`. `INSIDE_ALONE`: anchors that cross the border of the image learn nothing.
+    A method writes `network`. `INSIDE_ALONE`: anchors that cross the border of the image learn nothing. `told`: classes
+    that the head tells; `outputs`: where each class of the data set is among these, behind the background, -1 for none.
     """
 
     CHOOSES = True
@@ -82,6 +88,8 @@ class TwoStages(Detector):
         super().__init__(problem, **own, **further)
         self.width, self.hidden, self.regions = width, hidden, regions
         self.candidates, self.proposals = candidates, proposals
+        self.told = len(problem.classes)
+        self.outputs = list(range(1, self.told + 1))
 
     def loss(self, network: Network, batch: SampleBatch, generator: torch.Generator) -> Losses:
         parts = self.losses(network(batch.inputs["image"], batch.objects, generator), batch, generator)
@@ -95,7 +103,7 @@ class TwoStages(Detector):
         return {"objectness": objectness, "proposals": proposals, "classes": classes, "boxes": boxes}
 
     def decode(self, outputs: Any) -> Sequence[Detections]:
-        return detections_of(outputs)
+        return detections_of(outputs, self.outputs)
 
     def postprocess(self, outputs: Any, batch: Batch) -> Predictions:
         columns = super().postprocess(outputs, batch)
@@ -134,8 +142,23 @@ class FasterRCNN(TwoStages):
         return OneLevel(body, proposer, pooling, head, self.regions)
 
 
-class FasterRCNNFPN(TwoStages):
+class FasterRCNNFPN(TwoStages, TakesTorchvisions):
     """Anchors of one size on each of five levels, `anchor` in strides; RoIAlign on the level that fits a region."""
+
+    LOGITS = "roi_heads.box_predictor.cls_score"
+    HEADS: ClassVar[Sequence[Renaming]] = (
+        (re.compile(r"^rpn\.head\.conv(\.0\.0)?\."), "proposer.hidden."),  # earlier versions have no numbers
+        (re.compile(r"^rpn\.head\.cls_logits\."), "proposer.objects."),
+        (re.compile(r"^rpn\.head\.bbox_pred\."), "proposer.boxes."),
+        (re.compile(r"^roi_heads\.box_head\.fc6\."), "head.hidden.1."),
+        (re.compile(r"^roi_heads\.box_head\.fc7\."), "head.hidden.3."),
+        (re.compile(r"^roi_heads\.box_predictor\.cls_score\."), "head.classes."),
+        (re.compile(r"^roi_heads\.box_predictor\.bbox_pred\."), "head.boxes."),
+    )
+    PUBLISHED = (
+        "model.backbone=torchvision:resnet50 model.width=256 model.anchor=8 model.hidden=1024 model.candidates=1000 "
+        "model.proposals=1000"
+    )
 
     def __init__(
         self,
@@ -151,11 +174,26 @@ class FasterRCNNFPN(TwoStages):
     def parts(self) -> tuple[Backbone, RegionProposalNetwork, RegionPooling, RegionHead, int]:
         """Return what a network of regions is made of."""
         proposer = RegionProposalNetwork(self.width, self.width, self.layout, self.candidates, self.proposals)
-        head = RegionHead(self.width * SIDE**2, self.hidden, len(self.problem.classes))
+        head = RegionHead(self.width * SIDE**2, self.hidden, self.told)
         return self.new_backbone(), proposer, RegionPooling("align", SIDE, FINEST, COARSEST), head, self.regions
 
     def network(self) -> nn.Module:
         return Pyramid(*self.parts())
+
+    def tell_classes(self, given: dict[str, torch.Tensor], source: str) -> Known:
+        """Tell all classes that the weights know, since the softmax is over them all, and report the data set's."""
+        outputs, own = len(given[f"{self.LOGITS}.bias"]), len(self.problem.classes)
+        known = self.known(outputs, own + 1, source)
+        if known is not None:  # the background is among COCO's numbers, too
+            self.told, self.outputs = outputs - 1, known.places
+            self.module = self.build().to(self.torch_device)
+        return known or Known.all_of(own)
+
+    def see_as_torchvision(self, given: Mapping[str, torch.Tensor]) -> None:
+        assert isinstance(self.module, Pyramid)
+        self.module.proposer.layout = CornerLayout.rcnn(self.layout.strides)
+        self.module.pooling = replace(self.module.pooling, aligned=False)
+        without_epsilon(self.module.backbone, given)
 
 
 def visible_in(regions: torch.Tensor, size: tuple[int, int]) -> Array:

@@ -1,17 +1,20 @@
 """Mask R-CNN (He et al. 2017): Faster R-CNN on a pyramid, and a small convolutional network that gives each its mask.
 
 Published on ResNet-50: the settings of `faster_rcnn_fpn` (see there) with `model.mask_width=256 model.layers=4`;
-44,454,513 parameters with 90 classes.
+44,454,513 parameters with 90 classes. It takes torchvision's checkpoint as `weights=FILE`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import nn
 from torch.nn import functional
+from torchvision.ops import clip_boxes_to_image
 
 from mlcvbench.contract import Problem
 from mlcvbench_networks.arithmetic import in_full
@@ -35,12 +38,24 @@ class MaskRCNN(InstanceSegmenter, FasterRCNNFPN):
     To predict, masks are told for the detections that are left after suppression, not for all proposals.
     """
 
+    HEADS = (
+        *FasterRCNNFPN.HEADS,
+        (re.compile(r"^roi_heads\.mask_head\.(\d)\.0\."), lambda found: f"masks.layers.{2 * int(found[1])}."),
+        (
+            re.compile(r"^roi_heads\.mask_head\.mask_fcn(\d)\."),  # of earlier versions, counted from 1
+            lambda found: f"masks.layers.{2 * int(found[1]) - 2}.",
+        ),
+        (re.compile(r"^roi_heads\.mask_predictor\.conv5_mask\."), "masks.doubling.0."),
+        (re.compile(r"^roi_heads\.mask_predictor\.mask_fcn_logits\."), "masks.masks."),
+    )
+    PUBLISHED = f"{FasterRCNNFPN.PUBLISHED} model.mask_width=256 model.layers=4"
+
     def __init__(self, problem: Problem, *, mask_width: int = 32, layers: int = 2, **further: Any) -> None:
         super().__init__(problem, mask_width=mask_width, layers=layers, **further)
         self.mask_width, self.layers = mask_width, layers
 
     def network(self) -> nn.Module:
-        masks = MaskHead(self.width, self.mask_width, self.layers, len(self.problem.classes))
+        masks = MaskHead(self.width, self.mask_width, self.layers, self.told)
         return MaskPyramid(masks, *self.parts())
 
     def losses(self, lesson: Lesson, batch: SampleBatch, generator: torch.Generator) -> dict[str, torch.Tensor]:
@@ -53,8 +68,15 @@ class MaskRCNN(InstanceSegmenter, FasterRCNNFPN):
         maps = module.maps(inputs)
         said = module.answers(maps, module.proposed(maps, inputs)[1])
         frame = (inputs.shape[2], inputs.shape[3])
-        found = [self.selected(one, frame) for one in detections_of(said)]
-        return module.with_masks(maps, found)
+        found = [self.selected(one, frame) for one in detections_of(said, self.outputs)]
+        if self.as_torchvisions:  # which masks what is left of a box inside the image
+            found = [one._replace(boxes=clip_boxes_to_image(one.boxes, frame)) for one in found]
+        return module.with_masks(maps, found, self.outputs)
+
+    def see_as_torchvision(self, given: Mapping[str, torch.Tensor]) -> None:
+        super().see_as_torchvision(given)
+        assert isinstance(self.module, MaskPyramid)
+        self.module.mask_pooling = replace(self.module.mask_pooling, aligned=False)
 
     def decode(self, outputs: list[Detections]) -> Sequence[Detections]:
         return outputs
@@ -75,13 +97,14 @@ class MaskPyramid(Pyramid):
         """Return the logits of all classes' masks for boxes (R_i, 4) of each image, (R, K + 1, 28, 28)."""
         return in_full(self.masks(self.mask_pooling(maps[: self.mask_pooling.levels], boxes)))
 
-    def with_masks(self, maps: Maps, found: Sequence[Detections]) -> list[Detections]:
-        """Return the detections of each image with the mask of the class that each of them has."""
+    def with_masks(self, maps: Maps, found: Sequence[Detections], outputs: Sequence[int]) -> list[Detections]:
+        """Return the detections of each image with the mask of the class that each has; `outputs`: of each class."""
         if not found:
             return []
         logits = self.mask_logits(maps, [one.boxes for one in found])
         labels = torch.cat([one.labels for one in found])
-        own = logits[torch.arange(len(labels), device=labels.device), labels + 1, None].sigmoid()  # (R, 1, 28, 28)
+        told = torch.tensor(outputs, device=labels.device)[labels]
+        own = logits[torch.arange(len(told), device=told.device), told, None].sigmoid()  # (R, 1, 28, 28)
         parts = torch.split(own, [len(one.boxes) for one in found])
         return [one._replace(masks=part) for one, part in zip(found, parts, strict=True)]
 

@@ -33,12 +33,16 @@ def levels_of(boxes: torch.Tensor, finest: int, coarsest: int) -> torch.Tensor:
 
 @dataclass(frozen=True)
 class RegionPooling:
-    """Cuts regions out of maps of levels `finest` to `coarsest`, level l at stride 2^l, as `side` x `side` cells."""
+    """Cuts regions out of maps of levels `finest` to `coarsest`, level l at stride 2^l, as `side` x `side` cells.
+
+    `aligned`: whether RoIAlign has the middles of cells at half-integers; torchvision's published networks have not.
+    """
 
     kind: Literal["pool", "align"]
     side: int
     finest: int
     coarsest: int
+    aligned: bool = True
 
     @property
     def levels(self) -> int:
@@ -62,4 +66,4 @@ class RegionPooling:
         """Return rows (R, 5) of image, x0, y0, x1, y1 of a map (B, C, H, W) as (R, C, side, side)."""
         if self.kind == "pool":
             return roi_pool(map_, rows.to(map_), self.side, scale)  # type: ignore[no-any-return]
-        return roi_align(map_, rows.to(map_), self.side, scale, SAMPLES, True)  # type: ignore[no-any-return]
+        return roi_align(map_, rows.to(map_), self.side, scale, SAMPLES, self.aligned)  # type: ignore[no-any-return]

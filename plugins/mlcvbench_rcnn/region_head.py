@@ -98,14 +98,21 @@ def region_losses(
     return entropy, smooth_l1(said.deltas[holds, labels[holds]], torch.cat(wanted), count)
 
 
-def detections_of(said: RegionAnswers) -> list[Detections]:
-    """Return every class of every region of each image, with its softmax as score and its box moved by its deltas."""
+def detections_of(said: RegionAnswers, outputs: Sequence[int] | None = None) -> list[Detections]:
+    """Return every class of every region of each image, with its softmax as score and its box moved by its deltas.
+
+    `outputs`: where each class is among what the head tells, -1 for one that it does not know; unset, behind the
+    background in order.
+    """
     if not said.regions:
         return []
     counts = [len(own) for own in said.regions]
-    scores = said.logits.softmax(dim=1)[:, 1:].round(decimals=DECIMALS)  # (R, K)
-    boxes = decode_deltas(said.deltas[:, 1:], torch.cat(said.regions)[:, None], REGIONS)  # (R, K, 4)
-    labels = torch.arange(scores.shape[1], device=scores.device).expand_as(scores)
+    places = list(range(1, said.logits.shape[1])) if outputs is None else outputs
+    told = [place for place in places if place >= 0]
+    scores = said.logits.softmax(dim=1)[:, told].round(decimals=DECIMALS)  # (R, K)
+    boxes = decode_deltas(said.deltas[:, told], torch.cat(said.regions)[:, None], REGIONS)  # (R, K, 4)
+    labels = torch.tensor([label for label, place in enumerate(places) if place >= 0], device=scores.device)
+    labels = labels.expand_as(scores)
     return [
         Detections(box.flatten(0, 1), score.flatten(), label.flatten())
         for box, score, label in zip(*(torch.split(part, counts) for part in (boxes, scores, labels)), strict=True)

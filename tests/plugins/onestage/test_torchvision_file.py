@@ -22,10 +22,10 @@ from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.retinanet import _default_anchorgen
 
 from mlcvbench.errors import RecordError
+from mlcvbench_networks.bases.torchvision_detector import CornerLayout, corners_of
 from mlcvbench_networks.detection.categories import NO_CLASS, coco_categories
 from mlcvbench_onestage.fcos import FCOS
 from mlcvbench_onestage.retinanet import RetinaNet
-from mlcvbench_onestage.torchvision_file import CornerLayout, corners_of
 
 FULL = {"backbone": "torchvision:resnet50", "width": 256, "levels": (3, 7), "layers": 4, "beyond": "pyramid"}
 THEIRS = {RetinaNet: "retinanet_resnet50_fpn", FCOS: "fcos_resnet50_fpn"}

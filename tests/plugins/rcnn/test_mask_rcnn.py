@@ -121,7 +121,7 @@ def test_a_detection_has_the_mask_of_its_own_class():
     box = torch.tensor([[8.0, 8.0, 40.0, 40.0]]).repeat(3, 1)
 
     with torch.no_grad():
-        (found,) = network.with_masks(maps, [Detections(box, torch.ones(3), torch.arange(3))])
+        (found,) = network.with_masks(maps, [Detections(box, torch.ones(3), torch.arange(3))], range(1, 4))
         logits = network.mask_logits(maps, [box])
 
     assert torch.equal(found.masks[:, 0], logits[torch.arange(3), torch.arange(3) + 1].sigmoid())
