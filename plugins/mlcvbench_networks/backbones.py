@@ -28,9 +28,11 @@ def backbone(name: str, channels: int = 3, images: int = 1) -> Backbone:
         return library_backbone(library, network, images)
     if name == "small":
         return SmallResidual(images * channels)
+    if name == "medium":
+        return SmallResidual(images * channels, (32, 64, 128, 256), blocks=2)
     if name == "darknet53":
         return Darknet53(images * channels)
-    raise UnknownNameError("backbone", name, ["small", "darknet53", "timm:", "torchvision:"])
+    raise UnknownNameError("backbone", name, ["small", "medium", "darknet53", "timm:", "torchvision:"])
 
 
 class SmallResidual(Backbone):

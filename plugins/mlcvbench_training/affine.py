@@ -23,22 +23,22 @@ from mlcvbench_training.visibility import LEAST_VISIBLE, look_at, owners_of, rem
 class Affine:
     """One map of points per image, from where they were to where they are shown.
 
-    `matrices`: float64 (B, 3, 3). `zoom`: float64 (B,). `sizes`: int64 (B, 2), height and width of each image. All are
-    on the CPU. `turned`, `mirrored`: whether some image may be rotated or flipped; `moved`: whether more than flips
-    happens, so that pixels must be interpolated.
+    `matrices`: float64 (B, 3, 3). `zoom`, and `across`, that of widths: float64 (B,). `sizes`: int64 (B, 2), height and
+    width of each image. All are on the CPU. `turned`, `mirrored`: whether some image may be rotated or flipped;
+    `moved`: whether more than flips happens, so that pixels must be interpolated.
     """
 
     def __init__(self, sizes: torch.Tensor) -> None:
         count = len(sizes)
         self.sizes = sizes
         self.matrices = torch.eye(3, dtype=torch.float64).repeat(count, 1, 1)
-        self.zoom = torch.ones(count, dtype=torch.float64)
+        self.zoom = self.across = torch.ones(count, dtype=torch.float64)
         self.turned = self.mirrored = self.moved = self.changed = False
         self._axis, self._flipped = 0, torch.zeros(0, dtype=torch.int64)
         self._sources: dict[tuple[Size, torch.device], _Sources] = {}
 
     @classmethod
-    def draw(
+    def draw(  # noqa: PLR0913 - keyword-only names of what may happen
         cls,
         count: int,
         size: Size | torch.Tensor,
@@ -46,17 +46,24 @@ class Affine:
         *,
         scale: tuple[float, float] = (1.0, 1.0),
         flip: float = 0.0,
+        stretch: float = 1.0,
         shift: float = 0.0,
         rotate: float = 0.0,
     ) -> Affine:
         """Return `count` maps about the middles of images of `size` (H, W), or int64 (B, 2) of each.
 
-        An image is mirrored with probability `flip`, then zoomed and turned about its middle, then moved.
+        An image is mirrored with probability `flip`, then zoomed, stretched and turned about its middle, then moved.
+        It is stretched by a ratio of the zooms of width and height whose logarithm is uniform, and its area stays.
         """
         out = cls(_sizes(size, count))
         if scale != (1.0, 1.0):
             out.zoom = scale[0] + (scale[1] - scale[0]) * uniform(count, generator)
             out.moved = True
+        longer = torch.ones(count, dtype=torch.float64)
+        if stretch > 1:
+            longer = stretch ** (uniform(count, generator) - 0.5)
+            out.moved = True
+        out.across = out.zoom * longer
         if flip:
             out._mirror(0, uniform(count, generator) < flip)
         middle = out.sizes.flip(1).double() / 2  # (B, 2): x, y
@@ -70,8 +77,9 @@ class Affine:
             out.moved = out.turned = True
         if out.moved:
             warp = torch.eye(3, dtype=torch.float64).repeat(count, 1, 1)
-            cosine, sine = out.zoom * angle.cos(), out.zoom * angle.sin()
-            linear = torch.stack([cosine, -sine, sine, cosine], 1).reshape(count, 2, 2)
+            cosine, sine, down = angle.cos(), angle.sin(), out.zoom / longer
+            linear = torch.stack([out.across * cosine, -down * sine, out.across * sine, down * cosine], 1)
+            linear = linear.reshape(count, 2, 2)
             warp[:, :2, :2] = linear
             warp[:, :2, 2] = middle + move - (linear @ middle[:, :, None])[:, :, 0]
             out.matrices = warp @ out.matrices
@@ -117,13 +125,13 @@ class Affine:
         return self.nearest(maps, 0) / self.zoom.to(maps)[:, None, None] if self.moved else self.nearest(maps, 0)
 
     def disparity(self, maps: torch.Tensor) -> torch.Tensor:
-        """Return disparities (B, H, W) in pixels, nearest, 0 for what enters, multiplied by the zoom.
+        """Return disparities (B, H, W) in pixels, nearest, 0 for what enters, multiplied by the zoom of widths.
 
         ValueError where images are turned or mirrored: then their partners are in other rows or on the other side.
         """
         if self.turned or self.mirrored:
             raise ValueError("disparities have no meaning in images that are turned or mirrored left to right")
-        return self.nearest(maps, 0) * self.zoom.to(maps)[:, None, None] if self.moved else self.nearest(maps, 0)
+        return self.nearest(maps, 0) * self.across.to(maps)[:, None, None] if self.moved else self.nearest(maps, 0)
 
     def masks(self, masks: torch.Tensor, index: int) -> torch.Tensor:
         """Return masks bool (K, H, W) of image `index`; nothing enters."""

@@ -17,6 +17,8 @@ LARGEST_SHIFT = 14
 """An image moves by at most its side / 14 in each direction: 2 pixels at 28, at least 1."""
 GREY = (0.299, 0.587, 0.114)
 """Weights of red, green and blue in the grey value (ITU-R BT.601)."""
+YIQ = (GREY, (0.596, -0.274, -0.322), (0.211, -0.523, 0.312))
+"""Grey value and the two axes of colour (FCC, NTSC), by red, green and blue."""
 
 
 def changes_images(settings: Settings) -> bool:
@@ -98,6 +100,24 @@ def change_colour(images: torch.Tensor, strength: float, generator: torch.Genera
         grey = (images * torch.tensor(GREY, device=images.device)[:, None, None]).sum(1, keepdim=True)
         images = (grey + (images - grey) * factors[2]).clamp(0, 1)
     return images
+
+
+def turn_hues(images: torch.Tensor, degrees: float, generator: torch.Generator) -> torch.Tensor:
+    """Return images of three channels with all hues turned by an angle uniform in [-degrees, degrees].
+
+    Colours turn about the axis of greys in YIQ, so that grey values (ITU-R BT.601) stay but for what leaves [0, 1].
+    """
+    import torch
+
+    if images.shape[1] != 3:
+        return images
+    angle = (2 * _uniform(len(images), generator, images) - 1) * math.radians(degrees)
+    cosine, sine = angle.cos(), angle.sin()
+    turn = torch.eye(3, device=images.device).repeat(len(images), 1, 1)
+    turn[:, 1, 1], turn[:, 1, 2], turn[:, 2, 1], turn[:, 2, 2] = cosine, -sine, sine, cosine
+    yiq = torch.tensor(YIQ, dtype=torch.float64)
+    matrices = torch.linalg.inv(yiq).to(turn) @ turn @ yiq.to(turn)
+    return torch.einsum("bij,bjhw->bihw", matrices, images).clamp(0, 1)
 
 
 def cut_out(images: torch.Tensor, side: int, *, inside: bool, generator: torch.Generator) -> torch.Tensor:

@@ -11,7 +11,7 @@ import torch
 
 from mlcvbench.errors import RequestError
 from mlcvbench_training.affine import Affine, uniform
-from mlcvbench_training.augmentation import change_colour
+from mlcvbench_training.augmentation import change_colour, turn_hues
 from mlcvbench_training.padding import DEPTH_INPUT, Size, pad_to
 from mlcvbench_training.sample_batch import INTRINSICS, SampleBatch
 from mlcvbench_training.visibility import LEAST_VISIBLE, look_at, owners_of, remaining
@@ -24,16 +24,19 @@ class Changes:
     """What may happen to a batch; the defaults change nothing.
 
     `scale`: least and largest zoom, uniform. `flip`, `upside_down`: the share of images mirrored left to right, top to
-    bottom. `shift`: the farthest move, as a share of the image's height and width. `rotate`: the largest angle in
-    degrees. `colour`: the strength of `change_colour`. `least_visible`: see `Affine.boxes`.
+    bottom. `stretch`: the largest ratio of the zooms of width and height. `shift`: the farthest move, as a share of the
+    image's height and width. `rotate`: the largest angle in degrees. `colour`: the strength of `change_colour`. `hue`:
+    the largest angle of `turn_hues`. `least_visible`: see `Affine.boxes`.
     """
 
     scale: tuple[float, float] = (1.0, 1.0)
     flip: float = 0.0
     upside_down: float = 0.0
+    stretch: float = 1.0
     shift: float = 0.0
     rotate: float = 0.0
     colour: float = 0.0
+    hue: float = 0.0
     least_visible: float = LEAST_VISIBLE
 
 
@@ -49,6 +52,8 @@ def augment_batch(batch: SampleBatch, changes: Changes, generator: torch.Generat
         raise RequestError(f"{what} tears the two views of a stereo pair apart; set {what}=0.")
     if changes == Changes():
         return batch
+    if changes.stretch > 1 and "depth" in batch.maps and INTRINSICS not in batch.facts:
+        raise RequestError("fit.stretch shows what no camera of the data set sees, so depths are lost; set it to 1.")
     size, count = batch.own_sizes(), len(batch)
     affine = Affine.draw(
         count,
@@ -56,6 +61,7 @@ def augment_batch(batch: SampleBatch, changes: Changes, generator: torch.Generat
         generator,
         scale=changes.scale,
         flip=changes.flip,
+        stretch=changes.stretch,
         shift=changes.shift,
         rotate=changes.rotate,
     )
@@ -63,21 +69,27 @@ def augment_batch(batch: SampleBatch, changes: Changes, generator: torch.Generat
     if changes.upside_down:
         affine = Affine.upside_down(count, size, generator, changes.upside_down)
         batch = _moved(batch, affine, changes.least_visible)
-    return change_colours(batch, changes.colour, generator) if changes.colour else batch
+    return change_colours(batch, changes.colour, generator, changes.hue)
 
 
-def change_colours(batch: SampleBatch, strength: float, generator: torch.Generator) -> SampleBatch:
-    """Return the batch with changed brightness, contrast and saturation (`change_colour`), 0 beyond the images.
+def change_colours(batch: SampleBatch, strength: float, generator: torch.Generator, hue: float = 0.0) -> SampleBatch:
+    """Return the batch with changed brightness, contrast, saturation and hues (`change_colour`, `turn_hues`).
 
-    `left` and `right` change each by itself, all other inputs of a sample alike.
+    `left` and `right` change each by itself, all other inputs of a sample alike. It stays 0 beyond the images.
     """
+    if not strength and not hue:
+        return batch
     images = {name: values for name, values in batch.inputs.items() if name != DEPTH_INPUT}
     apart = len(images) < 2 or {"left", "right"} <= set(images)
     groups = [[name] for name in images] if apart else [list(images)]
     inputs, own = dict(batch.inputs), _own_pixels(batch)
     for names in groups:
         tall = [_stacked(images[name]) for name in names]
-        changed = change_colour(tall[0] if len(tall) == 1 else torch.cat(tall, 2), strength, generator)
+        changed = tall[0] if len(tall) == 1 else torch.cat(tall, 2)
+        if strength:
+            changed = change_colour(changed, strength, generator)
+        if hue:
+            changed = turn_hues(changed, hue, generator)
         for name, part in zip(names, torch.split(changed, [image.shape[2] for image in tall], 2), strict=True):
             out = _unstacked(part, images[name])
             inputs[name] = out if own is None else out * own.reshape(len(batch), *[1] * (out.ndim - 3), *batch.frame)

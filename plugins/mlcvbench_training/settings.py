@@ -106,6 +106,8 @@ class NetworkSettings(Settings):
     scale: tuple[float, ...] = (1.0, 1.0)
     shift: float = 0.0
     upside_down: float = 0.0
+    stretch: float = 1.0
+    hue: float = 0.0
     sizes: tuple[int, ...] | None = None
     watch: str | None = None
     watch_every: int = 1
@@ -329,9 +331,11 @@ def _moves() -> tuple[Param, ...]:
         Param("flip", "float", help="share of images mirrored left to right", low=0.0, high=1.0),
         Param("upside_down", "float", help="share of images mirrored top to bottom", low=0.0, high=1.0),
         Param("scale", "floats", help="least and largest random zoom", low=0.05, high=20.0, length=2),
+        Param("stretch", "float", help="largest ratio of the zooms of width and height", low=1.0, high=4.0),
         Param("shift", "float", help="farthest random move, as a share of the sides", low=0.0, high=1.0),
         Param("rotate", "float", help="largest angle in degrees, either way", low=0.0, high=180.0),
         Param("colour", "float", help="largest change of brightness, contrast, saturation", low=0.0, high=1.0),
+        Param("hue", "float", help="largest turn of all hues in degrees, either way", low=0.0, high=180.0),
         Param(
             "sizes",
             "ints",

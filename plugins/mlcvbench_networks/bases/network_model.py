@@ -237,9 +237,11 @@ def changes_of(settings: NetworkSettings) -> Changes:
         scale=(least, most),
         flip=settings.flip,
         upside_down=settings.upside_down,
+        stretch=settings.stretch,
         shift=settings.shift,
         rotate=settings.rotate,
         colour=settings.colour,
+        hue=settings.hue,
     )
 
 

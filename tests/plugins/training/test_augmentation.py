@@ -6,7 +6,17 @@ import pytest
 import torch
 from torch import nn
 
-from mlcvbench_training.augmentation import augment, change_colour, cut_out, flip, shift, turn_and_crop
+from mlcvbench_training.augmentation import (
+    GREY,
+    YIQ,
+    augment,
+    change_colour,
+    cut_out,
+    flip,
+    shift,
+    turn_and_crop,
+    turn_hues,
+)
 from mlcvbench_training.settings import Settings
 
 
@@ -93,6 +103,33 @@ def test_colours_change_by_at_most_their_strength_and_stay_in_range():
     picture = torch.rand(50, 3, 4, 4, generator=generator())
     assert ((change_colour(picture, 1.0, generator()) - 0.5).abs() <= 0.5).all()
     assert change_colour(picture[:, :1], 0.5, generator()).shape == (50, 1, 4, 4)
+
+
+def test_hues_turn_about_grey_by_at_most_their_angle():
+    grey = torch.rand(1, 1, 6, 6, generator=generator()).expand(1, 3, 6, 6)
+    colours = 0.4 + 0.2 * torch.rand(64, 3, 4, 4, generator=generator())
+
+    turned = turn_hues(colours, 30.0, generator())
+
+    weights = torch.tensor(GREY)[:, None, None]
+    assert torch.allclose(turn_hues(grey, 180.0, generator()), grey, atol=1e-5)
+    assert torch.allclose((turned * weights).sum(1), (colours * weights).sum(1), atol=1e-5)
+    chroma = torch.tensor(YIQ[1:])
+    before, after = (torch.einsum("ci,bihw->bchw", chroma, images) for images in (colours, turned))
+    assert torch.allclose(before.norm(dim=1), after.norm(dim=1), atol=1e-5)
+    angle = torch.rad2deg(torch.acos((before * after).sum(1) / before.norm(dim=1) / after.norm(dim=1)))[:, 1, 1]
+    assert angle.amax() <= 30.1
+    assert angle.amax() > 25
+
+
+def test_hues_of_all_angles_stay_in_range_and_grey_images_have_none():
+    images, grey = torch.rand(32, 3, 8, 8, generator=generator()), torch.rand(2, 1, 8, 8, generator=generator())
+
+    turned = turn_hues(images, 180.0, generator())
+
+    assert turned.amin() >= 0
+    assert turned.amax() <= 1
+    assert turn_hues(grey, 180.0, generator()) is grey
 
 
 @pytest.mark.parametrize("side", [1, 3, 4])

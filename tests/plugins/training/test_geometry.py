@@ -248,6 +248,46 @@ def test_a_zoomed_pair_still_matches() -> None:
     assert occluded[..., :6].all()  # their partners are beyond the right view
 
 
+@settings(deadline=None, max_examples=30)
+@given(SIDES, SIDES, st.floats(1.05, 4.0), st.integers(0, 2**31))
+def test_a_stretch_keeps_areas_and_is_at_most_as_long_as_said(
+    height: int, width: int, stretch: float, seed: int
+) -> None:
+    affine = Affine.draw(20, (height, width), generator(seed), stretch=stretch)
+
+    across, down = affine.matrices[:, 0, 0], affine.matrices[:, 1, 1]
+    assert torch.allclose(across * down, torch.ones(20, dtype=torch.float64))
+    assert (across / down).amax() <= stretch
+    assert (across / down).amin() >= 1 / stretch
+    middle = torch.tensor([width / 2, height / 2, 1], dtype=torch.float64)
+    assert torch.allclose(affine.matrices @ middle, middle.expand(20, 3))
+
+
+def test_what_is_stretched_before_it_is_turned_is_turned_as_a_whole() -> None:
+    affine = Affine.draw(50, (30, 30), generator(), stretch=3.0, rotate=90.0)
+
+    linear = affine.matrices[:, :2, :2]
+    lengths = linear.norm(dim=1)  # of what was a step to the right, and one down
+    assert torch.allclose((linear[:, :, 0] * linear[:, :, 1]).sum(1), torch.zeros(50, dtype=torch.float64), atol=1e-9)
+    assert torch.allclose(lengths[:, 0], affine.across)
+
+
+def test_disparities_grow_with_the_zoom_of_widths() -> None:
+    affine = Affine.draw(40, (16, 20), generator(), scale=(0.5, 2.0), stretch=2.0)
+
+    disparity = affine.disparity(torch.full((40, 16, 20), 6.0))
+
+    seen = disparity[:, 8, 10]
+    assert torch.allclose(seen.double(), 6 * affine.matrices[:, 0, 0])
+
+
+def test_depths_of_a_camera_that_is_not_known_are_not_stretched() -> None:
+    batch = SampleBatch({"image": torch.rand(1, 3, 8, 8)}, maps={"depth": torch.ones(1, 8, 8)})
+
+    with pytest.raises(RequestError, match="so depths are lost; set it to 1"):
+        augment_batch(batch, Changes(stretch=1.5), generator())
+
+
 def test_disparities_are_neither_turned_nor_mirrored() -> None:
     for change in ({"flip": 0.5}, {"rotate": 5.0}):
         with pytest.raises(ValueError, match="disparities have no meaning"):
