@@ -11,7 +11,7 @@ STAGES = 4
 def backbone_params(default: str = "small") -> tuple[Param, ...]:
     """Return `model.backbone`, `model.backbone_weights` and `model.freeze`, which every `NetworkModel` takes."""
     return (
-        Param("backbone", "str", default, "small, darknet53, timm:NAME or torchvision:NAME"),
+        Param("backbone", "str", default, "small, medium, darknet53, timm:NAME or torchvision:NAME"),
         *transfer_params(),
     )
 

@@ -7,6 +7,7 @@ the published one.
 from __future__ import annotations
 
 from mlcvbench.specs import ModelSpec, Param
+from mlcvbench_networks.backbone_params import backbone_params
 from mlcvbench_networks.widths import EFFICIENTDET
 from mlcvbench_onestage.settings import CENTERNET_FIT, FIT
 from mlcvbench_training.settings import NetworkSettings, network_fit_params
@@ -17,7 +18,6 @@ REDMON = "Redmon and Farhadi, YOLOv3: An incremental improvement, arXiv 1804.027
 TAN = "Tan, Pang and Le, EfficientDet: Scalable and efficient object detection, CVPR 2020"
 ZHOU = "Zhou, Wang and Krähenbühl, Objects as points, arXiv 1904.07850"
 
-BACKBONE = Param("backbone", "str", "small", "small, darknet53, timm:NAME or torchvision:NAME")
 ANCHOR = Param("anchor", "float", 3.0, "side of a cell's smallest square anchor, in strides", low=0.5, high=16.0)
 
 
@@ -41,7 +41,7 @@ def _detector(
         target=f"mlcvbench_onestage.{target}",
         check="mlcvbench_onestage.limits:check_settings",
         summary=summary,
-        params=(BACKBONE, *params),
+        params=(*backbone_params(), *params),
         fit=network_fit_params(settings),
         ragged=True,
         family="one stage",

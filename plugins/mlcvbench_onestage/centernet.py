@@ -7,14 +7,13 @@ for deformable layers; 15,820,372 parameters with 80 classes.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 
 from mlcvbench.contract import Problem
 from mlcvbench_networks.backbone_base import Backbone
-from mlcvbench_networks.backbones import backbone
 from mlcvbench_networks.bases.detector import Detections, Detector
 from mlcvbench_networks.bases.network_model import Losses
 from mlcvbench_networks.detection.assignment import cells_near, heat_maps
@@ -46,14 +45,13 @@ class CenterNet(Detector):
     OVERLAP = None
 
     def __init__(
-        self, problem: Problem, backbone: str = "small", width: int = 64, skips: bool = True, boxes: str = "giou"
+        self, problem: Problem, *, width: int = 64, skips: bool = True, boxes: str = "giou", **further: Any
     ) -> None:
-        super().__init__(problem, backbone=backbone, width=width, skips=skips, boxes=boxes)
-        self.backbone, self.width, self.skips, self.boxes = backbone, width, skips, boxes
+        super().__init__(problem, width=width, skips=skips, boxes=boxes, **further)
+        self.width, self.skips, self.boxes = width, skips, boxes
 
     def network(self) -> nn.Module:
-        body = backbone(self.backbone, self.channels)
-        return CenterNetwork(body, self.width, len(self.problem.classes), skips=self.skips)
+        return CenterNetwork(self.new_backbone(), self.width, len(self.problem.classes), skips=self.skips)
 
     def loss(self, network: Network, batch: SampleBatch, generator: torch.Generator) -> Losses:
         heat, sizes, offsets = network(batch.inputs["image"])  # (B, K, h, w), (B, 2, h, w), (B, 2, h, w)

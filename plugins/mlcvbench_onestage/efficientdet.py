@@ -8,13 +8,13 @@ and D2.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import nn
 
 from mlcvbench.contract import Problem
-from mlcvbench_networks.backbones import backbone
+from mlcvbench_networks.backbone_base import Backbone
 from mlcvbench_networks.initialisation import set_prior
 from mlcvbench_networks.pyramid import BiFPN
 from mlcvbench_networks.widths import EFFICIENTDET, Scale
@@ -33,15 +33,15 @@ class EfficientDet(AnchoredDetector):
     GAMMA, BOXES = 1.5, 1.25
 
     def __init__(
-        self, problem: Problem, backbone: str = "small", levels: Sequence[int] = (2, 6), anchor: float = 3.0
+        self, problem: Problem, *, levels: Sequence[int] = (2, 6), anchor: float = 3.0, **further: Any
     ) -> None:
         check_levels("efficientdet", levels, (6, 7))
-        super().__init__(problem, backbone=backbone, levels=levels, anchor=anchor)
-        self.backbone, self.levels = backbone, levels
+        super().__init__(problem, levels=levels, anchor=anchor, **further)
+        self.levels = levels
         self.layout = layout_of(levels, anchor)
 
     def network(self) -> nn.Module:
-        return EfficientDetNetwork(self.backbone, self.channels, self.SCALE, self.levels, len(self.problem.classes))
+        return EfficientDetNetwork(self.new_backbone(), self.SCALE, self.levels, len(self.problem.classes))
 
 
 class EfficientDetD0(EfficientDet):
@@ -65,11 +65,11 @@ class EfficientDetD2(EfficientDet):
 class EfficientDetNetwork(nn.Module):
     """A backbone, a BiFPN from the finest level to the coarsest, and a head for classes and one for boxes."""
 
-    def __init__(self, name: str, channels: int, scale: Scale, levels: Sequence[int], classes: int) -> None:
+    def __init__(self, backbone: Backbone, scale: Scale, levels: Sequence[int], classes: int) -> None:
         super().__init__()
         self.first, count = levels[0] - 2, len(strides_of(levels))
-        self.backbone = backbone(name, channels)
-        self.pyramid = BiFPN(self.backbone.channels[self.first :], scale.width, scale.cells, count)
+        self.backbone = backbone
+        self.pyramid = BiFPN(backbone.channels[self.first :], scale.width, scale.cells, count)
         self.classes, self.boxes = (Head(scale, count, ANCHORS * outputs) for outputs in (classes, 4))
         set_prior(self.classes.output[-1])  # type: ignore[arg-type]
 

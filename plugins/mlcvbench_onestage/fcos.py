@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 from torch.nn import functional
 
 from mlcvbench.contract import Problem
+from mlcvbench_networks.backbone_base import Backbone
 from mlcvbench_networks.bases.detector import Detections
 from mlcvbench_networks.bases.network_model import Losses
 from mlcvbench_networks.bases.torchvision_detector import corners_of
@@ -56,18 +57,17 @@ class FCOS(OneStageOfTorchvision):
     def __init__(
         self,
         problem: Problem,
-        backbone: str = "small",
+        *,
         width: int = 64,
         levels: Sequence[int] = (2, 5),
         beyond: Extra = "pyramid",
         layers: int = 2,
         scales: bool = True,
+        **further: Any,
     ) -> None:
         check_levels("fcos", levels)
-        super().__init__(
-            problem, backbone=backbone, width=width, levels=levels, beyond=beyond, layers=layers, scales=scales
-        )
-        self.body, self.layers, self.scales = Body(backbone, self.channels, width, levels, beyond), layers, scales
+        super().__init__(problem, width=width, levels=levels, beyond=beyond, layers=layers, scales=scales, **further)
+        self.body, self.layers, self.scales = Body(width, levels, beyond), layers, scales
         self.strides = strides_of(levels)
 
     def renamed(self, given: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
@@ -75,7 +75,7 @@ class FCOS(OneStageOfTorchvision):
         return {**super().renamed(given), **ones}
 
     def network(self) -> nn.Module:
-        return FCOSNetwork(self.body, self.layers, len(self.problem.classes), scales=self.scales)
+        return FCOSNetwork(self.new_backbone(), self.body, self.layers, len(self.problem.classes), scales=self.scales)
 
     def loss(self, network: Network, batch: SampleBatch, generator: torch.Generator) -> Losses:
         outputs = network(batch.inputs["image"])
@@ -128,8 +128,8 @@ def distances(logarithms: torch.Tensor) -> torch.Tensor:
 class FCOSNetwork(Levels):
     """Levels of a pyramid and two towers: for classes, and for the sides with the centreness beside them."""
 
-    def __init__(self, body: Body, layers: int, classes: int, *, scales: bool) -> None:
-        super().__init__(body)
+    def __init__(self, backbone: Backbone, body: Body, layers: int, classes: int, *, scales: bool) -> None:
+        super().__init__(backbone, body)
         self.class_tower, self.box_tower = (tower(body.width, layers, normed=True) for _ in range(2))
         self.classes, self.boxes, self.middles = (
             nn.Conv2d(body.width, outputs, 3, padding=1) for outputs in (classes, 4, 1)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
-from mlcvbench_networks.backbones import backbone
+from mlcvbench_networks.backbone_base import Backbone
 from mlcvbench_networks.bases.detector import Detections
 from mlcvbench_networks.pyramid import Extra, FeaturePyramid
 
@@ -33,13 +33,11 @@ def strides_of(levels: Sequence[int]) -> list[int]:
 
 
 class Body(NamedTuple):
-    """What is below the heads: a backbone for images of so many channels, and the levels of a pyramid on it.
+    """The levels of a pyramid on a backbone, of `width` channels each.
 
     `levels`: the finest and the coarsest, 5 or 7; `beyond`: what levels 6 and 7 are made from.
     """
 
-    backbone: str
-    channels: int
     width: int
     levels: Sequence[int]
     beyond: Extra
@@ -48,12 +46,12 @@ class Body(NamedTuple):
 class Levels(nn.Module):
     """A backbone's maps from the finest level on, and a pyramid of them; a method's network adds its heads."""
 
-    def __init__(self, body: Body) -> None:
+    def __init__(self, backbone: Backbone, body: Body) -> None:
         super().__init__()
         finest, coarsest = body.levels
         self.first = finest - 2
-        self.backbone = backbone(body.backbone, body.channels)
-        inside = self.backbone.channels[self.first :]
+        self.backbone = backbone
+        inside = backbone.channels[self.first :]
         self.pyramid = FeaturePyramid(inside, body.width, "none" if coarsest == 5 else body.beyond)
 
     def levels(self, images: torch.Tensor) -> Maps:

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import nn
 
 from mlcvbench.contract import Problem
+from mlcvbench_networks.backbone_base import Backbone
 from mlcvbench_networks.bases.torchvision_detector import CornerLayout, without_epsilon
 from mlcvbench_networks.initialisation import head_initialised, set_prior
 from mlcvbench_networks.pyramid import Extra
@@ -42,18 +44,17 @@ class RetinaNet(AnchoredDetector, OneStageOfTorchvision):
     def __init__(
         self,
         problem: Problem,
-        backbone: str = "small",
+        *,
         width: int = 64,
         levels: Sequence[int] = (2, 5),
         beyond: Extra = "backbone",
         layers: int = 2,
         anchor: float = 3.0,
+        **further: Any,
     ) -> None:
         check_levels("retinanet", levels)
-        super().__init__(
-            problem, backbone=backbone, width=width, levels=levels, beyond=beyond, layers=layers, anchor=anchor
-        )
-        self.body, self.layers = Body(backbone, self.channels, width, levels, beyond), layers
+        super().__init__(problem, width=width, levels=levels, beyond=beyond, layers=layers, anchor=anchor, **further)
+        self.body, self.layers = Body(width, levels, beyond), layers
         self.layout = layout_of(levels, anchor)
 
     def see_as_torchvision(self, given: Mapping[str, torch.Tensor]) -> None:
@@ -61,14 +62,14 @@ class RetinaNet(AnchoredDetector, OneStageOfTorchvision):
         without_epsilon(self.module.backbone, given)  # type: ignore[arg-type]
 
     def network(self) -> nn.Module:
-        return RetinaNetwork(self.body, self.layers, len(self.problem.classes))
+        return RetinaNetwork(self.new_backbone(), self.body, self.layers, len(self.problem.classes))
 
 
 class RetinaNetwork(Levels):
     """Levels of a pyramid and two heads of equal form, for K classes and four deltas of each anchor."""
 
-    def __init__(self, body: Body, layers: int, classes: int) -> None:
-        super().__init__(body)
+    def __init__(self, backbone: Backbone, body: Body, layers: int, classes: int) -> None:
+        super().__init__(backbone, body)
         self.classes, self.boxes = (
             nn.Sequential(*tower(body.width, layers), nn.Conv2d(body.width, ANCHORS * each, 3, padding=1))
             for each in (classes, 4)

@@ -19,7 +19,6 @@ from torch.nn import functional
 from mlcvbench.contract import FitContext, FitReport, Notice, Problem, Split
 from mlcvbench.errors import RecordError
 from mlcvbench_networks.backbone_base import Backbone
-from mlcvbench_networks.backbones import backbone
 from mlcvbench_networks.bases.detector import Detections, Detector
 from mlcvbench_networks.bases.network_model import Losses
 from mlcvbench_networks.darknet import convolution
@@ -55,9 +54,16 @@ class YOLOv3(Detector):
     OVERLAP = 0.45
 
     def __init__(
-        self, problem: Problem, backbone: str = "small", width: int = 32, finest: int = 2, priors: str = "clusters"
+        self,
+        problem: Problem,
+        *,
+        backbone: str = "small",
+        width: int = 32,
+        finest: int = 2,
+        priors: str = "clusters",
+        **further: Any,
     ) -> None:
-        super().__init__(problem, backbone=backbone, width=width, finest=finest, priors=priors)
+        super().__init__(problem, backbone=backbone, width=width, finest=finest, priors=priors, **further)
         self.backbone, self.width, self.finest, self.priors = backbone, width, finest, priors
         self.shapes = torch.tensor(COCO, dtype=torch.float32)
         self.strides = [2 ** (finest + scale) for scale in range(EACH)]
@@ -84,8 +90,7 @@ class YOLOv3(Detector):
         return known.notices
 
     def network(self) -> YOLONetwork:
-        body = backbone(self.backbone, self.channels)
-        return YOLONetwork(body, self.width, self.finest, len(self.problem.classes), self.shapes)
+        return YOLONetwork(self.new_backbone(), self.width, self.finest, len(self.problem.classes), self.shapes)
 
     def loss(self, network: Network, batch: SampleBatch, generator: torch.Generator) -> Losses:
         maps = network(batch.inputs["image"])

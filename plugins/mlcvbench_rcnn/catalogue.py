@@ -108,7 +108,7 @@ def _rcnn() -> ModelSpec:
         check="mlcvbench_rcnn.limits:check_settings",
         summary="A network on each warped proposal; SVMs say the class, ridge regression the box.",
         params=(
-            Param("backbone", "str", "small", "small, darknet53, alexnet, timm:NAME or torchvision:NAME"),
+            Param("backbone", "str", "small", "small, medium, darknet53, alexnet, timm:NAME or torchvision:NAME"),
             *transfer_params(),
             Param("size", "int", 48, "pixels a side that regions are warped to", low=16, high=1024),
             Param("context", "int", 6, "of these, pixels around the region on each side", low=0, high=256),

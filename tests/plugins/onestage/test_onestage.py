@@ -11,6 +11,7 @@ from support.onestage import SPECS, model_of
 
 from mlcvbench.testing import assert_conforms
 from mlcvbench.testing.toy import toy_data
+from mlcvbench_networks.backbones import backbone
 
 NAMES = sorted(SPECS)
 FORMS = [name for name in NAMES if name not in {"efficientdet_d1", "efficientdet_d2"}]  # these are d0 with more of it
@@ -57,6 +58,22 @@ def test_no_image_has_no_objects(fitted):
     model, _ = fitted
 
     assert model.predict(images_batch(np.zeros((0, 64, 64, 3), np.uint8))) == {"boxes": [], "scores": [], "labels": []}
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_it_starts_from_the_backbone_of_another_network_and_leaves_its_frozen_stages_alone(name, tmp_path):
+    torch.save(backbone("small").state_dict(), tmp_path / "small.pth")
+    data = next(iter(toy_data("detection").values()))
+    settings = {"backbone_weights": str(tmp_path / "small.pth"), "freeze": 2}
+    model = model_of(name, len(data.problem.classes), **tiny(name), **settings)
+
+    report = model.fit(data.splits["train"], None, context(epochs=1, batch=8, lr=0.003))
+
+    given = torch.load(tmp_path / "small.pth", weights_only=True)
+    own = model.module.backbone.state_dict()
+    changed = {key.split(".")[1] for key, value in given.items() if not torch.equal(value, own[key])}
+    assert changed == {"2", "3"}  # the stem and the two finest stages stay, norms included
+    assert [notice.code for notice in report.notices] == []
 
 
 @pytest.mark.parametrize("name", FORMS)
