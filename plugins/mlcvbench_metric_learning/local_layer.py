@@ -25,4 +25,4 @@ class LocallyConnected(nn.Module):
     def forward(self, maps: torch.Tensor) -> torch.Tensor:
         patches = functional.unfold(maps, self.kernel, stride=self.stride).permute(2, 0, 1)  # (h w, B, C k k)
         outputs = torch.bmm(patches, self.weight.to(patches.dtype)) + self.bias[:, None]  # (h w, B, D)
-        return outputs.permute(1, 2, 0).reshape(len(maps), -1, *self.size)
+        return outputs.permute(1, 2, 0).reshape(len(maps), self.bias.shape[1], *self.size)

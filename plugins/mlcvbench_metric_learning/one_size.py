@@ -37,6 +37,10 @@ class OneSize(Embedder):
             return self.squares(self._shown(column, self.channels))
         return torch.cat([self.squares(self._shown(image[None], self.channels)) for image in column])
 
+    def _frames(self, batch: Batch) -> list[tuple[tuple[int, int], ...]]:
+        """Return the same for all: whatever their sizes, images are seen together."""
+        return [((self.size, self.size),)] * len(batch.inputs["image"])
+
     def squares(self, images: torch.Tensor) -> torch.Tensor:
         """Return images (B, C, H, W) as (B, C, size, size)."""
         return resized(images, (self.size, self.size))
