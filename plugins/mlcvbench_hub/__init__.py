@@ -1,4 +1,4 @@
-"""Every classifier of timm and torchvision, every detector of torchvision, by name.
+"""Every classifier of timm and torchvision, every detector and segmenter of torchvision, by name.
 
 Hooks only; the libraries are imported on first use.
 """
@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from mlcvbench.hookspecs import hookimpl
 from mlcvbench.specs import ModelSpec, Param
-from mlcvbench_hub.detector_settings import DETECTOR_FIT
+from mlcvbench_hub.detector_settings import DETECTOR_FIT, SEGMENTER_FIT
 from mlcvbench_networks.backbone_params import transfer_params
 from mlcvbench_training.settings import Settings, fit_params, network_fit_params
 
@@ -32,6 +32,12 @@ AUXILIARY = Param(
 DETECTOR_PARAMS = (
     Param("min_size", "int", help="pixels that the shorter side is resized to; unset, the network's", low=32),
     Param("max_size", "int", help="the most that the longer side may have; unset, the network's", low=32),
+    replace(_WEIGHTS, help="checkpoint of the network, or of its backbone, that the fit starts from"),
+    _FREEZE,
+)
+SEGMENTER_PARAMS = (
+    Param("size", "int", help="pixels that the shorter side is resized to; unset, torchvision's 520", low=32),
+    Param("auxiliary", "bool", False, "the second classifier of FCN and DeepLabv3 is trained beside (weight 0.5)"),
     replace(_WEIGHTS, help="checkpoint of the network, or of its backbone, that the fit starts from"),
     _FREEZE,
 )
@@ -76,6 +82,20 @@ def mlcvbench_models() -> list[ModelSpec]:
             summary="Any detector or instance segmenter of torchvision, such as torchvision:fcos_resnet50_fpn.",
             params=DETECTOR_PARAMS,
             fit=network_fit_params(DETECTOR_FIT),
+            ragged=True,
+            family="hub",
+            reference=TORCHVISION,
+            licence="BSD-3-Clause; as each network's weights say",
+        ),
+        ModelSpec(
+            name="torchvision:",
+            kinds=("segmentation",),
+            target="mlcvbench_hub.torchvision_segmenters:TorchvisionSemantic",
+            names="mlcvbench_hub.torchvision_segmenters:names",
+            check="mlcvbench_hub.segmenter_limits:check_settings",
+            summary="Any segmenter of torchvision by its name, such as torchvision:lraspp_mobilenet_v3_large.",
+            params=SEGMENTER_PARAMS,
+            fit=network_fit_params(SEGMENTER_FIT),
             ragged=True,
             family="hub",
             reference=TORCHVISION,

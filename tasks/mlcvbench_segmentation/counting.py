@@ -11,7 +11,8 @@ EXACT_FLOAT32 = 1 << 24
 """OpenCV counts in float32 cells, which are exact up to here; larger images are counted in pieces."""
 LEVELS = 256
 _WORD = 8
-_BYTE = np.uint64(8)
+_PIECE = 1 << 18
+"""Pixels looked at before the next ones, so that what is computed of them stays in the cache."""
 _WITHOUT_TOP = np.uint64((1 << 56) - 1)
 SMOOTH = 0.8
 """The share of constant words from which on it is worth finding them."""
@@ -42,54 +43,61 @@ def joint_histogram(label: Array, prediction: Array, classes: int) -> Array:
     """
     labels, predictions = np.ascontiguousarray(label).ravel(), np.ascontiguousarray(prediction).ravel()
     whole = labels.size // _WORD * _WORD
-    parts = [
-        _histogram_by_words(labels[start:stop], predictions[start:stop], classes)
-        for start in range(0, whole, EXACT_FLOAT32)
-        for stop in [min(start + EXACT_FLOAT32, whole)]
-    ]
-    if whole < labels.size or not parts:
-        parts.append(_histogram(labels[whole:], predictions[whole:], classes))
-    joint = parts[0].astype(np.int64)
-    for part in parts[1:]:
-        joint += part.astype(np.int64)
+    joint = np.zeros((LEVELS, classes), dtype=np.int64)
+    for start in range(0, whole, EXACT_FLOAT32):
+        stop = min(start + EXACT_FLOAT32, whole)
+        joint += _histogram_by_words(labels[start:stop], predictions[start:stop], classes)
+    if whole < labels.size:
+        joint += _histogram(labels[whole:], predictions[whole:], classes).astype(np.int64)
     return joint
 
 
 def _histogram_by_words(label: Array, prediction: Array, classes: int) -> Array:
-    """Return float32 (256, C) counts; words of eight pixels in which both images are constant are counted at once.
+    """Return int64 (256, C) counts; words of eight pixels in which both images are constant are counted at once.
 
     Smooth label maps consist mostly of such words, and repeated counts of one cell are the slow case of a histogram.
     Where a sample says that fewer are constant, finding them takes longer than counting all pixels.
     """
     words = label.view(np.uint64), prediction.view(np.uint64)
-    if np.count_nonzero(_constant(*(one[::_EACH] for one in words))) * _EACH < SMOOTH * len(words[0]):
-        return _histogram(label, prediction, classes)
-    constant = _constant(*words)
-    joint = _histogram(label[::_WORD][constant], prediction[::_WORD][constant], classes)
-    joint *= _WORD
-    if not constant.all():
-        np.logical_not(constant, out=constant)
-        joint += _histogram(words[0][constant].view(np.uint8), words[1][constant].view(np.uint8), classes)
-    return joint
+    sample = [one[::_EACH].copy().view(np.uint8) for one in words]
+    if np.count_nonzero(_constant(*sample)) * _EACH < SMOOTH * len(words[0]):
+        return _histogram(label, prediction, classes).astype(np.int64)
+    by_word, by_pixel = (np.zeros((LEVELS, classes), dtype=np.float32) for _ in range(2))
+    for start in range(0, label.size, _PIECE):
+        piece = slice(start, start + _PIECE)
+        constant = _constant(label[piece], prediction[piece])
+        firsts = label[piece][::_WORD], prediction[piece][::_WORD]
+        by_word = _histogram(*firsts, classes, chosen=constant.view(np.uint8), counted=by_word)
+        others = np.flatnonzero(~constant) + start // _WORD
+        by_pixel = _histogram(*(one[others].view(np.uint8) for one in words), classes, counted=by_pixel)
+    return _WORD * by_word.astype(np.int64) + by_pixel.astype(np.int64)
 
 
 def _constant(label: Array, prediction: Array) -> Array:
-    """Return which words, uint64 (W,), hold eight equal pixels in both images."""
-    changes = label >> _BYTE  # a word is constant when it equals itself moved by one byte
-    changes ^= label
-    other = prediction >> _BYTE
-    other ^= prediction
-    changes |= other
-    changes &= _WITHOUT_TOP
-    return np.asarray(changes == 0)
+    """Return which words of eight pixels, of uint8 (8 W,), hold eight equal ones in both images: bool (W,)."""
+    changes = np.empty(label.size, dtype=np.uint8)  # whether a pixel differs from the next one
+    changes[-1] = 0
+    np.bitwise_xor(label[1:], label[:-1], out=changes[:-1])
+    changes[:-1] |= prediction[1:] ^ prediction[:-1]
+    words = changes.view(np.uint64)
+    words &= _WITHOUT_TOP  # the last pixel of a word may differ from the first one of the next
+    return np.asarray(words == 0)
 
 
-def _histogram(label: Array, prediction: Array, classes: int) -> Array:
+def _histogram(
+    label: Array, prediction: Array, classes: int, chosen: Array | None = None, counted: Array | None = None
+) -> Array:
+    """Return float32 (256, C): counts of pixels, or of `chosen` ones (uint8, 0 = not), on top of those `counted`."""
     import cv2
 
+    if counted is None:
+        counted = np.zeros((LEVELS, classes), dtype=np.float32)
     if not label.size:
-        return np.zeros((LEVELS, classes), dtype=np.float32)
-    cells: Array = cv2.calcHist([label, prediction], [0, 1], None, [LEVELS, classes], [0, LEVELS, 0, classes])
+        return counted
+    ranges = [0, LEVELS, 0, classes]
+    cells: Array = cv2.calcHist(
+        [label, prediction], [0, 1], chosen, [LEVELS, classes], ranges, counted, accumulate=True
+    )
     return cells
 
 

@@ -65,3 +65,21 @@ def bilinear_kernel(factor: int) -> torch.Tensor:
     distance = (torch.arange(side, dtype=torch.float32) - (side - 1) / 2).abs()
     line = 1 - distance / factor
     return torch.outer(line, line)
+
+
+class Interpolated(nn.Module):
+    """Enlarge maps (B, C, H, W) by a whole `factor`, `nearest` or `bilinear`; nothing is learned."""
+
+    def __init__(self, kind: str, factor: int) -> None:
+        super().__init__()
+        self.kind, self.factor = kind, factor
+
+    def forward(self, maps: torch.Tensor) -> torch.Tensor:
+        """Return maps (B, C, factor H, factor W)."""
+        size = self.factor * maps.shape[2], self.factor * maps.shape[3]
+        return nearest(maps, size) if self.kind == "nearest" else bilinear(maps, size)
+
+
+def enlarging(kind: str, channels: int, factor: int) -> nn.Module:
+    """Return what enlarges maps by a whole factor: `nearest`, `bilinear` or `transposed`."""
+    return Transposed(channels, factor) if kind == "transposed" else Interpolated(kind, factor)

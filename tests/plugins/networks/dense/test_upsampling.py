@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from mlcvbench_networks.dense.upsampling import Transposed, bilinear, nearest
+from mlcvbench_networks.dense.upsampling import Transposed, bilinear, enlarging, nearest
 
 
 def maps(*shape: int) -> torch.Tensor:
@@ -81,3 +81,13 @@ def test_the_kernel_learns():
 
     assert layer.weight.grad is not None
     assert bool((layer.weight.grad != 0).any(3).any(2).all())  # other channels too, which begin at 0
+
+
+@pytest.mark.parametrize("factor", [1, 2, 4])
+def test_each_kind_enlarges_by_a_whole_factor_and_only_one_of_them_learns(factor):
+    source, size = maps(2, 3, 5, 6), (5 * factor, 6 * factor)
+
+    assert torch.equal(enlarging("nearest", 3, factor)(source), nearest(source, size))
+    assert torch.equal(enlarging("bilinear", 3, factor)(source), bilinear(source, size))
+    assert torch.equal(enlarging("transposed", 3, factor)(source), Transposed(3, factor)(source))
+    assert not list(enlarging("bilinear", 3, factor).parameters())
