@@ -84,10 +84,10 @@ class FCNNetwork(nn.Module):
         self.backbone, self.zoom = backbone, zoom
         finer = {32: 0, 16: 1, 8: 2}[stride]
         inside = backbone.channels[::-1][: finer + 1]  # fc7, pool4, pool3
-        self.scores = nn.ModuleList(nn.Conv2d(width, classes, 1) for width in inside)
-        for part in self.scores[1:]:
-            nn.init.zeros_(part.weight)
-            nn.init.zeros_(part.bias)
+        scores = [nn.Conv2d(width, classes, 1) for width in inside]
+        for parameter in nn.ModuleList(scores[1:]).parameters():
+            nn.init.zeros_(parameter)
+        self.scores = nn.ModuleList(scores)
         self.twice = nn.ModuleList(enlarging(upsampling, classes, 2) for _ in range(finer))
         self.last = at_image_size(upsampling, classes, stride // zoom)
 

@@ -73,7 +73,7 @@ class WindowNetwork(nn.Module):
 
     def __init__(self, channels: int, classes: int, window: int, step: int, width: int, upsampling: str) -> None:
         super().__init__()
-        self.window, self.step, self.upsampling = window, step, upsampling
+        self.window, self.step, self.upsampling, self.count = window, step, upsampling, classes
         parts: list[nn.Module] = []
         for inside, outside in pairwise((channels, width, 2 * width, 4 * width)):
             parts += [
@@ -105,7 +105,7 @@ class WindowNetwork(nn.Module):
         answers = []
         for first in range(0, rows, lines):
             some = windows[:, :, first : first + lines].permute(0, 2, 3, 1, 4, 5)  # (B, l, w, C, S, S)
-            answers.append(self.named(some.flatten(0, 2)).unflatten(0, (count, some.shape[1], columns)))
+            answers.append(self.named(some.flatten(0, 2)).reshape(count, some.shape[1], columns, self.count))
         grid = torch.cat(answers, dim=1).permute(0, 3, 1, 2)  # (B, classes, h, w)
         return nearest(grid, (height, width)) if self.upsampling == "nearest" else grid
 

@@ -13,9 +13,9 @@ from mlcvbench.testing import assert_conforms
 
 NAMES = sorted(SPECS)
 TINY = {
-    "fcn_32s": {"width": 4, "hidden": 16},
-    "fcn_16s": {"width": 4, "hidden": 16},
-    "fcn_8s": {"width": 4, "hidden": 16},
+    "fcn_32s": {"width": 4, "hidden": 16, "zoom": 1},
+    "fcn_16s": {"width": 4, "hidden": 16, "zoom": 1},
+    "fcn_8s": {"width": 4, "hidden": 16, "zoom": 1},
     "unet": {"width": 4, "levels": 2},
     "deeplab": {"width": 8},
     "patch_window": {"width": 4, "window": 16, "step": 8},
