@@ -83,7 +83,8 @@ class TorchvisionSemantic(Segmenter):
     def load(self, folder: Path) -> Sequence[Notice] | None:
         if folder.is_dir():  # what a fit of this model stored
             return super().load(folder)
-        given, notices = self.read_state(folder), ()
+        given = self.read_state(folder)
+        notices: tuple[Notice, ...] = ()
         try:
             if f"{self._last[0]}.bias" in given:
                 given, notices = classes_of_voc(given, self._last, self.problem.classes, folder.name)

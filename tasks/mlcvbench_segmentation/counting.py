@@ -66,10 +66,11 @@ def _histogram_by_words(label: Array, prediction: Array, classes: int) -> Array:
     for start in range(0, label.size, _PIECE):
         piece = slice(start, start + _PIECE)
         constant = _constant(label[piece], prediction[piece])
-        firsts = label[piece][::_WORD], prediction[piece][::_WORD]
-        by_word = _histogram(*firsts, classes, chosen=constant.view(np.uint8), counted=by_word)
+        chosen = constant.view(np.uint8)
+        by_word = _histogram(label[piece][::_WORD], prediction[piece][::_WORD], classes, chosen, by_word)
         others = np.flatnonzero(~constant) + start // _WORD
-        by_pixel = _histogram(*(one[others].view(np.uint8) for one in words), classes, counted=by_pixel)
+        rest, said = (one[others].view(np.uint8) for one in words)
+        by_pixel = _histogram(rest, said, classes, counted=by_pixel)
     return _WORD * by_word.astype(np.int64) + by_pixel.astype(np.int64)
 
 
