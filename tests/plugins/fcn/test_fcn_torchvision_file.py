@@ -53,7 +53,8 @@ def test_classes_that_the_weights_do_not_know_are_never_said_and_the_others_keep
 
     logits, wanted = model.forward(image), said_by(torchvisions_own("fcn_resnet50", weights_of("fcn_resnet")), image)
 
-    assert torch.allclose(logits[:, [0, 2, 3]], wanted[:, [VOC.index(n) for n in ("dog", "background", "motorbike")]])
+    kept = wanted[:, [VOC.index(name) for name in ("dog", "background", "motorbike")]]
+    assert torch.allclose(logits[:, [0, 2, 3]], kept, atol=1e-4 * float(kept.abs().max()))
     assert (logits[:, 1] == -1e4).all()
     assert notice.text == (
         "published.pth: 1 of the 4 classes are unknown to these weights, which never find them: axolotl; what they "
