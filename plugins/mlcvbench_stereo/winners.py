@@ -10,6 +10,8 @@ import numpy as np
 from mlcvbench.contract import Array
 
 STEPS = 16
+ROWS = 16
+"""That are looked at together."""
 HOLE = np.int16(-STEPS)
 
 
@@ -21,6 +23,14 @@ def winners(costs: Array, uniqueness: int, consistency: int) -> Array:
     right image's pixel is matched, at less cost, to one whose disparity is farther than that, -1 = not checked.
     Between levels it lies at the minimum of the parabola through the costs at d - 1, d and d + 1.
     """
+    height = costs.shape[1]
+    return np.concatenate(
+        [_of_rows(costs[:, top : top + ROWS], uniqueness, consistency) for top in range(0, height, ROWS)]
+    )
+
+
+def _of_rows(costs: Array, uniqueness: int, consistency: int) -> Array:
+    """Return the disparities of a few rows: what is known of them stays in the processor's cache."""
     levels, height, width = costs.shape
     best, maps = np.empty((height, width), np.int32), np.empty((3, height, width), costs.dtype)
     trusted = np.ones((height, width), bool)
@@ -83,7 +93,7 @@ def _inconsistent(found: Array, best: Array, least: Array, consistency: int) -> 
     """
     width, reach = found.shape[1], int(best.max(initial=0)) + 1
     wide = width + reach + 1  # columns of the right image, from -reach on, and one beyond
-    starts = np.arange(len(found))[:, None] * wide + np.arange(width) + reach
+    starts = np.arange(len(found), dtype=np.int32)[:, None] * wide + np.arange(width, dtype=np.int32) + reach
     chosen = np.flatnonzero(found != HOLE)
     # of several that are written to one place the last stays: the cheapest, of those the rightmost
     order = chosen[np.argsort(-least.reshape(-1)[chosen], kind="stable")]
