@@ -7,7 +7,7 @@ give the published one.
 from __future__ import annotations
 
 from mlcvbench.specs import ModelSpec, Param
-from mlcvbench_stereo.settings import DISPNET_FIT, FIT, MC_CNN_FIT, TEARING
+from mlcvbench_stereo.settings import DISPNET_FIT, FIT, GC_NET_FIT, MC_CNN_FIT, TEARING
 from mlcvbench_training.settings import NetworkSettings, network_fit_params
 
 OWN, OPENCV = (("search", ("own",)),), (("search", ("opencv",)),)
@@ -113,6 +113,7 @@ def _gc_net() -> ModelSpec:
         "All pairs of features in a volume, 3-D convolutions, and the mean disparity under softmax.",
         (KENDALL, 2017),
         (_width(8, "features of a pixel"), RANGE),
+        GC_NET_FIT,
     )
 
 
