@@ -11,6 +11,7 @@ is off.
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -73,6 +74,16 @@ class Matcher(Model):
         if self.directions > 1:
             other["path_updates"] = height * width * self.disparities * self.directions
         return Operations(macs=None, other_ops=other, reason="the method compares and adds; it has no multiply-adds")
+
+
+def check_penalties(params: Mapping[str, Any], channels: int) -> tuple[int, int]:
+    """Return P1 and P2: those of the settings, or 8 and 32 for each pixel of the block and channel. RequestError."""
+    area = channels * params["block"] ** 2
+    p1, p2 = params.get("p1"), params.get("p2")
+    p1, p2 = 8 * area if p1 is None else p1, 32 * area if p2 is None else p2
+    if p2 <= p1:
+        raise RequestError(f"sgm: p1={p1}, p2={p2}: wanted p2 larger than p1.")
+    return p1, p2
 
 
 def grey(image: Array) -> Array:

@@ -7,8 +7,7 @@ from typing import Any
 
 from mlcvbench.contract import Array, Device, Problem
 from mlcvbench.errors import RequestError
-from mlcvbench_stereo.matcher import Matcher
-from mlcvbench_stereo.sgm import check_penalties
+from mlcvbench_stereo.matcher import Matcher, check_penalties
 
 
 class _OpenCVMatcher(Matcher):

@@ -7,15 +7,13 @@ sixteenth of a pixel, in modes of 4, 5 and 8 directions.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from mlcvbench.contract import Array, Problem
-from mlcvbench.errors import RequestError
 from mlcvbench_stereo.cost_volume import window_costs
-from mlcvbench_stereo.matcher import Matcher, blank_beside, channels_first, grey
+from mlcvbench_stereo.matcher import Matcher, blank_beside, channels_first, check_penalties, grey
 from mlcvbench_stereo.pixel_costs import COSTS
 from mlcvbench_stereo.scan_paths import DIRECTIONS, Penalties, largest_sum, path_sums
 from mlcvbench_stereo.winners import HOLE, filled, median3, winners, without_speckles
@@ -28,16 +26,6 @@ def semi_global_matching(problem: Problem, **params: Any) -> Matcher:
     from mlcvbench_stereo import opencv
 
     return opencv.SemiGlobalMatching(problem, **params)
-
-
-def check_penalties(params: Mapping[str, Any], channels: int) -> tuple[int, int]:
-    """Return P1 and P2: those of the settings, or 8 and 32 for each pixel of the block and channel. RequestError."""
-    area = channels * params["block"] ** 2
-    p1, p2 = params.get("p1"), params.get("p2")
-    p1, p2 = 8 * area if p1 is None else p1, 32 * area if p2 is None else p2
-    if p2 <= p1:
-        raise RequestError(f"sgm: p1={p1}, p2={p2}: wanted p2 larger than p1.")
-    return p1, p2
 
 
 class SemiGlobalMatching(Matcher):
