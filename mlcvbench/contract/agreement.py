@@ -5,7 +5,9 @@ The honesty checks of a run and the conformance kit share this rule.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -14,6 +16,7 @@ from mlcvbench.contract.batch import Array, Column, Predictions
 
 NEAR, DECISIONS = 1e-4, 0.999
 """Numbers agree within |a - b| <= NEAR (1 + |b|), and at least this share of the samples has the same decision."""
+NO_STEPS: Mapping[str, float] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +54,13 @@ def differing_rows(one: Column, other: Column) -> int:
     return sum(not _equal(left, right) for left, right in zip(one, other, strict=True))
 
 
-def agreement(alone: Predictions, together: Predictions) -> Agreement:
+def agreement(alone: Predictions, together: Predictions, steps: Mapping[str, float] = NO_STEPS) -> Agreement:
     """Compare predictions in batches of one with those in larger ones.
 
     The gap is |a - b| / (1 + |b|) over the float columns; inf equals inf and nothing else, NaN equals nothing. The
     decision of a sample is the argmax of its `scores` or `probabilities` where it has one row of them, else every
-    integer it holds.
+    integer it holds. Integers of a column in `steps` are numbers rounded to such a step, whose gap begins a step
+    apart, for what is next to nothing may be rounded to neighbours; their decision is where they are 0.
     """
     worst, alike, total = 0.0, 0, 0
     if alone.keys() != together.keys():
@@ -68,7 +72,11 @@ def agreement(alone: Predictions, together: Predictions) -> Agreement:
                 shapes = f"{name!r} has shape {one.shape} alone and {other.shape} in a batch"
                 return Agreement(np.inf, alike, total, shapes)
             total += 1
-            alike += _same_decision(name, one, other)
+            if name in steps and other.dtype.kind in "iu":
+                alike += np.array_equal(one == 0, other == 0)
+                one, other = _rounded_alike(one * steps[name], other * steps[name], steps[name])
+            else:
+                alike += _same_decision(name, one, other)
             if other.dtype.kind == "f" and other.size:
                 worst = max(worst, _largest_gap(one, other))
     return Agreement(worst, alike, total)
@@ -99,6 +107,12 @@ def _largest_gap(one: Array, other: Array) -> float:
     with np.errstate(invalid="ignore"):
         gap = np.where(one == other, 0.0, np.abs(one - other) / (1.0 + np.abs(other)))
     return float(np.where(np.isnan(gap), np.inf, gap).max())
+
+
+def _rounded_alike(one: Array, other: Array, step: float) -> tuple[Array, Array]:
+    """Return numbers as floats, those of `one` nearer to `other` by a step, or equal within it."""
+    away = one - other
+    return other + np.sign(away) * np.maximum(np.abs(away) - step, 0.0), other
 
 
 def _same_decision(name: str, one: Array, other: Array) -> bool:

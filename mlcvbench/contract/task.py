@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
+from mlcvbench.contract.agreement import NO_STEPS
 from mlcvbench.contract.batch import Array, Predictions, Targets, join
 from mlcvbench.contract.data_checks import check_inputs
 from mlcvbench.contract.notices import Notice
@@ -117,6 +118,8 @@ class Task(ABC):
     """Whether `load` takes float16 arrays for those that `save` writes as float32."""
     chooses: bool = False
     """Whether breakdowns choose a threshold, for which validation samples are predicted where a fit kept some."""
+    steps: Mapping[str, float] = NO_STEPS
+    """Of columns that are stored as whole numbers of a step: how much that is, in the unit of the numbers."""
 
     @abstractmethod
     def scorer(self, protocol: str, problem: Problem) -> Scorer:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from mlcvbench.contract import Batch, Model, Predictions, Problem, Split, Task
-from mlcvbench.contract.agreement import agreement, differing_rows
+from mlcvbench.contract.agreement import NO_STEPS, agreement, differing_rows
 from mlcvbench.contract.batch import Array, Column, take
 from mlcvbench.errors import first_line, scrub
 from mlcvbench.records.schema import CheckInfo
@@ -53,7 +53,7 @@ def honesty(
     return {
         "timed_equals_scored": _identical(first, scored, "the timed stages", "the accuracy pass"),
         "deterministic": _made(lambda: _identical(again(), first, "a second pass", "the first")),
-        "batch_invariant": _made(lambda: agree(_predict(model, singles, task, problem), first)),
+        "batch_invariant": _made(lambda: agree(_predict(model, singles, task, problem), first, task.steps)),
         "no_replay_cache": _made(lambda: no_replay_cache(model, singles, clock=clock)),
     }
 
@@ -102,9 +102,9 @@ def _identical(got: Predictions, wanted: Predictions, who: str, whom: str) -> Ch
     return CheckInfo(passed=True, detail=f"identical on {total} samples")
 
 
-def agree(alone: Predictions, together: Predictions) -> CheckInfo:
+def agree(alone: Predictions, together: Predictions, steps: Mapping[str, float] = NO_STEPS) -> CheckInfo:
     """Check that batches of one agree with larger ones."""
-    found = agreement(alone, together)
+    found = agreement(alone, together, steps)
     return CheckInfo(passed=found.passed, detail=str(found))
 
 

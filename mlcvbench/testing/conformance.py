@@ -198,7 +198,7 @@ class _Checks(UnderTest):
         whole = self.predict_all(self.fitted)
         parts = [task.check(self.fitted.predict(b), b.ids, problem) for b in self.test.inputs(1)]
         single = task.merge(parts)
-        found = agreement(single, whole)
+        found = agreement(single, whole, task.steps)
         return None if found.passed else f"batches of 1 and of {len(self.test)} differ: {found}."
 
     def is_deterministic(self) -> str | None:

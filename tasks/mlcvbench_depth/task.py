@@ -27,7 +27,7 @@ from mlcvbench.errors import PredictionError
 from mlcvbench.files.maps import stored_field, stored_maps, write_maps
 from mlcvbench_depth.data_checks import check_data, check_protocol
 from mlcvbench_depth.protocols import PROTOCOLS, about
-from mlcvbench_depth.quantise import DTYPES, FIELDS, STORE
+from mlcvbench_depth.quantise import DTYPES, FIELDS, STEPS, STORE
 from mlcvbench_depth.scoring import scorer_of
 
 
@@ -43,6 +43,7 @@ class DepthTask(Task):
 
     kind = "depth"
     reads_halves = True
+    steps = {"disparity": 1 / STEPS}
 
     def protocols(self) -> tuple[str, ...]:
         return PROTOCOLS

@@ -30,6 +30,24 @@ def test_cases_on_which_the_two_rules_once_disagreed(alone: list[float], togethe
     assert agree(of(alone), of(together)).passed is passed
 
 
+@pytest.mark.parametrize(
+    ("alone", "together", "passed"),
+    [
+        ([400, 7], [401, 7], True),  # 1.5644 and 1.5646 px are rounded apart
+        ([400, 7], [402, 7], False),
+        ([65_000, 7], [65_007, 7], True),  # within 1e-4 of a large number
+        ([0, 7], [1, 7], False),  # no estimate is not a small one
+    ],
+)
+def test_numbers_that_are_stored_in_steps_may_be_rounded_to_neighbours(
+    alone: list[int], together: list[int], passed: bool
+) -> None:
+    one, other = ({"disparity": np.array([row], np.uint16)} for row in (alone, together))
+
+    assert agreement(one, other, {"disparity": 1 / 256}).passed is passed
+    assert not agreement(one, other).passed  # as decisions they differ
+
+
 def test_no_sample_at_all_agrees() -> None:
     assert agreement({"scores": np.zeros((0, 2))}, {"scores": np.zeros((0, 2))}) == Agreement(0.0, 0, 0)
     assert Agreement(0.0, 0, 0).passed
