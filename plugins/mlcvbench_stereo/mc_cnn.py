@@ -127,8 +127,9 @@ class Described(nn.Module):
         if images.shape[1] > self.channels:
             weights = torch.tensor(GREY, device=images.device)[:, None, None]
             images = (images * weights).sum(1, keepdim=True)
-        middle, spread = images.mean((2, 3), keepdim=True), images.std((1, 2, 3), keepdim=True)
-        features: torch.Tensor = self.convolutions((images - middle) / (spread + 1e-3))
+        images = images - images.mean((2, 3), keepdim=True)
+        spread = images.square().mean((1, 2, 3), keepdim=True).sqrt()  # `std` warns of a batch of no images
+        features: torch.Tensor = self.convolutions(images / (spread + 1e-3))
         return features
 
 

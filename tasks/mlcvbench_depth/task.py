@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -43,7 +44,7 @@ class DepthTask(Task):
 
     kind = "depth"
     reads_halves = True
-    steps = {"disparity": 1 / STEPS}
+    steps = MappingProxyType({"disparity": 1 / STEPS})
 
     def protocols(self) -> tuple[str, ...]:
         return PROTOCOLS
