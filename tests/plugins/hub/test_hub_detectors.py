@@ -11,6 +11,7 @@ import pytest
 import torch
 from support.detecting import batch_of, objects_of
 from support.fitting import context
+from support.regions import masked
 from support.torchvision_detectors import (
     COCO,
     pictures,
@@ -34,6 +35,9 @@ from mlcvbench_networks.detection.categories import NO_CLASS
 
 LIGHT = "ssdlite320_mobilenet_v3_large"
 TWO_STAGES = "fasterrcnn_mobilenet_v3_large_320_fpn"
+LARGE = ("retinanet_resnet50_fpn", "fcos_resnet50_fpn", "maskrcnn_resnet50_fpn", "ssd300_vgg16")
+FAMILIES = [LIGHT, TWO_STAGES, *(pytest.param(name, marks=pytest.mark.slow) for name in LARGE)]
+"""One network of each architecture that is trained."""
 REVERSED = tuple(reversed(COCO))
 QUICK = [LIGHT, TWO_STAGES, "retinanet_resnet50_fpn"]
 SHAPES = ((48, 64), (80, 50))
@@ -211,7 +215,7 @@ def test_a_checkpoint_of_another_network_is_refused(tmp_path):
     )
 
 
-@pytest.mark.parametrize("name", [LIGHT, TWO_STAGES])
+@pytest.mark.parametrize("name", [*FAMILIES, pytest.param("keypointrcnn_resnet50_fpn", marks=pytest.mark.slow)])
 def test_images_of_any_size_are_looked_at_also_together(name, tmp_path):
     model, _ = given(name, tmp_path)
     images = pictures((16, 16), (90, 61), (33, 140), (16, 16))
@@ -237,7 +241,7 @@ def test_no_image_has_no_objects_and_grey_ones_are_shown_in_colour(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [LIGHT, TWO_STAGES])
+@pytest.mark.parametrize("name", [*FAMILIES, "keypointrcnn_resnet50_fpn"])
 def test_a_photograph_of_2000x1500_pixels_is_looked_at(name, tmp_path):
     model, _ = given(name, tmp_path)
 
@@ -265,13 +269,14 @@ def test_without_weights_it_is_trained_by_torchvisions_losses_stored_and_read_ba
     assert all(np.array_equal(one, two) for name in first for one, two in zip(first[name], second[name], strict=True))
 
 
-@pytest.mark.parametrize("name", [LIGHT, TWO_STAGES])
+@pytest.mark.parametrize("name", FAMILIES)
 @pytest.mark.parametrize("counts", [(0, 0), (1, 200)], ids=str)
 def test_no_object_one_and_200_are_learned_from(name, counts):
-    model = detector(problem(["a", "b", "c"]), name, **sizes_of(name))
+    model = detector(problem(["a", "b", "c"], masks="mask" in name), name, **sizes_of(name))
     model.module = model.build()
+    objects = masked(objects_of(counts, side=12.0))
 
-    losses = model.loss(model.module.train(), batch_of(objects_of(counts, side=12.0)), torch.Generator())
+    losses = model.loss(model.module.train(), batch_of(objects), torch.Generator())
     losses["loss"].backward()
 
     assert all(torch.isfinite(value) for value in losses.values())
