@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from mlcvbench.specs import ModelSpec, Param
 from mlcvbench_networks.backbone_params import backbone_params, transfer_params
-from mlcvbench_rcnn.settings import FIT, MASK_FIT, MOVES, ONE_MAP_FIT, RCNN_FIT, WATCHING
+from mlcvbench_rcnn.settings import FIT, MASK_FIT, MOVES, ONE_MAP_BACKBONE, RCNN_FIT, WATCHING
 from mlcvbench_training.settings import NetworkSettings, network_fit_params
 
 GIRSHICK = "Girshick, Fast R-CNN, ICCV 2015"
@@ -51,7 +51,7 @@ def _method(
         kinds=("detection",),
         target=f"mlcvbench_rcnn.{target}",
         summary=summary,
-        params=(*backbone_params(), *params),
+        params=params,
         fit=network_fit_params(settings),
         ragged=True,
         family="regions",
@@ -144,6 +144,7 @@ def _localizer() -> ModelSpec:
         "Sermanet et al., OverFeat: Integrated recognition, localization and detection, ICLR 2014",
         2014,
         (
+            *backbone_params(),
             Param("width", "int", 256, "channels of the hidden layer", low=8, high=8192),
             Param("share", "float", 10.0, "weight of the box's loss beside that of the class", low=0.0),
         ),
@@ -162,18 +163,18 @@ def _fast_rcnn() -> ModelSpec:
         GIRSHICK,
         2015,
         (
+            *backbone_params(ONE_MAP_BACKBONE),
             _level(),
             HIDDEN,
             Param("proposals", "int", 300, "regions of an image looked at", low=1, high=2000),
             REGIONS,
             *search_params(),
         ),
-        ONE_MAP_FIT,
     )
 
 
 def _level() -> Param:
-    return Param("level", "int", 3, "the map that is looked at, of stride 2^level", low=2, high=5)
+    return Param("level", "int", 2, "the map that is looked at, of stride 2^level", low=2, high=5)
 
 
 def _faster_rcnn() -> ModelSpec:
@@ -184,15 +185,15 @@ def _faster_rcnn() -> ModelSpec:
         REN,
         2015,
         (
+            *backbone_params(ONE_MAP_BACKBONE),
             _level(),
             _width("channels of the proposal network"),
-            Param("anchors", "floats", [1.5, 3.0, 6.0], "sides of square anchors, in strides", low=0.25, high=64),
+            Param("anchors", "floats", [3.0, 6.0, 12.0], "sides of square anchors, in strides", low=0.25, high=64),
             HIDDEN,
             CANDIDATES,
             PROPOSALS,
             REGIONS,
         ),
-        ONE_MAP_FIT,
     )
 
 
@@ -209,6 +210,7 @@ def _faster_rcnn_fpn() -> ModelSpec:
 
 def _pyramid() -> tuple[Param, ...]:
     return (
+        *backbone_params(),
         _width("channels of the pyramid"),
         Param("anchor", "float", 3.0, "side of a cell's square anchor, in strides", low=0.5, high=16.0),
     )

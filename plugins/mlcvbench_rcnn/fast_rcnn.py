@@ -50,7 +50,7 @@ class FastRCNN(Detector):
         self,
         problem: Problem,
         *,
-        level: int = 3,
+        level: int = 2,
         hidden: int = 256,
         proposals: int = 300,
         regions: int = 64,

@@ -123,8 +123,8 @@ class FasterRCNN(TwoStages):
         self,
         problem: Problem,
         *,
-        level: int = 3,
-        anchors: Sequence[float] = (1.5, 3.0, 6.0),
+        level: int = 2,
+        anchors: Sequence[float] = (3.0, 6.0, 12.0),
         **further: Any,
     ) -> None:
         super().__init__(problem, level=level, anchors=anchors, **further)
