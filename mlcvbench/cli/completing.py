@@ -154,7 +154,7 @@ def _values(key: str, value: str, known: Mapping[str, Param], asked: Asked) -> l
 
 def _accepted(param: Param, asked: Asked) -> list[Offer]:
     if param.type == "model":
-        return [Offer(entry.spec.name, entry.spec.summary) for entry in asked.registry.models(asked.kind)]
+        return _each_once(entry.spec for entry in asked.registry.models(asked.kind))
     if param.type == "bool":
         return [Offer("true"), Offer("false")]
     return [Offer(str(choice)) for choice in param.choices]
@@ -173,7 +173,7 @@ def _models(asked: Asked, typed: str) -> list[Offer]:
     from mlcvbench.registry.open_names import remembered_names
 
     entries = asked.registry.models(asked.kind)
-    offers = [Offer(entry.spec.name, entry.spec.summary) for entry in entries]
+    offers = _each_once(entry.spec for entry in entries)
     for entry in entries:
         if entry.spec.name.endswith(":") and typed.startswith(entry.spec.name):
             offers += [Offer(f"{entry.spec.name}{name}") for name in remembered_names(entry.spec, entry.origin)]
@@ -181,7 +181,15 @@ def _models(asked: Asked, typed: str) -> list[Offer]:
 
 
 def _datasets(asked: Asked, _: str) -> list[Offer]:
-    return [Offer(entry.spec.name, entry.spec.summary) for entry in asked.registry.datasets(asked.kind)]
+    return _each_once(entry.spec for entry in asked.registry.datasets(asked.kind))
+
+
+def _each_once(specs: Iterable[ModelSpec | DatasetSpec]) -> list[Offer]:
+    """Return names with what they mean; of a name that several task kinds have, the first."""
+    found: dict[str, str] = {}
+    for spec in specs:
+        found.setdefault(spec.name, spec.summary)
+    return [Offer(name, summary) for name, summary in found.items()]
 
 
 NAMES: dict[str, Callable[[Asked, str], list[Offer]]] = {"task": _tasks, "model": _models, "data": _datasets}

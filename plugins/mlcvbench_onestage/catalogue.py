@@ -9,7 +9,7 @@ from __future__ import annotations
 from mlcvbench.specs import ModelSpec, Param
 from mlcvbench_networks.backbone_params import backbone_params
 from mlcvbench_networks.widths import EFFICIENTDET
-from mlcvbench_onestage.settings import CENTERNET_FIT, FIT
+from mlcvbench_onestage.settings import CENTERNET_FIT, EFFICIENTDET_FIT, FIT, YOLO_FIT
 from mlcvbench_training.settings import NetworkSettings, network_fit_params
 
 LIN = "Lin et al., Focal loss for dense object detection, ICCV 2017"
@@ -102,6 +102,7 @@ def _yolov3() -> ModelSpec:
                 choices=("clusters", "coco"),
             ),
         ),
+        YOLO_FIT,
     )
 
 
@@ -147,6 +148,7 @@ def _efficientdets() -> list[ModelSpec]:
             TAN,
             2019,
             (_levels(6), ANCHOR),
+            EFFICIENTDET_FIT,
         )
         for phi, size in enumerate(EFFICIENTDET[:3])
     ]

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_type_hints
 
 from mlcvbench.analysis.output import PICTURE, refuse_unwritable
 from mlcvbench.errors import OverrideError, RequestError
@@ -180,8 +180,18 @@ def _check_alike(configs: Sequence[RunConfig]) -> None:
                 f"{name}: wanted one value; of the keys of a run only seed may have several in a study."
             )
     for config in configs:
-        if getattr(load_target(entries_of(config).model_entry.spec.target), "fit", None) is Model.fit:
+        if getattr(_made_by(load_target(entries_of(config).model_entry.spec.target)), "fit", None) is Model.fit:
             raise RequestError(f"model {config.model!r} has no fit, so there is nothing to study.")
+
+
+def _made_by(target: Any) -> Any:
+    """Return the class of the models that a target makes: itself, or what a function says that it returns."""
+    if isinstance(target, type):
+        return target
+    try:
+        return get_type_hints(target).get("return")
+    except NameError:  # it names a type that is imported for type checkers alone
+        return None
 
 
 def _check_axis(axis: str, setting: str, values: Sequence[Any]) -> None:
