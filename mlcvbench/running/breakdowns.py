@@ -28,14 +28,15 @@ def all_of(draft: Draft, task: Task, outcome: Outcome | None, model: Model | Non
     """
     if outcome is None:
         return ()
-    timing = draft.results.costs.timing
+    timing, others = draft.results.costs.timing, draft.results.costs.operations.other_ops
 
     def make() -> tuple[BreakdownInfo, ...]:
-        found, amounts = [*task.breakdowns(outcome)], task.amounts(outcome.targets)
-        if amounts is not None and timing is not None:
-            found += times_by_amount(*amounts, timing)
-        if amounts is not None and model is not None:
-            found += operations_by_amount(*amounts, model, outcome.split)
+        found = [*task.breakdowns(outcome)]
+        if (timing or others) and (amounts := task.amounts(outcome.targets)) is not None:
+            if timing is not None:
+                found += times_by_amount(*amounts, timing)
+            if others and model is not None:
+                found += operations_by_amount(*amounts, model, outcome.split)
         return tuple(map(_info, found))
 
     def without(why: str) -> tuple[BreakdownInfo, ...]:
