@@ -118,7 +118,8 @@ class CoarseToFine(nn.Module):
     def forward(self, images: torch.Tensor, both: bool = False) -> Any:
         """Map images (B, C, h, w) to log depth (B, 1, rows, columns); with `both`, the coarse one before it."""
         coarse = self.whole(self.features(images).flatten(1)).unflatten(1, (1, *self.grid))
-        fine = self.refine(torch.cat([self.edges(images), coarse.detach()], 1))
+        given = coarse.detach() if self.training else coarse
+        fine = self.refine(torch.cat([self.edges(images), given], 1))
         return (coarse, fine) if both else fine
 
 
