@@ -149,8 +149,8 @@ def curves(ranking: Ranking, limits: tuple[int, ...] = (), weights: Array | None
             counted = np.append(0.0, np.cumsum(weight * events.counted[:, area, threshold]))
             seen = before[events.row[hits]] + counted[hits + 1]
             seen -= (before[ranking.bounds] + counted[events.bounds])[own]
-            true = np.append(0.0, np.cumsum(weight[hits]))
-            points = recall_points(true[1:] - true[bounds][own], seen, wanted, bounds)
+            true = np.arange(1.0, len(hits) + 1) - bounds[own] if weights is None else _up_to(weight[hits], bounds)
+            points = recall_points(true, seen, wanted, bounds)
             precision[area, threshold][:, present] = points[:, present]
             for limit, inside in enumerate(within):
                 some = hits[inside[hits]]
@@ -164,6 +164,14 @@ def _seen_before(ranking: Ranking, between: Array, weights: Array | None) -> Arr
     seen = np.zeros(len(between) + 1)
     np.cumsum(between if weights is None else weights[ranking.unit] * between, out=seen[1:])
     return seen
+
+
+def _up_to(weight: Array, bounds: Array) -> Array:
+    """Return the sums of weights (H,) up to and with each, from the first of its class on.
+
+    Class by class: a difference of longer sums is rounded, and a recall of exactly 0.5, say, then missed.
+    """
+    return np.concatenate([np.cumsum(weight[first:last]) for first, last in pairwise(bounds.tolist())])
 
 
 def recall_points(true: Array, seen: Array, positives: Array, bounds: Array) -> Array:
