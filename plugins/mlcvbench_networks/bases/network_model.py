@@ -166,7 +166,10 @@ class NetworkModel(TorchModel):
             return super().predict(batch)
         parts = [self.predict(chosen(batch, places)) for places in groups]
         back = np.argsort(np.concatenate(groups))
-        return {name: take(join([part[name] for part in parts]), back) for name in parts[0]}
+        return {
+            name: first if isinstance(first, str) else take(join([part[name] for part in parts]), back)
+            for name, first in parts[0].items()  # a text, such as an embedding's `distance`, is said of all images
+        }
 
     def _frames(self, batch: Batch) -> list[tuple[tuple[int, int], ...]]:
         """Return the frame of each image of a batch by itself, of each of its inputs."""

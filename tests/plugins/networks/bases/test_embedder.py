@@ -210,3 +210,22 @@ def test_an_optimizer_of_single_samples_is_refused_where_pairs_teach():
     with pytest.raises(RequestError, match=r"^fit\.optimizer=online_gd: its steps see one sample, .* take sgd\.$"):
         fitted(Plain(problem()), photos(), optimizer="online_gd")
     fitted(Angular(problem()), photos(), optimizer="online_gd", epochs=1)
+
+
+class Pooled(Plain):
+    """Takes images of any size."""
+
+    def network(self) -> nn.Module:
+        return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(self.channels, 5))
+
+
+def test_images_of_unequal_size_in_one_batch_have_one_distance_and_keep_their_places() -> None:
+    model, generator = Pooled(problem()), np.random.default_rng(1)
+    model.module = model.build()
+    images = [generator.integers(0, 256, (side, side, 3), dtype=np.uint8) for side in (8, 40, 9, 70)]
+
+    together = model.predict(Batch(np.array(list("abcd")), {"image": images}))
+
+    alone = [model.predict(Batch(np.array(["a"]), {"image": [image]}))["embedding"][0] for image in images]
+    assert together["distance"] == model.DISTANCE
+    assert np.allclose(together["embedding"], alone, atol=1e-6)
