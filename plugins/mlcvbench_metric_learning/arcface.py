@@ -13,8 +13,8 @@ import torch
 from torch import nn
 
 from mlcvbench.contract import Problem
-from mlcvbench.errors import RequestError
-from mlcvbench_metric_learning.iresnet import STRIDE, IResNet
+from mlcvbench_metric_learning.iresnet import IResNet
+from mlcvbench_metric_learning.limits import check_size
 from mlcvbench_metric_learning.one_size import OneSize
 from mlcvbench_metric_learning.point_embedder import PointEmbedder
 from mlcvbench_networks.bases.network_model import Losses
@@ -60,8 +60,7 @@ class ArcFaceResNet(AngularMargin):
     def __init__(
         self, problem: Problem, *, size: int = 112, dimensions: int = 512, dropout: float = 0.0, **params: Any
     ) -> None:
-        if size % STRIDE:
-            raise RequestError(f"arcface_r{self.DEPTH}: model.size={size}: wanted a multiple of {STRIDE}, such as 112.")
+        check_size(f"arcface_r{self.DEPTH}", size)
         super().__init__(problem, size=size, dimensions=dimensions, dropout=dropout, **params)
         self.dropout = dropout
 

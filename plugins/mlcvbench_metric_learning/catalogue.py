@@ -182,6 +182,7 @@ def _arcfaces() -> list[ModelSpec]:
                 f"ArcFace's own residual network of {depth} layers, at 112 pixels.",
                 (DENG, 2019),
                 (_size(112, ", a multiple of 16"), _dimensions(512), DROPOUT, _scale(64.0), ANGLE),
+                check="mlcvbench_metric_learning.limits:check_residual",
             )
             for depth in DEPTHS
         ),

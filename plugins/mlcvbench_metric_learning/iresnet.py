@@ -10,11 +10,11 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from mlcvbench_metric_learning.limits import STRIDE
+
 DEPTHS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 14, 3), 100: (3, 13, 30, 3)}
 """Blocks of each stage by the number of layers."""
 WIDTHS = (64, 128, 256, 512)
-STRIDE = 16
-"""Pixels of the image a cell of the last map."""
 
 
 class IResNet(nn.Module):

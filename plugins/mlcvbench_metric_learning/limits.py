@@ -7,10 +7,24 @@ from collections.abc import Sequence
 from mlcvbench.errors import RequestError
 from mlcvbench.specs import Chosen
 
+STRIDE = 16
+"""Pixels of the image a cell of the last map of ArcFace's residual networks."""
+
 
 def check_deepface(chosen: Chosen) -> None:
     """Refuse kernels of which the image leaves nothing."""
     maps_of(chosen.params["size"], chosen.params["kernels"])
+
+
+def check_residual(chosen: Chosen) -> None:
+    """Refuse a size that the residual network's strides do not divide."""
+    check_size(chosen.name, chosen.params["size"])
+
+
+def check_size(name: str, size: int) -> None:
+    """Refuse a size that the residual network's strides do not divide: RequestError."""
+    if size % STRIDE:
+        raise RequestError(f"{name}: model.size={size}: wanted a multiple of {STRIDE}, such as 112.")
 
 
 def check_neighbours(chosen: Chosen) -> None:

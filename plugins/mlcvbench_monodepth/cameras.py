@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from mlcvbench.contract import Column
+from mlcvbench.contract import Column, Problem
 from mlcvbench.errors import DataError
 
 if TYPE_CHECKING:
@@ -25,6 +25,13 @@ def focal_lengths(intrinsics: torch.Tensor) -> torch.Tensor:
     """
     lengths: torch.Tensor = torch.linalg.det(intrinsics[:, :2, :2].float()).abs().sqrt()
     return lengths[:, None, None, None]
+
+
+def check_supervision(problem: Problem, model: str, wanted: str) -> None:
+    """Refuse data that show something else in training than what a method learns from: DataError, with the setting."""
+    told = problem.extra.get("supervision", wanted)  # other data say so by the inputs that they have
+    if told != wanted:
+        raise DataError(f"{model}: wanted data.supervision={wanted} to learn from, got {told}.")
 
 
 def fact_of(batch: Batch, name: str, model: str, advice: str) -> torch.Tensor:

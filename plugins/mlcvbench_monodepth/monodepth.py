@@ -17,9 +17,9 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from mlcvbench.contract import Batch, Predictions, Problem
+from mlcvbench.contract import Batch, FitContext, FitReport, Predictions, Problem, Split
 from mlcvbench.errors import RequestError
-from mlcvbench_monodepth.cameras import fact_of, focal_lengths
+from mlcvbench_monodepth.cameras import check_supervision, fact_of, focal_lengths
 from mlcvbench_monodepth.up_decoder import Decoding, UpDecoder
 from mlcvbench_networks.arithmetic import mean_over
 from mlcvbench_networks.backbone_base import Backbone
@@ -85,6 +85,10 @@ class Monodepth(DepthNetwork):
         if not self.published:
             body.add_half()
         return TwoViews(body, self.decoding)
+
+    def fit(self, train_split: Split, val: Split | None, ctx: FitContext) -> FitReport:
+        check_supervision(self.problem, "monodepth", "stereo")
+        return super().fit(train_split, val, ctx)
 
     def loss(self, network: Network, batch: SampleBatch, generator: torch.Generator) -> Losses:
         left, right = batch.inputs["image"], batch.inputs["right"]

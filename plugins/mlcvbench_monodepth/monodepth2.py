@@ -15,8 +15,9 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from mlcvbench.contract import Batch, Predictions, Problem
+from mlcvbench.contract import Batch, FitContext, FitReport, Predictions, Problem, Split
 from mlcvbench.errors import DataError
+from mlcvbench_monodepth.cameras import check_supervision
 from mlcvbench_monodepth.up_decoder import Decoding, UpDecoder
 from mlcvbench_networks.backbone_base import Backbone
 from mlcvbench_networks.backbones import backbone
@@ -76,6 +77,10 @@ class Monodepth2(DepthNetwork):
 
     def beside_of(self, samples: DenseSamples) -> nn.Module | None:
         return MotionNetwork(backbone(self.motion_backbone, 3, images=2))
+
+    def fit(self, train_split: Split, val: Split | None, ctx: FitContext) -> FitReport:
+        check_supervision(self.problem, "monodepth2", "sequence")
+        return super().fit(train_split, val, ctx)
 
     def loss(self, network: Network, batch: SampleBatch, generator: torch.Generator) -> Losses:
         frames, motion = batch.inputs["frames"], self.beside

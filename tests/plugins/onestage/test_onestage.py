@@ -108,6 +108,6 @@ def test_a_photograph_of_2000x1500_pixels_is_looked_at(name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", FORMS)
 def test_it_keeps_the_contract(name):
     assert_conforms(name, "detection", params=tiny(name))
