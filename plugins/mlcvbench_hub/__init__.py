@@ -29,17 +29,16 @@ AUXILIARY = Param(
     "auxiliary", "bool", False, "train googlenet or inception_v3 with their auxiliary classifiers (weight 0.3)"
 )
 
+_START = (replace(_WEIGHTS, help="checkpoint of the network, or of its backbone, that the fit starts from"), _FREEZE)
 DETECTOR_PARAMS = (
     Param("min_size", "int", help="pixels that the shorter side is resized to; unset, the network's", low=32),
     Param("max_size", "int", help="the most that the longer side may have; unset, the network's", low=32),
-    replace(_WEIGHTS, help="checkpoint of the network, or of its backbone, that the fit starts from"),
-    _FREEZE,
+    *_START,
 )
 SEGMENTER_PARAMS = (
     Param("size", "int", help="pixels that the shorter side is resized to; unset, torchvision's 520", low=32),
     Param("auxiliary", "bool", False, "the second classifier of FCN and DeepLabv3 is trained beside (weight 0.5)"),
-    replace(_WEIGHTS, help="checkpoint of the network, or of its backbone, that the fit starts from"),
-    _FREEZE,
+    *_START,
 )
 TORCHVISION = "TorchVision maintainers and contributors, https://github.com/pytorch/vision"
 
