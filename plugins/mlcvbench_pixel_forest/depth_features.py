@@ -42,13 +42,20 @@ def depth_differences(depth: Array, places: Array, offsets: Array) -> Array:
     framed = np.full((height + 2, width + 2), NOWHERE, dtype=np.float32)  # a border for all points outside
     framed[1:-1, 1:-1] = np.where(measured(depth), depth, NOWHERE)
     rows, columns = np.divmod(places, width)
-    nearness = np.float32(1) / depth.reshape(-1)[places]  # (n,)
+    own = depth.reshape(-1)[places]
+    nearness = np.float32(1) / own  # (n,)
+    away = np.any(offsets, axis=2)  # (F, 2); a point that is not away is the pixel itself
     probes = []
     for one in (0, 1):
-        row = _moved(rows, offsets[:, one, 0], nearness, height)
-        column = _moved(columns, offsets[:, one, 1], nearness, width)
-        probes.append(framed.reshape(-1).take(row * (width + 2) + column))  # (F, n)
-    differences: Array = probes[0] - probes[1]
+        moves = offsets[away[:, one], one]
+        index = _moved(rows, moves[:, 0], nearness, height)
+        index *= width + 2
+        index += _moved(columns, moves[:, 1], nearness, width)
+        probes.append(framed.reshape(-1).take(index))
+    differences = np.empty((len(offsets), len(places)), dtype=np.float32)
+    differences[away[:, 0]], differences[~away[:, 0]] = probes[0], own
+    differences[away[:, 1]] -= probes[1]
+    differences[~away[:, 1]] -= own
     return differences
 
 
@@ -60,6 +67,12 @@ def measured(depth: Array) -> Array:
 
 def _moved(start: Array, offset: Array, nearness: Array, side: int) -> Array:
     """Return the nearest pixel after the move, int64 (F, n) in the framed image: 0 and side + 1 are outside."""
-    steps = np.floor(offset[:, None] * nearness + np.float32(0.5))  # (F, n)
-    moved: Array = np.clip(steps + start.astype(np.float32), -1, side).astype(np.int64) + 1
+    steps = offset[:, None] * nearness  # (F, n), changed in place: there are many
+    steps += np.float32(0.5)
+    np.floor(steps, out=steps)
+    steps += start.astype(np.float32)
+    np.maximum(steps, np.float32(-1), out=steps)
+    np.minimum(steps, np.float32(side), out=steps)
+    moved: Array = steps.astype(np.int64)
+    moved += 1
     return moved
