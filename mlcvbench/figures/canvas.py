@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 INK, MUTED, BLUE, RED, PALE, PAPER = "#1f2933", "#52606d", "#2166ac", "#b2182b", "#c8d6e5", "#ffffff"
 DOTTED, DASHED, DASHDOT = (1.5, 2.5), (5.0, 3.0), (7.0, 3.0, 1.5, 3.0)
 """Alternating lengths of dashes and gaps, in pixels."""
+DARK = 128 * 1000
+"""Thousandths of luma below which a colour is dark."""
 Dash = tuple[float, ...]
 SMOOTH = 4
 """The factor by which oblique lines are drawn larger."""
@@ -124,6 +126,17 @@ class Canvas:
     def dots(self, points: Array, color: str, within: Box, radius: float = 3.0) -> None:
         """Draw discs at points (N, 2), clipped to `within`."""
         self._smooth([points[place : place + 1] for place in range(len(points))], color, within, 2 * radius, 1.0)
+
+    def cross(self, x: float, y: float, color: str, within: Box, reach: float = 5.0) -> None:
+        """Draw an oblique cross with a border, white around a dark colour, clipped to `within`."""
+        import numpy as np
+        from PIL import ImageColor
+
+        red, green, blue = ImageColor.getrgb(color)[:3]
+        border = PAPER if 299 * red + 587 * green + 114 * blue < DARK else INK
+        ways = [np.array([[x - reach, y - way], [x + reach, y + way]]) for way in (reach, -reach)]
+        for shade, width in ((border, 4.5), (color, 2.0)):
+            self._smooth(ways, shade, within, width, 1.0)
 
     def area(self, outline: Array, color: str, within: Box, alpha: float = 1.0) -> None:
         """Fill an outline (N, 2), clipped to `within`."""

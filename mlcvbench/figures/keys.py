@@ -17,11 +17,11 @@ ROW = line_height(SMALL) + 3
 
 
 class Key(NamedTuple):
-    """A text and what it explains: a line, a line with a dot, a patch, a frame, or a vertical mark."""
+    """A text and what it explains: a line, a line with a dot, a patch, a frame, a cross, or a vertical mark."""
 
     text: str
     color: str
-    kind: Literal["line", "dotted line", "patch", "frame", "mark"] = "line"
+    kind: Literal["line", "dotted line", "patch", "frame", "cross", "mark"] = "line"
     dash: Dash = ()
     width: float = 2.0
     alpha: float = 1.0
@@ -81,6 +81,8 @@ def _draw_sample(canvas: Canvas, key: Key, box: Box) -> None:
         canvas.fill(box, key.color, key.alpha)
     elif key.kind == "frame":
         canvas.frame(box, key.color, 1, key.dash)
+    elif key.kind == "cross":
+        canvas.cross(across, along, key.color, box)
     elif key.kind == "mark":
         canvas.upright(across, box.top, box.bottom, key.color)
     else:

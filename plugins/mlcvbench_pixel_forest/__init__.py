@@ -5,6 +5,7 @@ from __future__ import annotations
 from mlcvbench.hookspecs import hookimpl
 from mlcvbench.specs import ModelSpec, Param
 
+_JOINTS = (("joints", (True,)),)
 _LEAF = Param("leaf", "int", default=2, low=1, high=10**6, help="least number of sampled pixels per leaf")
 
 
@@ -35,7 +36,7 @@ def mlcvbench_models() -> list[ModelSpec]:
             name="depth_forest",
             kinds=("segmentation",),
             target="mlcvbench_pixel_forest.depth_forest:DepthForest",
-            summary="A random forest on depth differences of two points beside a pixel.",
+            summary="A random forest on depth differences of two points beside a pixel; modes in space are joints.",
             needs=("depth",),
             params=(
                 Param("trees", "int", default=8, low=1, high=1000, help="trees of the forest"),
@@ -45,6 +46,34 @@ def mlcvbench_models() -> list[ModelSpec]:
                 _LEAF,
                 Param("features", "int", default=400, low=1, high=20_000, help="pairs of offsets to choose from"),
                 Param("reach", "float", default=0.5, low=0.01, high=100, help="longest offset in image heights at 1 m"),
+                Param("joints", "bool", default=True, help="propose joints where the data tell the camera"),
+                Param(
+                    "bandwidth",
+                    "floats",
+                    default=[0.2],
+                    low=0.001,
+                    high=10,
+                    help="metres, of the density whose modes are joints; one number, or one per class",
+                    when=_JOINTS,
+                ),
+                Param(
+                    "threshold",
+                    "floats",
+                    default=[0.14],
+                    low=0,
+                    high=1,
+                    help="least probability of a pixel from which a mode is sought; one number, or one per class",
+                    when=_JOINTS,
+                ),
+                Param(
+                    "offset",
+                    "floats",
+                    default=[0.0],
+                    low=0,
+                    high=10,
+                    help="metres from the surface back to the joint; one number, or one per class",
+                    when=_JOINTS,
+                ),
             ),
             ragged=True,
             family="forest",

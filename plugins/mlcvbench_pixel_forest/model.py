@@ -119,16 +119,19 @@ class ForestModel(Model):
     def preprocess(self, batch: Batch) -> list[Array]:
         return [np.ascontiguousarray(image) for image in batch.inputs[self.kind]]
 
-    def forward(self, inputs: list[Array]) -> list[Array]:
-        return [self._label_map(image) for image in inputs]
+    def forward(self, inputs: list[Array]) -> list[Any]:
+        return [self.label_map(image, *self.probabilities(image)) for image in inputs]
 
-    def _label_map(self, image: Array) -> Array:
+    def probabilities(self, image: Array) -> tuple[Array, Array]:
+        """Return the places (n,) of the pixels that can be classified, and their probabilities, float64 (n, C)."""
+        found = self.pixels(image)
+        return found.places, self.forest.probabilities(found.columns, self.device.threads)
+
+    def label_map(self, image: Array, places: Array, probabilities: Array) -> Array:
         """Return the most probable class (H, W) of each pixel; equal ones go to the lower, unusable pixels get 0."""
         height, width = image.shape[:2]
-        found = self.pixels(image)
-        probabilities = self.forest.probabilities(found.columns, self.device.threads)
         everywhere = np.zeros((height * width, probabilities.shape[1]))
-        everywhere[found.places] = probabilities
+        everywhere[places] = probabilities
         decided = self.decide(everywhere.reshape(height, width, -1))
         return decided.astype(np.uint16)
 
@@ -137,7 +140,7 @@ class ForestModel(Model):
         decided: Array = probabilities.argmax(axis=2)
         return decided
 
-    def postprocess(self, outputs: list[Array], batch: Batch) -> Predictions:
+    def postprocess(self, outputs: list[Any], batch: Batch) -> Predictions:
         return {"label_map": outputs}
 
     def comparisons(self, inputs: list[Array]) -> int:

@@ -18,9 +18,19 @@ FIELDS = (
     Field("extra", "coding", "dict", "what values and colours of label files mean; `label-folder`"),
     Field("extra", "palette", "colours", "of the label files; `label-folder`"),
     Field(
+        "meta", "intrinsics", "float64 (B, 3, 3)", "focal lengths and principal point of the camera, pixels; `bodies`"
+    ),
+    Field(
         "predictions",
         "label_map",
         "integers (B, H, W)",
         "0 to C-1 in the size of the original image; a list of arrays (H, W) where sizes differ",
+    ),
+    Field(
+        "predictions",
+        "joints",
+        "float32 (n, 5) per image",
+        "if the method has them: where parts may lie, as class, x, y (pixels; the centre of one is whole), z (metres) "
+        "and confidence; drawn, and compared with the labels where the data have depth and its camera",
     ),
 )

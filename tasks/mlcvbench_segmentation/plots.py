@@ -13,6 +13,7 @@ import numpy as np
 from mlcvbench.contract import Array, Outcome, Plot, Table
 from mlcvbench.errors import DataError
 from mlcvbench.figures import (
+    PALE,
     Canvas,
     Key,
     Tile,
@@ -25,6 +26,7 @@ from mlcvbench.figures import (
     short_name,
     thinning,
 )
+from mlcvbench_segmentation.joints import NAME, best_of
 from mlcvbench_segmentation.palette import IGNORED_COLOR, class_colors, label_colors
 from mlcvbench_segmentation.pictures import picture_of
 
@@ -87,6 +89,7 @@ class _Shown:
     def __init__(self, outcome: Outcome, iou: dict[int, float]) -> None:
         self._predictions, self._targets, self._split = outcome.predictions, outcome.targets, outcome.split
         self._classes, self._iou = outcome.problem.classes, iou
+        self._joints = self._predictions.get(NAME)
         self._colors = class_colors(len(self._classes))
 
     def draw(self, units: Sequence[int], what: str) -> tuple[Canvas, str]:
@@ -109,10 +112,23 @@ class _Shown:
                 (self._over(image, guess), f"prediction, mean IoU {self._iou[unit]:.3f}"),
                 (_marked(image, wrong, scored), "wrong pixels"),
             )
-            rows.append([Tile(enlarged(picture, factor), [text]) for picture, text in shown])
+            pictures = [enlarged(picture, factor) for picture, _ in shown]
+            if self._joints is not None:
+                pictures[1] = self._crossed(pictures[1], best_of(self._joints[unit]), factor / step)
+            rows.append([Tile(picture, [text]) for picture, (_, text) in zip(pictures, shown, strict=True)])
         values = ", ".join(f"{self._iou[unit]:.3f}" for unit in units)
         canvas = draw_tiles(rows, keys=self._keys(sorted(seen)), side=LEAST)
-        return canvas, f"The {len(units)} {what} by mean IoU of their classes ({values}): labels, prediction, errors."
+        crosses = "" if self._joints is None else " A cross is the best joint proposal of its part."
+        said = f"The {len(units)} {what} by mean IoU of their classes ({values}): labels, prediction, errors."
+        return canvas, said + crosses
+
+    def _crossed(self, picture: Array, joints: Array, scale: float) -> Array:
+        """Return a picture with a cross of its class's colour at each joint proposal (k, 5)."""
+        canvas = Canvas.over(picture)
+        for label, x, y, *_ in joints.tolist():
+            place = (x + 0.5) * scale, (y + 0.5) * scale
+            canvas.cross(*place, _hex(self._colors[int(label)]), canvas.box)
+        return canvas.pixels
 
     def _read(self, unit: int) -> tuple[Array, Array]:
         """Return an image (H, W, 3), white when the split has none, and its label map, decoded once."""
@@ -134,7 +150,8 @@ class _Shown:
         named = [
             Key(short_name(self._classes[index]), _hex(self._colors[index]), "patch") for index in classes[:EXPLAINED]
         ]
-        return [*named, Key("not scored", _hex(IGNORED_COLOR), "patch")]
+        joint = [] if self._joints is None else [Key("best joint proposal of its part", PALE, "cross")]
+        return [*named, *joint, Key("not scored", _hex(IGNORED_COLOR), "patch")]
 
 
 def _hex(color: Iterable[int]) -> str:

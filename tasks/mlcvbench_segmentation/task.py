@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from mlcvbench.contract import (
     Array,
+    Breakdown,
     External,
     LoadedData,
     MetricSpec,
@@ -26,6 +27,7 @@ from mlcvbench.errors import PredictionError
 from mlcvbench.files.maps import stored_maps, write_maps
 from mlcvbench_segmentation.counting import map_dtype
 from mlcvbench_segmentation.data_checks import check_data, refuse_ignored, refuse_without_background
+from mlcvbench_segmentation.joints import check_joints, joint_breakdown
 from mlcvbench_segmentation.scoring import PROTOCOLS, SegmentationScorer, metrics_of, parse_protocol
 
 
@@ -33,7 +35,8 @@ class SegmentationTask(Task):
     """A class for every pixel.
 
     Predictions: `label_map`, one integer array (H, W) per image in the size of the original image, values 0..C-1;
-    an array (B, H, W) or a list of arrays when sizes differ. Stored as uint8, or uint16 for more than 255 classes.
+    an array (B, H, W) or a list of arrays when sizes differ. Stored as uint8, or uint16 for more than 255 classes. A
+    model that finds parts in space may add `joints` (module `joints`), which are not stored.
     """
 
     kind = "segmentation"
@@ -76,7 +79,10 @@ class SegmentationTask(Task):
                 f"field 'label_map': wanted one array (H, W) for each of {len(ids)} samples, got {got}."
             )
         classes = len(problem.classes)
-        return {"label_map": [check_map(one, str(name), classes) for one, name in zip(maps, ids, strict=True)]}
+        checked: Predictions = {
+            "label_map": [check_map(one, str(name), classes) for one, name in zip(maps, ids, strict=True)]
+        }
+        return checked | check_joints(predictions, ids, classes)
 
     def returns(self, problem: Problem) -> str:
         count = len(problem.classes)
@@ -93,8 +99,12 @@ class SegmentationTask(Task):
             return External({"label_map": output.argmax(axis=1)}, "class scores per pixel")
         return External({"label_map": output}, "label maps") if isinstance(output, np.ndarray | list) else None
 
-    def merge(self, parts: Any) -> Predictions:
-        return {"label_map": [one for part in parts for one in part["label_map"]]}
+    def merge(self, parts: Sequence[Predictions]) -> Predictions:
+        fields = {frozenset(part) for part in parts}
+        if len(fields) > 1:
+            named = sorted(", ".join(sorted(names)) for names in fields)
+            raise PredictionError(f"predictions change their fields between batches: {' / '.join(named)}.")
+        return {name: [one for part in parts for one in part[name]] for name in parts[0]}
 
     def save(self, predictions: Predictions, ids: Array, folder: Path) -> Path:
         path = folder / f"predictions{self.extension}"
@@ -109,6 +119,10 @@ class SegmentationTask(Task):
         from mlcvbench_segmentation.external import read_predictions
 
         return read_predictions(path, split, problem, settings)
+
+    def breakdowns(self, outcome: Outcome) -> list[Breakdown]:
+        found = joint_breakdown(outcome)
+        return [] if found is None else [found]
 
     def plot(self, folder: Path, outcome: Outcome) -> list[Plot]:
         from mlcvbench_segmentation.plots import draw

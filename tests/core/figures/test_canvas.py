@@ -160,3 +160,17 @@ def test_drawing_loads_no_drawing_program_either():
     done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True)
 
     assert done.stdout == "False\n"
+
+
+@pytest.mark.parametrize(("color", "brighter"), [("#101010", True), ("#f0e040", False)])
+def test_a_cross_has_a_border_that_shows_on_a_ground_of_its_own_brightness(color, brighter):
+    canvas, ground = Canvas(21, 21), Canvas(21, 21)
+    for one in (canvas, ground):
+        one.fill(one.box, color)
+
+    canvas.cross(10, 10, color, canvas.box)
+
+    assert canvas.pixels[10, 10].tolist() == ground.pixels[10, 10].tolist()
+    assert canvas.pixels[0, 0].tolist() == ground.pixels[0, 0].tolist()
+    change = canvas.pixels.astype(int).sum(axis=2) - ground.pixels.astype(int).sum(axis=2)
+    assert (change.max() > 300, change.min() < -300) == (brighter, not brighter)
