@@ -28,6 +28,9 @@ GATHERED, TOGETHER, ONE_MODE = 1 / 3, 1 / 5, 1 / 2
 """In bandwidths: sides of the cubes in which points, and climbs, become one; how near ends of climbs are one mode."""
 STILL, MOST_STEPS, JOINED_EVERY = 1e-3, 300, 4
 """Climbs end when none moves farther along any axis, in bandwidths; every few steps those in one cube are joined."""
+STRIDE = 1.4
+"""How far a step goes, 1 being to the mean under the kernel. Mean shift is an EM algorithm: near a mode, steps up to
+twice as long climb too (Salakhutdinov and Roweis, ICML 2003), and fewer are needed."""
 BLOCK = 2_000_000
 """The most values of the kernel at once."""
 FARTHEST = 1e5
@@ -93,39 +96,48 @@ def density_modes(points: Array, weights: Array, starts: Array, bandwidth: float
         bandwidth: b of exp(-|x / b|^2), in the unit of the points.
 
     """
-    known = weights > 0
-    if not (known & starts).any():
+    known = np.flatnonzero(weights > 0)
+    if not starts[known].any():
         return Modes(np.zeros((0, 3)), np.zeros(0))
     points = np.minimum(np.maximum(points[known] / bandwidth, -FARTHEST), FARTHEST)
     weights, starts = weights[known], starts[known]
     cubes, _ = _cubes(points, GATHERED)
     total, reached = np.bincount(cubes, weights), np.bincount(cubes, weights * starts)
     gathered = np.stack([np.bincount(cubes, weights * axis) / total for axis in points.T], axis=1)
-    pulls = np.concatenate([gathered, np.ones((len(gathered), 1))], axis=1) * total[:, None]  # (N, 4)
+    density = _Density(gathered, total)
     places, reached = gathered[reached > 0], reached[reached > 0]
     for step in range(1, MOST_STEPS + 1):
-        before, places = places, _means(places, gathered, pulls)
-        if np.abs(places - before).max() <= STILL:
+        move = density.means(places)
+        move -= places
+        move *= STRIDE
+        places = places + move
+        if max(move.max(), -move.min()) <= STILL:
             break
-        if step % JOINED_EVERY == 0:
+        if step % JOINED_EVERY == 0 and len(places) > 1:
             cubes, firsts = _cubes(places, TOGETHER)
             places, reached = places[firsts], np.bincount(cubes, reached)
     return _merged(places, reached, bandwidth)
 
 
-def _means(places: Array, points: Array, pulls: Array) -> Array:
-    """Return the mean of the points (N, 3) around each place (S, 3) under the kernel: one step of mean shift."""
-    sums, step = np.empty((len(places), 4)), max(1, BLOCK // len(points))
-    twice, squares = 2 * points.T, np.square(points).sum(axis=1)
-    for first in range(0, len(places), step):
-        own = places[first : first + step]
-        exponent = own @ twice  # -|x - y|^2 = 2xy - |y|^2 - |x|^2, in place
-        exponent -= squares
-        exponent -= np.square(own).sum(axis=1, keepdims=True)
-        kernel = np.exp(np.minimum(exponent, 0, out=exponent), out=exponent)
-        sums[first : first + step] = kernel @ pulls
-    means: Array = sums[:, :3] / sums[:, 3:]
-    return means
+class _Density:
+    """Weighted points (N, 3) in bandwidths, and what each of many steps needs of them."""
+
+    def __init__(self, points: Array, weights: Array) -> None:
+        self._twice, self._squares = np.ascontiguousarray(2 * points.T), np.square(points).sum(axis=1)
+        self._pulls = np.concatenate([points * weights[:, None], weights[:, None]], axis=1)  # (N, 4)
+
+    def means(self, places: Array) -> Array:
+        """Return the mean of the points under the kernel around each place (S, 3)."""
+        sums, step = np.empty((len(places), 4)), max(1, BLOCK // len(self._squares))
+        for first in range(0, len(places), step):
+            own = places[first : first + step]
+            kernel = own @ self._twice  # exp(2xy - |y|^2 - |x|^2), in place
+            kernel -= self._squares
+            kernel -= np.einsum("ij,ij->i", own, own)[:, None]
+            np.exp(kernel, out=kernel)
+            sums[first : first + step] = kernel @ self._pulls
+        means: Array = sums[:, :3] / sums[:, 3:]
+        return means
 
 
 def _merged(places: Array, reached: Array, bandwidth: float) -> Modes:

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from mlcvbench_pixel_forest.depth_features import NOWHERE, depth_differences, draw_offsets, measured
+from mlcvbench_pixel_forest.depth_features import BLOCK, NOWHERE, depth_differences, draw_offsets, measured
 
 
 def formula(depth, place, offsets):
@@ -29,7 +29,7 @@ def test_features_are_the_formula_one_pixel_at_a_time():
     depth = rng.uniform(0.5, 4, (13, 17)).astype(np.float32)
     depth[rng.random(depth.shape) < 0.3] = 0
     places = np.flatnonzero(depth)
-    offsets = draw_offsets(30, 12.0, rng)
+    offsets = draw_offsets(2 * BLOCK + 3, 12.0, rng)
 
     found = depth_differences(depth, places, offsets)
 
