@@ -7,7 +7,7 @@ give the published one.
 from __future__ import annotations
 
 from mlcvbench.specs import ModelSpec, Param
-from mlcvbench_stereo.settings import DISPNET_FIT, FIT, GC_NET_FIT, MC_CNN_FIT, TEARING
+from mlcvbench_stereo.settings import DISPNET_FIT, FIT, GC_NET_FIT, MC_CNN_FIT, RAFT_FIT, TEARING
 from mlcvbench_training.settings import NetworkSettings, network_fit_params
 
 OWN, OPENCV = (("search", ("own",)),), (("search", ("opencv",)),)
@@ -20,11 +20,12 @@ ZBONTAR = "Zbontar and LeCun, Stereo matching by training a CNN to compare image
 MAYER = "Mayer et al., A large dataset to train convolutional networks for disparity, CVPR 2016"
 KENDALL = "Kendall et al., End-to-end learning of geometry and context for deep stereo regression, ICCV 2017"
 CHANG = "Chang and Chen, Pyramid stereo matching network, CVPR 2018"
+LIPSON = "Lipson, Teed and Deng, RAFT-Stereo: Multilevel recurrent field transforms for stereo matching, 3DV 2021"
 
 
 def specs() -> list[ModelSpec]:
     """Return every method of the family."""
-    return [_block_matching(), _sgm(), _mc_cnn(), *_dispnets(), _gc_net(), _psmnet()]
+    return [_block_matching(), _sgm(), _mc_cnn(), *_dispnets(), _gc_net(), _psmnet(), _raft_stereo()]
 
 
 def _network(
@@ -136,6 +137,21 @@ def _psmnet() -> ModelSpec:
             ),
             RANGE,
         ),
+    )
+
+
+def _raft_stereo() -> ModelSpec:
+    return _network(
+        "raft_stereo",
+        "raft_stereo:RAFTStereo",
+        "An estimate is corrected step by step by what all pairs of a row say around it.",
+        (LIPSON, 2021),
+        (
+            _width(16, "channels of the first layer"),
+            Param("sizes", "int", 3, "sizes of maps, from a quarter on, in which the updates think", low=1, high=4),
+            Param("steps", "int", 8, "corrections of an estimate", low=1, high=64),
+        ),
+        RAFT_FIT,
     )
 
 

@@ -13,3 +13,4 @@ FIT = NetworkSettings(lr=0.002, batch=4, epochs=7, clip=10.0, upside_down=0.5, c
 GC_NET_FIT = replace(FIT, epochs=5)
 DISPNET_FIT = replace(FIT, lr=0.001, batch=8, epochs=22)
 MC_CNN_FIT = replace(FIT, batch=8, epochs=8)
+RAFT_FIT = replace(FIT, lr=0.002, epochs=12, clip=1.0)

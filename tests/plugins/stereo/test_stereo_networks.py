@@ -21,6 +21,7 @@ TINY = {
     "gc_net": {"width": 2},
     "psmnet": {"width": 2, "blocks": [1, 1, 1, 1]},
     "mc_cnn": {"width": 8},
+    "raft_stereo": {"width": 4, "sizes": 2, "steps": 3},
 }
 
 
@@ -52,6 +53,13 @@ def test_psmnet_has_the_published_parameters():
     model = network_of("psmnet", 192, width=32, blocks=[3, 16, 3, 3], pools=[64, 32, 16, 8])
 
     assert sum(part.numel() for part in model.build().parameters()) == 5_224_768
+
+
+def test_raft_stereo_has_the_published_parameters():
+    parameters, counts = costs_of(network_of("raft_stereo", width=64, steps=32), 384, 1248)
+
+    assert parameters == 11_116_176
+    assert round(sum(counts.values()) / 1e9) == 2607
 
 
 def test_the_loss_of_dispnet_goes_from_coarse_to_fine():
@@ -105,6 +113,26 @@ def test_the_three_volumes_of_psmnet_weigh_half_seven_tenths_and_one():
 
     assert losses["loss"] == pytest.approx(0.5 * 1.5 + 0.7 * 3.5 + 7.5)  # smooth L1: |e| - 1/2
     assert losses["last"] == 7.5
+
+
+def test_each_step_of_raft_stereo_weighs_nine_tenths_of_the_next():
+    model = network_of("raft_stereo")
+    told = [torch.full((2, 1, 64, 64), value) for value in (15.0, 14.0, 11.0)]
+
+    losses = model.loss(lambda *_: told, batch_of(torch.full((1, 64, 64), 10.0)), torch.Generator())
+
+    assert losses["loss"] == pytest.approx(0.81 * 5 + 0.9 * 4 + 1)
+    assert losses["l1"] == 1
+
+
+def test_more_steps_than_in_training_can_be_asked_at_test():
+    few, many = (network_of("raft_stereo", **TINY["raft_stereo"] | {"steps": steps}) for steps in (2, 5))
+    module = many.build()
+
+    module.load_state_dict(few.build().state_dict())
+
+    assert len(module.train()(*torch.rand(2, 1, 3, 32, 64))) == 5
+    assert len(module.eval()(*torch.rand(2, 1, 3, 32, 64))) == 1
 
 
 def test_a_level_of_psmnets_volume_is_a_shift_of_four_pixels():
