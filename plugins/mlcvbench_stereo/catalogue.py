@@ -149,7 +149,7 @@ def _raft_stereo() -> ModelSpec:
         (
             _width(16, "channels of the first layer"),
             Param("sizes", "int", 3, "sizes of maps, from a quarter on, in which the updates think", low=1, high=4),
-            Param("steps", "int", 8, "corrections of an estimate", low=1, high=64),
+            Param("steps", "int", 6, "corrections of an estimate", low=1, high=64),
         ),
         RAFT_FIT,
     )

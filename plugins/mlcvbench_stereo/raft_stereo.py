@@ -41,7 +41,7 @@ class RAFTStereo(StereoNetwork):
     MULTIPLE = 32
     CHOOSES = True  # each step looks around the estimate of the one before
 
-    def __init__(self, problem: Problem, width: int = 16, sizes: int = 3, steps: int = 8) -> None:
+    def __init__(self, problem: Problem, width: int = 16, sizes: int = 3, steps: int = 6) -> None:
         super().__init__(problem, width=width, sizes=sizes, steps=steps)
         self.width, self.sizes, self.steps = width, sizes, steps
 
