@@ -47,8 +47,7 @@ def load_state(model: Model, given: Path, name: str) -> tuple[Notice, ...]:
 def construct(spec: ModelSpec, params: Mapping[str, Any], problem: Problem, device: Device) -> Model:
     """Return the model of a spec on `device`, not fitted; PluginError when its class does not take its settings."""
     made = class_of(spec)
-    named = {"name": spec.name.removeprefix(spec.prefix)} if spec.prefix else {}
-    model: Model = made(problem, **named, **params)
+    model: Model = made(problem, **spec.told, **params)
     model.to(device)
     return model
 

@@ -78,7 +78,8 @@ class UnderTest:
 
     def build(self, problem: Problem) -> Model:
         """Return the model for a problem, on the CPU; CheckFailedError when its target returns something else."""
-        made: object = load_target(self.spec.target)(problem, **complete(self.spec.params, self.params))
+        settings = complete(self.spec.params, self.params)
+        made: object = load_target(self.spec.target)(problem, **self.spec.told, **settings)
         if not isinstance(made, Model):
             raise CheckFailedError(f"{self.spec.target} must return an mlcvbench.Model, got {type(made).__name__}.")
         made.to(Device())
