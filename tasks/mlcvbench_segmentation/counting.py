@@ -11,12 +11,11 @@ EXACT_FLOAT32 = 1 << 24
 """OpenCV counts in float32 cells, which are exact up to here; larger images are counted in pieces."""
 LEVELS = 256
 _WORD = 8
-_PIECE = 1 << 18
-"""Pixels looked at before the next ones, so that what is computed of them stays in the cache."""
-_WITHOUT_TOP = np.uint64((1 << 56) - 1)
+_PIECE = 1 << 15
+"""Words looked at before the next ones, so that what is computed of them stays in the cache."""
 SMOOTH = 0.8
 """The share of constant words from which on it is worth finding them."""
-_EACH = 61
+_EACH = 251
 """One in so many words is looked at to guess that share; a prime, so that they are not of a few columns."""
 IGNORE = 255
 IGNORE_WIDE = 65535
@@ -46,59 +45,53 @@ def joint_histogram(label: Array, prediction: Array, classes: int) -> Array:
     joint = np.zeros((LEVELS, classes), dtype=np.int64)
     for start in range(0, whole, EXACT_FLOAT32):
         stop = min(start + EXACT_FLOAT32, whole)
-        joint += _histogram_by_words(labels[start:stop], predictions[start:stop], classes)
+        joint += _histogram_by_words(labels[start:stop], predictions[start:stop], classes).astype(np.int64)
     if whole < labels.size:
         joint += _histogram(labels[whole:], predictions[whole:], classes).astype(np.int64)
     return joint
 
 
 def _histogram_by_words(label: Array, prediction: Array, classes: int) -> Array:
-    """Return int64 (256, C) counts; words of eight pixels in which both images are constant are counted at once.
+    """Return float32 (256, C) counts; words of eight pixels in which both images are constant are counted at once.
 
     Smooth label maps consist mostly of such words, and repeated counts of one cell are the slow case of a histogram.
     Where a sample says that fewer are constant, finding them takes longer than counting all pixels.
     """
     words = label.view(np.uint64), prediction.view(np.uint64)
-    sample = [one[::_EACH].copy().view(np.uint8) for one in words]
+    sample = (one[::_EACH].copy().view(np.uint8) for one in words)
     if np.count_nonzero(_constant(*sample)) * _EACH < SMOOTH * len(words[0]):
-        return _histogram(label, prediction, classes).astype(np.int64)
-    by_word, by_pixel = (np.zeros((LEVELS, classes), dtype=np.float32) for _ in range(2))
-    for start in range(0, label.size, _PIECE):
+        return _histogram(label, prediction, classes)
+    constant = np.empty(len(words[0]), dtype=bool)
+    firsts, rest = [np.empty(len(constant), dtype=np.uint8) for _ in words], [[], []]
+    for start in range(0, len(constant), _PIECE):
         piece = slice(start, start + _PIECE)
-        constant = _constant(label[piece], prediction[piece])
-        chosen = constant.view(np.uint8)
-        by_word = _histogram(label[piece][::_WORD], prediction[piece][::_WORD], classes, chosen, by_word)
-        others = np.flatnonzero(~constant) + start // _WORD
-        rest, said = (one[others].view(np.uint8) for one in words)
-        by_pixel = _histogram(rest, said, classes, counted=by_pixel)
-    return _WORD * by_word.astype(np.int64) + by_pixel.astype(np.int64)
+        constant[piece] = _constant(*(one[piece].view(np.uint8) for one in words))
+        others = np.flatnonzero(~constant[piece])
+        for one, first, gathered in zip(words, firsts, rest, strict=True):
+            first[piece] = one[piece]  # the lowest byte, which comes quicker than every eighth pixel
+            gathered.append(one[piece][others])
+    by_word = _histogram(*firsts, classes, constant.view(np.uint8))
+    by_pixel = _histogram(*(np.concatenate(one).view(np.uint8) for one in rest), classes)
+    return _WORD * by_word + by_pixel
 
 
 def _constant(label: Array, prediction: Array) -> Array:
     """Return which words of eight pixels, of uint8 (8 W,), hold eight equal ones in both images: bool (W,)."""
-    changes = np.empty(label.size, dtype=np.uint8)  # whether a pixel differs from the next one
-    changes[-1] = 0
-    np.bitwise_xor(label[1:], label[:-1], out=changes[:-1])
-    changes[:-1] |= prediction[1:] ^ prediction[:-1]
-    words = changes.view(np.uint64)
-    words &= _WITHOUT_TOP  # the last pixel of a word may differ from the first one of the next
-    return np.asarray(words == 0)
+    changes = np.empty(label.size, dtype=np.uint8)  # 0 where a pixel equals the one before
+    changes[0] = 0
+    np.bitwise_xor(label[1:], label[:-1], out=changes[1:])
+    changes[1:] |= prediction[1:] ^ prediction[:-1]
+    # the first pixel of a word, its lowest byte, may differ from the last one of the word before
+    return np.asarray(changes.view(np.uint64) < LEVELS)
 
 
-def _histogram(
-    label: Array, prediction: Array, classes: int, chosen: Array | None = None, counted: Array | None = None
-) -> Array:
-    """Return float32 (256, C): counts of pixels, or of `chosen` ones (uint8, 0 = not), on top of those `counted`."""
+def _histogram(label: Array, prediction: Array, classes: int, chosen: Array | None = None) -> Array:
+    """Return float32 (256, C): counts of pixels, or of `chosen` ones (uint8, 0 = not)."""
     import cv2
 
-    if counted is None:
-        counted = np.zeros((LEVELS, classes), dtype=np.float32)
     if not label.size:
-        return counted
-    ranges = [0, LEVELS, 0, classes]
-    cells: Array = cv2.calcHist(
-        [label, prediction], [0, 1], chosen, [LEVELS, classes], ranges, counted, accumulate=True
-    )
+        return np.zeros((LEVELS, classes), dtype=np.float32)
+    cells: Array = cv2.calcHist([label, prediction], [0, 1], chosen, [LEVELS, classes], [0, LEVELS, 0, classes])
     return cells
 
 
@@ -122,10 +115,10 @@ def count_pixels(label: Array, prediction: Array, classes: int, *, ignore: bool)
             f"field 'label_map': wanted {_size(label)} pixels like the labels, got {_size(prediction)}; {what}."
         )
     if label.dtype == prediction.dtype == np.uint8 and classes <= IGNORE:
-        if prediction.size and int(prediction.max()) >= classes:
-            _refuse_predicted(np.unique(prediction), classes)
         joint = joint_histogram(label, prediction, classes)
         labelled = joint.sum(axis=1)
+        if int(labelled.sum()) < prediction.size:  # what is not counted is no class
+            _refuse_predicted(np.unique(prediction), classes)
         _refuse_labelled(np.flatnonzero(labelled), classes, ignore)
         scored = joint[:classes]
         return np.stack([np.diagonal(scored), scored.sum(axis=0), labelled[:classes]])
