@@ -58,21 +58,24 @@ def _histogram_by_words(label: Array, prediction: Array, classes: int) -> Array:
     Where a sample says that fewer are constant, finding them takes longer than counting all pixels.
     """
     words = label.view(np.uint64), prediction.view(np.uint64)
-    sample = (one[::_EACH].copy().view(np.uint8) for one in words)
-    if np.count_nonzero(_constant(*sample)) * _EACH < SMOOTH * len(words[0]):
+    sample = [one[::_EACH].copy().view(np.uint8) for one in words]
+    if np.count_nonzero(_constant(sample[0], sample[1])) * _EACH < SMOOTH * len(words[0]):
         return _histogram(label, prediction, classes)
     constant = np.empty(len(words[0]), dtype=bool)
-    firsts, rest = [np.empty(len(constant), dtype=np.uint8) for _ in words], [[], []]
+    firsts = [np.empty(len(constant), dtype=np.uint8) for _ in words]
+    rest: list[list[Array]] = [[], []]
     for start in range(0, len(constant), _PIECE):
         piece = slice(start, start + _PIECE)
-        constant[piece] = _constant(*(one[piece].view(np.uint8) for one in words))
+        constant[piece] = _constant(words[0][piece].view(np.uint8), words[1][piece].view(np.uint8))
         others = np.flatnonzero(~constant[piece])
         for one, first, gathered in zip(words, firsts, rest, strict=True):
             first[piece] = one[piece]  # the lowest byte, which comes quicker than every eighth pixel
             gathered.append(one[piece][others])
-    by_word = _histogram(*firsts, classes, constant.view(np.uint8))
-    by_pixel = _histogram(*(np.concatenate(one).view(np.uint8) for one in rest), classes)
-    return _WORD * by_word + by_pixel
+    by_word = _histogram(firsts[0], firsts[1], classes, constant.view(np.uint8))
+    remaining = [np.concatenate(one).view(np.uint8) for one in rest]
+    by_pixel = _histogram(remaining[0], remaining[1], classes)
+    counted: Array = _WORD * by_word + by_pixel
+    return counted
 
 
 def _constant(label: Array, prediction: Array) -> Array:
