@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -17,6 +17,13 @@ from mlcvbench.contract.batch import Array, Column, Predictions
 NEAR, DECISIONS = 1e-4, 0.999
 """Numbers agree within |a - b| <= NEAR (1 + |b|), and at least this share of the samples has the same decision."""
 NO_STEPS: Mapping[str, float] = MappingProxyType({})
+
+
+@runtime_checkable
+class Decides(Protocol):
+    """What is predicted for a sample and says itself when another one decides the same."""
+
+    def alike(self, other: Any, /) -> bool: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +67,17 @@ def agreement(alone: Predictions, together: Predictions, steps: Mapping[str, flo
     The gap is |a - b| / (1 + |b|) over the float columns; inf equals inf and nothing else, NaN equals nothing. The
     decision of a sample is the argmax of its `scores` or `probabilities` where it has one row of them, else every
     integer it holds. Integers of a column in `steps` are numbers rounded to such a step, whose gap begins a step
-    apart, for what is next to nothing may be rounded to neighbours; their decision is where they are 0.
+    apart, for what is next to nothing may be rounded to neighbours; their decision is where they are 0. A type of a
+    task kind may say by a method `alike` when two of it are one decision, as masks do.
     """
     worst, alike, total = 0.0, 0, 0
     if alone.keys() != together.keys():
         return Agreement(np.inf, 0, 0, f"columns {', '.join(sorted(alone))} alone and {', '.join(sorted(together))}")
     for name in sorted(together):
         for left, right in zip(alone[name], together[name], strict=True):
+            if isinstance(right, Decides):
+                total, alike = total + 1, alike + right.alike(left)
+                continue
             one, other = _array(left), _array(right)
             if one.shape != other.shape:
                 shapes = f"{name!r} has shape {one.shape} alone and {other.shape} in a batch"

@@ -71,3 +71,19 @@ def test_a_type_of_a_task_kind_is_compared_by_its_parts() -> None:
     for changed in (other, shorter):
         assert not same_bytes(one, changed)
         assert not agreement(one, changed).passed
+
+
+@dataclass(frozen=True)
+class Near:
+    """A type that says itself what one decision is."""
+
+    value: int
+
+    def alike(self, other: Near) -> bool:
+        return abs(self.value - other.value) < 2
+
+
+@pytest.mark.parametrize(("other", "passed"), [(4, True), (5, True), (6, False)])
+def test_a_type_may_say_itself_when_two_of_it_are_one_decision(other: int, passed: bool) -> None:
+    assert agreement({"masks": [Near(4)]}, {"masks": [Near(other)]}).passed is passed
+    assert same_bytes({"masks": [Near(4)]}, {"masks": [Near(other)]}) is (other == 4)

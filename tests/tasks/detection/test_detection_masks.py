@@ -275,3 +275,27 @@ def test_polygons_may_leave_the_image_a_little():
 
     assert isinstance(read, Masks)
     assert read.area().tolist() == [200]
+
+
+def test_pixels_in_which_masks_differ_are_those_of_plain_arrays():
+    drawn = np.random.default_rng(5)
+    one = drawn.random((40, 7, 9)) < drawn.random((40, 1, 1))
+    other = one ^ (drawn.random(one.shape) < drawn.choice([0.0, 0.02, 0.5], (40, 1, 1)))
+    one[:3], other[3:6], one[6], other[7] = False, False, True, True
+
+    differing = encode_dense(one).differing(encode_dense(other))
+
+    assert differing.tolist() == (one != other).sum(axis=(1, 2)).tolist()
+    assert encode_dense(one[:0]).differing(encode_dense(other[:0])).tolist() == []
+
+
+@pytest.mark.parametrize(("flipped", "alike"), [(0, True), (3, True), (4, False)])
+def test_masks_are_one_decision_but_for_a_pixel_in_a_hundred(flipped, alike):
+    wide, small = np.zeros((30, 30), bool), np.zeros((30, 30), bool)
+    wide[5:20, 5:25], small[3, 3] = True, True  # 300 pixels, and one
+    other = wide.copy()
+    other[4, 5 : 5 + flipped] = True
+
+    assert encode_dense(np.stack([wide, small])).alike(encode_dense(np.stack([other, small]))) is alike
+    assert encode_dense(np.stack([small])).alike(encode_dense(np.stack([np.zeros_like(small)])))
+    assert not encode_dense(np.stack([small])).alike(encode_dense(np.stack([small, small])))
