@@ -10,8 +10,10 @@ import numpy as np
 from mlcvbench.contract import Array
 
 STEPS = 16
-ROWS = 16
-"""That are looked at together."""
+ROWS = 4
+"""Whose costs are looked at together: they stay in the processor's cache."""
+CHECKED_ROWS = 32
+"""Whose matches are checked together; there is less to know of them."""
 HOLE = np.int16(-STEPS)
 
 
@@ -24,51 +26,54 @@ def winners(costs: Array, uniqueness: int, consistency: int) -> Array:
     Between levels it lies at the minimum of the parabola through the costs at d - 1, d and d + 1.
     """
     height = costs.shape[1]
-    return np.concatenate(
-        [_of_rows(costs[:, top : top + ROWS], uniqueness, consistency) for top in range(0, height, ROWS)]
-    )
-
-
-def _of_rows(costs: Array, uniqueness: int, consistency: int) -> Array:
-    """Return the disparities of a few rows: what is known of them stays in the processor's cache."""
-    levels, height, width = costs.shape
-    best, maps = np.empty((height, width), np.int32), np.empty((3, height, width), costs.dtype)
-    trusted = np.ones((height, width), bool)
-    for row in range(height):
-        own = np.ascontiguousarray(costs[:, row])
-        best[row], maps[:, row] = _best(own)
-        if uniqueness:
-            trusted[row] = ~_has_rivals(own, best[row], maps[:, row], uniqueness)
-    inner = (best > 0) & (best < levels - 1)
-    below, least, above = maps.astype(np.int32)
-    found = (STEPS * best + np.where(inner, _parabola(below, least, above), 0)).astype(np.int16)
-    found[~trusted] = HOLE
+    strips = [_of_rows(costs[:, top : top + ROWS], uniqueness) for top in range(0, height, ROWS)]
+    found, best, least = (np.concatenate(parts) for parts in zip(*strips, strict=True))
     if consistency >= 0:
-        found[_inconsistent(found, best, maps[1], consistency)] = HOLE
+        for top in range(0, height, CHECKED_ROWS):
+            rows = slice(top, top + CHECKED_ROWS)
+            found[rows][_inconsistent(found[rows], best[rows], least[rows], consistency)] = HOLE
     return found
 
 
-def _best(costs: Array) -> tuple[Array, Array]:
-    """Return the best level of each pixel of a row (levels, columns), and the costs (3, columns) below, at and above.
+def _of_rows(costs: Array, uniqueness: int) -> tuple[Array, Array, Array]:
+    """Return the disparities of a few rows, the best level of each pixel and its cost, each (rows, columns)."""
+    own = np.ascontiguousarray(costs.swapaxes(0, 1))  # (rows, levels, columns)
+    best, near = _best(own)
+    inner = (best > 0) & (best < len(costs) - 1)
+    found = (STEPS * best + np.where(inner, _parabola(*near.astype(np.int32)), 0)).astype(np.int16)
+    if uniqueness:
+        found[_has_rivals(own, best, near, uniqueness)] = HOLE
+    return found, best, near[1]
 
-    Beyond the range a cost is that of its end.
+
+def _best(costs: Array) -> tuple[Array, Array]:
+    """Return the best level of each pixel of costs (rows, levels, columns), int32, and its costs below, at and above.
+
+    The costs are (3, rows, columns); beyond the range a cost is that of its end.
     """
-    levels, columns = len(costs), np.arange(costs.shape[1])
-    least = np.minimum.reduce(costs, axis=0)
+    rows, levels, columns = costs.shape
+    least = np.minimum.reduce(costs, axis=1)
     # the first level that costs the least: the largest of numbers that fall with the level
-    rank = np.arange(levels, 0, -1, dtype=np.uint8 if levels < 256 else np.uint16)[:, None]
-    best: Array = levels - np.maximum.reduce((costs == least) * rank, axis=0).astype(np.intp)
-    near = costs[np.maximum(best - 1, 0), columns], least, costs[np.minimum(best + 1, levels - 1), columns]
-    return best, np.stack(near)
+    rank = np.arange(levels, 0, -1, dtype=_counting(levels))[:, None]
+    best: Array = levels - np.maximum.reduce((costs == least[:, None]).view(np.uint8) * rank, axis=1).astype(np.int32)
+    line, pixels = costs.reshape(-1), np.arange(columns) + levels * columns * np.arange(rows)[:, None]
+    beside = np.maximum(best - 1, 0), np.minimum(best + 1, levels - 1)
+    below, above = (line[pixels + columns * level] for level in beside)
+    return best, np.stack([below, least, above])
+
+
+def _counting(levels: int) -> type[np.unsignedinteger]:
+    """Return the smallest type that counts levels."""
+    return np.uint8 if levels < 256 else np.uint16
 
 
 def _has_rivals(costs: Array, best: Array, near: Array, uniqueness: int) -> Array:
-    """Return where another level than the best one and its neighbours costs nearly as little, bool (columns,)."""
-    levels = len(costs)
+    """Return where another level than the best one and its neighbours costs nearly as little, bool (rows, columns)."""
+    levels = costs.shape[1]
     bound = -(-100 * near[1].astype(np.int64) // max(100 - uniqueness, 1))
     bound = bound.clip(max=np.iinfo(costs.dtype).max).astype(costs.dtype)
-    counting = np.uint8 if levels < 256 else np.uint16
-    rivals = np.add.reduce((costs < bound).view(np.uint8), axis=0, dtype=counting)
+    counting = _counting(levels)
+    rivals = np.add.reduce((costs < bound[:, None]).view(np.uint8), axis=1, dtype=counting)
     below, least, above = (near < bound).astype(counting)
     rivalled: Array = rivals > least + below * (best > 0) + above * (best < levels - 1)
     return rivalled
@@ -91,19 +96,22 @@ def _inconsistent(found: Array, best: Array, least: Array, consistency: int) -> 
     A pixel of the right image belongs to the cheapest of the matches that lead to it, of equal ones the rightmost. A
     disparity between two levels is confirmed when either of them is.
     """
-    width, reach = found.shape[1], int(best.max(initial=0)) + 1
+    (height, width), reach = found.shape, int(best.max(initial=0)) + 1
     wide = width + reach + 1  # columns of the right image, from -reach on, and one beyond
-    starts = np.arange(len(found), dtype=np.int32)[:, None] * wide + np.arange(width, dtype=np.int32) + reach
-    chosen = np.flatnonzero(found != HOLE)
-    # of several that are written to one place the last stays: the cheapest, of those the rightmost
-    order = chosen[np.argsort(-least.reshape(-1)[chosen], kind="stable")]
-    other = np.full(len(found) * wide, -1, np.int32)
-    other[(starts - best).reshape(-1)[order]] = best.reshape(-1)[order]
-    denied: Array = np.ones(found.shape, bool)
+    columns = np.arange(width, dtype=np.int32)
+    starts = np.arange(height, dtype=np.int32)[:, None] * wide + columns + reach
+    chosen = found != HOLE
+    bits = reach.bit_length()
+    # least for the cheapest match, of equal ones for the rightmost; its last bits are the level
+    rank = ((least.astype(np.int64) * width - columns) << bits) | best
+    none = np.iinfo(np.int64).max
+    first = np.full(height * wide, none)
+    np.minimum.at(first, (starts - best)[chosen].astype(np.intp), rank[chosen])
+    other = np.where(first < none, first & ((1 << bits) - 1), -1).astype(np.int32)
+    denied: Array = chosen
     for level in (found // STEPS, -(-found // STEPS)):
         there = other[starts - level]
-        denied &= (there >= 0) & (np.abs(there - level) > consistency)
-    denied &= found != HOLE
+        denied = denied & (there >= 0) & (np.abs(there - level) > consistency)
     return denied
 
 
