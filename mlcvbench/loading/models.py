@@ -47,9 +47,14 @@ def load_state(model: Model, given: Path, name: str) -> tuple[Notice, ...]:
 def construct(spec: ModelSpec, params: Mapping[str, Any], problem: Problem, device: Device) -> Model:
     """Return the model of a spec on `device`, not fitted; PluginError when its class does not take its settings."""
     made = class_of(spec)
-    model: Model = made(problem, **spec.told, **params)
+    model: Model = made(problem, **told(spec), **params)
     model.to(device)
     return model
+
+
+def told(spec: ModelSpec) -> dict[str, str]:
+    """Return what a target gets beside its settings: where names are open-ended, the rest of this one as `name`."""
+    return {"name": spec.name.removeprefix(spec.prefix)} if spec.prefix else {}
 
 
 def class_of(spec: ModelSpec) -> type[Model]:

@@ -111,11 +111,6 @@ class ModelSpec:
         """Return the settings of a place, `model` or `fit`."""
         return self.fit if place == "fit" else self.params
 
-    @property
-    def told(self) -> dict[str, str]:
-        """What the target gets beside its settings: where names are open-ended, the rest of this one as `name`."""
-        return {"name": self.name.removeprefix(self.prefix)} if self.prefix else {}
-
 
 @dataclass(frozen=True, slots=True)
 class Chosen:

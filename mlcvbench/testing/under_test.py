@@ -27,6 +27,7 @@ from mlcvbench.contract import (
 from mlcvbench.contract.history import stored_history
 from mlcvbench.errors import CheckFailedError
 from mlcvbench.loading.data import fit_data
+from mlcvbench.loading.models import told
 from mlcvbench.registry import Registry
 from mlcvbench.specs import ModelSpec, load_target
 from mlcvbench.specs.values import complete
@@ -79,7 +80,7 @@ class UnderTest:
     def build(self, problem: Problem) -> Model:
         """Return the model for a problem, on the CPU; CheckFailedError when its target returns something else."""
         settings = complete(self.spec.params, self.params)
-        made: object = load_target(self.spec.target)(problem, **self.spec.told, **settings)
+        made: object = load_target(self.spec.target)(problem, **told(self.spec), **settings)
         if not isinstance(made, Model):
             raise CheckFailedError(f"{self.spec.target} must return an mlcvbench.Model, got {type(made).__name__}.")
         made.to(Device())
