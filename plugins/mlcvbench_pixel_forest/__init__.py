@@ -9,6 +9,12 @@ _JOINTS = (("joints", (True,)),)
 _LEAF = Param("leaf", "int", default=2, low=1, high=10**6, help="least number of sampled pixels per leaf")
 
 
+def _by_class(name: str, default: float, bounds: tuple[float, float], what: str) -> Param:
+    low, high = bounds
+    what = f"{what}; one number, or one per class"
+    return Param(name, "floats", default=[default], low=low, high=high, help=what, when=_JOINTS)
+
+
 @hookimpl
 def mlcvbench_models() -> list[ModelSpec]:
     """Return the two forests."""
@@ -47,33 +53,9 @@ def mlcvbench_models() -> list[ModelSpec]:
                 Param("features", "int", default=400, low=1, high=20_000, help="pairs of offsets to choose from"),
                 Param("reach", "float", default=0.5, low=0.01, high=100, help="longest offset in image heights at 1 m"),
                 Param("joints", "bool", default=True, help="propose joints where the data tell the camera"),
-                Param(
-                    "bandwidth",
-                    "floats",
-                    default=[0.2],
-                    low=0.001,
-                    high=10,
-                    help="metres, of the density whose modes are joints; one number, or one per class",
-                    when=_JOINTS,
-                ),
-                Param(
-                    "threshold",
-                    "floats",
-                    default=[0.14],
-                    low=0,
-                    high=1,
-                    help="least probability of a pixel from which a mode is sought; one number, or one per class",
-                    when=_JOINTS,
-                ),
-                Param(
-                    "offset",
-                    "floats",
-                    default=[0.0],
-                    low=0,
-                    high=10,
-                    help="metres from the surface back to the joint; one number, or one per class",
-                    when=_JOINTS,
-                ),
+                _by_class("bandwidth", 0.2, (0.001, 10), "metres, of the density whose modes are joints"),
+                _by_class("threshold", 0.14, (0, 1), "least probability of a pixel from which a mode is sought"),
+                _by_class("offset", 0.0, (0, 10), "metres from the surface back to the joint"),
             ),
             ragged=True,
             family="forest",

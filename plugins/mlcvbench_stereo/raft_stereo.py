@@ -1,7 +1,8 @@
 """RAFT-Stereo (Lipson, Teed and Deng 2021, "RAFT-Stereo: Multilevel Recurrent Field Transforms for Stereo Matching"):
 an estimate at a quarter of the size, corrected again and again by what all pairs of a row say around it.
 
-As published: `model.width=64`, 32 steps at test and 22 in training; its table says 11.12 million parameters.
+As published: `model.width=64`, 32 steps at test and 22 in training; 11,116,176 parameters, where 11.23 million are
+published.
 """
 
 from __future__ import annotations

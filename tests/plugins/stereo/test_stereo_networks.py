@@ -55,10 +55,10 @@ def test_psmnet_has_the_published_parameters():
     assert sum(part.numel() for part in model.build().parameters()) == 5_224_768
 
 
-def test_raft_stereo_has_the_published_parameters():
+def test_raft_stereo_has_about_the_published_parameters():
     parameters, counts = costs_of(network_of("raft_stereo", width=64, steps=32), 384, 1248)
 
-    assert parameters == 11_116_176
+    assert parameters == 11_116_176  # published: 11.23 million
     assert round(sum(counts.values()) / 1e9) == 2607
 
 
